@@ -1,0 +1,357 @@
+//! What the core asks of the world, and what comes back.
+//!
+//! The core never performs anything: it returns an [`Action`] with an [`ActionId`], and the shell sends one [`Input`]
+//! with the same id back when it is done. An input is a statement about the outside; it is never an instruction.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fact::{ImportReason, RolloutCause, RolloutImage};
+use crate::names::{
+    BlobId, CommitId, ContentHash, Digest, ObjectKey, Revision, RolloutKey, Seq, StreamTag,
+    TargetName,
+};
+use crate::reference::ImageReference;
+use crate::time::Timestamp;
+
+/// Names one action of this process; never reused while it runs, never written down.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ActionId(pub u64);
+
+/// One step's work in the world.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Action {
+    /// Fetch the source and read what changed since `base`.
+    ReadSource(ReadSource),
+    /// Keep an adopted commit alive in the mirror (`refs/tidegate/adopted/<seq>`). Answers nothing.
+    KeepCommit {
+        /// The record that adopted it.
+        seq: Seq,
+        /// The commit.
+        commit: CommitId,
+    },
+    /// Ask a registry what a reference is.
+    Resolve(Box<ResolveRequest>),
+    /// Make a target run something.
+    RollOut(Box<RolloutRequest>),
+    /// Ask a target how a rollout that it said is running goes on.
+    AskRollout(Box<AskRollout>),
+    /// Make a target stop something.
+    Stop(Box<StopRequest>),
+    /// Tell a target what became of a rollout, without expecting an answer (rule R30).
+    Notify(Box<Notice>),
+}
+
+/// Fetch the source and read what changed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReadSource {
+    /// The commit whose files the core has; none on the first read, which then brings every file.
+    pub base: Option<CommitId>,
+}
+
+/// One file of the source at a commit.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Path in the repository, with `/`.
+    pub path: String,
+    /// The content's id.
+    pub blob: BlobId,
+    /// The content; none if it is over [`crate::limits::MANIFEST_BYTES_MAX`].
+    pub bytes: Option<Arc<[u8]>>,
+    /// Its length in bytes, also where the content is left out.
+    pub len: u64,
+}
+
+impl fmt::Debug for SourceFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Content may hold secrets (law 10).
+        f.debug_struct("SourceFile")
+            .field("path", &self.path)
+            .field("blob", &self.blob)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Something in the tree that is not read, and why: a symbolic link, a submodule, a name that is not UTF-8.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct SourceSkip {
+    /// Its path; bytes that are not UTF-8 are shown as U+FFFD.
+    pub path: String,
+    /// Why it is not read.
+    pub why: &'static str,
+}
+
+/// What the source is at the branch's head.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceRead {
+    /// The head.
+    pub commit: CommitId,
+    /// What `changed` and `removed` are relative to: the `base` asked for, or none if every file is in `changed`.
+    pub base: Option<CommitId>,
+    /// The branch.
+    pub branch: String,
+    /// Whether `base` is not an ancestor of `commit`.
+    pub forced: bool,
+    /// Files that are new or different, sorted by path; the ignore file and path settings are already applied.
+    pub changed: Vec<SourceFile>,
+    /// Paths that are gone, sorted.
+    pub removed: Vec<String>,
+    /// What in the whole tree is not read.
+    pub skipped: Vec<SourceSkip>,
+}
+
+/// Why the source could not be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceFailure {
+    /// The commit, where the head is known but its tree cannot be used; it is recorded as refused.
+    pub commit: Option<CommitId>,
+    /// What happened, where, why and what to do.
+    pub message: String,
+}
+
+/// How an index of several platforms is imported (rule I49).
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize,
+)]
+pub enum ImportMode {
+    /// The image of one platform.
+    #[default]
+    Legacy,
+    /// The index itself.
+    PreserveOriginal,
+}
+
+/// An operating system and an architecture (rule I50).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Platform {
+    /// `linux`.
+    pub os: String,
+    /// `amd64`.
+    pub architecture: String,
+}
+
+impl Default for Platform {
+    fn default() -> Self {
+        Self { os: "linux".into(), architecture: "amd64".into() }
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)
+    }
+}
+
+/// What is asked of a registry. One check serves every tag and stream that would ask the same.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Check {
+    /// What to look up.
+    pub image: ImageReference,
+    /// Whether plain HTTP and unverified TLS are allowed.
+    pub insecure: bool,
+    /// What to make of an index.
+    pub mode: ImportMode,
+    /// Which platform to choose out of one.
+    pub platform: Platform,
+}
+
+/// Ask a registry what a reference is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ResolveRequest {
+    /// What to ask.
+    pub check: Check,
+    /// What the registry answered last; if it answers the same, nothing more is asked (rule I197).
+    pub known: Option<Digest>,
+}
+
+/// What a registry answered.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Resolution {
+    /// The digest that the registry answered for the reference: of the index, for an index.
+    pub probed: Digest,
+    /// The image; none if `probed` is the digest that was known.
+    pub image: Option<ResolvedImage>,
+}
+
+/// An image that was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ResolvedImage {
+    /// Its digest, which becomes the image of the tag.
+    pub digest: Digest,
+    /// Its metadata, already safe in the object store.
+    pub metadata: ContentHash,
+}
+
+/// Why a registry gave no image.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ImportFailure {
+    /// The condition's reason (rule I73).
+    pub reason: ImportReason,
+    /// The condition's message (rule I73).
+    pub message: String,
+    /// Whether it may pass by itself (rule I74).
+    pub transient: bool,
+    /// How long the registry asked to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+/// Make a target run something (rules R30, R31).
+#[derive(Clone, PartialEq, Debug)]
+pub struct RolloutRequest {
+    /// The idempotency key: the same for every repetition.
+    pub key: RolloutKey,
+    /// When the rollout was started; the same for every repetition.
+    pub started: Timestamp,
+    /// The object.
+    pub object: ObjectKey,
+    /// Its number.
+    pub revision: Revision,
+    /// Why.
+    pub cause: RolloutCause,
+    /// The rollout that it supersedes or undoes.
+    pub replaces: Option<RolloutKey>,
+    /// The images.
+    pub images: Vec<RolloutImage>,
+    /// The manifest as rolled out, in the object store.
+    pub manifest: ContentHash,
+    /// Where it goes.
+    pub target: TargetName,
+}
+
+/// Ask how a rollout goes on.
+#[derive(Clone, PartialEq, Debug)]
+pub struct AskRollout {
+    /// The rollout.
+    pub key: RolloutKey,
+    /// Where it runs.
+    pub target: TargetName,
+    /// The address that the target gave.
+    pub status_url: String,
+}
+
+/// Make a target stop something.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StopRequest {
+    /// The idempotency key; its `seq` is that of the `StopStarted` record.
+    pub key: RolloutKey,
+    /// When the stop was started; the same for every repetition.
+    pub started: Timestamp,
+    /// The object.
+    pub object: ObjectKey,
+    /// The manifest as it was rolled out, in the object store.
+    pub manifest: ContentHash,
+    /// Where it runs.
+    pub target: TargetName,
+}
+
+/// What a notice is about (the event types of rule R30).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoticeKind {
+    /// `dev.tidegate.rollout.finished`.
+    Finished,
+    /// `dev.tidegate.rollout.cancelled`.
+    Cancelled,
+    /// `dev.tidegate.rollout.held`.
+    Held,
+}
+
+/// Tell a target what became of a rollout.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Notice {
+    /// What it is about.
+    pub kind: NoticeKind,
+    /// The rollout.
+    pub key: RolloutKey,
+    /// The object.
+    pub object: ObjectKey,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened, in words.
+    pub message: String,
+    /// Whom to tell.
+    pub target: TargetName,
+}
+
+/// What became of a rollout or a stop at its target.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RolloutReport {
+    /// It runs (or is stopped).
+    Complete {
+        /// The last lines that the target printed.
+        log: String,
+    },
+    /// A verdict: not to be tried again as it is.
+    Failed {
+        /// Why.
+        reason: String,
+        /// The last lines that the target printed.
+        log: String,
+    },
+    /// It did not get through; the same request may, later.
+    Transient {
+        /// Why.
+        reason: String,
+        /// How long the target asked to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// The target works on it; ask there.
+    Running {
+        /// Where to ask.
+        status_url: String,
+    },
+    /// It was ended because it was cancelled.
+    Cancelled,
+}
+
+/// Something says that the truth may have changed: look again (law 5).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Nudge {
+    /// The source.
+    Source,
+    /// A tag of a stream.
+    Tag(StreamTag),
+}
+
+/// A question or an order of an operator, and where the answer goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ask {
+    /// Names the request; the answer carries it back.
+    pub id: u64,
+    /// Who asks, for the record: a user name or a user id.
+    pub by: String,
+    /// What.
+    pub request: Request,
+}
+
+/// What an operator asks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Request {
+    /// What only the running daemon knows.
+    Status,
+    /// End the hold of an object and let it be tried again.
+    Release(ObjectKey),
+    /// Let the removals that the guard holds happen (rule D52); of one namespace or of all.
+    ReleaseRemovals,
+}
+
+/// One statement about the outside.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Input {
+    /// Time passed.
+    Wake,
+    /// The source was read, or not.
+    SourceRead(ActionId, Result<Box<SourceRead>, SourceFailure>),
+    /// A registry answered, or not.
+    Resolved(ActionId, Result<Resolution, ImportFailure>),
+    /// A target reported about a rollout or a stop.
+    RolloutReported(ActionId, RolloutReport),
+    /// Look again.
+    Nudged(Nudge),
+    /// An operator asks.
+    Asked(Ask),
+    /// End: finish what is being written and start nothing more.
+    Stop,
+}

@@ -1,0 +1,106 @@
+//! The command line: one file per command, with its arguments, its help and its few lines of glue.
+//!
+//! Standard output is the answer, standard error is the talk; only this module and its children write to either.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// How a command ended; the numbers are part of the interface (architecture page, section 8).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ExitCode {
+    /// Done, or nothing to do.
+    Done = 0,
+    /// An error; it was printed.
+    Error = 1,
+    /// Changes are pending.
+    ChangesPending = 2,
+    /// Changes are pending, and something is held or refused.
+    ChangesHeld = 3,
+    /// What was asked could not be verified.
+    Unverified = 4,
+    /// The words of the command are off.
+    Usage = 64,
+}
+
+/// Image streams for GitOps, without OpenShift.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, about, propagate_version = true)]
+pub struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Global {
+    /// Configuration file [default: ./tidegate.toml if there is one, else /etc/tidegate/tidegate.toml]
+    #[arg(long, global = true, value_name = "FILE", env = "TIDEGATE_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorWhen,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// What a command may write to, and the options that every command takes.
+pub struct Context<'a> {
+    /// Options that every command takes.
+    pub global: Global,
+    /// The answer. Strips colours by itself where they are not wanted.
+    pub out: &'a mut dyn Write,
+    /// The talk. Strips colours by itself where they are not wanted.
+    pub err: &'a mut dyn Write,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {}
+
+/// Runs the command that `arguments` (with the program's name first) ask for.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are answers; everything else is wrong usage.
+            let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Done };
+            let _ = error.print(); // nothing is left to tell a closed terminal
+            return code;
+        }
+    };
+    let choice = match arguments.global.color {
+        ColorWhen::Auto => anstream::ColorChoice::Auto,
+        ColorWhen::Always => anstream::ColorChoice::Always,
+        ColorWhen::Never => anstream::ColorChoice::Never,
+    };
+    let mut out = anstream::AutoStream::new(std::io::stdout(), choice);
+    let mut err = anstream::AutoStream::new(std::io::stderr(), choice);
+    let mut context = Context { global: arguments.global, out: &mut out, err: &mut err };
+    let result: anyhow::Result<ExitCode> = match arguments.command {};
+    result.unwrap_or_else(|error| {
+        let _ = print_error(context.err, &error); // nothing is left to tell a closed terminal
+        ExitCode::Error
+    })
+}
+
+/// Prints an error with its causes, one line each.
+fn print_error(err: &mut dyn Write, error: &anyhow::Error) -> std::io::Result<()> {
+    writeln!(err, "error: {error}")?;
+    for cause in error.chain().skip(1) {
+        writeln!(err, "  caused by: {cause}")?;
+    }
+    Ok(())
+}

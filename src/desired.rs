@@ -1,0 +1,302 @@
+//! Files at one commit become the desired state. Pure: bytes in, objects and diagnostics out.
+//!
+//! Reading never fails as a whole. An object that is wrong becomes a [`Rejected`] entry, and the others of its file
+//! and of the commit are unaffected (rule D7). Objects are shared ([`Arc`]) between one commit and the next, so that
+//! what did not change costs nothing to keep and is recognised by its address.
+
+pub mod diagnostic;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::action::{ImportMode, Platform};
+use crate::fact::{ContainerRef, Position};
+use crate::names::{ContentHash, Namespace, ObjectKey, StreamName, StreamTag, TagName, TargetName};
+use crate::reference::ImageReference;
+use crate::time::Schedule;
+
+use diagnostic::Diagnostic;
+
+/// What git asks for at one commit.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DesiredState {
+    /// Image streams.
+    pub streams: BTreeMap<StreamName, Arc<ImageStream>>,
+    /// Build configurations.
+    pub builds: BTreeMap<ObjectKey, Arc<BuildConfig>>,
+    /// What is rolled out.
+    pub workloads: BTreeMap<ObjectKey, Arc<Workload>>,
+    /// Documents of other kinds, kept as they are.
+    pub companions: Vec<Arc<Companion>>,
+    /// What is invalid; sorted by position.
+    pub rejected: Vec<RejectedObject>,
+    /// What is odd but not wrong; sorted by position.
+    pub warnings: Vec<Diagnostic>,
+}
+
+impl DesiredState {
+    /// How many objects of our kinds there are.
+    #[must_use]
+    pub fn objects(&self) -> usize {
+        self.streams.len() + self.builds.len() + self.workloads.len()
+    }
+
+    /// Looks an object up.
+    #[must_use]
+    pub fn get(&self, key: &ObjectKey) -> Option<Object> {
+        let stream = || StreamName::new(key.namespace.clone(), key.name.clone());
+        match key.kind {
+            crate::names::Kind::ImageStream => {
+                self.streams.get(&stream()).cloned().map(Object::Stream)
+            }
+            crate::names::Kind::BuildConfig => self.builds.get(key).cloned().map(Object::Build),
+            crate::names::Kind::DeploymentConfig
+            | crate::names::Kind::Deployment
+            | crate::names::Kind::StatefulSet
+            | crate::names::Kind::DaemonSet
+            | crate::names::Kind::CronJob => self.workloads.get(key).cloned().map(Object::Workload),
+        }
+    }
+
+    /// Puts an object in force, in place of another version of it if there is one.
+    pub fn put(&mut self, object: Object) {
+        match object {
+            Object::Stream(stream) => {
+                self.streams.insert(stream.name.clone(), stream);
+            }
+            Object::Build(build) => {
+                self.builds.insert(build.object.clone(), build);
+            }
+            Object::Workload(workload) => {
+                self.workloads.insert(workload.object.clone(), workload);
+            }
+        }
+    }
+
+    /// The keys of all objects, in order.
+    pub fn keys(&self) -> impl Iterator<Item = ObjectKey> + '_ {
+        let streams = self.streams.keys().map(ObjectKey::stream);
+        streams.chain(self.builds.keys().cloned()).chain(self.workloads.keys().cloned())
+    }
+}
+
+/// An object of one of our kinds.
+///
+/// Its JSON is also how a last valid version is kept in the object store: fields are only ever added, with defaults.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Object {
+    /// An image stream.
+    Stream(Arc<ImageStream>),
+    /// A build configuration.
+    Build(Arc<BuildConfig>),
+    /// A workload.
+    Workload(Arc<Workload>),
+}
+
+impl Object {
+    /// Its key.
+    #[must_use]
+    pub fn key(&self) -> ObjectKey {
+        match self {
+            Self::Stream(stream) => ObjectKey::stream(&stream.name),
+            Self::Build(build) => build.object.clone(),
+            Self::Workload(workload) => workload.object.clone(),
+        }
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn position(&self) -> &Position {
+        match self {
+            Self::Stream(stream) => &stream.position,
+            Self::Build(build) => &build.position,
+            Self::Workload(workload) => &workload.position,
+        }
+    }
+}
+
+/// An object, or what should have been one, that is invalid (rule D7).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RejectedObject {
+    /// Which, as far as it can be told.
+    pub object: Option<ObjectKey>,
+    /// Why.
+    pub diagnostic: Diagnostic,
+}
+
+/// An `ImageStream` (section 1.1 of the image-stream specification), defaults applied.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ImageStream {
+    /// Its name.
+    pub name: StreamName,
+    /// `metadata.labels`.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// `metadata.annotations`.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    /// `spec.lookupPolicy.local`.
+    #[serde(default)]
+    pub lookup_local: bool,
+    /// `spec.dockerImageRepository`: whole-repository import.
+    #[serde(default)]
+    pub repository: Option<ImageReference>,
+    /// `spec.tags`.
+    pub tags: BTreeMap<TagName, TagReference>,
+    /// `tidegate.dev/schedule`.
+    #[serde(default)]
+    pub schedule: Option<Schedule>,
+    /// `tidegate.dev/pause`.
+    #[serde(default)]
+    pub paused: bool,
+    /// `tidegate.dev/history-limit`.
+    #[serde(default)]
+    pub history_limit: Option<u32>,
+    /// `tidegate.dev/prune` contains `removed-tags` (rule I93).
+    #[serde(default)]
+    pub prune_removed_tags: bool,
+    /// Where it stands.
+    pub position: Position,
+}
+
+/// An entry of `spec.tags` (section 1.2 of the image-stream specification).
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TagReference {
+    /// `annotations`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
+    /// `from`; none for a tag that only carries annotations (rule I7).
+    pub from: Option<TagSource>,
+    /// `reference`: never import, record as written.
+    #[serde(default)]
+    pub reference: bool,
+    /// `importPolicy.insecure`.
+    #[serde(default)]
+    pub insecure: bool,
+    /// `importPolicy.scheduled`.
+    #[serde(default)]
+    pub scheduled: bool,
+    /// `importPolicy.importMode`.
+    #[serde(default)]
+    pub mode: ImportMode,
+    /// The platform to choose out of an index: `prefer-os` and `prefer-arch`, completed by `default_platform` (I50).
+    #[serde(default)]
+    pub platform: Platform,
+    /// `referencePolicy.type` is `Local`.
+    #[serde(default)]
+    pub local: bool,
+    /// `tidegate.dev/schedule` on the tag.
+    #[serde(default)]
+    pub schedule: Option<Schedule>,
+}
+
+/// Where a spec tag gets its image from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum TagSource {
+    /// `DockerImage`: a registry.
+    Registry(ImageReference),
+    /// `ImageStreamTag`: another tag, which it follows.
+    Tag(StreamTag),
+    /// `ImageStreamImage`: an image of a stream, by digest or the beginning of one (rule I36).
+    Image {
+        /// The stream.
+        stream: StreamName,
+        /// The digest or the beginning of one, with or without `sha256:`.
+        id: String,
+    },
+}
+
+/// A `BuildConfig`. Understood and validated, not yet acted on.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct BuildConfig {
+    /// Its key.
+    pub object: ObjectKey,
+    /// The stream tag it pushes to, if it does.
+    #[serde(default)]
+    pub output: Option<StreamTag>,
+    /// The stream tags that it is built from or triggered by.
+    #[serde(default)]
+    pub inputs: Vec<StreamTag>,
+    /// The object as JSON, without server leftovers.
+    pub manifest: Arc<str>,
+    /// Where it stands.
+    pub position: Position,
+}
+
+/// Something that is rolled out: a `DeploymentConfig`, or a `Deployment`, `StatefulSet`, `DaemonSet` or `CronJob` with
+/// the triggers annotation.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Workload {
+    /// Its key.
+    pub object: ObjectKey,
+    /// Its image triggers, in the order in which they are written.
+    pub triggers: Vec<ImageTrigger>,
+    /// Whether a changed template rolls out by itself: a `ConfigChange` trigger, or any kind but `DeploymentConfig`.
+    pub config_change: bool,
+    /// `spec.paused` of a `DeploymentConfig`, or `tidegate.dev/pause`.
+    #[serde(default)]
+    pub paused: bool,
+    /// Hash of the canonical pod template, images of containers that an automatic trigger names left out (rule D21b).
+    pub template: ContentHash,
+    /// The containers of the template, init containers first, each list in the order in which it is written.
+    pub containers: Vec<Container>,
+    /// `tidegate.dev/target`.
+    #[serde(default)]
+    pub target: Option<TargetName>,
+    /// Whether it is stopped when its manifest goes: `tidegate.dev/prune` is not `"false"` (rule D51).
+    pub prune: bool,
+    /// `tidegate.dev/retry`: attempts after a transient failure.
+    pub retries: u32,
+    /// The object as JSON with sorted keys, without server leftovers; images as written in git.
+    pub manifest: Arc<str>,
+    /// Where it stands.
+    pub position: Position,
+}
+
+/// An image trigger.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ImageTrigger {
+    /// The tag that it watches.
+    pub from: StreamTag,
+    /// The containers whose image it sets; only those that exist.
+    pub containers: Vec<ContainerRef>,
+    /// Whether it acts by itself: `automatic: true`, or an annotation entry that is not `paused`.
+    pub automatic: bool,
+}
+
+/// A container of a pod template.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Container {
+    /// Which.
+    pub container: ContainerRef,
+    /// `image` as written; empty where it is absent.
+    pub image: String,
+}
+
+/// A document of another kind: a `ConfigMap`, a `Secret`, a `Service`, a `Route`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Companion {
+    /// `apiVersion`.
+    pub api_version: String,
+    /// `kind`.
+    pub kind: String,
+    /// Its namespace, as for objects of our kinds.
+    pub namespace: Namespace,
+    /// `metadata.name`; empty where there is none.
+    pub name: String,
+    /// The document as JSON. May hold secrets.
+    #[serde(skip)]
+    pub manifest: Option<Arc<str>>,
+    /// Where it stands.
+    pub position: Position,
+}
+
+impl fmt::Debug for Companion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A Secret is a companion: its content is never printed (law 10).
+        write!(f, "{}/{}/{} at {}", self.kind, self.namespace, self.name, self.position)
+    }
+}

@@ -1,0 +1,17 @@
+//! Tidegate: image streams for GitOps, without OpenShift.
+//!
+//! # The map
+//!
+//! Outside facts come in as [`action::Input`]s. A synchronous engine turns them into facts, plans, and returns effects:
+//! append these records, start or cancel these actions, wake me at. A thin tokio loop carries effects out and feeds the
+//! results back. The journal is the only state we own.
+
+pub mod action;
+pub mod cli;
+pub mod desired;
+pub mod fact;
+pub mod limits;
+pub mod names;
+pub mod policy;
+pub mod reference;
+pub mod time;

@@ -1,0 +1,81 @@
+//! Every bound, with its unit and its argument.
+
+use std::time::Duration;
+
+/// Bytes of one manifest file.
+///
+/// The largest of 1,721 real files has 0.4 MB; YAML of this size is read in 0.2 s, so a bad file cannot stall a step.
+pub const MANIFEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Documents in one manifest file.
+///
+/// A generated list of a cluster's objects has hundreds; this bounds the work that one file can cause.
+pub const MANIFEST_DOCUMENTS_MAX: usize = 10_000;
+
+/// Files that one commit may have below the watched paths.
+///
+/// The goal is 10,000; ten times that is still read in seconds, and a repository with more is almost surely not one
+/// of manifests.
+pub const SOURCE_FILES_MAX: usize = 100_000;
+
+/// Bytes of a manifest, index or config that a registry may answer with.
+///
+/// The distribution specification lets registries refuse manifests over 4 MiB, so larger ones do not exist in practice.
+pub const REGISTRY_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// One request to a registry, from connect to the last byte (rule I111, item 3).
+pub const REGISTRY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Checks in flight at one registry (rule I111, item 3).
+pub const REGISTRY_CHECKS_IN_FLIGHT_MAX: usize = 4;
+
+/// Default time between two checks of a scheduled tag (rule I111: OpenShift's 900 s).
+pub const IMPORT_INTERVAL: Duration = Duration::from_secs(900);
+
+/// The shortest interval that `tidegate.dev/schedule` may ask for (rule I111, item 1).
+pub const IMPORT_INTERVAL_MIN: Duration = Duration::from_secs(10);
+
+/// First delay before a failed import is tried again; it doubles up to the scheduled interval (rule I43).
+pub const IMPORT_RETRY_FIRST: Duration = Duration::from_secs(15);
+
+/// Rollouts in flight at once, over all targets of a host.
+///
+/// A base image that moves reaches every service on it. Two at a time keeps a two-core host responsive and still
+/// finishes forty services in the time of twenty; more would make all of them slow to become ready and fail together.
+pub const ROLLOUTS_IN_FLIGHT_MAX: usize = 2;
+
+/// First delay before a rollout that failed for a passing reason is delivered again; it doubles (rules T14, T25).
+pub const ROLLOUT_RETRY_FIRST: Duration = Duration::from_secs(1);
+
+/// Longest delay between two deliveries of one rollout (rule T14).
+pub const ROLLOUT_RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// How often a rollout is delivered again after a passing failure (rule T25).
+pub const ROLLOUT_RETRIES: u32 = 3;
+
+/// Time that one rollout may take, from its start to its end (DBT 1.1, `timeoutSeconds`).
+pub const ROLLOUT_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Rollouts that the observed state keeps per object beside the running and the active one (`revisionHistoryLimit`).
+pub const ROLLOUT_HISTORY_LEN: usize = 10;
+
+/// Bytes of what a target printed that are kept with a rollout; the journal is no log store.
+pub const ROLLOUT_LOG_BYTES_MAX: usize = 2 * 1024;
+
+/// Time between two looks at a remote repository.
+pub const SOURCE_POLL: Duration = Duration::from_secs(60);
+
+/// First delay before a source that could not be read is tried again; it doubles up to the poll interval.
+pub const SOURCE_RETRY_FIRST: Duration = Duration::from_secs(2);
+
+/// One run of `git fetch`.
+pub const SOURCE_FETCH_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Objects that one commit may remove before the removals are held (rule D52).
+pub const PRUNE_OBJECTS_MAX: usize = 5;
+
+/// The least time between two `Checkpoint` records.
+pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The longest time the engine sleeps: a wall clock that was set is noticed within this.
+pub const WAKE_INTERVAL_MAX: Duration = Duration::from_secs(60);

@@ -1,0 +1,95 @@
+//! What the core needs of the configuration: plain values, every one with a default.
+//!
+//! `config.rs` reads the file, the environment and the flags and makes one of these; the core never sees where a value
+//! came from. Simulator and tests make their own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::action::{ImportMode, Platform};
+use crate::limits;
+use crate::names::{Namespace, ObjectKey, TargetName};
+
+/// What to do with a commit that has an invalid object (`source.on_invalid`, rule D7).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OnInvalid {
+    /// Adopt the commit; the object keeps its last valid version.
+    #[default]
+    Hold,
+    /// Refuse the commit as a whole.
+    Refuse,
+}
+
+/// Which target serves which object: `tidegate.dev/target` on it, else the most exact of these.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Routes {
+    /// By object.
+    pub objects: BTreeMap<ObjectKey, TargetName>,
+    /// By namespace.
+    pub namespaces: BTreeMap<Namespace, TargetName>,
+    /// For the rest; none means the built-in target `none`.
+    pub default: Option<TargetName>,
+}
+
+/// The settings that decide what is planned.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Policy {
+    /// `default_namespace`: for objects without one.
+    pub default_namespace: Namespace,
+    /// `source.namespaces`: path prefix to namespace; the longest prefix wins.
+    pub namespaces: BTreeMap<String, Namespace>,
+    /// `templates`: values of template parameters, by the template's path or its name.
+    pub parameters: BTreeMap<String, BTreeMap<String, String>>,
+    /// `default_platform` (rule I50).
+    pub platform: Platform,
+    /// `imports.mode`: the mode of tags that name none (rule I6).
+    pub import_mode: ImportMode,
+    /// `source.on_invalid`.
+    pub on_invalid: OnInvalid,
+    /// `source.poll`: time between two looks at the source without a nudge.
+    pub source_poll: Duration,
+    /// `imports.interval`: default time between two checks of a scheduled tag.
+    pub import_interval: Duration,
+    /// `imports.scheduled = false` turns periodic imports off (`disableScheduledImport`).
+    pub scheduled_imports: bool,
+    /// `registries.checks_in_flight`: at one registry.
+    pub checks_in_flight_max: usize,
+    /// `registries."HOST".insecure`: hosts whose tags count as `insecure`.
+    pub insecure_registries: BTreeSet<String>,
+    /// `rollouts.in_flight`: over all targets.
+    pub rollouts_in_flight_max: usize,
+    /// Which target serves which object.
+    pub routes: Routes,
+    /// The targets that exist, with the longest time that one rollout may take there.
+    pub targets: BTreeMap<TargetName, Duration>,
+    /// `prune.grace`: time between the removal of a workload and its stop (rule D51).
+    pub prune_grace: Duration,
+    /// `prune.max_objects`: objects that one commit may remove before the removals are held (rule D52).
+    pub prune_objects_max: usize,
+    /// `strict_openshift`: turn off the deviations that concern trigger and rollout decisions (DBT 0.1).
+    pub strict_openshift: bool,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            default_namespace: Namespace::default(),
+            namespaces: BTreeMap::new(),
+            parameters: BTreeMap::new(),
+            platform: Platform::default(),
+            import_mode: ImportMode::default(),
+            on_invalid: OnInvalid::default(),
+            source_poll: limits::SOURCE_POLL,
+            import_interval: limits::IMPORT_INTERVAL,
+            scheduled_imports: true,
+            checks_in_flight_max: limits::REGISTRY_CHECKS_IN_FLIGHT_MAX,
+            insecure_registries: BTreeSet::new(),
+            rollouts_in_flight_max: limits::ROLLOUTS_IN_FLIGHT_MAX,
+            routes: Routes::default(),
+            targets: BTreeMap::new(),
+            prune_grace: Duration::ZERO,
+            prune_objects_max: limits::PRUNE_OBJECTS_MAX,
+            strict_openshift: false,
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Wall time, monotonic time and spans. There is no clock in here: `now` is always an argument.
+
+mod human;
+mod schedule;
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use human::{ParseSpanError, Span, ago};
+pub use schedule::{CronSchedule, Schedule, ScheduleError};
+
+/// A wall-clock instant, UTC, kept and printed with milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// 1970-01-01T00:00:00Z.
+    pub const EPOCH: Self = Self(0);
+
+    /// Makes one from milliseconds since the epoch; what jiff cannot represent is clamped to its range.
+    #[must_use]
+    pub fn from_millis(millis: i64) -> Self {
+        let min = jiff::Timestamp::MIN.as_millisecond();
+        let max = jiff::Timestamp::MAX.as_millisecond();
+        Self(millis.clamp(min, max))
+    }
+
+    /// Milliseconds since the epoch.
+    #[must_use]
+    pub fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// The same instant for jiff.
+    #[must_use]
+    pub fn to_jiff(self) -> jiff::Timestamp {
+        jiff::Timestamp::from_millisecond(self.0).unwrap_or_default()
+    }
+
+    /// The instant of a jiff timestamp, cut to milliseconds.
+    #[must_use]
+    pub fn from_jiff(instant: jiff::Timestamp) -> Self {
+        Self(instant.as_millisecond())
+    }
+
+    /// The instant `span` later, saturating.
+    #[must_use]
+    pub fn after(self, span: Duration) -> Self {
+        Self::from_millis(self.0.saturating_add(millis(span)))
+    }
+
+    /// The time from `earlier` to this instant; zero if it is not earlier.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// RFC 3339 with whole seconds, as OpenShift prints times: `2019-11-01T03:39:18Z`.
+    #[must_use]
+    pub fn to_rfc3339_seconds(self) -> String {
+        let whole = jiff::Timestamp::from_second(self.0.div_euclid(1000)).unwrap_or_default();
+        whole.to_string()
+    }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", self.to_jiff())
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = jiff::Error;
+    fn from_str(text: &str) -> Result<Self, jiff::Error> {
+        text.parse::<jiff::Timestamp>().map(Self::from_jiff)
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// Time since some fixed point of this process, which no clock change moves. For deadlines, never for records.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub struct Monotonic(Duration);
+
+impl Monotonic {
+    /// The fixed point itself.
+    pub const START: Self = Self(Duration::ZERO);
+
+    /// Makes one from the time since the fixed point.
+    #[must_use]
+    pub fn from_start(elapsed: Duration) -> Self {
+        Self(elapsed)
+    }
+
+    /// The instant `span` later.
+    #[must_use]
+    pub fn after(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(span))
+    }
+
+    /// The time from `earlier` to this instant; zero if it is not earlier.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Both clocks, read once per step.
+///
+/// Wall time goes into records and cron schedules, monotonic time into intervals and deadlines; the simulator makes
+/// them jump separately.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Now {
+    /// The wall clock.
+    pub wall: Timestamp,
+    /// The monotonic clock.
+    pub mono: Monotonic,
+}
+
+impl Now {
+    /// When the wall clock will show `at`, as things stand; now, if it already did.
+    #[must_use]
+    pub fn mono_at(self, at: Timestamp) -> Monotonic {
+        self.mono.after(at.since(self.wall))
+    }
+
+    /// What the wall clock will show at `at`, as things stand.
+    #[must_use]
+    pub fn wall_at(self, at: Monotonic) -> Timestamp {
+        self.wall.after(at.since(self.mono))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_prints_milliseconds_and_reads_itself_back() {
+        let at: Timestamp = "2026-11-21T01:02:03.004Z".parse().unwrap();
+        assert_eq!(at.to_string(), "2026-11-21T01:02:03.004Z");
+        assert_eq!(at.to_rfc3339_seconds(), "2026-11-21T01:02:03Z");
+        let back: Timestamp = serde_json::from_str(&serde_json::to_string(&at).unwrap()).unwrap();
+        assert_eq!(back, at);
+    }
+
+    #[test]
+    fn a_wall_time_in_the_past_is_due_now() {
+        let now = Now {
+            wall: Timestamp::from_millis(10_000),
+            mono: Monotonic::from_start(Duration::from_secs(5)),
+        };
+        assert_eq!(now.mono_at(Timestamp::from_millis(9_000)), now.mono);
+        assert_eq!(now.mono_at(Timestamp::from_millis(12_000)).since(now.mono).as_secs(), 2);
+    }
+}

@@ -1,0 +1,3 @@
+//! The single integration binary.
+
+mod support;
