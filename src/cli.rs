@@ -77,7 +77,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Err(error) => {
             // Help and version are answers; everything else is wrong usage.
             let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Done };
-            let _ = error.print(); // nothing is left to tell a closed terminal
+            drop(error.print()); // nothing is left to tell a closed terminal
             return code;
         }
     };
@@ -91,7 +91,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
     let mut context = Context { global: arguments.global, out: &mut out, err: &mut err };
     let result: anyhow::Result<ExitCode> = match arguments.command {};
     result.unwrap_or_else(|error| {
-        let _ = print_error(context.err, &error); // nothing is left to tell a closed terminal
+        drop(print_error(context.err, &error)); // nothing is left to tell a closed terminal
         ExitCode::Error
     })
 }

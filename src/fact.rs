@@ -297,6 +297,9 @@ pub struct TagImported {
     /// The digest that the registry itself answered (rule I197).
     #[serde(default)]
     pub probed: Option<Digest>,
+    /// Fingerprint of the check that `probed` answers: reference, platform, mode, transport (rule I197, item 5).
+    #[serde(default)]
+    pub asked: u32,
     /// The image's metadata in the object store.
     #[serde(default)]
     pub metadata: Option<ContentHash>,

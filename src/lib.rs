@@ -7,11 +7,16 @@
 //! results back. The journal is the only state we own.
 
 pub mod action;
+pub mod admit;
 pub mod cli;
 pub mod desired;
+pub mod effective;
+pub mod engine;
 pub mod fact;
 pub mod limits;
 pub mod names;
+pub mod observed;
+pub mod plan;
 pub mod policy;
 pub mod reference;
 pub mod time;

@@ -1,0 +1,254 @@
+//! The objects that rules speak of: git manifest, defaults, and what the system itself writes (DBT 0.4). Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::action::{Check, ImportMode};
+use crate::desired::{DesiredState, ImageStream, TagReference, TagSource, Workload};
+use crate::fact::{ContainerList, ContainerRef, RolloutImage};
+use crate::names::{ContentHash, Digest, Kind, Namespace, ObjectKey, StreamTag, TargetName};
+use crate::observed::ObservedState;
+use crate::observed::rollout::Rollout;
+use crate::observed::tag_history::TagItem;
+use crate::policy::Policy;
+use crate::time::Schedule;
+
+/// The spec tag of a stream tag.
+#[must_use]
+pub fn spec_tag<'a>(
+    desired: &'a DesiredState,
+    tag: &StreamTag,
+) -> Option<(&'a ImageStream, &'a TagReference)> {
+    let stream = desired.streams.get(&tag.stream)?;
+    Some((stream, stream.tags.get(&tag.tag)?))
+}
+
+/// What to ask a registry about a spec tag; none if no registry is asked (rule I39).
+#[must_use]
+pub fn check_of(spec: &TagReference, policy: &Policy) -> Option<Check> {
+    let Some(TagSource::Registry(image)) = &spec.from else { return None };
+    if spec.reference {
+        return None;
+    }
+    let insecure = spec.insecure
+        || policy.insecure_registries.contains(image.registry.as_deref().unwrap_or(""));
+    Some(Check { image: image.clone(), insecure, mode: spec.mode, platform: spec.platform.clone() })
+}
+
+/// A short number that tells one check from another (rule I197, item 5); never 0.
+#[must_use]
+pub fn fingerprint(check: &Check) -> u32 {
+    let mode = match check.mode {
+        ImportMode::Legacy => "legacy",
+        ImportMode::PreserveOriginal => "preserve",
+    };
+    let text = format!("{} {} {mode} {}", check.image, check.insecure, check.platform);
+    let hex: String = ContentHash::of(text.as_bytes()).to_string().chars().take(8).collect();
+    u32::from_str_radix(&hex, 16).unwrap_or(1).max(1)
+}
+
+/// The schedule of a tag; none if it is not re-imported by itself (rules I103, I111).
+#[must_use]
+pub fn schedule_of(stream: &ImageStream, spec: &TagReference, policy: &Policy) -> Option<Schedule> {
+    if !spec.scheduled || !policy.scheduled_imports {
+        return None;
+    }
+    let own = spec.schedule.as_ref().or(stream.schedule.as_ref()).cloned();
+    Some(own.unwrap_or(Schedule::Every(crate::time::Span(policy.import_interval))))
+}
+
+/// The image of a tag for those who depend on it: item 0, whatever is pending or failing (rules I37, T9).
+#[must_use]
+pub fn image_of<'a>(observed: &'a ObservedState, tag: &StreamTag) -> Option<&'a TagItem> {
+    observed.tag(tag)?.current()
+}
+
+/// Which target serves a workload.
+#[must_use]
+pub fn target_of(workload: &Workload, policy: &Policy) -> TargetName {
+    let routes = &policy.routes;
+    let by_object = || routes.objects.get(&workload.object);
+    let by_namespace = || routes.namespaces.get(&workload.object.namespace);
+    let named = workload.target.as_ref().or_else(by_object).or_else(by_namespace);
+    named.or(routes.default.as_ref()).cloned().unwrap_or_else(no_target)
+}
+
+/// The built-in target that only records.
+#[must_use]
+#[expect(clippy::expect_used, reason = "a constant text, parsed by a test")]
+pub fn no_target() -> TargetName {
+    "none".parse().expect("`none` is a target name")
+}
+
+/// What a workload should run, as far as it can be told.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Wanted {
+    /// Its images, ordered by container.
+    pub images: Vec<RolloutImage>,
+    /// The digests that automatic triggers set, by container.
+    pub triggered: BTreeMap<ContainerRef, Digest>,
+    /// Hash of the template without the triggered images.
+    pub template: ContentHash,
+}
+
+impl Wanted {
+    /// The set of digests, as holds name it (rule T25).
+    #[must_use]
+    pub fn digests(&self) -> BTreeSet<Digest> {
+        self.images.iter().filter_map(|image| image.digest).collect()
+    }
+
+    /// Whether a trigger sets another image than the rollout has (rules D19, D21a, T18: by digest).
+    #[must_use]
+    pub fn images_differ(&self, rollout: &Rollout) -> bool {
+        let has = |container: &ContainerRef, digest: Digest| {
+            let image = rollout.started.images.iter().find(|image| image.container == *container);
+            image.is_some_and(|image| image.digest == Some(digest))
+        };
+        !self.triggered.iter().all(|(container, digest)| has(container, *digest))
+    }
+
+    /// Whether the rollout has another template.
+    #[must_use]
+    pub fn template_differs(&self, rollout: &Rollout) -> bool {
+        self.template != rollout.started.template
+    }
+}
+
+/// Why it cannot be told yet what a workload should run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Waiting {
+    /// A tag has no image.
+    Image {
+        /// The tag.
+        tag: StreamTag,
+    },
+    /// A tag has no digest because it is `reference: true` (rule T33).
+    Reference {
+        /// The tag.
+        tag: StreamTag,
+    },
+    /// A trigger with `automatic: false` was never resolved by hand (rule D18).
+    Manual {
+        /// The tag.
+        tag: StreamTag,
+    },
+    /// A container has no image and no trigger that sets one (rule D14, item 6).
+    Blank {
+        /// The container.
+        container: ContainerRef,
+    },
+}
+
+/// Computes what a workload should run (rules D18, D27, D33, T6).
+///
+/// # Errors
+/// The first thing that is missing, in the order in which triggers and containers are written.
+pub fn wanted(workload: &Workload, observed: &ObservedState) -> Result<Wanted, Waiting> {
+    let mut set: BTreeMap<&ContainerRef, &TagItem> = BTreeMap::new();
+    let seen = observed.workloads.get(&workload.object).map(|state| &state.seen);
+    for trigger in &workload.triggers {
+        let tag = trigger.from.clone();
+        if !trigger.automatic {
+            // An annotation entry that is paused is inert (rule T6); a trigger of a DeploymentConfig waits (D18).
+            let resolved = seen.is_some_and(|seen| seen.contains_key(&tag));
+            if workload.object.kind == Kind::DeploymentConfig && !resolved {
+                return Err(Waiting::Manual { tag });
+            }
+            continue;
+        }
+        let Some(item) = image_of(observed, &tag) else { return Err(Waiting::Image { tag }) };
+        if item.event.image.is_none() {
+            return Err(Waiting::Reference { tag });
+        }
+        // The last trigger in the list wins (rule D30).
+        set.extend(trigger.containers.iter().map(|container| (container, item)));
+    }
+    let mut images = Vec::with_capacity(workload.containers.len());
+    let mut triggered = BTreeMap::new();
+    for container in &workload.containers {
+        let item = set.get(&container.container);
+        let (reference, digest) = match item {
+            Some(item) => (item.event.reference.clone(), item.event.image),
+            None => (container.image.clone(), pinned(&container.image)),
+        };
+        if reference.trim().is_empty() {
+            return Err(Waiting::Blank { container: container.container.clone() });
+        }
+        if let (Some(_), Some(digest)) = (item, digest) {
+            triggered.insert(container.container.clone(), digest);
+        }
+        let container = container.container.clone();
+        images.push(RolloutImage { container, reference, digest, previous: None });
+    }
+    images.sort_by(|a, b| a.container.cmp(&b.container));
+    Ok(Wanted { images, triggered, template: workload.template })
+}
+
+/// The digest that a reference written in a manifest pins.
+fn pinned(image: &str) -> Option<Digest> {
+    image.rsplit_once('@')?.1.parse().ok()
+}
+
+/// The manifest as it is rolled out: the images that triggers set put in (rule D32).
+///
+/// Keys stay sorted, so the same object and images give the same bytes (rule R7).
+#[must_use]
+pub fn render(workload: &Workload, images: &[RolloutImage]) -> Vec<u8> {
+    let Ok(mut manifest) = serde_json::from_str::<Value>(&workload.manifest) else {
+        // `desired` made this text from a value; it is JSON. Nothing is lost by handing it on as it is.
+        return workload.manifest.as_bytes().to_vec();
+    };
+    if let Some(pod) = pod_spec(&mut manifest, workload.object.kind) {
+        for image in images {
+            let list = match image.container.list {
+                ContainerList::Init => "initContainers",
+                ContainerList::Regular => "containers",
+            };
+            let containers = pod.get_mut(list).and_then(Value::as_array_mut);
+            for container in containers.into_iter().flatten() {
+                let same = container.get("name").and_then(Value::as_str);
+                if same == Some(image.container.name.as_str())
+                    && let Some(fields) = container.as_object_mut()
+                {
+                    fields.insert("image".into(), Value::String(image.reference.clone()));
+                }
+            }
+        }
+    }
+    manifest.to_string().into_bytes()
+}
+
+fn pod_spec(manifest: &mut Value, kind: Kind) -> Option<&mut Value> {
+    let path = match kind {
+        Kind::CronJob => "/spec/jobTemplate/spec/template/spec",
+        Kind::DeploymentConfig
+        | Kind::Deployment
+        | Kind::StatefulSet
+        | Kind::DaemonSet
+        | Kind::ImageStream
+        | Kind::BuildConfig => "/spec/template/spec",
+    };
+    manifest.pointer_mut(path)
+}
+
+/// How many of the objects each namespace has.
+#[must_use]
+pub fn count_by_namespace<'a>(
+    objects: impl Iterator<Item = &'a ObjectKey>,
+) -> BTreeMap<Namespace, usize> {
+    let mut counts = BTreeMap::new();
+    for object in objects {
+        *counts.entry(object.namespace.clone()).or_default() += 1;
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_built_in_target_has_a_valid_name() {
+        assert_eq!(super::no_target().as_str(), "none");
+    }
+}

@@ -1,0 +1,395 @@
+//! One step: inputs become facts, facts become plans, plans become effects.
+//!
+//! [`Engine::step`] is the only writer of state. It does no IO and reads no clock, so the daemon, the dry run and the
+//! simulator run the same code with another loop around it. All inputs that wait are taken in one step, and one step
+//! makes one append: one `fdatasync`, however much happened.
+
+mod absorb;
+mod adopt;
+mod carry;
+mod index;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::action::{Action, ActionId, Check, Input, Request};
+use crate::admit::{Admission, Scarce};
+use crate::desired::{DesiredState, Object, Tree};
+use crate::fact::{Checkpoint, Fact, Record};
+use crate::limits::{CHECKPOINT_INTERVAL, WAKE_INTERVAL_MAX};
+use crate::names::{CommitId, ContentHash, Generation, Seq, StreamName};
+use crate::observed::ObservedState;
+use crate::observed::soft::Soft;
+use crate::plan::{self, Index, Key, Plan, View};
+use crate::policy::Policy;
+use crate::time::{Monotonic, Now, Timestamp};
+
+/// What the loop is to do, in this order (law 1).
+#[derive(Clone, PartialEq, Debug)]
+pub enum Effect {
+    /// Put large values into the object store and sync them.
+    Store(Vec<Arc<[u8]>>),
+    /// Append records to the journal and sync it. Nothing that follows may happen before that.
+    Append(Vec<Record>),
+    /// End an action; it still reports.
+    Cancel(ActionId),
+    /// Start an action.
+    Start(ActionId, Action),
+    /// Answer an operator.
+    Answer(u64, Answer),
+    /// Send [`Input::Wake`] at this time.
+    WakeAt(Monotonic),
+    /// End the process.
+    Exit,
+}
+
+/// The answer to an operator.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Answer {
+    /// It is done, and the record with this number says so.
+    Done(Seq),
+    /// There was nothing to do.
+    Nothing(String),
+    /// It is refused, and why.
+    Refused(String),
+    /// What only the running process knows.
+    Status(Box<Soft>),
+}
+
+/// What an action in flight is about.
+#[derive(Clone, PartialEq, Debug)]
+enum InFlight {
+    Source,
+    Check(Arc<Check>),
+    Delivery { rollout: Seq, key: Key },
+    Silent,
+}
+
+/// The state of one daemon, and the one function that changes it.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    policy: Policy,
+    tree: Tree,
+    /// The commit that `tree` holds.
+    tree_commit: Option<CommitId>,
+    /// Last valid versions that are in force without being in the tree.
+    kept: BTreeMap<ContentHash, Object>,
+    desired: DesiredState,
+    observed: ObservedState,
+    soft: Soft,
+    index: Index,
+    admission: Admission,
+    in_flight: BTreeMap<ActionId, InFlight>,
+    next_action: u64,
+    dirty: BTreeSet<Key>,
+    due: BTreeMap<Key, Monotonic>,
+    due_queue: BTreeSet<(Monotonic, Key)>,
+    /// Streams checked since the last checkpoint.
+    checked: BTreeMap<StreamName, Timestamp>,
+    checkpoint_at: Option<Monotonic>,
+    /// Wall clock minus monotonic clock at the last step, to notice that the wall clock was set.
+    offset: Option<Timestamp>,
+    stopping: bool,
+}
+
+/// What one step collects.
+#[derive(Debug, Default)]
+struct Batch {
+    store: Vec<Arc<[u8]>>,
+    records: Vec<Record>,
+    cancels: Vec<ActionId>,
+    starts: Vec<(ActionId, Action)>,
+    answers: Vec<(u64, Answer)>,
+    /// The generation that each stream gets in this step: one, however many of its tags change.
+    generations: BTreeMap<StreamName, Generation>,
+}
+
+impl Engine {
+    /// Makes an engine that goes on from what the journal proves.
+    #[must_use]
+    pub fn new(policy: Policy, observed: ObservedState, now: Now) -> Self {
+        let mut admission = Admission::default();
+        for state in observed.workloads.values() {
+            if state.running().is_some() {
+                admission.occupy(&Scarce::Rollouts);
+            }
+        }
+        Self {
+            policy,
+            tree: Tree::default(),
+            tree_commit: None,
+            kept: BTreeMap::new(),
+            desired: DesiredState::default(),
+            observed,
+            soft: Soft { began: now.mono, ..Soft::default() },
+            index: Index::default(),
+            admission,
+            in_flight: BTreeMap::new(),
+            next_action: 1,
+            dirty: BTreeSet::from([Key::Source]),
+            due: BTreeMap::new(),
+            due_queue: BTreeSet::new(),
+            checked: BTreeMap::new(),
+            checkpoint_at: None,
+            offset: None,
+            stopping: false,
+        }
+    }
+
+    /// What git asks for, as far as it is adopted.
+    #[must_use]
+    pub fn desired(&self) -> &DesiredState {
+        &self.desired
+    }
+
+    /// What the journal proves, the records of the last step included.
+    #[must_use]
+    pub fn observed(&self) -> &ObservedState {
+        &self.observed
+    }
+
+    /// What a restart may forget.
+    #[must_use]
+    pub fn soft(&self) -> &Soft {
+        &self.soft
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Everything that planning may look at.
+    #[must_use]
+    pub fn view(&self, now: Now) -> View<'_> {
+        View {
+            desired: &self.desired,
+            observed: &self.observed,
+            soft: &self.soft,
+            policy: &self.policy,
+            now,
+            index: &self.index,
+        }
+    }
+
+    /// Takes new settings; everything is planned again at the next step.
+    ///
+    /// Settings that decide how manifests are read apply to the files that are read from now on; the caller asks for a
+    /// whole read by [`Engine::forget_tree`].
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+        self.reindex();
+        self.dirty_all();
+    }
+
+    /// Makes the next read of the source bring every file.
+    pub fn forget_tree(&mut self) {
+        self.tree_commit = None;
+        self.soft.source.nudged = true;
+        self.dirty.insert(Key::Source);
+    }
+
+    /// Takes in what happened, plans what depends on it, and says what to do.
+    #[must_use = "effects do nothing until they are carried out"]
+    pub fn step(&mut self, inputs: Vec<Input>, now: Now) -> Vec<Effect> {
+        let mut batch = Batch::default();
+        self.notice_clock(now);
+        let mut stop = false;
+        for input in inputs {
+            stop |= matches!(input, Input::Stop);
+            self.absorb(input, now, &mut batch);
+        }
+        if stop || self.stopping {
+            self.stopping = true;
+            self.checkpoint(now, &mut batch);
+            return batch.into_effects(Some(Effect::Exit));
+        }
+        self.take_due(now);
+        self.settle(now, &mut batch);
+        if self.checkpoint_due(now) {
+            self.checkpoint(now, &mut batch);
+        }
+        batch.into_effects(Some(Effect::WakeAt(self.wake_at(now))))
+    }
+
+    /// Keys that a whole plan would act on now, and that neither wait nor are in flight: nothing, after any step (law 4).
+    #[must_use]
+    pub fn overlooked(&self, now: Now) -> Vec<(Key, Plan)> {
+        let plans = plan::whole(&self.view(now)).into_iter();
+        plans.filter(|(key, plan)| !plan.steps.is_empty() && !self.waits(key)).collect()
+    }
+
+    fn waits(&self, key: &Key) -> bool {
+        match key {
+            Key::Check(check) => self.admission.waits(&registry_of(check), key),
+            Key::Workload(_) => self.admission.waits(&Scarce::Rollouts, key),
+            Key::Source | Key::Tag(_) => false,
+        }
+    }
+
+    /// Plans every dirty key until nothing is dirty: what others depend on comes first.
+    fn settle(&mut self, now: Now, batch: &mut Batch) {
+        loop {
+            while let Some(key) = self.dirty.pop_first() {
+                let plan = plan::plan(&self.view(now), &key);
+                self.set_due(&key, plan.due);
+                self.carry_out(&key, plan, now, batch);
+            }
+            // A free place belongs to whoever waits longest; planning it either takes the place or leaves the queue.
+            let next = |scarce| self.admission.next(scarce, self.places(scarce)).cloned();
+            self.dirty = self.admission.scarce().filter_map(next).collect();
+            if self.dirty.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn places(&self, scarce: &Scarce) -> usize {
+        match scarce {
+            Scarce::Registry(_) => self.policy.checks_in_flight_max,
+            Scarce::Rollouts => self.policy.rollouts_in_flight_max,
+        }
+    }
+
+    /// Appends a fact to the batch and to the state, and marks what depends on it.
+    fn record(&mut self, fact: Fact, now: Now, batch: &mut Batch) -> Seq {
+        let record = Record { seq: self.observed.next_seq(), at: now.wall, fact };
+        self.observed.apply(&record);
+        self.mark_dependents(&record.fact);
+        let seq = record.seq;
+        batch.records.push(record);
+        seq
+    }
+
+    fn mark_dependents(&mut self, fact: &Fact) {
+        match fact {
+            Fact::TagImported(imported) => {
+                let tag = imported.tag.clone();
+                self.dirty
+                    .extend(self.index.tag_followers.get(&tag).into_iter().flatten().cloned());
+                let stream = self.index.stream_followers.get(&tag.stream);
+                self.dirty.extend(stream.into_iter().flatten().cloned());
+                self.dirty.extend(self.key_of_tag(&tag));
+            }
+            Fact::ImportFailed(failed) => {
+                let followers = self.index.tag_followers.get(&failed.tag);
+                self.dirty.extend(followers.into_iter().flatten().cloned());
+                self.dirty.extend(self.key_of_tag(&failed.tag));
+            }
+            Fact::RemovalsReleased(released) => {
+                self.dirty.extend(released.objects.iter().cloned().map(Key::Workload));
+            }
+            Fact::RolloutStarted(_)
+            | Fact::RolloutSuperseded(_)
+            | Fact::RolloutFinished(_)
+            | Fact::DigestHeld(_)
+            | Fact::HoldReleased(_)
+            | Fact::StopStarted(_)
+            | Fact::StopFinished(_) => {
+                if let Some(object) = crate::observed::rollout::object_of(fact) {
+                    self.dirty.insert(Key::Workload(object.clone()));
+                }
+            }
+            // A firing is recorded with what it leads to; the rest is marked where it is recorded.
+            Fact::TriggerFired(_)
+            | Fact::TagProbed(_)
+            | Fact::CommitAdopted(_)
+            | Fact::CommitRefused(_)
+            | Fact::SourceFailed(_)
+            | Fact::SourceRecovered
+            | Fact::ConfigAdopted(_)
+            | Fact::Checkpoint(_) => {}
+        }
+    }
+
+    fn dirty_all(&mut self) {
+        let keys = plan::keys(&self.view(Now { wall: Timestamp::EPOCH, mono: Monotonic::START }));
+        self.dirty.extend(keys);
+    }
+
+    /// Plans everything again when the wall clock was set: cron slots moved.
+    fn notice_clock(&mut self, now: Now) {
+        let since_start = now.mono.since(Monotonic::START);
+        let millis = i64::try_from(since_start.as_millis()).unwrap_or(i64::MAX);
+        let offset = Timestamp::from_millis(now.wall.as_millis().saturating_sub(millis));
+        let moved = |old: Timestamp| old.since(offset).max(offset.since(old));
+        if self.offset.is_some_and(|old| moved(old) > Duration::from_secs(2)) {
+            self.dirty_all();
+        }
+        self.offset = Some(offset);
+    }
+
+    fn take_due(&mut self, now: Now) {
+        while let Some((at, _)) = self.due_queue.first() {
+            if *at > now.mono {
+                break;
+            }
+            if let Some((_, key)) = self.due_queue.pop_first() {
+                self.due.remove(&key);
+                self.dirty.insert(key);
+            }
+        }
+    }
+
+    fn set_due(&mut self, key: &Key, at: Option<Monotonic>) {
+        if self.due.get(key).copied() == at {
+            return;
+        }
+        if let Some(old) = self.due.remove(key) {
+            self.due_queue.remove(&(old, key.clone()));
+        }
+        if let Some(at) = at {
+            self.due.insert(key.clone(), at);
+            self.due_queue.insert((at, key.clone()));
+        }
+    }
+
+    fn wake_at(&self, now: Now) -> Monotonic {
+        let latest = now.mono.after(WAKE_INTERVAL_MAX);
+        self.due_queue.first().map_or(latest, |(at, _)| (*at).min(latest))
+    }
+
+    fn checkpoint_due(&self, now: Now) -> bool {
+        let last = self.checkpoint_at.unwrap_or(self.soft.began);
+        !self.checked.is_empty() && now.mono.since(last) >= CHECKPOINT_INTERVAL
+    }
+
+    fn checkpoint(&mut self, now: Now, batch: &mut Batch) {
+        if self.checked.is_empty() {
+            return;
+        }
+        let checked = std::mem::take(&mut self.checked).into_iter().collect();
+        self.record(Fact::Checkpoint(Checkpoint { checked }), now, batch);
+        self.checkpoint_at = Some(now.mono);
+    }
+}
+
+impl Batch {
+    fn into_effects(self, last: Option<Effect>) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if !self.store.is_empty() {
+            effects.push(Effect::Store(self.store));
+        }
+        if !self.records.is_empty() {
+            effects.push(Effect::Append(self.records));
+        }
+        effects.extend(self.cancels.into_iter().map(Effect::Cancel));
+        effects.extend(self.starts.into_iter().map(|(id, action)| Effect::Start(id, action)));
+        effects.extend(self.answers.into_iter().map(|(id, answer)| Effect::Answer(id, answer)));
+        effects.extend(last);
+        effects
+    }
+}
+
+/// The queue that checks of a registry wait in.
+fn registry_of(check: &Check) -> Scarce {
+    Scarce::Registry(check.image.registry_host())
+}
+
+/// Whether a request changes something.
+#[must_use]
+pub fn is_order(request: &Request) -> bool {
+    !matches!(request, Request::Status)
+}

@@ -1,0 +1,426 @@
+//! What came in becomes facts. An input is a statement about the outside; what nobody waits for any more is ignored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::action::{
+    Action, ActionId, Ask, Check, ImportFailure, Input, Notice, NoticeKind, Nudge, Request,
+    Resolution, RolloutReport, SourceFailure,
+};
+use crate::admit::Scarce;
+use crate::effective;
+use crate::fact::{
+    CommitRefused, DigestHeld, Fact, HoldReleased, ImportFailed, Outcome, Reason, Release,
+    RemovalsReleased, RolloutFinished, SourceFailed, StopFinished, TagEvent, TagImported,
+    TagProbed, Via,
+};
+use crate::limits::{ROLLOUT_RETRY_FIRST, ROLLOUT_RETRY_MAX};
+use crate::names::{Digest, Generation, ObjectKey, Seq, StreamName, StreamTag};
+use crate::observed::rollout::Rollout;
+use crate::observed::soft::DeliverySoft;
+use crate::observed::tag_history::TagState;
+use crate::observed::{Presence, rollout::Stop};
+use crate::plan::Key;
+use crate::time::Now;
+
+use super::{Answer, Batch, Engine, InFlight, registry_of};
+
+/// How soon a target that said "running" is asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+impl Engine {
+    pub(super) fn absorb(&mut self, input: Input, now: Now, batch: &mut Batch) {
+        match input {
+            Input::Wake | Input::Stop => {}
+            Input::SourceRead(id, result) => {
+                if self.in_flight.remove(&id) == Some(InFlight::Source) {
+                    self.source_read(result.map(|read| *read), now, batch);
+                }
+            }
+            Input::Resolved(id, result) => {
+                if let Some(InFlight::Check(check)) = self.in_flight.remove(&id) {
+                    self.resolved(&check, result, now, batch);
+                }
+            }
+            Input::RolloutReported(id, report) => {
+                if let Some(InFlight::Delivery { rollout, key }) = self.in_flight.remove(&id) {
+                    self.delivered(rollout, &key, report, now, batch);
+                }
+            }
+            Input::Nudged(Nudge::Source) => {
+                self.soft.source.nudged = true;
+                self.dirty.insert(Key::Source);
+            }
+            Input::Nudged(Nudge::Tag(tag)) => {
+                if let Some(key) = self.key_of_tag(&tag) {
+                    if let Key::Check(check) = &key {
+                        self.soft.checks.entry(check.clone()).or_default().nudged = true;
+                    }
+                    self.dirty.insert(key);
+                }
+            }
+            Input::Asked(ask) => self.asked(ask, now, batch),
+        }
+    }
+
+    fn source_read(
+        &mut self,
+        result: Result<crate::action::SourceRead, SourceFailure>,
+        now: Now,
+        batch: &mut Batch,
+    ) {
+        let source = &mut self.soft.source;
+        source.in_flight = false;
+        source.read_at = Some(now.mono);
+        source.read_at_wall = Some(now.wall);
+        self.dirty.insert(Key::Source);
+        let failure = match result {
+            Ok(read) => {
+                self.soft.source.failures = 0;
+                if self.observed.source_failure.is_some() {
+                    self.record(Fact::SourceRecovered, now, batch);
+                }
+                self.adopt(&read, now, batch);
+                return;
+            }
+            Err(failure) => failure,
+        };
+        self.soft.source.failures = self.soft.source.failures.saturating_add(1);
+        if let Some(commit) = failure.commit {
+            self.refuse(CommitRefused { commit, reason: failure.message }, now, batch);
+            return;
+        }
+        let known = self.observed.source_failure.as_ref();
+        if known.is_none_or(|known| known.message != failure.message) {
+            let message = failure.message;
+            self.record(Fact::SourceFailed(SourceFailed { message }), now, batch);
+        }
+    }
+
+    /// Records a refusal once.
+    pub(super) fn refuse(&mut self, refused: CommitRefused, now: Now, batch: &mut Batch) {
+        let known = self.observed.refused.as_ref();
+        let same =
+            |k: &crate::observed::Refused| k.commit == refused.commit && k.reason == refused.reason;
+        if !known.is_some_and(same) {
+            self.record(Fact::CommitRefused(refused), now, batch);
+        }
+    }
+
+    fn resolved(
+        &mut self,
+        check: &Arc<Check>,
+        result: Result<Resolution, ImportFailure>,
+        now: Now,
+        batch: &mut Batch,
+    ) {
+        self.admission.give_back(&registry_of(check));
+        self.dirty.insert(Key::Check(check.clone()));
+        let soft = self.soft.checks.entry(check.clone()).or_default();
+        soft.in_flight = false;
+        soft.attempted = Some(now.mono);
+        soft.attempted_wall = Some(now.wall);
+        match &result {
+            Ok(_) => {
+                soft.failures = 0;
+                soft.proven = Some(now.wall);
+            }
+            Err(failure) => {
+                soft.failures = soft.failures.saturating_add(1);
+                soft.transient = failure.transient;
+                if let Some(pause) = failure.retry_after {
+                    let host = check.image.registry_host();
+                    self.soft.registries.insert(host, now.mono.after(pause));
+                }
+            }
+        }
+        let tags: Vec<_> = self.index.checks.get(check).into_iter().flatten().cloned().collect();
+        for tag in tags {
+            let paused = self.desired.streams.get(&tag.stream).is_none_or(|stream| stream.paused);
+            if paused {
+                continue;
+            }
+            self.checked.insert(tag.stream.clone(), now.wall);
+            let fact = match &result {
+                Ok(resolution) => self.imported(check, &tag, resolution, now, batch),
+                Err(failure) => self.import_failed(&tag, failure, batch),
+            };
+            if let Some(fact) = fact {
+                self.record(fact, now, batch);
+            }
+        }
+    }
+
+    /// What an answer means for one tag; nothing if it says what is known (rules I61, I65, I197).
+    fn imported(
+        &self,
+        check: &Check,
+        tag: &StreamTag,
+        resolution: &Resolution,
+        now: Now,
+        batch: &mut Batch,
+    ) -> Option<Fact> {
+        let state = self.observed.tag(tag)?;
+        let asked = effective::fingerprint(check);
+        let event = match (&resolution.image, state.current()) {
+            (Some(image), _) => TagEvent {
+                created: now.wall,
+                reference: check.image.with_digest(&image.digest),
+                image: Some(image.digest),
+                generation: state.generation,
+            },
+            // The registry answered what it answered last: the tag is what it was.
+            (None, Some(item)) if state.probed == Some(resolution.probed) => TagEvent {
+                reference: with_image(check, item.event.image, &item.event.reference),
+                ..item.event.clone()
+            },
+            (None, _) => return None, // another tag's answer; this one is asked again
+        };
+        let settled = !state.is_due() && state.condition.is_none() && state.asked == asked;
+        if settled && is_current(state, &event) {
+            let probed = resolution.probed;
+            return (state.probed != Some(probed))
+                .then(|| Fact::TagProbed(TagProbed { tag: tag.clone(), probed }));
+        }
+        let reason = self.reason(check, state);
+        let generation = self.generation(&tag.stream, batch);
+        Some(Fact::TagImported(Box::new(TagImported {
+            tag: tag.clone(),
+            event: TagEvent { generation, ..event },
+            probed: Some(resolution.probed),
+            asked,
+            metadata: match &resolution.image {
+                Some(image) => Some(image.metadata),
+                None => state.current().and_then(|item| item.metadata),
+            },
+            via: Via::Registry,
+            reason,
+        })))
+    }
+
+    fn reason(&self, check: &Check, state: &TagState) -> Reason {
+        if state.is_due() {
+            return Reason::SpecChanged { generation: state.generation };
+        }
+        if state.condition.is_some() {
+            return Reason::Retry;
+        }
+        match self.soft.checks.get(check) {
+            Some(soft) if soft.nudged => Reason::Nudged,
+            Some(_) | None => Reason::ScheduleDue,
+        }
+    }
+
+    /// What a failure means for one tag; nothing if it is known (rules I69 to I71).
+    fn import_failed(
+        &self,
+        tag: &StreamTag,
+        failure: &ImportFailure,
+        batch: &mut Batch,
+    ) -> Option<Fact> {
+        let state = self.observed.tag(tag)?;
+        let known = state.condition.as_ref().is_some_and(|condition| {
+            condition.reason == failure.reason && condition.message == failure.message
+        });
+        if known && !state.is_due() {
+            return None;
+        }
+        Some(Fact::ImportFailed(ImportFailed {
+            tag: tag.clone(),
+            generation: self.generation(&tag.stream, batch),
+            reason: failure.reason,
+            message: failure.message.clone(),
+        }))
+    }
+
+    /// The generation that an import of this step gives its stream (rule I27).
+    fn generation(&self, stream: &StreamName, batch: &mut Batch) -> Generation {
+        let now = self.observed.streams.get(stream).map_or(Generation(0), |s| s.generation);
+        *batch.generations.entry(stream.clone()).or_insert_with(|| now.next())
+    }
+
+    fn delivered(
+        &mut self,
+        seq: Seq,
+        key: &Key,
+        report: RolloutReport,
+        now: Now,
+        batch: &mut Batch,
+    ) {
+        let Key::Workload(object) = key else { return };
+        self.dirty.insert(key.clone());
+        if let Some(delivery) = self.soft.deliveries.get_mut(&seq) {
+            delivery.in_flight = false;
+            delivery.cancelled = false;
+        }
+        let stop = self.observed.workloads.get(object).and_then(|state| state.stopping());
+        let is_stop = stop.is_some_and(|stop| stop.seq == seq);
+        let (outcome, reason, log) = match report {
+            RolloutReport::Complete { log } => (Outcome::Complete, String::new(), log),
+            RolloutReport::Failed { reason, log } => (Outcome::Failed, reason, log),
+            RolloutReport::Cancelled => {
+                let reason = self.running(object, seq).and_then(|r| r.superseded.clone());
+                (Outcome::Cancelled, reason.unwrap_or_default(), String::new())
+            }
+            RolloutReport::Transient { retry_after, .. } => {
+                self.try_again(seq, retry_after, now);
+                return;
+            }
+            RolloutReport::Running { status_url } => {
+                if let Some(delivery) = self.soft.deliveries.get_mut(&seq) {
+                    delivery.status_url = (!is_stop).then_some(status_url);
+                    delivery.not_before = now.mono.after(ASK_AGAIN);
+                }
+                return;
+            }
+        };
+        if is_stop {
+            self.soft.deliveries.remove(&seq);
+            let (stop, object) = (seq, object.clone());
+            let fact = Fact::StopFinished(StopFinished { stop, object, outcome, reason });
+            self.record(fact, now, batch);
+        } else {
+            self.finish(object, seq, End { outcome, reason, log }, now, batch);
+        }
+    }
+
+    fn try_again(&mut self, seq: Seq, retry_after: Option<Duration>, now: Now) {
+        if let Some(delivery) = self.soft.deliveries.get_mut(&seq) {
+            delivery.failures = delivery.failures.saturating_add(1);
+            let doubled = 1_u32.checked_shl(delivery.failures - 1).unwrap_or(u32::MAX);
+            let delay = ROLLOUT_RETRY_FIRST.saturating_mul(doubled).min(ROLLOUT_RETRY_MAX);
+            delivery.not_before = now.mono.after(delay.max(retry_after.unwrap_or_default()));
+        }
+    }
+
+    fn running(&self, object: &ObjectKey, seq: Seq) -> Option<&Rollout> {
+        let running = self.observed.workloads.get(object)?.running()?;
+        (running.seq == seq).then_some(running)
+    }
+
+    /// Records the end of a rollout, and the hold that a failure leaves.
+    pub(super) fn finish(
+        &mut self,
+        object: &ObjectKey,
+        seq: Seq,
+        end: End,
+        now: Now,
+        batch: &mut Batch,
+    ) {
+        let Some(running) = self.running(object, seq).cloned() else { return };
+        self.soft.deliveries.remove(&seq);
+        self.admission.give_back(&Scarce::Rollouts);
+        let End { outcome, reason, log } = end;
+        let words = if reason.is_empty() { outcome.to_string() } else { reason.clone() };
+        let finished =
+            RolloutFinished { rollout: seq, object: object.clone(), outcome, reason, log };
+        self.record(Fact::RolloutFinished(finished), now, batch);
+        let kind = match outcome {
+            Outcome::Complete => NoticeKind::Finished,
+            Outcome::Cancelled => NoticeKind::Cancelled,
+            Outcome::Failed => {
+                let held = DigestHeld {
+                    object: object.clone(),
+                    rollout: seq,
+                    digests: running.digests(),
+                    template: running.started.template,
+                    reason: words.clone(),
+                };
+                self.record(Fact::DigestHeld(held), now, batch);
+                NoticeKind::Held
+            }
+        };
+        let notice = Notice {
+            kind,
+            key: running.started.key(seq),
+            object: object.clone(),
+            at: now.wall,
+            message: words,
+            target: running.started.target.clone(),
+        };
+        let id = self.new_action(InFlight::Silent);
+        batch.starts.push((id, Action::Notify(Box::new(notice))));
+        self.in_flight.remove(&id); // nobody answers
+    }
+
+    pub(super) fn new_action(&mut self, about: InFlight) -> ActionId {
+        let id = ActionId(self.next_action);
+        self.next_action += 1;
+        self.in_flight.insert(id, about);
+        id
+    }
+
+    fn asked(&mut self, ask: Ask, now: Now, batch: &mut Batch) {
+        let Ask { id, by, request } = ask;
+        let answer = match request {
+            Request::Status => Answer::Status(Box::new(self.soft.clone())),
+            Request::Release(object) => self.release(&object, by, now, batch),
+            Request::ReleaseRemovals => self.release_removals(None, by, now, batch),
+        };
+        batch.answers.push((id, answer));
+    }
+
+    fn release(&mut self, object: &ObjectKey, by: String, now: Now, batch: &mut Batch) -> Answer {
+        let presence = self.observed.objects.get(object).map(|known| known.presence);
+        if let Some(Presence::Removed { fate: crate::fact::RemovalFate::Held { .. }, .. }) =
+            presence
+        {
+            return self.release_removals(Some(object), by, now, batch);
+        }
+        let Some(state) = self.observed.workloads.get(object) else {
+            return Answer::Refused(format!("there is no workload `{object}`"));
+        };
+        let stop_failed =
+            |stop: &Stop| stop.end.as_ref().is_some_and(|end| end.outcome != Outcome::Complete);
+        if state.holds.is_empty() && !state.stop.as_ref().is_some_and(stop_failed) {
+            return Answer::Nothing(format!("nothing of `{object}` is held"));
+        }
+        let because = Release::Operator { by };
+        let fact = Fact::HoldReleased(HoldReleased { object: object.clone(), because });
+        Answer::Done(self.record(fact, now, batch))
+    }
+
+    fn release_removals(
+        &mut self,
+        only: Option<&ObjectKey>,
+        by: String,
+        now: Now,
+        batch: &mut Batch,
+    ) -> Answer {
+        let held = self.observed.held_removals().map(|(key, _)| key);
+        let objects: Vec<_> = held.filter(|key| only.is_none_or(|o| o == *key)).cloned().collect();
+        if objects.is_empty() {
+            return Answer::Nothing("no removal is held".into());
+        }
+        for object in &objects {
+            self.forget(object);
+        }
+        let fact = Fact::RemovalsReleased(RemovalsReleased { objects, by });
+        Answer::Done(self.record(fact, now, batch))
+    }
+
+    /// Makes sure that a delivery is known, and marks it as in flight.
+    pub(super) fn begin_delivery(&mut self, seq: Seq, now: Now) {
+        let begin = || DeliverySoft::begin(now.mono);
+        let delivery = self.soft.deliveries.entry(seq).or_insert_with(begin);
+        delivery.in_flight = true;
+    }
+}
+
+/// How something ended.
+pub(super) struct End {
+    pub(super) outcome: Outcome,
+    pub(super) reason: String,
+    pub(super) log: String,
+}
+
+fn is_current(state: &TagState, event: &TagEvent) -> bool {
+    state.current().is_some_and(|item| {
+        item.event.image == event.image && item.event.reference == event.reference
+    })
+}
+
+/// The reference as the spec spells it now; the old one where there is no image to name.
+fn with_image(check: &Check, image: Option<Digest>, old: &str) -> String {
+    image.map_or_else(|| old.to_owned(), |image| check.image.with_digest(&image))
+}

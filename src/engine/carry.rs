@@ -1,0 +1,169 @@
+//! Plans become facts and actions, as far as there is room for them.
+
+use std::sync::Arc;
+
+use crate::action::{Action, AskRollout, ReadSource, ResolveRequest, RolloutRequest, StopRequest};
+use crate::admit::Scarce;
+use crate::fact::{Fact, RolloutStarted};
+use crate::names::{ObjectKey, RolloutKey, Seq};
+use crate::observed::rollout::Rollout;
+use crate::plan::{Key, Plan, Step};
+use crate::time::Now;
+
+use super::absorb::End;
+use super::{Batch, Engine, InFlight, registry_of};
+
+impl Engine {
+    pub(super) fn carry_out(&mut self, key: &Key, plan: Plan, now: Now, batch: &mut Batch) {
+        if plan.steps.iter().any(|step| matches!(step, Step::Start { .. })) {
+            // A rollout that finds no place leaves no trace: what leads to it is recorded together with it.
+            let places = self.places(&Scarce::Rollouts);
+            if !self.admission.take(&Scarce::Rollouts, key, places) {
+                return;
+            }
+        } else if matches!(key, Key::Workload(_)) {
+            self.admission.leave(&Scarce::Rollouts, key);
+        }
+        if let Key::Check(check) = key
+            && plan.steps.is_empty()
+        {
+            self.admission.leave(&registry_of(check), key);
+        }
+        for step in plan.steps {
+            self.carry_out_step(key, step, now, batch);
+        }
+    }
+
+    fn carry_out_step(&mut self, key: &Key, step: Step, now: Now, batch: &mut Batch) {
+        match step {
+            Step::ReadSource => {
+                self.soft.source.in_flight = true;
+                self.soft.source.nudged = false;
+                let id = self.new_action(InFlight::Source);
+                let action = Action::ReadSource(ReadSource { base: self.tree_commit });
+                batch.starts.push((id, action));
+            }
+            Step::Resolve { check, known, reason: _ } => {
+                let scarce = registry_of(&check);
+                if !self.admission.take(&scarce, key, self.places(&scarce)) {
+                    return;
+                }
+                let soft = self.soft.checks.entry(check.clone()).or_default();
+                soft.in_flight = true;
+                soft.nudged = false;
+                let request = ResolveRequest { check: (*check).clone(), known };
+                let id = self.new_action(InFlight::Check(check));
+                batch.starts.push((id, Action::Resolve(Box::new(request))));
+            }
+            Step::Record(fact) => {
+                self.record(*fact, now, batch);
+            }
+            Step::Start { rollout, manifest } => {
+                if !manifest.is_empty() {
+                    batch.store.push(manifest);
+                }
+                let seq = self.record(Fact::RolloutStarted(rollout), now, batch);
+                self.deliver(key, seq, now, batch);
+            }
+            Step::Deliver(seq) => self.deliver(key, seq, now, batch),
+            Step::Ask(seq) => self.ask(key, seq, now, batch),
+            Step::Cancel(seq) => self.cancel(seq, batch),
+            Step::Finish { rollout, outcome, reason } => {
+                if let Key::Workload(object) = key {
+                    let end = End { outcome, reason, log: String::new() };
+                    self.finish(object, rollout, end, now, batch);
+                }
+            }
+            Step::Stop(started) => {
+                let seq = self.record(Fact::StopStarted(*started), now, batch);
+                self.deliver_stop(key, seq, now, batch);
+            }
+            Step::DeliverStop(seq) => self.deliver_stop(key, seq, now, batch),
+        }
+    }
+
+    fn rollout(&self, object: &ObjectKey, seq: Seq) -> Option<&Rollout> {
+        let rollouts = &self.observed.workloads.get(object)?.rollouts;
+        rollouts.iter().find(|rollout| rollout.seq == seq)
+    }
+
+    fn deliver(&mut self, key: &Key, seq: Seq, now: Now, batch: &mut Batch) {
+        let Key::Workload(object) = key else { return };
+        let Some(rollout) = self.rollout(object, seq) else { return };
+        let RolloutStarted { revision, cause, replaces, images, manifest, target, .. } =
+            rollout.started.clone();
+        let replaces = replaces.map(|replaced| {
+            self.rollout(object, replaced).map_or_else(
+                || RolloutKey { seq: replaced, ..rollout.started.key(seq) },
+                |other| other.started.key(replaced),
+            )
+        });
+        let request = RolloutRequest {
+            key: rollout.started.key(seq),
+            started: rollout.at,
+            object: object.clone(),
+            revision,
+            cause,
+            replaces,
+            images,
+            manifest,
+            target,
+        };
+        self.begin_delivery(seq, now);
+        let id = self.new_action(InFlight::Delivery { rollout: seq, key: key.clone() });
+        batch.starts.push((id, Action::RollOut(Box::new(request))));
+    }
+
+    fn ask(&mut self, key: &Key, seq: Seq, now: Now, batch: &mut Batch) {
+        let Key::Workload(object) = key else { return };
+        let Some(rollout) = self.rollout(object, seq) else { return };
+        let delivery = self.soft.deliveries.get(&seq);
+        let Some(url) = delivery.and_then(|delivery| delivery.status_url.clone()) else { return };
+        let ask = AskRollout {
+            key: rollout.started.key(seq),
+            target: rollout.started.target.clone(),
+            status_url: url,
+        };
+        self.begin_delivery(seq, now);
+        let id = self.new_action(InFlight::Delivery { rollout: seq, key: key.clone() });
+        batch.starts.push((id, Action::AskRollout(Box::new(ask))));
+    }
+
+    fn cancel(&mut self, seq: Seq, batch: &mut Batch) {
+        let is_its = |about: &InFlight| match about {
+            InFlight::Delivery { rollout, .. } => *rollout == seq,
+            InFlight::Source | InFlight::Check(_) | InFlight::Silent => false,
+        };
+        let id = self.in_flight.iter().find(|(_, about)| is_its(about)).map(|(id, _)| *id);
+        if let (Some(id), Some(delivery)) = (id, self.soft.deliveries.get_mut(&seq)) {
+            delivery.cancelled = true;
+            batch.cancels.push(id);
+        }
+    }
+
+    fn deliver_stop(&mut self, key: &Key, seq: Seq, now: Now, batch: &mut Batch) {
+        let Key::Workload(object) = key else { return };
+        let stop = self.observed.workloads.get(object).and_then(|state| state.stop.as_ref());
+        let Some(stop) = stop else { return };
+        let request = StopRequest {
+            key: RolloutKey {
+                namespace: object.namespace.clone(),
+                name: object.name.clone(),
+                incarnation: stop.started.incarnation,
+                seq,
+            },
+            started: stop.at,
+            object: object.clone(),
+            manifest: stop.started.manifest,
+            target: stop.started.target.clone(),
+        };
+        self.begin_delivery(seq, now);
+        let id = self.new_action(InFlight::Delivery { rollout: seq, key: key.clone() });
+        batch.starts.push((id, Action::Stop(Box::new(request))));
+    }
+
+    /// Puts a large value into the batch, to be stored before the record that names it.
+    pub(super) fn store(batch: &mut Batch, bytes: Vec<u8>) {
+        batch.store.push(Arc::from(bytes));
+    }
+}

@@ -1,0 +1,287 @@
+//! Records become the observed state: a fold, pure and total.
+//!
+//! [`ObservedState`] is what the journal proves and nothing else: `replay(records)` equals the running state after every
+//! step (law 3). What a restart may forget lives in [`soft`] and never decides more than when to look again.
+
+pub mod rollout;
+pub mod soft;
+pub mod tag_history;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::fact::{CommitAdopted, Fact, Record, Rejected, RemovalFate};
+use crate::names::{CommitId, ContentHash, Generation, Incarnation, ObjectKey, Seq, StreamName};
+use crate::names::{Kind, StreamTag, TagName};
+use crate::time::Timestamp;
+
+use rollout::WorkloadState;
+use tag_history::TagState;
+
+/// What the journal proves.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct ObservedState {
+    /// Number of the last record; 0 before the first.
+    pub last_seq: Seq,
+    /// Time of the last record.
+    #[serde(default)]
+    pub last_at: Option<Timestamp>,
+    /// The adopted commit.
+    #[serde(default)]
+    pub adopted: Option<Adopted>,
+    /// A commit that was refused after the adopted one.
+    #[serde(default)]
+    pub refused: Option<Refused>,
+    /// The source's failure, while it lasts.
+    #[serde(default)]
+    pub source_failure: Option<SourceDown>,
+    /// Every object that ever was.
+    #[serde(default)]
+    pub objects: BTreeMap<ObjectKey, ObjectState>,
+    /// Streams with their tags.
+    #[serde(default)]
+    pub streams: BTreeMap<StreamName, StreamState>,
+    /// Workloads with their rollouts.
+    #[serde(default)]
+    pub workloads: BTreeMap<ObjectKey, WorkloadState>,
+    /// The configuration that was adopted last.
+    #[serde(default)]
+    pub config: Option<ContentHash>,
+}
+
+/// The adopted commit.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Adopted {
+    /// The record that adopted it.
+    pub seq: Seq,
+    /// When.
+    pub at: Timestamp,
+    /// The commit.
+    pub commit: CommitId,
+    /// The branch.
+    pub branch: String,
+    /// What is invalid in it.
+    pub rejected: Vec<Rejected>,
+}
+
+/// A commit that was not adopted.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Refused {
+    /// When.
+    pub at: Timestamp,
+    /// The commit.
+    pub commit: CommitId,
+    /// Why.
+    pub reason: String,
+}
+
+/// The source cannot be read.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SourceDown {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why.
+    pub message: String,
+}
+
+/// Whether an object is in git.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ObjectState {
+    /// Which life of it.
+    pub incarnation: Incarnation,
+    /// Whether git has it.
+    pub presence: Presence,
+}
+
+/// Whether git has an object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Presence {
+    /// It has, or its last valid version stays in force.
+    Present,
+    /// It has not.
+    Removed {
+        /// Since when.
+        at: Timestamp,
+        /// What happens to it.
+        fate: RemovalFate,
+    },
+}
+
+/// A stream.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct StreamState {
+    /// `metadata.generation` (rule I27).
+    pub generation: Generation,
+    /// Its tags, those of the spec and those that only have history.
+    #[serde(default)]
+    pub tags: BTreeMap<TagName, TagState>,
+    /// When it was last checked, as of the last checkpoint.
+    #[serde(default)]
+    pub checked: Option<Timestamp>,
+}
+
+impl ObservedState {
+    /// Folds records into a state.
+    #[must_use]
+    pub fn replay<'a>(mut self, records: impl IntoIterator<Item = &'a Record>) -> Self {
+        for record in records {
+            self.apply(record);
+        }
+        self
+    }
+
+    /// The number that the next record will have.
+    #[must_use]
+    pub fn next_seq(&self) -> Seq {
+        self.last_seq.next()
+    }
+
+    /// The state of a tag.
+    #[must_use]
+    pub fn tag(&self, tag: &StreamTag) -> Option<&TagState> {
+        self.streams.get(&tag.stream)?.tags.get(&tag.tag)
+    }
+
+    /// Objects whose removal the guard holds (rule D52), with their last version.
+    pub fn held_removals(&self) -> impl Iterator<Item = (&ObjectKey, ContentHash)> {
+        self.objects.iter().filter_map(|(key, object)| match object.presence {
+            Presence::Removed { fate: RemovalFate::Held { version }, .. } => Some((key, version)),
+            Presence::Removed { .. } | Presence::Present => None,
+        })
+    }
+
+    /// The last valid versions that are in force though the adopted commit does not have them.
+    pub fn kept_versions(&self) -> impl Iterator<Item = ContentHash> {
+        let rejected = self.adopted.iter().flat_map(|adopted| &adopted.rejected);
+        rejected.filter_map(|rejected| rejected.kept).chain(self.held_removals().map(|(_, v)| v))
+    }
+
+    /// Applies one record.
+    ///
+    /// Total: a record about something unknown changes nothing but the sequence number. The engine never writes one;
+    /// a journal that holds one is still readable.
+    pub fn apply(&mut self, record: &Record) {
+        debug_assert_eq!(record.seq, self.next_seq(), "records are applied in order");
+        self.last_seq = record.seq;
+        self.last_at = Some(record.at);
+        match &record.fact {
+            Fact::CommitAdopted(adopted) => self.adopt(record.seq, record.at, adopted),
+            Fact::CommitRefused(refused) => {
+                let (commit, reason) = (refused.commit, refused.reason.clone());
+                self.refused = Some(Refused { at: record.at, commit, reason });
+            }
+            Fact::SourceFailed(failed) => {
+                let message = failed.message.clone();
+                self.source_failure = Some(SourceDown { since: record.at, message });
+            }
+            Fact::SourceRecovered => self.source_failure = None,
+            Fact::RemovalsReleased(released) => {
+                for key in &released.objects {
+                    self.prune(key, record.at);
+                }
+            }
+            Fact::TagImported(imported) => {
+                let stream = self.streams.entry(imported.tag.stream.clone()).or_default();
+                stream.generation = stream.generation.max(imported.event.generation);
+                let tag = stream.tags.entry(imported.tag.tag.clone()).or_default();
+                tag.import(record.seq, imported);
+            }
+            Fact::TagProbed(probed) => {
+                if let Some(tag) = self.tag_mut(&probed.tag) {
+                    tag.probed = Some(probed.probed);
+                }
+            }
+            Fact::ImportFailed(failed) => {
+                let stream = self.streams.entry(failed.tag.stream.clone()).or_default();
+                stream.generation = stream.generation.max(failed.generation);
+                stream.tags.entry(failed.tag.tag.clone()).or_default().fail(record.at, failed);
+            }
+            Fact::TriggerFired(_)
+            | Fact::RolloutStarted(_)
+            | Fact::RolloutSuperseded(_)
+            | Fact::RolloutFinished(_)
+            | Fact::DigestHeld(_)
+            | Fact::HoldReleased(_)
+            | Fact::StopStarted(_)
+            | Fact::StopFinished(_) => self.apply_to_workload(record),
+            Fact::ConfigAdopted(config) => self.config = Some(config.hash),
+            Fact::Checkpoint(checkpoint) => {
+                for (stream, at) in &checkpoint.checked {
+                    if let Some(stream) = self.streams.get_mut(stream) {
+                        stream.checked = Some(*at);
+                    }
+                }
+            }
+        }
+    }
+
+    fn apply_to_workload(&mut self, record: &Record) {
+        if let Some(object) = rollout::object_of(&record.fact) {
+            self.workloads.entry(object.clone()).or_default().apply(record);
+        }
+    }
+
+    fn tag_mut(&mut self, tag: &StreamTag) -> Option<&mut TagState> {
+        self.streams.get_mut(&tag.stream)?.tags.get_mut(&tag.tag)
+    }
+
+    fn adopt(&mut self, seq: Seq, at: Timestamp, commit: &CommitAdopted) {
+        self.adopted = Some(Adopted {
+            seq,
+            at,
+            commit: commit.commit,
+            branch: commit.branch.clone(),
+            rejected: commit.rejected.clone(),
+        });
+        self.refused = None;
+        for appeared in &commit.appeared {
+            let state =
+                ObjectState { incarnation: appeared.incarnation, presence: Presence::Present };
+            let before = self.objects.insert(appeared.object.clone(), state);
+            if before.is_some_and(|before| before.incarnation != appeared.incarnation) {
+                // Another life: what the one before triggered or failed says nothing about it.
+                self.workloads.entry(appeared.object.clone()).or_default().begin_life();
+            }
+        }
+        for removed in &commit.removed {
+            match removed.fate {
+                RemovalFate::Pruned => self.prune(&removed.object, at),
+                fate @ (RemovalFate::Kept | RemovalFate::Held { .. }) => {
+                    if let Some(object) = self.objects.get_mut(&removed.object) {
+                        object.presence = Presence::Removed { at, fate };
+                    }
+                }
+            }
+        }
+        for changed in &commit.streams {
+            let stream = self.streams.entry(changed.stream.clone()).or_default();
+            stream.generation = changed.generation;
+            for tag in &changed.tags {
+                stream.tags.entry(tag.clone()).or_default().generation = changed.generation;
+            }
+            for tag in &changed.gone {
+                if let Some(tag) = stream.tags.get_mut(tag) {
+                    tag.generation = Generation(0);
+                }
+            }
+            stream.tags.retain(|_, tag| !tag.is_empty());
+        }
+    }
+
+    /// Lets a removal happen: a stream goes with its tags, a workload waits for its stop.
+    fn prune(&mut self, key: &ObjectKey, at: Timestamp) {
+        if let Some(object) = self.objects.get_mut(key) {
+            object.presence = Presence::Removed { at, fate: RemovalFate::Pruned };
+        }
+        if key.kind == Kind::ImageStream {
+            let name = StreamName::new(key.namespace.clone(), key.name.clone());
+            if let Some(stream) = self.streams.get_mut(&name) {
+                stream.tags.clear();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,280 @@
+//! The rollouts of one workload, what its triggers saw, and what is held.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::fact::{DigestHeld, Fact, Outcome, Record, RolloutStarted, StopStarted};
+use crate::limits::ROLLOUT_HISTORY_LEN;
+use crate::names::{ContentHash, Digest, ObjectKey, Revision, Seq, StreamTag};
+use crate::time::Timestamp;
+
+/// What is known of one workload.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct WorkloadState {
+    /// The highest revision ever given; the next one has the number after it.
+    #[serde(default)]
+    pub latest_revision: Revision,
+    /// Rollouts, oldest first; old ones are left out, the running and the restorable ones never.
+    #[serde(default)]
+    pub rollouts: Vec<Rollout>,
+    /// What each trigger saw last, by the tag that it watches.
+    #[serde(default)]
+    pub seen: BTreeMap<StreamTag, Seen>,
+    /// What failed and is not tried again by itself.
+    #[serde(default)]
+    pub holds: Vec<Hold>,
+    /// The last stop, if what it stopped was not rolled out again since.
+    #[serde(default)]
+    pub stop: Option<Stop>,
+    /// Rollouts before this record belong to an earlier life or were stopped.
+    #[serde(default)]
+    pub life_began: Seq,
+}
+
+/// One rollout.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Rollout {
+    /// The record that started it.
+    pub seq: Seq,
+    /// When.
+    pub at: Timestamp,
+    /// What it is.
+    pub started: RolloutStarted,
+    /// Why it is to be ended, once something newer is wanted.
+    #[serde(default)]
+    pub superseded: Option<String>,
+    /// How it ended.
+    #[serde(default)]
+    pub end: Option<End>,
+}
+
+/// How a rollout ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct End {
+    /// When.
+    pub at: Timestamp,
+    /// How.
+    pub outcome: Outcome,
+    /// Why, in words.
+    pub reason: String,
+    /// The last lines that the target printed.
+    pub log: String,
+}
+
+/// What a trigger saw last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Seen {
+    /// The record with the tag event.
+    pub event: Seq,
+    /// Its image.
+    pub image: Digest,
+}
+
+/// A set of digests and a template that failed together (rule T25).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Hold {
+    /// Since when.
+    pub since: Timestamp,
+    /// The rollout that failed.
+    pub rollout: Seq,
+    /// The digests.
+    pub digests: BTreeSet<Digest>,
+    /// The template.
+    pub template: ContentHash,
+    /// Why.
+    pub reason: String,
+}
+
+/// A stop that was started.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Stop {
+    /// The record that started it.
+    pub seq: Seq,
+    /// When.
+    pub at: Timestamp,
+    /// What is stopped.
+    pub started: StopStarted,
+    /// How it ended.
+    #[serde(default)]
+    pub end: Option<End>,
+}
+
+impl Rollout {
+    /// How it ended, if it did.
+    #[must_use]
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.end.as_ref().map(|end| end.outcome)
+    }
+
+    /// The digests of its images.
+    #[must_use]
+    pub fn digests(&self) -> BTreeSet<Digest> {
+        self.started.images.iter().filter_map(|image| image.digest).collect()
+    }
+}
+
+impl WorkloadState {
+    /// Rollouts of this life, oldest first.
+    pub fn life(&self) -> impl DoubleEndedIterator<Item = &Rollout> {
+        self.rollouts.iter().filter(|rollout| rollout.seq > self.life_began)
+    }
+
+    /// The last rollout of this life.
+    #[must_use]
+    pub fn last(&self) -> Option<&Rollout> {
+        self.life().next_back()
+    }
+
+    /// The rollout that has not ended.
+    #[must_use]
+    pub fn running(&self) -> Option<&Rollout> {
+        self.last().filter(|rollout| rollout.end.is_none())
+    }
+
+    /// The last rollout of this life that is complete: what the target runs, as far as is known.
+    #[must_use]
+    pub fn active(&self) -> Option<&Rollout> {
+        self.life().rev().find(|rollout| rollout.outcome() == Some(Outcome::Complete))
+    }
+
+    /// The stop that has not ended.
+    #[must_use]
+    pub fn stopping(&self) -> Option<&Stop> {
+        self.stop.as_ref().filter(|stop| stop.end.is_none())
+    }
+
+    /// The hold on exactly this set of digests with this template.
+    #[must_use]
+    pub fn hold(&self, digests: &BTreeSet<Digest>, template: ContentHash) -> Option<&Hold> {
+        self.holds.iter().find(|hold| hold.template == template && hold.digests == *digests)
+    }
+
+    /// Begins another life: nothing runs, nothing was seen, nothing is held.
+    pub(super) fn begin_life(&mut self) {
+        self.life_began = self.rollouts.last().map_or(self.life_began, |rollout| rollout.seq);
+        self.seen.clear();
+        self.holds.clear();
+        self.stop.take_if(|stop| stop.end.is_some());
+    }
+
+    pub(super) fn apply(&mut self, record: &Record) {
+        match &record.fact {
+            Fact::TriggerFired(fired) => {
+                let seen = Seen { event: fired.event, image: fired.new };
+                self.seen.insert(fired.from.clone(), seen);
+            }
+            Fact::RolloutStarted(started) => {
+                self.latest_revision = self.latest_revision.max(started.revision);
+                self.stop.take_if(|stop| stop.end.is_some());
+                self.rollouts.push(Rollout {
+                    seq: record.seq,
+                    at: record.at,
+                    started: (**started).clone(),
+                    superseded: None,
+                    end: None,
+                });
+            }
+            Fact::RolloutSuperseded(superseded) => {
+                if let Some(rollout) = self.rollout_mut(superseded.rollout) {
+                    rollout.superseded = Some(superseded.reason.clone());
+                }
+            }
+            Fact::RolloutFinished(finished) => {
+                let end = End {
+                    at: record.at,
+                    outcome: finished.outcome,
+                    reason: finished.reason.clone(),
+                    log: finished.log.clone(),
+                };
+                if let Some(rollout) = self.rollout_mut(finished.rollout) {
+                    rollout.end = Some(end);
+                }
+                self.trim();
+            }
+            Fact::DigestHeld(held) => self.holds.push(hold(record.at, held)),
+            Fact::HoldReleased(_) => {
+                self.holds.clear();
+                // A stop that failed may be tried again.
+                self.stop.take_if(|stop| {
+                    stop.end.as_ref().is_some_and(|e| e.outcome != Outcome::Complete)
+                });
+            }
+            Fact::StopStarted(started) => {
+                let (seq, at) = (record.seq, record.at);
+                self.stop = Some(Stop { seq, at, started: started.clone(), end: None });
+            }
+            Fact::StopFinished(finished) => {
+                let (at, outcome) = (record.at, finished.outcome);
+                let reason = finished.reason.clone();
+                if let Some(stop) = &mut self.stop {
+                    stop.end = Some(End { at, outcome, reason, log: String::new() });
+                }
+                if outcome == Outcome::Complete {
+                    let stop = self.stop.take();
+                    self.begin_life();
+                    self.stop = stop;
+                }
+            }
+            Fact::CommitAdopted(_)
+            | Fact::CommitRefused(_)
+            | Fact::SourceFailed(_)
+            | Fact::SourceRecovered
+            | Fact::RemovalsReleased(_)
+            | Fact::TagImported(_)
+            | Fact::TagProbed(_)
+            | Fact::ImportFailed(_)
+            | Fact::ConfigAdopted(_)
+            | Fact::Checkpoint(_) => {}
+        }
+    }
+
+    fn rollout_mut(&mut self, seq: Seq) -> Option<&mut Rollout> {
+        self.rollouts.iter_mut().rev().find(|rollout| rollout.seq == seq)
+    }
+
+    /// Leaves old rollouts out: all but the last few and those that a restore may need.
+    fn trim(&mut self) {
+        let keep = [self.active(), self.last()].map(|rollout| rollout.map(|rollout| rollout.seq));
+        let from = self.rollouts.len().saturating_sub(ROLLOUT_HISTORY_LEN);
+        let mut index = 0;
+        self.rollouts.retain(|rollout| {
+            index += 1;
+            index > from || keep.contains(&Some(rollout.seq))
+        });
+    }
+}
+
+fn hold(since: Timestamp, held: &DigestHeld) -> Hold {
+    Hold {
+        since,
+        rollout: held.rollout,
+        digests: held.digests.clone(),
+        template: held.template,
+        reason: held.reason.clone(),
+    }
+}
+
+/// The workload that a fact is about.
+pub(crate) fn object_of(fact: &Fact) -> Option<&ObjectKey> {
+    match fact {
+        Fact::TriggerFired(fired) => Some(&fired.object),
+        Fact::RolloutStarted(started) => Some(&started.object),
+        Fact::RolloutSuperseded(superseded) => Some(&superseded.object),
+        Fact::RolloutFinished(finished) => Some(&finished.object),
+        Fact::DigestHeld(held) => Some(&held.object),
+        Fact::HoldReleased(released) => Some(&released.object),
+        Fact::StopStarted(started) => Some(&started.object),
+        Fact::StopFinished(finished) => Some(&finished.object),
+        Fact::CommitAdopted(_)
+        | Fact::CommitRefused(_)
+        | Fact::SourceFailed(_)
+        | Fact::SourceRecovered
+        | Fact::RemovalsReleased(_)
+        | Fact::TagImported(_)
+        | Fact::TagProbed(_)
+        | Fact::ImportFailed(_)
+        | Fact::ConfigAdopted(_)
+        | Fact::Checkpoint(_) => None,
+    }
+}

@@ -1,0 +1,89 @@
+//! What a restart may forget: last checks, back-off, what waits. It costs an extra check, never a wrong action (law 3).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::action::Check;
+use crate::names::Seq;
+use crate::time::{Monotonic, Timestamp};
+
+/// What a restart may forget.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Soft {
+    /// When this process began to plan.
+    pub began: Monotonic,
+    /// The source.
+    pub source: SourceSoft,
+    /// Checks that were made, by what was asked.
+    pub checks: BTreeMap<Arc<Check>, CheckSoft>,
+    /// Registries that asked to be left alone, by host.
+    pub registries: BTreeMap<String, Monotonic>,
+    /// Rollouts and stops that are being delivered, by their record.
+    pub deliveries: BTreeMap<Seq, DeliverySoft>,
+}
+
+/// The source.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct SourceSoft {
+    /// When it was last read, successfully or not.
+    pub read_at: Option<Monotonic>,
+    /// The same by the wall clock, for people.
+    pub read_at_wall: Option<Timestamp>,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Whether somebody asked to look now.
+    pub nudged: bool,
+    /// Whether it is being read.
+    pub in_flight: bool,
+}
+
+/// One check of a registry.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct CheckSoft {
+    /// When it was last made, successfully or not.
+    pub attempted: Option<Monotonic>,
+    /// The same by the wall clock, for cron schedules.
+    pub attempted_wall: Option<Timestamp>,
+    /// When the registry last answered, by the wall clock: what it answered was current then.
+    pub proven: Option<Timestamp>,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Whether the last failure may pass by itself.
+    pub transient: bool,
+    /// Whether somebody asked to look now.
+    pub nudged: bool,
+    /// Whether it is being made.
+    pub in_flight: bool,
+}
+
+/// A rollout or a stop on its way to its target.
+#[derive(Clone, PartialEq, Debug)]
+pub struct DeliverySoft {
+    /// When this process delivered it first.
+    pub first: Monotonic,
+    /// Deliveries that did not get through.
+    pub failures: u32,
+    /// Not to be delivered or asked about before this.
+    pub not_before: Monotonic,
+    /// Where to ask how it goes on; none where it has to be delivered.
+    pub status_url: Option<String>,
+    /// Whether it is being delivered or asked about.
+    pub in_flight: bool,
+    /// Whether the action in flight was told to end.
+    pub cancelled: bool,
+}
+
+impl DeliverySoft {
+    /// One that begins now.
+    #[must_use]
+    pub fn begin(now: Monotonic) -> Self {
+        Self {
+            first: now,
+            failures: 0,
+            not_before: now,
+            status_url: None,
+            in_flight: false,
+            cancelled: false,
+        }
+    }
+}

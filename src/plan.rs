@@ -1,0 +1,176 @@
+//! Desired state, observed state and time become steps. Pure and total: planning changes nothing, and a step is so
+//! exact that whoever carries it out has no choice left.
+//!
+//! Everything is planned by [`Key`]: one check of a registry, one tag that follows another, one workload. Planning a
+//! key looks only at what that key depends on, so the cost of one changed tag does not depend on how many there are
+//! (law 4); [`whole`] plans every key and is what a dry run prints and what the tests compare with.
+
+pub mod hold;
+pub mod import;
+pub mod rollout;
+pub mod source;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::action::Check;
+use crate::desired::DesiredState;
+use crate::effective;
+use crate::fact::{Fact, Outcome, Reason, RolloutStarted, StopStarted};
+use crate::names::{Digest, ObjectKey, Seq, StreamTag};
+use crate::observed::ObservedState;
+use crate::observed::soft::Soft;
+use crate::policy::Policy;
+use crate::time::{Monotonic, Now};
+
+pub use hold::{Held, HeldReason};
+
+/// Everything that planning may look at.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// What git asks for.
+    pub desired: &'a DesiredState,
+    /// What the journal proves.
+    pub observed: &'a ObservedState,
+    /// What a restart may forget.
+    pub soft: &'a Soft,
+    /// The settings.
+    pub policy: &'a Policy,
+    /// Both clocks.
+    pub now: Now,
+    /// Which tags ask each check.
+    pub index: &'a Index,
+}
+
+/// What is planned as one.
+///
+/// The order is the order of planning: what others depend on comes first.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Key {
+    /// The source.
+    Source,
+    /// A tag that asks no registry: it follows another, pins an image, or is only a reference.
+    Tag(StreamTag),
+    /// What a registry is asked, for all tags that ask the same.
+    Check(Arc<Check>),
+    /// A workload.
+    Workload(ObjectKey),
+}
+
+/// One step.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Step {
+    /// Read the source.
+    ReadSource,
+    /// Ask a registry.
+    Resolve {
+        /// What.
+        check: Arc<Check>,
+        /// What it answered last, if that is still what is asked for.
+        known: Option<Digest>,
+        /// Why.
+        reason: Reason,
+    },
+    /// Record something that needs nobody's answer.
+    Record(Box<Fact>),
+    /// Start a rollout and give it to its target.
+    Start {
+        /// The rollout.
+        rollout: Box<RolloutStarted>,
+        /// The manifest that its hash names.
+        manifest: Arc<[u8]>,
+    },
+    /// Give a rollout that was started to its target, again if need be.
+    Deliver(Seq),
+    /// Ask how a rollout goes on.
+    Ask(Seq),
+    /// End the action that delivers a rollout.
+    Cancel(Seq),
+    /// Record that a rollout ended, which nobody reports: it was superseded or ran out of time between two deliveries.
+    Finish {
+        /// The rollout.
+        rollout: Seq,
+        /// How.
+        outcome: Outcome,
+        /// Why.
+        reason: String,
+    },
+    /// Start stopping a workload.
+    Stop(Box<StopStarted>),
+    /// Give a stop that was started to its target.
+    DeliverStop(Seq),
+}
+
+/// What planning one key found.
+#[derive(Clone, PartialEq, Debug, Default)]
+#[must_use = "a plan does nothing until it is carried out or reported"]
+pub struct Plan {
+    /// What to do, in order.
+    pub steps: Vec<Step>,
+    /// What waits, and for what.
+    pub held: Vec<Held>,
+    /// When to plan the key again by itself.
+    pub due: Option<Monotonic>,
+}
+
+impl Plan {
+    fn step(step: Step) -> Self {
+        Self { steps: vec![step], ..Self::default() }
+    }
+
+    fn held(held: Held) -> Self {
+        Self { held: vec![held], ..Self::default() }
+    }
+
+    fn due(at: Monotonic) -> Self {
+        Self { due: Some(at), ..Self::default() }
+    }
+
+    /// The earlier of the due time and `at`.
+    fn also_due(mut self, at: Option<Monotonic>) -> Self {
+        self.due = [self.due, at].into_iter().flatten().min();
+        self
+    }
+}
+
+/// Who depends on what, kept by the engine as commits come.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Index {
+    /// The tags that ask each check.
+    pub checks: std::collections::BTreeMap<Arc<Check>, BTreeSet<StreamTag>>,
+    /// Who looks at each tag: aliases and workloads.
+    pub tag_followers: std::collections::BTreeMap<StreamTag, BTreeSet<Key>>,
+    /// Who looks at a stream as a whole: pins of its images, aliases of its tags.
+    pub stream_followers: std::collections::BTreeMap<crate::names::StreamName, BTreeSet<Key>>,
+}
+
+/// Plans one key.
+pub fn plan(view: &View<'_>, key: &Key) -> Plan {
+    match key {
+        Key::Source => source::plan(view),
+        Key::Tag(tag) => import::plan_tag(view, tag),
+        Key::Check(check) => import::plan_check(view, check),
+        Key::Workload(object) => rollout::plan(view, object),
+    }
+}
+
+/// Every key that there is, in order.
+pub fn keys(view: &View<'_>) -> BTreeSet<Key> {
+    let mut keys = BTreeSet::from([Key::Source]);
+    keys.extend(view.index.checks.keys().cloned().map(Key::Check));
+    for stream in view.desired.streams.values() {
+        for (tag, spec) in &stream.tags {
+            if effective::check_of(spec, view.policy).is_none() {
+                keys.insert(Key::Tag(stream.name.tag(tag.clone())));
+            }
+        }
+    }
+    keys.extend(view.desired.workloads.keys().cloned().map(Key::Workload));
+    keys.extend(view.observed.workloads.keys().cloned().map(Key::Workload));
+    keys
+}
+
+/// Plans everything: what a dry run prints, and what scoped planning must equal.
+pub fn whole(view: &View<'_>) -> Vec<(Key, Plan)> {
+    keys(view).into_iter().map(|key| (key.clone(), plan(view, &key))).collect()
+}

@@ -1,0 +1,165 @@
+//! Why something waits, and until what: every "why not" has an answer (law 8).
+
+use std::fmt;
+
+use crate::fact::Position;
+use crate::names::{ContentHash, ObjectKey, Seq, StreamTag, TargetName};
+use crate::time::Timestamp;
+
+/// Something that waits.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Held {
+    /// What waits.
+    pub object: ObjectKey,
+    /// Why.
+    pub reason: HeldReason,
+    /// When it ends by itself, if a time can be told.
+    pub until: Option<Timestamp>,
+}
+
+/// Why something waits. What would release it is part of the text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum HeldReason {
+    /// A tag has no image yet.
+    WaitingForImage {
+        /// The tag.
+        tag: StreamTag,
+        /// Why it has none, if that is known.
+        why: Option<String>,
+    },
+    /// A tag is a reference without a digest (rule T33).
+    NoDigest {
+        /// The tag.
+        tag: StreamTag,
+    },
+    /// A trigger with `automatic: false` waits for an order (rule D18).
+    WaitingForOrder {
+        /// The tag.
+        tag: StreamTag,
+    },
+    /// A container has no image.
+    BlankImage {
+        /// The container, in words.
+        container: String,
+    },
+    /// Git changed a tag that this depends on; it is imported first, so that both make one rollout (rule T27).
+    Settling {
+        /// The tag.
+        tag: StreamTag,
+    },
+    /// These digests failed here (law 6, rule T25).
+    Failed {
+        /// The rollout that failed.
+        rollout: Seq,
+        /// Its revision.
+        revision: u64,
+        /// Why it failed.
+        why: String,
+    },
+    /// Paused by `spec.paused` or `tidegate.dev/pause`.
+    Paused,
+    /// No such target is configured.
+    NoSuchTarget {
+        /// The target.
+        target: TargetName,
+    },
+    /// Other rollouts go first.
+    WaitingForSlot {
+        /// How many may run at once.
+        slots: usize,
+    },
+    /// The object is invalid at the adopted commit (rule D7).
+    Rejected {
+        /// Where.
+        position: Position,
+        /// Why.
+        message: String,
+        /// Its last valid version, which stays in force.
+        kept: Option<ContentHash>,
+    },
+    /// The commit removed too much at once (rule D52).
+    RemovalGuarded,
+    /// No longer in git, kept by `tidegate.dev/prune: "false"` (rule D51).
+    KeptRunning,
+    /// No longer in git; stopped after the grace time (rule D51).
+    Grace,
+    /// In the journal, not in git, and never removed: this version of the program reads the commit differently.
+    NotUnderstood,
+    /// A restore failed; nothing is known to run.
+    RestoreFailed {
+        /// Why.
+        why: String,
+    },
+    /// A stop failed.
+    StopFailed {
+        /// Why.
+        why: String,
+    },
+}
+
+impl fmt::Display for HeldReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WaitingForImage { tag, why: None } => {
+                write!(f, "waiting on image update: tag {tag} has no image yet")
+            }
+            Self::WaitingForImage { tag, why: Some(why) } => {
+                write!(f, "waiting on image update: tag {tag} has no image ({why})")
+            }
+            Self::NoDigest { tag } => write!(
+                f,
+                "tag {tag} is a reference without a digest; set `reference: false` or pin the image in `from.name`"
+            ),
+            Self::WaitingForOrder { tag } => {
+                write!(f, "waiting on manual update: the trigger on {tag} is not automatic")
+            }
+            Self::BlankImage { container } => {
+                write!(f, "{container} has no image and no trigger that sets one")
+            }
+            Self::Settling { tag } => {
+                write!(f, "waiting for the import of {tag}, which the same commit changed")
+            }
+            Self::Failed { rollout, revision, why } => write!(
+                f,
+                "rollout {revision} (record {rollout}) failed with these digests: {why}; released by a new \
+                 digest, a changed template or `tidegate release`"
+            ),
+            Self::Paused => f.write_str("paused; remove `paused` or `tidegate.dev/pause` to go on"),
+            Self::NoSuchTarget { target } => write!(
+                f,
+                "target `{target}` is not configured; add `[targets.{target}]` or change the route"
+            ),
+            Self::WaitingForSlot { slots } => {
+                write!(f, "waiting for one of {slots} rollout slots (`rollouts.in_flight`)")
+            }
+            Self::Rejected { position, message, kept } => {
+                let now = if kept.is_some() {
+                    "its last valid version stays in force"
+                } else {
+                    "it never had a valid version"
+                };
+                write!(f, "invalid at {position}: {message}; {now}")
+            }
+            Self::RemovalGuarded => f.write_str(
+                "no longer in git, but its commit removed too much at once; `tidegate release --removals` \
+                 lets it go, a commit that brings it back keeps it",
+            ),
+            Self::KeptRunning => f.write_str(
+                "no longer in git; keeps running because its last version said `tidegate.dev/prune: \"false\"`",
+            ),
+            Self::Grace => f.write_str("no longer in git; stopped after `prune.grace`"),
+            Self::NotUnderstood => f.write_str(
+                "in force, but this version of tidegate does not find it in the adopted commit; nothing is \
+                 stopped; run `tidegate check` on the commit",
+            ),
+            Self::RestoreFailed { why } => write!(
+                f,
+                "putting the previous revision back failed: {why}; look at the target, then \
+                 `tidegate release` or a new digest tries again"
+            ),
+            Self::StopFailed { why } => {
+                write!(f, "stopping it failed: {why}; `tidegate release` tries again")
+            }
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! When a tag is imported, and what follows from other tags without asking anybody.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::action::Check;
+use crate::desired::{ImageStream, TagReference, TagSource};
+use crate::effective;
+use crate::fact::{Fact, ImportFailed, ImportReason, Reason, TagEvent, TagImported, Via};
+use crate::limits::IMPORT_RETRY_FIRST;
+use crate::names::{Digest, Generation, StreamName, StreamTag};
+use crate::observed::soft::CheckSoft;
+use crate::observed::tag_history::{Effect, TagItem, TagState};
+use crate::time::{Monotonic, Schedule};
+
+use super::source::back_off;
+use super::{Held, HeldReason, Plan, Step, View};
+
+/// After a restart, what fell due while nothing ran is spread over at most this (rule I111, item 1).
+const RESTART_SPREAD_MAX: Duration = Duration::from_secs(60);
+
+/// Plans what a registry is asked, for all tags that ask the same.
+pub(super) fn plan_check(view: &View<'_>, check: &Arc<Check>) -> Plan {
+    let fingerprint = effective::fingerprint(check);
+    let soft = view.soft.checks.get(check);
+    if soft.is_some_and(|soft| soft.in_flight) {
+        return Plan::default();
+    }
+    let mut next: Option<(Monotonic, Reason)> = None;
+    let mut known: BTreeSet<Option<Digest>> = BTreeSet::new();
+    let mut held = Vec::new();
+    for tag in view.index.checks.get(check).into_iter().flatten() {
+        let Some((stream, spec)) = effective::spec_tag(view.desired, tag) else { continue };
+        let Some(state) = view.observed.tag(tag) else { continue };
+        let due = Asked { view, check, fingerprint, soft, stream, spec, state }.due();
+        let current = state.asked == fingerprint && !state.is_due() && state.current().is_some();
+        known.insert(state.probed.filter(|_| current));
+        let Some(due) = due else { continue };
+        if stream.paused {
+            held.push(Held {
+                object: crate::names::ObjectKey::stream(&stream.name),
+                reason: HeldReason::Paused,
+                until: None,
+            });
+            continue;
+        }
+        if next.as_ref().is_none_or(|(at, _)| due.0 < *at) {
+            next = Some(due);
+        }
+    }
+    held.dedup();
+    let Some((at, reason)) = next else { return Plan { held, ..Plan::default() } };
+    let not_before = view.soft.registries.get(&check.image.registry_host()).copied();
+    let at = at.max(not_before.unwrap_or(at));
+    let mut plan = if at > view.now.mono {
+        Plan::due(at)
+    } else {
+        let known = if known.len() == 1 { known.pop_first().flatten() } else { None };
+        Plan::step(Step::Resolve { check: check.clone(), known, reason })
+    };
+    plan.held = held;
+    plan
+}
+
+/// One tag of a check.
+struct Asked<'a> {
+    view: &'a View<'a>,
+    check: &'a Check,
+    fingerprint: u32,
+    soft: Option<&'a CheckSoft>,
+    stream: &'a ImageStream,
+    spec: &'a TagReference,
+    state: &'a TagState,
+}
+
+impl Asked<'_> {
+    /// When the tag wants the check, and why; none if it never does by itself.
+    fn due(&self) -> Option<(Monotonic, Reason)> {
+        let now = self.view.now.mono;
+        if self.soft.is_some_and(|soft| soft.nudged) {
+            return Some((now, Reason::Nudged));
+        }
+        // An attempt in this process that failed without a record is retried like one with a condition.
+        let failures = self.soft.map_or(0, |soft| soft.failures);
+        let changed = self.state.is_due() || self.asks_something_else();
+        if changed && failures == 0 {
+            return Some((now, Reason::SpecChanged { generation: self.state.generation }));
+        }
+        if changed || self.state.condition.is_some() {
+            return Some((self.retry_at(failures), Reason::Retry));
+        }
+        Some((self.scheduled_at()?, Reason::ScheduleDue))
+    }
+
+    /// The answer that the tag has is to another question: the platform or the transport changed (rule I197, item 5).
+    fn asks_something_else(&self) -> bool {
+        self.state.current().is_some() && self.state.asked != self.fingerprint
+    }
+
+    fn interval(&self) -> Duration {
+        match effective::schedule_of(self.stream, self.spec, self.view.policy) {
+            Some(Schedule::Every(span)) => span.0,
+            Some(Schedule::Cron(_)) | None => self.view.policy.import_interval,
+        }
+    }
+
+    /// Transient failures back off to the interval; permanent ones are tried at the interval only (rule I43).
+    fn retry_at(&self, failures: u32) -> Monotonic {
+        let cap = self.interval();
+        let attempted = self.soft.and_then(|soft| soft.attempted.map(|at| (at, soft.transient)));
+        match attempted {
+            Some((at, true)) => {
+                let delay = back_off(IMPORT_RETRY_FIRST, failures, cap);
+                at.after(delay).after(self.share_of(delay / 5))
+            }
+            Some((at, false)) => at.after(cap).after(self.share_of(cap / 10)),
+            // Not tried since the start: whether it would pass is not known.
+            None => self.view.soft.began.after(self.share_of(IMPORT_RETRY_FIRST.min(cap))),
+        }
+    }
+
+    fn scheduled_at(&self) -> Option<Monotonic> {
+        let pinned_and_imported = self.check.image.digest.is_some();
+        if pinned_and_imported {
+            return None; // rule I103: what a digest names cannot move
+        }
+        let schedule = effective::schedule_of(self.stream, self.spec, self.view.policy)?;
+        let now = self.view.now;
+        let stream = self.view.observed.streams.get(&self.stream.name);
+        let checked = stream.and_then(|stream| stream.checked);
+        let imported = self.state.current().map(|item| item.event.created);
+        match schedule {
+            Schedule::Every(span) => {
+                let jitter = self.share_of(span.0 / 10);
+                if let Some(attempted) = self.soft.and_then(|soft| soft.attempted) {
+                    return Some(attempted.after(span.0).after(jitter));
+                }
+                let elapsed = now.wall.since(checked.max(imported)?);
+                let left = (span.0 + jitter).saturating_sub(elapsed);
+                let spread = self.share_of(RESTART_SPREAD_MAX.min(span.0));
+                Some(now.mono.after(left).max(self.view.soft.began.after(spread)))
+            }
+            Schedule::Cron(cron) => {
+                let attempted = self.soft.and_then(|soft| soft.attempted_wall);
+                let last = attempted.max(checked).max(imported)?;
+                Some(now.mono_at(cron.next_slot(last)?))
+            }
+        }
+    }
+
+    /// A part of `span` that is always the same for one check, so that many do not come at once.
+    fn share_of(&self, span: Duration) -> Duration {
+        span.mul_f64(f64::from(self.fingerprint) / (f64::from(u32::MAX) + 1.0))
+    }
+}
+
+/// Plans a tag that asks no registry (rules I79, I83 to I88).
+pub(super) fn plan_tag(view: &View<'_>, tag: &StreamTag) -> Plan {
+    let Some((stream, spec)) = effective::spec_tag(view.desired, tag) else {
+        return Plan::default();
+    };
+    let Some(state) = view.observed.tag(tag) else { return Plan::default() };
+    if stream.paused {
+        return Plan::default();
+    }
+    let following = Following { view, tag, spec, state };
+    match &spec.from {
+        None => Plan::default(),
+        Some(TagSource::Registry(image)) if spec.reference => following.reference(image),
+        Some(TagSource::Registry(_)) => Plan::default(), // planned as a check
+        Some(TagSource::Tag(source)) => following.alias(source),
+        Some(TagSource::Image { stream, id }) => following.pin(stream, id),
+    }
+}
+
+/// A tag that follows something inside the journal.
+struct Following<'a> {
+    view: &'a View<'a>,
+    tag: &'a StreamTag,
+    spec: &'a TagReference,
+    state: &'a TagState,
+}
+
+impl Following<'_> {
+    fn reference(&self, image: &crate::reference::ImageReference) -> Plan {
+        if !self.state.is_due() {
+            return Plan::default();
+        }
+        let event = TagEvent {
+            created: self.view.now.wall,
+            reference: image.to_string(),
+            image: None,
+            generation: self.state.generation,
+        };
+        self.import(event, None, Via::Reference)
+    }
+
+    fn alias(&self, source: &StreamTag) -> Plan {
+        if self.is_circular(source) {
+            let message = "reference tag is circular".to_owned();
+            return self.fail(ImportReason::CircularReference, message);
+        }
+        if !self.view.desired.streams.contains_key(&source.stream) {
+            return self.no_stream(&source.stream);
+        }
+        let Some(item) = effective::image_of(self.view.observed, source) else {
+            return Plan::default(); // stays without history until the source has some (rule I79)
+        };
+        let same_stream = source.stream == self.tag.stream;
+        let theirs = if same_stream { item.event.generation } else { Generation(0) };
+        let generation = theirs.max(self.state.generation);
+        let event = TagEvent { generation, ..item.event.clone() };
+        self.import(event, Some(item), Via::Alias(source.clone()))
+    }
+
+    fn pin(&self, stream: &StreamName, id: &str) -> Plan {
+        if !self.view.desired.streams.contains_key(stream) {
+            return self.no_stream(stream);
+        }
+        let found = match find_image(self.view, stream, id) {
+            Ok(found) => found,
+            Err((reason, message)) => return self.fail(reason, message),
+        };
+        let event = TagEvent {
+            created: self.view.now.wall,
+            generation: self.state.generation,
+            ..found.event.clone()
+        };
+        self.import(event, Some(found), Via::Image(stream.clone()))
+    }
+
+    fn no_stream(&self, stream: &StreamName) -> Plan {
+        let message = format!("imagestreams.image.openshift.io \"{}\" not found", stream.name);
+        self.fail(ImportReason::NotFound, message)
+    }
+
+    /// Whether following the sources from here leads back here (rule I87).
+    fn is_circular(&self, source: &StreamTag) -> bool {
+        let mut visited = BTreeSet::from([self.tag]);
+        let mut at = source;
+        loop {
+            if !visited.insert(at) {
+                return true;
+            }
+            match effective::spec_tag(self.view.desired, at)
+                .and_then(|(_, spec)| spec.from.as_ref())
+            {
+                Some(TagSource::Tag(next)) => at = next,
+                Some(TagSource::Registry(_) | TagSource::Image { .. }) | None => return false,
+            }
+        }
+    }
+
+    fn import(&self, event: TagEvent, item: Option<&TagItem>, via: Via) -> Plan {
+        let settled = !self.state.is_due() && self.state.condition.is_none();
+        match self.state.effect_of(&event) {
+            Effect::None | Effect::Generation if settled => return Plan::default(),
+            Effect::None | Effect::Generation | Effect::Rewrite | Effect::Push => {}
+        }
+        let reason = match via {
+            Via::Alias(_) if !self.state.is_due() => Reason::SourceTagChanged,
+            Via::Alias(_) | Via::Registry | Via::Image(_) | Via::Reference => {
+                Reason::SpecChanged { generation: self.state.generation }
+            }
+        };
+        Plan::step(Step::Record(Box::new(Fact::TagImported(Box::new(TagImported {
+            tag: self.tag.clone(),
+            event,
+            probed: None,
+            asked: 0,
+            metadata: item.and_then(|item| item.metadata),
+            via,
+            reason,
+        })))))
+    }
+
+    fn fail(&self, reason: ImportReason, message: String) -> Plan {
+        debug_assert!(self.spec.from.is_some(), "a tag without a source cannot fail");
+        let generation = self.state.generation;
+        let same = self.state.condition.as_ref().is_some_and(|condition| {
+            condition.reason == reason
+                && condition.message == message
+                && condition.generation >= generation
+        });
+        if same {
+            return Plan::default();
+        }
+        let tag = self.tag.clone();
+        Plan::step(Step::Record(Box::new(Fact::ImportFailed(ImportFailed {
+            tag,
+            generation,
+            reason,
+            message,
+        }))))
+    }
+}
+
+/// Finds the image of a stream that `id` names (rule I36: the newest event, then the smallest tag).
+fn find_image<'a>(
+    view: &'a View<'_>,
+    stream: &StreamName,
+    id: &str,
+) -> Result<&'a TagItem, (ImportReason, String)> {
+    let matches = |digest: &Digest| {
+        let text = digest.to_string();
+        text.starts_with(id) || text.trim_start_matches("sha256:").starts_with(id)
+    };
+    let tags = view.observed.streams.get(stream).map(|stream| &stream.tags);
+    let items = tags.into_iter().flatten().flat_map(|(_, tag)| &tag.items);
+    let found: Vec<_> =
+        items.filter(|item| item.event.image.as_ref().is_some_and(matches)).collect();
+    let images: BTreeSet<_> = found.iter().filter_map(|item| item.event.image).collect();
+    if images.len() > 1 {
+        let list: Vec<_> = images.iter().map(ToString::to_string).collect();
+        let message = format!("multiple images match the prefix \"{id}\": {}", list.join(", "));
+        return Err((ImportReason::Invalid, message));
+    }
+    // `max_by_key` takes the last of equals; reversed, the first in tag order wins.
+    let newest = found.into_iter().rev().max_by_key(|item| item.event.created);
+    newest.ok_or_else(|| {
+        let message = format!("imagestreamimage.image.openshift.io \"{id}\" not found");
+        (ImportReason::NotFound, message)
+    })
+}

@@ -1,0 +1,410 @@
+//! When a workload is rolled out, restored, stopped, or waits (rules D16 to D25, D51, T25 to T33).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::desired::Workload;
+use crate::effective::{self, Waiting, Wanted};
+use crate::fact::{
+    Fact, HoldReleased, Outcome, Release, RemovalFate, RolloutCause, RolloutImage, RolloutStarted,
+    RolloutSuperseded, StopStarted, TriggerFired, TriggerOutcome,
+};
+use crate::limits::ROLLOUT_TIMEOUT;
+use crate::names::{ContentHash, Incarnation, ObjectKey, Revision, Seq, TargetName};
+use crate::observed::rollout::{Hold, Rollout, WorkloadState};
+use crate::observed::{Adopted, Presence};
+use crate::time::Timestamp;
+
+use super::{Held, HeldReason, Plan, Step, View};
+
+/// How long a changed tag of the same commit is waited for before a changed template rolls out alone (rule T27).
+const SETTLE: Duration = Duration::from_secs(10);
+
+/// Plans one workload.
+pub(super) fn plan(view: &View<'_>, object: &ObjectKey) -> Plan {
+    let empty = WorkloadState::default();
+    let state = view.observed.workloads.get(object).unwrap_or(&empty);
+    let known = view.observed.objects.get(object);
+    let (incarnation, presence) = known
+        .map_or((Incarnation(1), Presence::Present), |known| (known.incarnation, known.presence));
+    let planning = Planning { view, object, state, incarnation };
+    if let Some(stop) = state.stopping() {
+        return planning.deliver_stop(stop.seq);
+    }
+    match (view.desired.workloads.get(object), presence) {
+        (
+            Some(workload),
+            Presence::Present | Presence::Removed { fate: RemovalFate::Held { .. }, .. },
+        ) => planning.present(workload),
+        (_, Presence::Removed { at, fate: RemovalFate::Pruned }) => planning.removed(at),
+        (_, Presence::Removed { fate: RemovalFate::Kept, .. }) => planning.kept(),
+        (None, Presence::Present | Presence::Removed { .. }) => planning.missing(),
+    }
+}
+
+struct Planning<'a> {
+    view: &'a View<'a>,
+    object: &'a ObjectKey,
+    state: &'a WorkloadState,
+    incarnation: Incarnation,
+}
+
+impl Planning<'_> {
+    fn held(&self, reason: HeldReason) -> Plan {
+        Plan::held(Held { object: self.object.clone(), reason, until: None })
+    }
+
+    /// The object is in git.
+    fn present(&self, workload: &Workload) -> Plan {
+        match self.state.running() {
+            Some(running) => self.running(workload, running),
+            None => match self.restore() {
+                Some(plan) => plan,
+                None => self.converge(workload),
+            },
+        }
+    }
+
+    /// A rollout has not ended: go on with it, unless something else is wanted by now (rule D16).
+    fn running(&self, workload: &Workload, running: &Rollout) -> Plan {
+        if running.superseded.is_some() {
+            return self.cancel(running);
+        }
+        let restoring = running.started.cause == RolloutCause::Restore;
+        if !restoring
+            && !workload.paused
+            && let Ok(wanted) = effective::wanted(workload, self.view.observed)
+            && self.differs(workload, &wanted, running).is_some()
+            && self.state.hold(&wanted.digests(), wanted.template).is_none()
+        {
+            let reason = "newer deployment was found running".to_owned();
+            return self.supersede(running, reason);
+        }
+        self.deliver(running, workload.retries)
+    }
+
+    fn supersede(&self, running: &Rollout, reason: String) -> Plan {
+        let (rollout, object) = (running.seq, self.object.clone());
+        let fact = Fact::RolloutSuperseded(RolloutSuperseded { rollout, object, reason });
+        Plan::step(Step::Record(Box::new(fact)))
+    }
+
+    /// Ends the action that delivers a superseded rollout; without one there is nobody left to report its end.
+    fn cancel(&self, running: &Rollout) -> Plan {
+        let rollout = running.seq;
+        match self.view.soft.deliveries.get(&rollout) {
+            Some(delivery) if delivery.in_flight && delivery.cancelled => Plan::default(),
+            Some(delivery) if delivery.in_flight => Plan::step(Step::Cancel(rollout)),
+            Some(_) | None => {
+                let reason = running.superseded.clone().unwrap_or_default();
+                Plan::step(Step::Finish { rollout, outcome: Outcome::Cancelled, reason })
+            }
+        }
+    }
+
+    /// Gives a rollout to its target, asks how it goes on, or gives up when its time is over (rules T14, T25, R30).
+    fn deliver(&self, running: &Rollout, retries: u32) -> Plan {
+        let now = self.view.now.mono;
+        let Some(delivery) = self.view.soft.deliveries.get(&running.seq) else {
+            return Plan::step(Step::Deliver(running.seq));
+        };
+        if delivery.in_flight {
+            return Plan::default();
+        }
+        let timeout = self.view.policy.targets.get(&running.started.target);
+        let deadline = delivery.first.after(timeout.copied().unwrap_or(ROLLOUT_TIMEOUT));
+        let tried = delivery.failures > retries || delivery.status_url.is_some();
+        if now >= deadline && tried || (retries == 0 && delivery.failures > 0) {
+            let seconds = deadline.since(delivery.first).as_secs();
+            let reason = match &delivery.status_url {
+                Some(_) => format!("the target did not finish within {seconds} s"),
+                None => format!("the target could not be reached {} times", delivery.failures),
+            };
+            let (rollout, outcome) = (running.seq, Outcome::Failed);
+            return Plan::step(Step::Finish { rollout, outcome, reason });
+        }
+        if now < delivery.not_before {
+            return Plan::due(delivery.not_before);
+        }
+        Plan::step(match delivery.status_url {
+            Some(_) => Step::Ask(running.seq),
+            None => Step::Deliver(running.seq),
+        })
+    }
+
+    /// What makes the last rollout of this life other than what is wanted.
+    fn differs(
+        &self,
+        workload: &Workload,
+        wanted: &Wanted,
+        last: &Rollout,
+    ) -> Option<RolloutCause> {
+        if wanted.images_differ(last) {
+            return Some(RolloutCause::ImageChange);
+        }
+        (workload.config_change && wanted.template_differs(last))
+            .then_some(RolloutCause::ConfigChange)
+    }
+
+    /// After a failure: the last complete revision is put back, once (rules D22, R7).
+    fn restore(&self) -> Option<Plan> {
+        let last = self.state.last()?;
+        if last.outcome() != Some(Outcome::Failed) || last.started.cause == RolloutCause::Restore {
+            return None;
+        }
+        let previous = self.state.active()?;
+        let started = RolloutStarted {
+            cause: RolloutCause::Restore,
+            replaces: Some(last.seq),
+            images: with_previous(previous.started.images.clone(), Some(last)),
+            ..previous.started.clone()
+        };
+        let rollout = Box::new(started);
+        // The manifest is in the object store since the revision was first rolled out.
+        Some(Plan::step(Step::Start { rollout, manifest: Arc::from([]) }))
+    }
+
+    /// Nothing runs: is what was rolled out last what is wanted?
+    fn converge(&self, workload: &Workload) -> Plan {
+        let wanted = match effective::wanted(workload, self.view.observed) {
+            Ok(wanted) => wanted,
+            Err(waiting) => return self.held(self.why(waiting)),
+        };
+        let last = self.state.last();
+        let differs = match last {
+            None => Some(RolloutCause::ConfigChange), // rule D18: the first rollout
+            Some(last) if last.outcome() == Some(Outcome::Cancelled) => {
+                // Nobody knows what it left behind.
+                Some(self.differs(workload, &wanted, last).unwrap_or(last.started.cause))
+            }
+            Some(last) => self.differs(workload, &wanted, last),
+        };
+        let failed = last.filter(|last| last.outcome() == Some(Outcome::Failed));
+        if let Some(hold) = self.state.hold(&wanted.digests(), wanted.template)
+            && (differs.is_some() || failed.is_some())
+        {
+            return self.held_back(workload, hold);
+        }
+        // A failed rollout without a hold was released by an operator: it is tried again (rule T25).
+        let Some(cause) = differs.or(failed.map(|_| RolloutCause::ManualChange)) else {
+            let steps = self.fired(workload, &TriggerOutcome::AlreadyRunning);
+            return Plan { steps, ..Plan::default() };
+        };
+        if workload.paused {
+            return self.held(HeldReason::Paused);
+        }
+        if let Some(plan) = self.settling(workload) {
+            return plan;
+        }
+        let target = effective::target_of(workload, self.view.policy);
+        if !self.view.policy.targets.contains_key(&target) && target != effective::no_target() {
+            return self.held(HeldReason::NoSuchTarget { target });
+        }
+        let Some(adopted) = &self.view.observed.adopted else { return Plan::default() };
+        self.start(workload, wanted, cause, target, adopted)
+    }
+
+    /// What is wanted failed here before; what triggers saw meanwhile is recorded once (rules T25, T32).
+    fn held_back(&self, workload: &Workload, hold: &Hold) -> Plan {
+        let failed = self.state.rollouts.iter().find(|known| known.seq == hold.rollout);
+        let why = hold.reason.clone();
+        let restore = failed.is_some_and(|f| f.started.cause == RolloutCause::Restore);
+        let mut plan = self.held(if restore {
+            HeldReason::RestoreFailed { why }
+        } else {
+            let revision = failed.map_or(0, |rollout| rollout.started.revision.0);
+            HeldReason::Failed { rollout: hold.rollout, revision, why }
+        });
+        plan.steps = self.fired(workload, &TriggerOutcome::Held);
+        plan
+    }
+
+    /// A tag of this workload that the adopted commit changed is still being imported (rule T27).
+    fn settling(&self, workload: &Workload) -> Option<Plan> {
+        let adopted = self.view.observed.adopted.as_ref()?;
+        let until = adopted.at.after(SETTLE);
+        if self.view.now.wall >= until || self.view.now.wall < adopted.at {
+            return None;
+        }
+        let pending = |tag: &crate::names::StreamTag| {
+            self.view.observed.tag(tag).is_some_and(crate::observed::tag_history::TagState::is_due)
+        };
+        let triggers = workload.triggers.iter().filter(|trigger| trigger.automatic);
+        let tag = triggers.map(|trigger| &trigger.from).find(|tag| pending(tag))?.clone();
+        let mut plan = self.held(HeldReason::Settling { tag });
+        for held in &mut plan.held {
+            held.until = Some(until);
+        }
+        Some(plan.also_due(Some(self.view.now.mono_at(until))))
+    }
+
+    fn start(
+        &self,
+        workload: &Workload,
+        wanted: Wanted,
+        cause: RolloutCause,
+        target: TargetName,
+        adopted: &Adopted,
+    ) -> Plan {
+        let revision = self.state.latest_revision.next();
+        let manifest: Arc<[u8]> = effective::render(workload, &wanted.images).into();
+        let last = self.state.last();
+        let rollout = RolloutStarted {
+            object: self.object.clone(),
+            incarnation: self.incarnation,
+            revision,
+            cause,
+            commit: adopted.commit,
+            replaces: last.filter(|l| l.outcome() != Some(Outcome::Complete)).map(|last| last.seq),
+            template: wanted.template,
+            manifest: ContentHash::of(&manifest),
+            images: with_previous(wanted.images, self.state.active()),
+            target,
+        };
+        let mut steps = self.releases(&rollout);
+        steps.extend(self.fired(workload, &TriggerOutcome::Rollout(revision)));
+        steps.push(Step::Start { rollout: Box::new(rollout), manifest });
+        Plan { steps, ..Plan::default() }
+    }
+
+    /// Holds end when something else is rolled out (rule T25).
+    fn releases(&self, rollout: &RolloutStarted) -> Vec<Step> {
+        if self.state.holds.is_empty() {
+            return Vec::new();
+        }
+        let other_template = self.state.holds.iter().all(|hold| hold.template != rollout.template);
+        let because = if other_template { Release::NewTemplate } else { Release::NewImages };
+        let object = self.object.clone();
+        vec![Step::Record(Box::new(Fact::HoldReleased(HoldReleased { object, because })))]
+    }
+
+    /// One record for each tag event that a trigger has not seen yet: never twice for the same one (rule T32).
+    fn fired(&self, workload: &Workload, outcome: &TriggerOutcome) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut done = std::collections::BTreeSet::new();
+        for (index, trigger) in workload.triggers.iter().enumerate() {
+            if !trigger.automatic || !done.insert(&trigger.from) {
+                continue;
+            }
+            let Some(item) = effective::image_of(self.view.observed, &trigger.from) else {
+                continue;
+            };
+            let Some(new) = item.event.image else { continue };
+            let seen = self.state.seen.get(&trigger.from);
+            if seen.is_some_and(|seen| seen.event == item.seq) {
+                continue;
+            }
+            steps.push(Step::Record(Box::new(Fact::TriggerFired(TriggerFired {
+                object: self.object.clone(),
+                trigger: u32::try_from(index).unwrap_or(u32::MAX),
+                from: trigger.from.clone(),
+                event: item.seq,
+                old: seen.map(|seen| seen.image),
+                new,
+                outcome: outcome.clone(),
+            }))));
+        }
+        steps
+    }
+
+    fn why(&self, waiting: Waiting) -> HeldReason {
+        match waiting {
+            Waiting::Image { tag } => {
+                let condition = self.view.observed.tag(&tag).and_then(|tag| tag.condition.as_ref());
+                let why = match condition {
+                    Some(condition) => Some(condition.message.clone()),
+                    None if effective::spec_tag(self.view.desired, &tag).is_none() => {
+                        Some("git has no such tag".to_owned())
+                    }
+                    None => None,
+                };
+                HeldReason::WaitingForImage { tag, why }
+            }
+            Waiting::Reference { tag } => HeldReason::NoDigest { tag },
+            Waiting::Manual { tag } => HeldReason::WaitingForOrder { tag },
+            Waiting::Blank { container } => {
+                HeldReason::BlankImage { container: container.to_string() }
+            }
+        }
+    }
+
+    /// The object is no longer in git and is stopped after the grace time (rule D51).
+    fn removed(&self, at: Timestamp) -> Plan {
+        if let Some(running) = self.state.running() {
+            if running.superseded.is_some() {
+                return self.cancel(running);
+            }
+            return self.supersede(running, "removed from git".to_owned());
+        }
+        if let Some(stop) = &self.state.stop
+            && let Some(end) = &stop.end
+            && end.outcome != Outcome::Complete
+        {
+            return self.held(HeldReason::StopFailed { why: end.reason.clone() });
+        }
+        let Some(last) = self.state.last() else { return Plan::default() };
+        let until = at.after(self.view.policy.prune_grace);
+        if self.view.now.wall < until {
+            let mut plan = self.held(HeldReason::Grace);
+            for held in &mut plan.held {
+                held.until = Some(until);
+            }
+            return plan.also_due(Some(self.view.now.mono_at(until)));
+        }
+        // What runs is the last complete revision; without one, whatever the last attempt left behind.
+        let rollout = self.state.active().unwrap_or(last);
+        Plan::step(Step::Stop(Box::new(StopStarted {
+            object: self.object.clone(),
+            incarnation: rollout.started.incarnation,
+            rollout: rollout.seq,
+            manifest: rollout.started.manifest,
+            target: rollout.started.target.clone(),
+        })))
+    }
+
+    fn kept(&self) -> Plan {
+        match self.state.running() {
+            Some(running) if running.superseded.is_some() => self.cancel(running),
+            Some(running) => self.supersede(running, "removed from git".to_owned()),
+            None if self.state.last().is_some() => self.held(HeldReason::KeptRunning),
+            None => Plan::default(),
+        }
+    }
+
+    /// In force, but the adopted commit as read now does not have it: nothing is ever stopped for that (law 7).
+    fn missing(&self) -> Plan {
+        match self.state.running() {
+            Some(running) if running.superseded.is_some() => self.cancel(running),
+            Some(running) => self.deliver(running, crate::limits::ROLLOUT_RETRIES),
+            None if self.state.last().is_some() => self.held(HeldReason::NotUnderstood),
+            None => Plan::default(),
+        }
+    }
+
+    fn deliver_stop(&self, stop: Seq) -> Plan {
+        match self.view.soft.deliveries.get(&stop) {
+            Some(delivery) if delivery.in_flight => Plan::default(),
+            Some(delivery) if self.view.now.mono < delivery.not_before => {
+                Plan::due(delivery.not_before)
+            }
+            Some(_) | None => Plan::step(Step::DeliverStop(stop)),
+        }
+    }
+}
+
+/// The images with the digests that ran before.
+fn with_previous(mut images: Vec<RolloutImage>, before: Option<&Rollout>) -> Vec<RolloutImage> {
+    for image in &mut images {
+        let old = before.and_then(|rollout| {
+            rollout.started.images.iter().find(|old| old.container == image.container)
+        });
+        image.previous = old.and_then(|old| old.digest);
+    }
+    images
+}
+
+/// The number of the next revision, for reports.
+#[must_use]
+pub fn next_revision(state: Option<&WorkloadState>) -> Revision {
+    state.map_or(Revision(1), |state| state.latest_revision.next())
+}
