@@ -15,3 +15,4 @@ pub mod names;
 pub mod policy;
 pub mod reference;
 pub mod time;
+pub mod world;

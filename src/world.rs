@@ -1,0 +1,4 @@
+//! Everything that touches the outside; the core never does.
+
+pub mod registry;
+pub mod tls;
