@@ -10,6 +10,7 @@ pub mod action;
 pub mod cli;
 pub mod desired;
 pub mod fact;
+pub mod journal;
 pub mod limits;
 pub mod names;
 pub mod policy;
