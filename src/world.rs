@@ -1,4 +1,4 @@
-//! Everything that touches the outside.
+//! Everything that touches the outside; the core never does.
 
 pub mod git;
 pub mod watch;
