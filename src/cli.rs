@@ -2,6 +2,10 @@
 //!
 //! Standard output is the answer, standard error is the talk; only this module and its children write to either.
 
+mod completions;
+mod config;
+mod man;
+
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -67,7 +71,11 @@ pub struct Context<'a> {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Config(config::Command),
+    Completions(completions::Command),
+    Man(man::Command),
+}
 
 /// Runs the command that `arguments` (with the program's name first) ask for.
 #[must_use]
@@ -89,7 +97,11 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
     let mut out = anstream::AutoStream::new(std::io::stdout(), choice);
     let mut err = anstream::AutoStream::new(std::io::stderr(), choice);
     let mut context = Context { global: arguments.global, out: &mut out, err: &mut err };
-    let result: anyhow::Result<ExitCode> = match arguments.command {};
+    let result: anyhow::Result<ExitCode> = match arguments.command {
+        Command::Config(command) => config::run(&command, &mut context),
+        Command::Completions(command) => completions::run(&command, &mut context),
+        Command::Man(command) => man::run(&command, &mut context),
+    };
     result.unwrap_or_else(|error| {
         let _ = print_error(context.err, &error); // nothing is left to tell a closed terminal
         ExitCode::Error

@@ -8,10 +8,13 @@
 
 pub mod action;
 pub mod cli;
+pub mod config;
 pub mod desired;
 pub mod fact;
 pub mod limits;
 pub mod names;
 pub mod policy;
 pub mod reference;
+pub mod telemetry;
 pub mod time;
+pub mod world;
