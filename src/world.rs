@@ -2,5 +2,6 @@
 
 pub mod git;
 pub mod registry;
+pub mod target;
 pub mod tls;
 pub mod watch;
