@@ -1,0 +1,3 @@
+//! The adapters against the real things.
+
+mod registry;
