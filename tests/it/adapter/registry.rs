@@ -1,5 +1,12 @@
 //! Resolving references at a real registry, and at one that misbehaves.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "helpers of tests are tests"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -101,6 +108,9 @@ async fn i197_1_an_unchanged_tag_costs_one_request() {
     let after = bench.ask("shop/web:1", Some(digest)).await.unwrap();
     assert_eq!((after.probed, after.image.unwrap().digest), (moved, moved));
     assert_eq!(bench.proxy.methods(), "HEAD GET GET");
+    bench.registry.move_tag("shop/web", "1", &digest.to_string()).await;
+    let back = bench.ask("shop/web:1", Some(moved)).await.unwrap();
+    assert_eq!((back.probed, back.image.unwrap().digest), (digest, digest));
 }
 
 #[tokio::test]

@@ -1,7 +1,14 @@
 //! A real registry as a child process, and a proxy in front of it that counts and breaks.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests are tests"
+)]
+
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -137,7 +144,6 @@ impl DockerRegistry {
     }
 
     /// Points a tag at what another tag or digest of the repository is.
-    #[expect(dead_code, reason = "for the suites of stories")]
     pub(crate) async fn move_tag(&self, repository: &str, tag: &str, to: &str) -> Digest {
         let path = format!("{repository}/manifests/{to}");
         let answer = self
