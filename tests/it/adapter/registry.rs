@@ -419,6 +419,21 @@ async fn a_login_with_a_password_is_used_and_a_new_one_is_noticed() {
     assert_eq!(ours.registries.resolve(&ask(Some(digest))).await.unwrap().image, None);
 }
 
+#[tokio::test]
+async fn a_closed_repository_does_not_close_the_open_ones_beside_it() {
+    let Some(bench) = Bench::start() else { return };
+    let digest = bench.registry.push_image("open", "1", "a").await;
+    bench.proxy.break_with(|seen| {
+        let ask = ("WWW-Authenticate", "Basic realm=\"x\"".to_owned());
+        seen.path.contains("/closed/").then(|| Fault::Answer(401, vec![ask], String::new()))
+    });
+    assert_eq!(bench.failure("closed:1").await.0, ImportReason::Unauthorized);
+    bench.ask("open:1", Some(digest)).await.unwrap();
+    bench.proxy.requests();
+    bench.ask("open:1", Some(digest)).await.unwrap();
+    assert_eq!(bench.proxy.methods(), "HEAD");
+}
+
 /// Makes the proxy want tokens: `good` is the one that counts, `password` (if any) what gets it.
 fn want_tokens(proxy: &FaultProxy, good: &Arc<Mutex<String>>, login: Option<&str>) {
     use base64::Engine as _;

@@ -29,7 +29,8 @@ const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 pub(crate) struct Options {
     /// User and password of HTTP basic authentication; needs `htpasswd`.
     pub(crate) basic: Option<(&'static str, &'static str)>,
-    /// Serve TLS with a certificate of an own authority, [`DockerRegistry::ca_file`]; needs `openssl`.
+    /// Serve TLS with a certificate of an own authority, [`DockerRegistry::ca_file`]; needs
+    /// `openssl`.
     pub(crate) tls: bool,
 }
 
@@ -173,7 +174,10 @@ impl DockerRegistry {
         for blob in [&layer, &config] {
             self.put_blob(repository, blob).await;
         }
-        let part = |kind: &str, blob: &[u8]| json!({"mediaType": kind, "digest": Digest::of(blob), "size": blob.len()});
+        let part = |kind: &str, blob: &[u8]| {
+            let (digest, size) = (Digest::of(blob), blob.len());
+            json!({"mediaType": kind, "digest": digest, "size": size})
+        };
         let manifest = json!({
             "schemaVersion": 2, "mediaType": OCI_MANIFEST,
             "config": part(OCI_CONFIG, &config), "layers": [part(OCI_LAYER, &layer)],
