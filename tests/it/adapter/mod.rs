@@ -1,0 +1,3 @@
+//! Adapters against the real thing.
+
+mod target;
