@@ -3,3 +3,6 @@
 mod registry;
 mod source;
 mod watch;
+//! Adapters against the real thing.
+
+mod target;
