@@ -25,12 +25,28 @@ pub struct ImageReference {
 #[error("{0}")]
 pub struct ReferenceError(pub &'static str);
 
+/// Names under which Docker Hub is spelled (rule I31).
+const HUB_ALIASES: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
+
+/// The host of Docker Hub that answers the registry protocol (rule I31, `AsV2`).
+const HUB_V2_HOST: &str = "registry-1.docker.io";
+
+/// Characters of a name, registry included (rule I28).
+const NAME_LEN_MAX: usize = 255;
+
+/// Whether `registry` is one of the names of Docker Hub.
+#[must_use]
+pub fn is_docker_hub(registry: &str) -> bool {
+    HUB_ALIASES.contains(&registry)
+}
+
 impl ImageReference {
-    /// The repository as spelled, without tag and digest: `centos/python-35-centos7`.
+    /// The repository as spelled, without tag and digest: `centos/python-35-centos7` (`AsRepository`).
     #[must_use]
     pub fn repository_as_spelled(&self) -> String {
         let parts = [self.registry.as_deref(), self.namespace.as_deref(), Some(self.name.as_str())];
-        parts.into_iter().flatten().collect::<Vec<_>>().join("/")
+        let parts = parts.into_iter().flatten().filter(|part| !part.is_empty());
+        parts.collect::<Vec<_>>().join("/")
     }
 
     /// What a tag event records: the repository as spelled and the digest (rule I54).
@@ -39,16 +55,43 @@ impl ImageReference {
         format!("{}@{digest}", self.repository_as_spelled())
     }
 
+    /// Whether only a registry is named (rule I29, item 1): `my.image:1.0`. Such a reference names no image (rule I30).
+    #[must_use]
+    pub fn is_registry_only(&self) -> bool {
+        self.name.is_empty()
+    }
+
     /// The registry that is contacted, after defaults (rule I31, `AsV2`): `registry-1.docker.io`, `localhost:5000`.
     #[must_use]
     pub fn registry_host(&self) -> String {
-        self.registry.clone().unwrap_or_else(|| "registry-1.docker.io".into())
+        match self.registry.as_deref() {
+            None => HUB_V2_HOST.into(),
+            Some(registry) if is_docker_hub(registry) => HUB_V2_HOST.into(),
+            Some(registry) => registry.into(),
+        }
+    }
+
+    /// The host and port that are contacted; without a port, 443, or 80 where the tag is insecure (rule I31).
+    #[must_use]
+    pub fn registry_host_port(&self, insecure: bool) -> (String, u16) {
+        let host = self.registry_host();
+        let default = if insecure { 80 } else { 443 };
+        match host.rsplit_once(':').map(|(name, port)| (name, port.parse())) {
+            Some((name, Ok(port))) => (name.to_owned(), port),
+            _ => (host, default),
+        }
+    }
+
+    /// The namespace after defaults: `library` for a Docker Hub image without one.
+    fn namespace_or_default(&self) -> Option<&str> {
+        let hub = self.registry.as_deref().is_none_or(is_docker_hub);
+        self.namespace.as_deref().or(hub.then_some("library"))
     }
 
     /// The path of the repository on that host, after defaults: `library/python`.
     #[must_use]
     pub fn repository_path(&self) -> String {
-        match &self.namespace {
+        match self.namespace_or_default() {
             Some(namespace) => format!("{namespace}/{}", self.name),
             None => self.name.clone(),
         }
@@ -64,10 +107,99 @@ impl ImageReference {
         }
     }
 
-    /// The form of error messages: everything defaulted, `docker.io/library/python:3.6.0` (rule I33).
+    /// Namespace and name without the registry: `centos/python-35-centos7` (rule I31, `RepositoryName`).
+    #[must_use]
+    pub fn repository_name(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("{namespace}/{}", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// The name with the digest, or else the tag, if there is one (rule I31, `NameString`).
+    #[must_use]
+    pub fn name_string(&self) -> String {
+        match (&self.digest, &self.tag) {
+            _ if self.name.is_empty() => String::new(),
+            (Some(digest), _) => format!("{}@{digest}", self.name),
+            (None, Some(tag)) => format!("{}:{tag}", self.name),
+            (None, None) => self.name.clone(),
+        }
+    }
+
+    /// The reference with nothing defaulted and without a tag that a digest overrules; empty for a registry alone
+    /// (rule I31, `Exact`).
+    #[must_use]
+    pub fn exact(&self) -> String {
+        if self.name.is_empty() {
+            return String::new();
+        }
+        let parts = [self.registry.as_deref(), self.namespace.as_deref()];
+        let mut text: String = parts.into_iter().flatten().flat_map(|part| [part, "/"]).collect();
+        text.push_str(&self.name_string());
+        text
+    }
+
+    /// As [`Self::exact`], with `library` where the registry is spelled as Docker Hub (rule I31, `String`).
+    #[must_use]
+    pub fn qualified(&self) -> String {
+        let hub = self.registry.as_deref().is_some_and(is_docker_hub);
+        let namespace = self.namespace.clone().or_else(|| hub.then(|| "library".to_owned()));
+        Self { namespace, ..self.clone() }.exact()
+    }
+
+    /// The reference without a tag that its digest overrules (rule I31, `MostSpecific`).
+    #[must_use]
+    pub fn most_specific(mut self) -> Self {
+        if self.digest.is_some() {
+            self.tag = None;
+        }
+        self
+    }
+
+    /// The reference without the tag `latest` (rule I31, `Minimal`).
+    #[must_use]
+    pub fn minimal(mut self) -> Self {
+        self.tag = self.tag.filter(|tag| tag.as_str() != "latest");
+        self
+    }
+
+    /// The shortest spelling that Docker understands (rule I31, `DaemonMinimal`).
+    #[must_use]
+    pub fn daemon_minimal(mut self) -> Self {
+        if self.registry.as_deref().is_some_and(is_docker_hub) {
+            self.registry = Some("docker.io".into());
+            self.namespace = self.namespace.filter(|namespace| namespace != "library");
+        }
+        self.minimal()
+    }
+
+    /// Registry, namespace and tag filled in as Docker's clients do (rule I31, `DockerClientDefaults`).
+    #[must_use]
+    pub fn with_defaults(&self) -> Self {
+        Self {
+            registry: Some(self.registry.clone().unwrap_or_else(|| "docker.io".into())),
+            namespace: self.namespace_or_default().map(str::to_owned),
+            name: self.name.clone(),
+            tag: self.tag.clone().or_else(|| "latest".parse().ok()),
+            digest: self.digest,
+        }
+    }
+
+    /// Whether both mean the same after defaults (rule I31, `Equal`).
+    #[must_use]
+    pub fn means_same_as(&self, other: &Self) -> bool {
+        self.with_defaults() == other.with_defaults()
+    }
+
+    /// The form of error messages: everything defaulted, `docker.io/library/python:3.6.0` (rules I33, I73).
     #[must_use]
     pub fn normalized(&self) -> String {
-        self.to_string()
+        let mut full = self.with_defaults();
+        if full.registry.as_deref() == Some("index.docker.io") {
+            full.registry = Some("docker.io".into());
+        }
+        full.exact()
     }
 }
 
@@ -77,8 +209,145 @@ impl FromStr for ImageReference {
         if text.is_empty() {
             return Err(ReferenceError("repository name must have at least one component"));
         }
-        Err(ReferenceError("invalid reference format"))
+        let Some(parts) = Parts::of(text) else {
+            let lower = text.to_lowercase();
+            return Err(ReferenceError(match Parts::of(&lower) {
+                Some(_) => "repository name must be lowercase",
+                None => "invalid reference format",
+            }));
+        };
+        if parts.name.len() > NAME_LEN_MAX {
+            return Err(ReferenceError("repository name must not be more than 255 characters"));
+        }
+        let digest = parts.digest.map(check_digest).transpose()?;
+        let (registry, path) = match parts.name.split_once('/') {
+            None if parts.name.contains('.') || parts.name.starts_with("localhost") => {
+                let registry = Some(text.to_owned());
+                let name = String::new();
+                return Ok(Self { registry, namespace: None, name, tag: None, digest: None });
+            }
+            Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => {
+                (Some(host.to_owned()), path)
+            }
+            _ => (None, parts.name),
+        };
+        let (namespace, name) = match path.split_once('/') {
+            Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
+            None => (None, path.to_owned()),
+        };
+        let tag = parts.tag.map(str::parse).transpose();
+        let tag = tag.map_err(|_| ReferenceError("invalid reference format"))?;
+        Ok(Self { registry, namespace, name, tag, digest })
     }
+}
+
+/// A text that fits the grammar of rule I28, cut at the borders.
+struct Parts<'a> {
+    name: &'a str,
+    tag: Option<&'a str>,
+    digest: Option<&'a str>,
+}
+
+impl<'a> Parts<'a> {
+    /// Cuts the text, or returns `None` where the grammar does not match.
+    fn of(text: &'a str) -> Option<Self> {
+        let (rest, digest) = match text.split_once('@') {
+            Some((rest, digest)) => (rest, Some(digest)),
+            None => (text, None),
+        };
+        // A `:` before the last `/` belongs to the port of a host.
+        let last = rest.rfind('/').map_or(0, |slash| slash + 1);
+        let (name, tag) = match rest.get(last..)?.split_once(':') {
+            Some((component, tag)) => (rest.get(..last + component.len())?, Some(tag)),
+            None => (rest, None),
+        };
+        let ok = is_name(name)
+            && tag.is_none_or(|tag| tag.parse::<TagName>().is_ok())
+            && digest.is_none_or(is_digest_shaped);
+        ok.then_some(Self { name, tag, digest })
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    match text.split_once('/') {
+        None => is_component(text),
+        Some((first, rest)) => {
+            (is_component(first) || is_host(first)) && rest.split('/').all(is_component)
+        }
+    }
+}
+
+fn is_component(text: &str) -> bool {
+    let word = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let mut rest = text.as_bytes();
+    loop {
+        let words = rest.iter().take_while(|c| word(**c)).count();
+        if words == 0 {
+            return false;
+        }
+        rest = rest.get(words..).unwrap_or_default();
+        let separator = rest.iter().take_while(|c| !word(**c)).count();
+        let (separator, after) = rest.split_at(separator);
+        let dashes = separator.iter().all(|c| *c == b'-');
+        match separator {
+            b"" => return after.is_empty(),
+            b"." | b"_" | b"__" => {}
+            _ if dashes => {}
+            _ => return false,
+        }
+        rest = after;
+    }
+}
+
+fn is_host(text: &str) -> bool {
+    let (labels, port) = match text.split_once(':') {
+        Some((labels, port)) => (labels, Some(port)),
+        None => (text, None),
+    };
+    let label = |label: &str| {
+        let inside = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
+        !label.is_empty()
+            && label.bytes().all(inside)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let digits = |port: &str| !port.is_empty() && port.bytes().all(|c| c.is_ascii_digit());
+    labels.split('.').all(label) && port.is_none_or(digits)
+}
+
+fn is_digest_shaped(text: &str) -> bool {
+    let Some((algorithm, hex)) = text.split_once(':') else { return false };
+    let component = |part: &str| {
+        part.starts_with(|c: char| c.is_ascii_alphabetic())
+            && part.bytes().all(|c| c.is_ascii_alphanumeric())
+    };
+    algorithm.split(['-', '_', '+', '.']).all(component)
+        && hex.len() >= 32
+        && hex.bytes().all(|c| c.is_ascii_hexdigit())
+}
+
+/// The digest errors of rule I28, in their order, for a text of the right shape.
+///
+/// OpenShift also takes SHA-384 and SHA-512. We represent SHA-256 alone, which every registry computes.
+fn check_digest(text: &str) -> Result<Digest, ReferenceError> {
+    const FORMAT: ReferenceError = ReferenceError("invalid checksum digest format");
+    const LENGTH: ReferenceError = ReferenceError("invalid checksum digest length");
+    const ALGORITHM: ReferenceError = ReferenceError("unsupported digest algorithm");
+    let (algorithm, hex) = text.split_once(':').ok_or(FORMAT)?;
+    let len = match algorithm {
+        "sha256" => 64,
+        "sha384" => 96,
+        "sha512" => 128,
+        _ if algorithm.bytes().any(|c| c.is_ascii_uppercase()) => return Err(FORMAT),
+        _ => return Err(ALGORITHM),
+    };
+    if hex.len() != len {
+        return Err(LENGTH);
+    }
+    if hex.bytes().any(|c| c.is_ascii_uppercase()) {
+        return Err(FORMAT);
+    }
+    text.parse().map_err(|_| ALGORITHM)
 }
 
 impl serde::Serialize for ImageReference {
@@ -104,5 +373,187 @@ impl fmt::Display for ImageReference {
             write!(f, "@{digest}")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const HEX: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn parse(text: &str) -> ImageReference {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    fn error(text: &str) -> &'static str {
+        text.parse::<ImageReference>().expect_err(text).0
+    }
+
+    #[test]
+    fn i028_refuses_with_openshifts_words_in_its_order() {
+        let long = "a".repeat(256);
+        let host = format!("{}.io/{}", "h".repeat(100), "a".repeat(152));
+        for (text, expected) in [
+            ("", "repository name must have at least one component"),
+            ("Python", "repository name must be lowercase"),
+            ("quay.io/Team/app:1", "repository name must be lowercase"),
+            (&format!("Foo@sha256:{HEX}"), "repository name must be lowercase"),
+            ("a//b", "invalid reference format"),
+            ("/a", "invalid reference format"),
+            ("a/", "invalid reference format"),
+            ("a:", "invalid reference format"),
+            ("a:.b", "invalid reference format"),
+            (&format!("a:{}", "t".repeat(129)), "invalid reference format"),
+            ("a b", "invalid reference format"),
+            ("-a", "invalid reference format"),
+            ("a-", "invalid reference format"),
+            ("a..b", "invalid reference format"),
+            ("a___b", "invalid reference format"),
+            ("a._b", "invalid reference format"),
+            ("a@", "invalid reference format"),
+            ("a@sha256:abc", "invalid reference format"),
+            ("reg:5000x/app", "invalid reference format"),
+            ("reg:/app", "invalid reference format"),
+            ("[::1]:5000/app", "invalid reference format"),
+            ("-reg.io/app", "invalid reference format"),
+            ("häfen/app", "invalid reference format"),
+            (&long, "repository name must not be more than 255 characters"),
+            (&host, "repository name must not be more than 255 characters"),
+        ] {
+            assert_eq!(error(text), expected, "{text}");
+        }
+        parse(&"a".repeat(255));
+    }
+
+    #[test]
+    fn i028_checks_a_digest_after_the_shape() {
+        let upper = HEX.to_uppercase();
+        for (digest, expected) in [
+            (format!("sha256:{upper}"), "invalid checksum digest format"),
+            (format!("SHA256:{HEX}"), "invalid checksum digest format"),
+            (format!("sha256:{HEX}00"), "invalid checksum digest length"),
+            (format!("sha512:{HEX}"), "invalid checksum digest length"),
+            (format!("sha512:{HEX}{HEX}"), "unsupported digest algorithm"),
+            (format!("md5:{}", &HEX[..32]), "unsupported digest algorithm"),
+        ] {
+            assert_eq!(error(&format!("app@{digest}")), expected, "{digest}");
+        }
+        let both = format!("{}@sha256:zz", "a".repeat(256));
+        assert_eq!(error(&both), "invalid reference format");
+    }
+
+    #[test]
+    fn i028_accepts_every_separator_of_the_grammar() {
+        for text in ["a.b", "a_b", "a__b", "a-b", "a---b", "0/1.2_3__4--5", "UPPER/app", "a:A_.-9"]
+        {
+            assert_eq!(parse(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn i029_splits_as_the_vector_table_says() {
+        let digest = format!("sha256:{HEX}");
+        let with_digest = format!("foo@{digest}");
+        let with_both = format!("foo:1@{digest}");
+        for (text, registry, namespace, name, tag, id) in [
+            ("python", "", "", "python", "", ""),
+            ("python:3.6", "", "", "python", "3.6", ""),
+            ("centos/python-35-centos7", "", "centos", "python-35-centos7", "", ""),
+            ("docker.io/python:3.6.0", "docker.io", "", "python", "3.6.0", ""),
+            ("quay.io/a/b/c:x", "quay.io", "a", "b/c", "x", ""),
+            ("reg:5000/app", "reg:5000", "", "app", "", ""),
+            ("localhost/app", "localhost", "", "app", "", ""),
+            ("a/b/c", "", "a", "b/c", "", ""),
+            (&with_digest, "", "", "foo", "", &digest),
+            (&with_both, "", "", "foo", "1", &digest),
+            ("my.image:1.0", "my.image:1.0", "", "", "", ""),
+        ] {
+            let got = parse(text);
+            let text_of = |part: Option<String>| part.unwrap_or_default();
+            assert_eq!(text_of(got.registry.clone()), registry, "{text}");
+            assert_eq!(text_of(got.namespace.clone()), namespace, "{text}");
+            assert_eq!(got.name, name, "{text}");
+            assert_eq!(text_of(got.tag.as_ref().map(ToString::to_string)), tag, "{text}");
+            assert_eq!(text_of(got.digest.as_ref().map(ToString::to_string)), id, "{text}");
+        }
+    }
+
+    #[test]
+    fn i030_a_registry_alone_is_told_apart() {
+        for text in ["my.image:1.0", "my.image", "localhost", "localhostess"] {
+            assert!(parse(text).is_registry_only(), "{text}");
+            assert_eq!(parse(text).to_string(), text);
+            assert_eq!(parse(text).exact(), "");
+        }
+        assert!(!parse("localhost/app").is_registry_only());
+    }
+
+    #[test]
+    fn i031_defaults_name_what_is_contacted() {
+        for (text, host, path, last) in [
+            ("python:3.6", "registry-1.docker.io", "library/python", "3.6"),
+            ("docker.io/python", "registry-1.docker.io", "library/python", "latest"),
+            ("index.docker.io/a/b", "registry-1.docker.io", "a/b", "latest"),
+            ("centos/x", "registry-1.docker.io", "centos/x", "latest"),
+            ("quay.io/app", "quay.io", "app", "latest"),
+            ("reg:5000/a/b/c:x", "reg:5000", "a/b/c", "x"),
+        ] {
+            let got = parse(text);
+            let seen = (got.registry_host(), got.repository_path(), got.tag_or_digest());
+            assert_eq!(seen, (host.into(), path.into(), last.into()), "{text}");
+        }
+        assert_eq!(parse("quay.io/app").registry_host_port(true), ("quay.io".into(), 80));
+        assert_eq!(parse("app").registry_host_port(false), ("registry-1.docker.io".into(), 443));
+        assert_eq!(parse("reg:5000/app").registry_host_port(false), ("reg".into(), 5000));
+    }
+
+    #[test]
+    fn i031_helpers_default_only_what_they_say() {
+        let both = parse(&format!("docker.io/python:latest@sha256:{HEX}"));
+        assert_eq!(both.name_string(), format!("python@sha256:{HEX}"));
+        assert_eq!(both.exact(), format!("docker.io/python@sha256:{HEX}"));
+        assert_eq!(both.qualified(), format!("docker.io/library/python@sha256:{HEX}"));
+        assert_eq!(both.clone().most_specific().tag, None);
+        assert_eq!(both.with_defaults().tag.unwrap().as_str(), "latest");
+        assert_eq!(parse("python").qualified(), "python");
+        assert_eq!(parse("quay.io/a/b/c:x").repository_name(), "a/b/c");
+        assert_eq!(parse("a/b:latest").minimal().to_string(), "a/b");
+        let full = "index.docker.io/library/python:latest";
+        assert_eq!(parse(full).daemon_minimal().to_string(), "docker.io/python");
+        assert!(parse("python").means_same_as(&parse("docker.io/library/python:latest")));
+        assert!(!parse("python").means_same_as(&parse("quay.io/library/python")));
+    }
+
+    #[test]
+    fn i033_status_keeps_the_spelling_and_messages_do_not() {
+        let digest: Digest = format!("sha256:{HEX}").parse().unwrap();
+        let got = parse("docker.io/python:3.6.0");
+        assert_eq!(got.with_digest(&digest), format!("docker.io/python@{digest}"));
+        assert_eq!(got.normalized(), "docker.io/library/python:3.6.0");
+        assert_eq!(parse("centos/x").with_digest(&digest), format!("centos/x@{digest}"));
+        let pinned = parse(&format!("index.docker.io/x:1@{digest}"));
+        assert_eq!(pinned.normalized(), format!("docker.io/library/x@{digest}"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_displayed_parses_to_the_same(
+            text in "([a-zA-Z0-9][a-z.0-9-]{0,8}(:[0-9]{1,5})?/)?[a-z0-9._/-]{1,20}(:[\\w][\\w.-]{0,9})?(@sha256:[0-9a-f]{64})?",
+        ) {
+            if let Ok(reference) = text.parse::<ImageReference>() {
+                prop_assert_eq!(reference.to_string(), text.clone());
+                prop_assert_eq!(reference.to_string().parse::<ImageReference>(), Ok(reference));
+            }
+        }
+
+        #[test]
+        fn any_text_is_parsed_or_refused_without_panic(text in "\\PC{0,40}") {
+            if let Ok(reference) = text.parse::<ImageReference>() {
+                prop_assert_eq!(reference.to_string(), text);
+            }
+        }
     }
 }
