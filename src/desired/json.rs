@@ -97,8 +97,7 @@ mod tests {
     #[test]
     fn keys_are_sorted_and_numbers_survive() {
         let text = "b: 3.10\na: [0x1f, 1e3, 12345678901234567890123, .5, +1, ~, 'x\"y']\n";
-        let expected =
-            r#"{"a":[31,1e3,12345678901234567890123,0.5,1,null,"x\"y"],"b":3.10}"#;
+        let expected = r#"{"a":[31,1e3,12345678901234567890123,0.5,1,null,"x\"y"],"b":3.10}"#;
         assert_eq!(json(text), expected);
         assert!(serde_json::from_str::<serde_json::Value>(&json(text)).is_ok());
     }

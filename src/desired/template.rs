@@ -12,7 +12,6 @@ use super::yaml::{self, Node, Scalar, ScalarKind};
 /// A Template as it is written; the objects are read from the tree.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(dead_code, reason = "read so that they are known")]
 pub(crate) struct TemplateFields {
     pub(crate) api_version: String,
     pub(crate) kind: String,
@@ -26,7 +25,6 @@ pub(crate) struct TemplateFields {
 /// A parameter of a Template.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-#[expect(dead_code, reason = "read so that they are known")]
 pub(crate) struct ParameterFields {
     pub(crate) name: String,
     pub(crate) display_name: String,
@@ -215,7 +213,7 @@ fn json_value(text: &str) -> Node {
 ///
 /// # Errors
 /// The number of the first line, from 1, that is neither.
-pub(crate) fn read_params(text: &str) -> Result<BTreeMap<String, String>, u32> {
+pub fn read_params(text: &str) -> Result<BTreeMap<String, String>, u32> {
     let mut values = BTreeMap::new();
     for (line, number) in text.trim_start_matches('\u{feff}').lines().zip(1_u32..) {
         let line = line.trim();
@@ -289,8 +287,7 @@ mod tests {
 
     #[test]
     fn unknown_names_stay_and_missing_values_are_noted_with_their_place() {
-        let (node, met) =
-            run("a: [x, '${P} ${NO} $${P}']\n", &[("P", Value::NeedsValue)]);
+        let (node, met) = run("a: [x, '${P} ${NO} $${P}']\n", &[("P", Value::NeedsValue)]);
         assert_eq!(node.get("a").unwrap().items()[1], Node::text("${P} ${NO} $${P}"));
         assert_eq!(met.missing.len(), 1);
         assert_eq!(met.unknown["NO"], [Step::Key("a".into()), Step::Index(1)]);

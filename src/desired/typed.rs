@@ -201,7 +201,8 @@ impl<'n> Deserializer<'n> for Reader<'n, '_> {
         }
         let mut misfit = self.misfit("`true` or `false`");
         if is_old_boolean(&scalar.text) {
-            let truth = ["y", "yes", "on"].iter().any(|word| scalar.text.eq_ignore_ascii_case(word));
+            let truth =
+                ["y", "yes", "on"].iter().any(|word| scalar.text.eq_ignore_ascii_case(word));
             misfit.hint = Some(format!(
                 "write `{truth}`: YAML 1.1 takes `{}` as a boolean, YAML 1.2 as a text",
                 scalar.text
@@ -272,6 +273,7 @@ impl<'n> Deserializer<'n> for Reader<'n, '_> {
     }
 
     forward_to_deserialize_any! {
+        <V: Visitor<'n>>
         i8 i16 i128 u8 u16 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct
         enum identifier
     }
@@ -305,7 +307,10 @@ struct Entries<'n, 't> {
 impl<'n> de::MapAccess<'n> for Entries<'n, '_> {
     type Error = Misfit;
 
-    fn next_key_seed<S: DeserializeSeed<'n>>(&mut self, seed: S) -> Result<Option<S::Value>, Misfit> {
+    fn next_key_seed<S: DeserializeSeed<'n>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Misfit> {
         for (key, node) in self.entries.by_ref() {
             if let Some(fields) = self.fields {
                 if !fields.contains(&&**key) {
@@ -394,8 +399,10 @@ mod tests {
         assert!(misfit.hint.unwrap().starts_with("write `true`"));
         let misfit = thing("below: {a: b}\n").0.unwrap_err();
         assert_eq!(misfit.message, "expected a list, found a mapping");
-        assert_eq!(thing("replicas: 3000000000\n").0.unwrap_err().message,
-            "expected a whole number of 32 bits, found the number `3000000000`");
+        assert_eq!(
+            thing("replicas: 3000000000\n").0.unwrap_err().message,
+            "expected a whole number of 32 bits, found the number `3000000000`"
+        );
     }
 
     #[test]

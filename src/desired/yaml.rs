@@ -6,8 +6,10 @@
 
 use std::fmt;
 
-use serde::de::{DeserializeSeed, EnumAccess, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor};
 use serde::Deserializer;
+use serde::de::{
+    DeserializeSeed, EnumAccess, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
 
 /// A node of the syntax tree.
 #[derive(Clone, PartialEq, Debug)]
@@ -501,7 +503,8 @@ mod tests {
 
     #[test]
     fn files_are_split_at_their_markers() {
-        let text = "# head\n---\na: 1\n---\n# nothing\n---\nb: |\n  ---\n...\n%YAML 1.2\n--- {c: 2}\n";
+        let text =
+            "# head\n---\na: 1\n---\n# nothing\n---\nb: |\n  ---\n...\n%YAML 1.2\n--- {c: 2}\n";
         let parts: Vec<_> = split(text).map(|p| (p.lines_before, content_line(p.text))).collect();
         assert_eq!(parts, [(1, 2), (5, 2), (10, 1)]);
     }
