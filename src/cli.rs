@@ -6,6 +6,7 @@ mod completions;
 mod config;
 mod journal;
 mod man;
+pub mod check;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -77,6 +78,8 @@ enum Command {
     Config(config::Command),
     Completions(completions::Command),
     Man(man::Command),
+    /// Read manifests and print what is wrong or odd about them
+    Check(check::Check),
 }
 
 /// Runs the command that `arguments` (with the program's name first) ask for.
@@ -104,6 +107,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::Config(command) => config::run(&command, &mut context),
         Command::Completions(command) => completions::run(&command, &mut context),
         Command::Man(command) => man::run(&command, &mut context),
+        Command::Check(check) => check::run(&check, &mut context),
     };
     result.unwrap_or_else(|error| {
         drop(print_error(context.err, &error)); // nothing is left to tell a closed terminal
