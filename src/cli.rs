@@ -2,11 +2,11 @@
 //!
 //! Standard output is the answer, standard error is the talk; only this module and its children write to either.
 
+pub mod check;
 mod completions;
 mod config;
 mod journal;
 mod man;
-pub mod check;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -45,7 +45,6 @@ pub fn is_docker_hub(registry: &str) -> bool {
 impl ImageReference {
     /// The repository as spelled, without tag and digest: `centos/python-35-centos7`
     /// (`AsRepository`).
-    /// The repository as spelled, without tag and digest: `centos/python-35-centos7` (`AsRepository`).
     #[must_use]
     pub fn repository_as_spelled(&self) -> String {
         let parts = [self.registry.as_deref(), self.namespace.as_deref(), Some(self.name.as_str())];
@@ -61,7 +60,6 @@ impl ImageReference {
 
     /// Whether only a registry is named (rule I29, item 1): `my.image:1.0`. Such a reference names
     /// no image (rule I30).
-    /// Whether only a registry is named (rule I29, item 1): `my.image:1.0`. Such a reference names no image (rule I30).
     #[must_use]
     pub fn is_registry_only(&self) -> bool {
         self.name.is_empty()
@@ -69,7 +67,6 @@ impl ImageReference {
 
     /// The registry that is contacted, after defaults (rule I31, `AsV2`): `registry-1.docker.io`,
     /// `localhost:5000`.
-    /// The registry that is contacted, after defaults (rule I31, `AsV2`): `registry-1.docker.io`, `localhost:5000`.
     #[must_use]
     pub fn registry_host(&self) -> String {
         match self.registry.as_deref() {
@@ -81,7 +78,6 @@ impl ImageReference {
 
     /// The host and port that are contacted; without a port, 443, or 80 where the tag is insecure
     /// (rule I31).
-    /// The host and port that are contacted; without a port, 443, or 80 where the tag is insecure (rule I31).
     #[must_use]
     pub fn registry_host_port(&self, insecure: bool) -> (String, u16) {
         let host = self.registry_host();
@@ -120,7 +116,6 @@ impl ImageReference {
 
     /// Namespace and name without the registry: `centos/python-35-centos7` (rule I31,
     /// `RepositoryName`).
-    /// Namespace and name without the registry: `centos/python-35-centos7` (rule I31, `RepositoryName`).
     #[must_use]
     pub fn repository_name(&self) -> String {
         match &self.namespace {
@@ -142,7 +137,6 @@ impl ImageReference {
 
     /// The reference with nothing defaulted and without a tag that a digest overrules; empty for a
     /// registry alone
-    /// The reference with nothing defaulted and without a tag that a digest overrules; empty for a registry alone
     /// (rule I31, `Exact`).
     #[must_use]
     pub fn exact(&self) -> String {
@@ -157,7 +151,6 @@ impl ImageReference {
 
     /// As [`Self::exact`], with `library` where the registry is spelled as Docker Hub (rule I31,
     /// `String`).
-    /// As [`Self::exact`], with `library` where the registry is spelled as Docker Hub (rule I31, `String`).
     #[must_use]
     pub fn qualified(&self) -> String {
         let hub = self.registry.as_deref().is_some_and(is_docker_hub);
@@ -193,7 +186,6 @@ impl ImageReference {
 
     /// Registry, namespace and tag filled in as Docker's clients do (rule I31,
     /// `DockerClientDefaults`).
-    /// Registry, namespace and tag filled in as Docker's clients do (rule I31, `DockerClientDefaults`).
     #[must_use]
     pub fn with_defaults(&self) -> Self {
         Self {
@@ -213,7 +205,6 @@ impl ImageReference {
 
     /// The form of error messages: everything defaulted, `docker.io/library/python:3.6.0` (rules
     /// I33, I73).
-    /// The form of error messages: everything defaulted, `docker.io/library/python:3.6.0` (rules I33, I73).
     #[must_use]
     pub fn normalized(&self) -> String {
         let mut full = self.with_defaults();
@@ -351,7 +342,6 @@ fn is_digest_shaped(text: &str) -> bool {
 ///
 /// OpenShift also takes SHA-384 and SHA-512. We represent SHA-256 alone, which every registry
 /// computes.
-/// OpenShift also takes SHA-384 and SHA-512. We represent SHA-256 alone, which every registry computes.
 fn check_digest(text: &str) -> Result<Digest, ReferenceError> {
     const FORMAT: ReferenceError = ReferenceError("invalid checksum digest format");
     const LENGTH: ReferenceError = ReferenceError("invalid checksum digest length");

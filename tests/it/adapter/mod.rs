@@ -2,7 +2,5 @@
 
 mod registry;
 mod source;
-mod watch;
-//! Adapters against the real thing.
-
 mod target;
+mod watch;
