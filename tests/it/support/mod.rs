@@ -1,1 +1,5 @@
 //! What several suites need.
+
+pub(crate) mod engine;
+pub(crate) mod manifest;
+pub(crate) mod story;
