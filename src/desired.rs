@@ -318,19 +318,3 @@ impl fmt::Debug for Companion {
     }
 }
 
-// STUB-TREE-BEGIN
-/// All files at one commit.
-#[derive(Clone, Debug, Default)]
-pub struct Tree;
-impl Tree {
-    /// Takes in what changed.
-    pub fn apply(&mut self, read: &crate::action::SourceRead, policy: &crate::policy::Policy) {
-        let _ = (read, policy);
-    }
-    /// Merges.
-    #[must_use]
-    pub fn assemble(&self) -> DesiredState {
-        DesiredState::default()
-    }
-}
-// STUB-TREE-END
