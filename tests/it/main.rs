@@ -9,4 +9,5 @@
 )]
 
 mod adapter;
+mod spec;
 mod support;

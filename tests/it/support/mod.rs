@@ -1,8 +1,11 @@
 //! What several suites need.
 
+pub(crate) mod engine;
 pub(crate) mod git;
 pub(crate) mod git_server;
+pub(crate) mod manifest;
 pub(crate) mod registry;
+pub(crate) mod story;
 pub(crate) mod wait;
 
 use std::path::PathBuf;
