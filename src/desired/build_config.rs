@@ -1,4 +1,4 @@
-//! BuildConfigs: fields and validation (section 4.1 of the triggers specification). They are not acted on yet.
+//! `BuildConfig`s: fields and validation (section 4.1 of the triggers specification). They are not acted on yet.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -127,6 +127,9 @@ struct SourceStrategy {
     incremental: Option<bool>,
     force_pull: bool,
     volumes: IgnoredAny,
+    /// Extended builds of OpenShift 3, since removed.
+    runtime_image: IgnoredAny,
+    runtime_artifacts: IgnoredAny,
 }
 
 #[derive(Deserialize, Default)]
@@ -211,7 +214,8 @@ struct ImageChange {
 
 /// Reads a BuildConfig.
 pub(crate) fn read(draft: &Draft<'_>) -> Option<BuildConfig> {
-    let fields: Fields = draft.read()?;
+    let mut fields: Fields = draft.read()?;
+    default_by_type(&mut fields.spec);
     let (meta, spec) = (&fields.metadata, &fields.spec);
     let key = draft.subdomain_name(Kind::BuildConfig, &meta.name);
     let annotations = steps!["metadata", "annotations"];
@@ -236,6 +240,16 @@ pub(crate) fn read(draft: &Draft<'_>) -> Option<BuildConfig> {
     inputs.dedup();
     let manifest = draft.manifest();
     Some(BuildConfig { object: key?, output, inputs, manifest, position: draft.start() })
+}
+
+/// A `type` without its structure means the empty structure, as OpenShift's defaulting has it.
+fn default_by_type(spec: &mut Spec) {
+    if spec.strategy.r#type == "Docker" {
+        spec.strategy.docker_strategy.get_or_insert_default();
+    }
+    if spec.source.r#type == "Binary" {
+        spec.source.binary.get_or_insert_default();
+    }
 }
 
 fn say(draft: &Draft<'_>, path: &[Step], detail: &str) {
@@ -481,7 +495,7 @@ fn check_triggers(
                 watched.push(tag);
             }
             other => {
-                draft.warn("B1", path, format!("trigger dropped: its type `{other}` is not known"))
+                draft.warn("B1", path, format!("trigger dropped: its type `{other}` is not known"));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! DeploymentConfigs: fields, defaults and validation (sections 1.1 to 1.3 of the triggers specification).
+//! `DeploymentConfig`s: fields, defaults and validation (sections 1.1 to 1.3 of the triggers specification).
 
 use std::collections::BTreeMap;
 
