@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::Deserializer;
 use serde::de::{
-    DeserializeSeed, EnumAccess, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor,
+    DeserializeSeed, EnumAccess, IgnoredAny, MapAccess, SeqAccess, VariantAccess as _, Visitor,
 };
 
 /// A node of the syntax tree.
