@@ -7,6 +7,7 @@
 mod build_config;
 mod deployment_config;
 pub mod diagnostic;
+mod faults;
 mod image_stream;
 mod json;
 mod marks;

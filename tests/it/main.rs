@@ -9,5 +9,8 @@
 )]
 
 mod adapter;
+mod cli;
+mod corpus;
+mod desired;
 mod spec;
 mod support;
