@@ -19,4 +19,5 @@ pub mod observed;
 pub mod plan;
 pub mod policy;
 pub mod reference;
+pub mod report;
 pub mod time;
