@@ -13,6 +13,7 @@ pub mod desired;
 pub mod effective;
 pub mod engine;
 pub mod fact;
+pub mod journal;
 pub mod limits;
 pub mod names;
 pub mod observed;

@@ -103,3 +103,19 @@ pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The longest time the engine sleeps: a wall clock that was set is noticed within this.
 pub const WAKE_INTERVAL_MAX: Duration = Duration::from_secs(60);
+
+/// Bytes after which the journal goes on in a new file.
+///
+/// A start reads at most one file in front of what its snapshot lacks: hashing this much takes 0.1 s. Retention drops
+/// whole files, so this is also its grain.
+pub const JOURNAL_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Bytes of space that the journal fills at once.
+///
+/// About 4,000 records, so that filling costs nothing per record, and little enough to be written in some milliseconds.
+pub const JOURNAL_FILL_BYTES: u64 = 1024 * 1024;
+
+/// Bytes of one line of the journal.
+///
+/// The largest record is the adoption of a first commit: 100,000 objects with 150 bytes each are 15 MB.
+pub const JOURNAL_LINE_BYTES_MAX: usize = 64 * 1024 * 1024;
