@@ -41,6 +41,21 @@ pub const REGISTRY_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// One request to a registry, from connect to the last byte (rule I111, item 3).
 pub const REGISTRY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Connecting to a registry (rule I47: a ping may take 15 s).
+pub const REGISTRY_CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Bytes that are read of an answer that is an error; its first line is all that is shown.
+pub const REGISTRY_ERROR_BYTES_MAX: usize = 64 * 1024;
+
+/// Redirects that one request follows; registries use one, to their blob store.
+pub const REGISTRY_REDIRECTS_MAX: usize = 5;
+
+/// The longest `Retry-After` that is obeyed: a typing error there must not silence a registry for years.
+pub const REGISTRY_RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Bytes of a file of registry logins; real ones have a few hundred.
+pub const REGISTRY_LOGINS_BYTES_MAX: u64 = 1024 * 1024;
+
 /// Checks in flight at one registry (rule I111, item 3).
 pub const REGISTRY_CHECKS_IN_FLIGHT_MAX: usize = 4;
 
