@@ -3,6 +3,9 @@
 //! Standard output is the answer, standard error is the talk; only this module and its children write to either.
 
 mod journal;
+mod completions;
+mod config;
+mod man;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -71,6 +74,9 @@ pub struct Context<'a> {
 #[derive(Debug, Subcommand)]
 enum Command {
     Journal(journal::Arguments),
+    Config(config::Command),
+    Completions(completions::Command),
+    Man(man::Command),
 }
 
 /// Runs the command that `arguments` (with the program's name first) ask for.
@@ -95,6 +101,9 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
     let mut context = Context { global: arguments.global, out: &mut out, err: &mut err };
     let result: anyhow::Result<ExitCode> = match arguments.command {
         Command::Journal(arguments) => journal::run(&arguments, &mut context),
+        Command::Config(command) => config::run(&command, &mut context),
+        Command::Completions(command) => completions::run(&command, &mut context),
+        Command::Man(command) => man::run(&command, &mut context),
     };
     result.unwrap_or_else(|error| {
         drop(print_error(context.err, &error)); // nothing is left to tell a closed terminal

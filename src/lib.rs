@@ -9,6 +9,7 @@
 pub mod action;
 pub mod admit;
 pub mod cli;
+pub mod config;
 pub mod desired;
 pub mod effective;
 pub mod engine;
@@ -21,5 +22,6 @@ pub mod plan;
 pub mod policy;
 pub mod reference;
 pub mod report;
+pub mod telemetry;
 pub mod time;
 pub mod world;
