@@ -197,7 +197,7 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
             held.chain(kept).collect()
         }
         Fact::TagImported(imported) => {
-            let TagImported { tag: _, event: _, probed: _, metadata, via: _, reason: _ } =
+            let TagImported { tag: _, event: _, probed: _, asked: _, metadata, via: _, reason: _ } =
                 &**imported;
             Vec::from_iter(*metadata)
         }

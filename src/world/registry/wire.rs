@@ -258,7 +258,8 @@ mod tests {
     fn a_digest_header_that_is_no_sha256_counts_as_none() {
         let stated = |value| answer(&[("docker-content-digest", value)], "").stated_digest();
         let digest = Digest::of(b"x");
-        assert_eq!(stated(digest.to_string().as_str()), Some(digest));
+        let text = digest.to_string();
+        assert_eq!(stated(text.as_str()), Some(digest));
         assert_eq!(stated("sha512:00"), None);
     }
 }
