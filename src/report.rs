@@ -14,6 +14,8 @@ pub mod status;
 mod held;
 mod manifest;
 mod secret;
+#[cfg(test)]
+mod story;
 mod unified;
 mod words;
 

@@ -266,9 +266,9 @@ impl Run<'_, '_> {
 impl Simulated {
     /// The record in which the commit was adopted.
     fn adopted(&self) -> Option<&crate::fact::CommitAdopted> {
-        self.records.iter().find_map(|record| match &record.fact {
-            Fact::CommitAdopted(adopted) if adopted.commit == self.read.commit => Some(&**adopted),
-            _ => None,
+        self.records.iter().find_map(|record| {
+            let Fact::CommitAdopted(adopted) = &record.fact else { return None };
+            (adopted.commit == self.read.commit).then_some(&**adopted)
         })
     }
 

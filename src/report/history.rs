@@ -71,7 +71,7 @@ impl History {
     ) -> Self {
         let mut reader = Reader::new(base, filter);
         for record in records {
-            reader.read(record);
+            reader.read(&record);
         }
         reader.finish()
     }
@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
         let mut rollouts = BTreeMap::new();
         let mut watched = BTreeSet::new();
         for (key, state) in &base.workloads {
-            for rollout in state.rollouts.iter() {
+            for rollout in &state.rollouts {
                 let known = Known { at: rollout.at, started: rollout.started.clone() };
                 rollouts.insert(rollout.seq, known);
             }
@@ -167,10 +167,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn read(&mut self, record: Record) {
+    fn read(&mut self, record: &Record) {
         self.first.get_or_insert(record.seq);
-        let entry = self.describe(&record);
-        self.remember(&record);
+        let entry = self.describe(record);
+        self.remember(record);
         let Some(entry) = entry else { return };
         match &self.filter.select {
             None => self.keep(entry),
@@ -180,43 +180,39 @@ impl<'a> Reader<'a> {
 
     /// Keeps an entry about the selected object, with what brought it about.
     fn read_selected(&mut self, select: &Selection, entry: Entry) {
-        match &entry.fact {
-            Fact::CommitAdopted(adopted) => {
-                if self.concerns(select, adopted) {
-                    self.keep(entry);
-                } else {
-                    self.commits.insert(adopted.commit, entry);
-                }
-                return;
+        if let Fact::CommitAdopted(adopted) = &entry.fact {
+            if self.concerns(select, adopted) {
+                self.keep(entry);
+            } else {
+                self.commits.insert(adopted.commit, entry);
             }
-            Fact::TagImported(imported) => {
-                if select.has_tag(&imported.tag) || self.watched.contains(&imported.tag) {
-                    self.keep(entry);
-                } else {
-                    self.events.insert(entry.record, entry);
-                }
-                return;
+            return;
+        }
+        if let Fact::TagImported(imported) = &entry.fact {
+            if select.has_tag(&imported.tag) || self.watched.contains(&imported.tag) {
+                self.keep(entry);
+            } else {
+                self.events.insert(entry.record, entry);
             }
-            Fact::TriggerFired(fired) => {
-                let (about_tag, about_object) =
-                    (select.has_tag(&fired.from), select.has(&fired.object));
-                if about_object {
-                    self.watched.insert(fired.from.clone());
-                    if let Some(event) = self.events.remove(&fired.event) {
-                        self.keep(event);
-                    }
-                }
-                if about_object || about_tag {
-                    self.keep(entry);
-                }
-                return;
-            }
-            Fact::RolloutStarted(started) if select.has(&started.object) => {
-                if let Some(commit) = self.commits.remove(&started.commit) {
-                    self.keep(commit);
+            return;
+        }
+        if let Fact::TriggerFired(fired) = &entry.fact {
+            if select.has(&fired.object) {
+                self.watched.insert(fired.from.clone());
+                if let Some(event) = self.events.remove(&fired.event) {
+                    self.keep(event);
                 }
             }
-            _ => {}
+            if select.has(&fired.object) || select.has_tag(&fired.from) {
+                self.keep(entry);
+            }
+            return;
+        }
+        if let Fact::RolloutStarted(started) = &entry.fact
+            && select.has(&started.object)
+            && let Some(commit) = self.commits.remove(&started.commit)
+        {
+            self.keep(commit);
         }
         if entry::is_about(&entry.fact, select, &self.watched) {
             self.keep(entry);
@@ -250,18 +246,19 @@ impl<'a> Reader<'a> {
 
     /// Keeps what later records point at.
     fn remember(&mut self, record: &Record) {
-        match &record.fact {
-            Fact::TagImported(imported) => {
-                if let Some(image) = imported.event.image {
-                    self.images.insert(imported.tag.clone(), image);
-                }
+        if let Fact::TagImported(imported) = &record.fact {
+            if let Some(image) = imported.event.image {
+                self.images.insert(imported.tag.clone(), image);
             }
-            Fact::RolloutStarted(started) => {
-                let known = Known { at: record.at, started: (**started).clone() };
-                self.rollouts.insert(record.seq, known);
-            }
-            _ => {}
+        } else if let Fact::RolloutStarted(started) = &record.fact {
+            let known = Known { at: record.at, started: (**started).clone() };
+            self.rollouts.insert(record.seq, known);
         }
+    }
+
+    /// Whether older records are gone, so that what was before the first one is not known.
+    fn is_cut(&self) -> bool {
+        self.first.is_some_and(|first| first.0 > 1)
     }
 
     fn finish(self) -> History {

@@ -157,10 +157,10 @@ fn tag_manifest(name: &TagName, tag: &TagReference) -> Value {
         }),
     });
     set(&mut value, "from", from);
-    set(&mut value, "reference", tag.reference.then(|| json!(true)));
+    set(&mut value, "reference", tag.reference.then_some(Value::Bool(true)));
     let mut policy = json!({});
-    set(&mut policy, "insecure", tag.insecure.then(|| json!(true)));
-    set(&mut policy, "scheduled", tag.scheduled.then(|| json!(true)));
+    set(&mut policy, "insecure", tag.insecure.then_some(Value::Bool(true)));
+    set(&mut policy, "scheduled", tag.scheduled.then_some(Value::Bool(true)));
     let preserve = tag.mode == ImportMode::PreserveOriginal;
     set(&mut policy, "importMode", preserve.then(|| json!("PreserveOriginal")));
     let written = policy.as_object().is_some_and(|policy| !policy.is_empty());

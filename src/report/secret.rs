@@ -42,7 +42,7 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
     name: Regex::new(&format!("(?i){SECRET_WORDS}")).ok(),
     option: Regex::new(&format!(r"(?is)^(-{{0,2}}[\w.-]*(?:{SECRET_WORDS})[\w.-]*[=:]\s*)(.+)$"))
         .ok(),
-    login: Regex::new(r"(://)([^/\s@]+)(@)").ok(),
+    login: Regex::new(r"(://)(\S*:\S*|[^\s@/]+)(@)").ok(),
     pem: Regex::new(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*").ok(),
 });
 
@@ -150,7 +150,6 @@ impl Hidden {
         let pattern = |pattern: &'static Option<Regex>| pattern.as_ref();
         if let Some(found) = pattern(&PATTERNS.option).and_then(|option| option.captures(text))
             && let (Some(start), Some(value)) = (found.get(1), found.get(2))
-            && !text.contains("://")
         {
             let mark = self.mark(start.as_str(), value.as_str());
             *text = format!("{}{mark}", start.as_str());

@@ -51,7 +51,10 @@ pub struct Status {
     rejected: Vec<RejectedReport>,
     workloads: Vec<WorkloadReport>,
     tags: Vec<TagReport>,
+    /// Of what the report shows; streams, builds and companions of everything.
     counts: Counts,
+    #[serde(skip)]
+    whole: bool,
 }
 
 /// The record up to which the report knows.
@@ -254,6 +257,7 @@ impl Status {
             workloads,
             tags,
             counts,
+            whole: input.select.is_none(),
         }
     }
 

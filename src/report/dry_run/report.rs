@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::effective;
-use crate::fact::{Fact, RemovalFate, TriggerOutcome, Via};
+use crate::fact::{Fact, RemovalFate, RolloutStarted, TriggerOutcome, Via};
 use crate::names::{CommitId, Digest, ObjectKey, Revision, Seq, StreamTag, TargetName};
+use crate::observed::tag_history::TagState;
 use crate::plan::{Held, HeldReason};
 use crate::time::Timestamp;
 
@@ -196,9 +197,9 @@ impl DryRun {
 }
 
 fn subject(run: &Simulated) -> SubjectReport {
-    let refused = run.records.iter().find_map(|record| match &record.fact {
-        Fact::CommitRefused(refused) => Some(one_line(&refused.reason)),
-        _ => None,
+    let refused = run.records.iter().find_map(|record| {
+        let Fact::CommitRefused(refused) = &record.fact else { return None };
+        Some(one_line(&refused.reason))
     });
     let (what, commit) = match run.subject {
         Subject::Commit => ("commit", Some(run.read.commit)),
@@ -258,24 +259,24 @@ fn removals(run: &Simulated) -> Vec<RemovalReport> {
 
 fn imports(run: &Simulated) -> Vec<ImportReport> {
     let mut imports = Vec::new();
-    let old = |tag: &StreamTag| run.before.observed.tag(tag).and_then(|state| state.image());
+    let old = |tag: &StreamTag| run.before.observed.tag(tag).and_then(TagState::image);
     for record in &run.records {
-        let (tag, new, outcome, message, from) = match &record.fact {
-            Fact::TagImported(imported) => {
-                let from = match &imported.via {
-                    Via::Registry | Via::Reference => imported.event.reference.clone(),
-                    Via::Alias(tag) => format!("istag/{tag}"),
-                    Via::Image(stream) => format!("an image of is/{stream}"),
-                };
-                (&imported.tag, imported.event.image, "imported", String::new(), from)
-            }
-            Fact::ImportFailed(failed) => {
-                let message = one_line(&format!("{}: {}", failed.reason, failed.message));
-                (&failed.tag, None, "failed", message, source_of(run, &failed.tag))
-            }
-            _ => continue,
+        let import = if let Fact::TagImported(imported) = &record.fact {
+            let from = match &imported.via {
+                Via::Registry | Via::Reference => imported.event.reference.clone(),
+                Via::Alias(tag) => format!("istag/{tag}"),
+                Via::Image(stream) => format!("an image of is/{stream}"),
+            };
+            let tag = imported.tag.clone();
+            let (old, new) = (old(&tag), imported.event.image);
+            ImportReport { tag, from, old, new, outcome: "imported", message: String::new() }
+        } else if let Fact::ImportFailed(failed) = &record.fact {
+            let message = one_line(&format!("{}: {}", failed.reason, failed.message));
+            let (tag, from) = (failed.tag.clone(), source_of(run, &failed.tag));
+            ImportReport { old: old(&tag), tag, from, new: None, outcome: "failed", message }
+        } else {
+            continue;
         };
-        let import = ImportReport { tag: tag.clone(), from, old: old(tag), new, outcome, message };
         // What a run says last about a tag holds.
         imports.retain(|known: &ImportReport| known.tag != import.tag);
         imports.push(import);
@@ -324,8 +325,9 @@ fn due(run: &Simulated) -> Vec<(StreamTag, Option<Digest>)> {
 }
 
 fn triggers(run: &Simulated) -> Vec<TriggerReport> {
-    let fired = run.records.iter().filter_map(|record| match &record.fact {
-        Fact::TriggerFired(fired) => Some(TriggerReport {
+    let fired = run.records.iter().filter_map(|record| {
+        let Fact::TriggerFired(fired) = &record.fact else { return None };
+        Some(TriggerReport {
             object: fired.object.clone(),
             from: fired.from.clone(),
             old: fired.old,
@@ -335,19 +337,18 @@ fn triggers(run: &Simulated) -> Vec<TriggerReport> {
                 TriggerOutcome::AlreadyRunning => "already running".into(),
                 TriggerOutcome::Held => "held".into(),
             },
-        }),
-        _ => None,
+        })
     });
     fired.collect()
 }
 
 fn rollouts(run: &Simulated) -> Vec<RolloutReport> {
-    let started = run.records.iter().filter_map(|record| match &record.fact {
-        Fact::RolloutStarted(started) => Some(started),
-        _ => None,
+    let started = run.records.iter().filter_map(|record| {
+        let Fact::RolloutStarted(started) = &record.fact else { return None };
+        Some(&**started)
     });
     let adopted = run.adopted().is_some();
-    let report = |(index, started): (usize, &Box<crate::fact::RolloutStarted>)| RolloutReport {
+    let report = |(index, started): (usize, &RolloutStarted)| RolloutReport {
         order: index + 1,
         object: started.object.clone(),
         revision: started.revision,
@@ -394,7 +395,7 @@ fn held(run: &Simulated, imports: &[ImportReport]) -> Vec<DryHeld> {
 fn facts(run: &Simulated, objects: &BTreeSet<ObjectKey>) -> Vec<TagFact> {
     let fact = |tag: StreamTag| {
         let state = run.after.observed.tag(&tag);
-        let item = state.and_then(|state| state.current());
+        let item = state.and_then(TagState::current);
         let condition = state.and_then(|state| state.condition.as_ref());
         let stream = run.before.observed.streams.get(&tag.stream);
         let (source, message) = match run.answers.get(&tag) {
@@ -405,7 +406,7 @@ fn facts(run: &Simulated, objects: &BTreeSet<ObjectKey>) -> Vec<TagFact> {
             None => ("journal", condition.map_or_else(String::new, |c| one_line(&c.message))),
         };
         TagFact {
-            digest: state.and_then(|state| state.image()),
+            digest: state.and_then(TagState::image),
             source,
             imported_at: item.map(|item| item.event.created),
             checked_at: stream.and_then(|stream| stream.checked),

@@ -4,6 +4,7 @@ use crate::names::Digest;
 use crate::time::Timestamp;
 
 use super::super::manifest::Change;
+use super::super::status::RejectedReport;
 use super::super::words::{
     BAD, FAINT, GOOD, HEADING, WAITS, count, short, short_or, styled, when, when_exactly,
 };
@@ -17,7 +18,7 @@ impl DryRun {
         self.head(&mut out);
         self.manifests(&mut out);
         self.removals(&mut out);
-        section(&mut out, "Rejected", &self.rejected, |rejected| rejected.line());
+        section(&mut out, "Rejected", &self.rejected, RejectedReport::line);
         section(&mut out, "Tags", &self.imports, ImportReport::line);
         section(&mut out, "Triggers", &self.triggers, |trigger| {
             let change = change(trigger.old.as_ref(), Some(&trigger.new), "none");
@@ -61,7 +62,7 @@ impl DryRun {
         );
         if subject.forced {
             let text = "the adopted commit is not among its ancestors (force push)";
-            line(out, &format!("{}", styled(WAITS, text)));
+            line(out, &styled(WAITS, text));
         }
         if let Some(reason) = &subject.refused {
             line(out, &format!("{}: {reason}", styled(BAD, "the commit would be refused")));
@@ -85,9 +86,9 @@ impl DryRun {
                 Change::Changed => (manifest.object.as_str(), manifest.object.as_str()),
                 Change::Removed => (manifest.object.as_str(), "/dev/null"),
             };
-            line(out, &format!("{}", styled(HEADING, format!("--- {old}"))));
+            line(out, &styled(HEADING, format!("--- {old}")));
             let place = format!("+++ {new}\t{}", manifest.position);
-            line(out, &format!("{}", styled(HEADING, place)));
+            line(out, &styled(HEADING, place));
             for hunk in &manifest.hunks {
                 hunk.write(out);
             }
@@ -112,7 +113,7 @@ impl DryRun {
         out.push('\n');
         if self.cut {
             let text = "the run was ended before everything came to rest; more would follow";
-            line(out, &format!("{}", styled(BAD, text)));
+            line(out, &styled(BAD, text));
         }
         let counts = [
             count(self.manifests.len(), "manifest change", "manifest changes"),

@@ -1,6 +1,7 @@
 //! One record in words.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use crate::fact::{
     CommitAdopted, Fact, Outcome, Reason, Record, Release, RemovalFate, RolloutStarted,
@@ -47,12 +48,14 @@ pub(super) fn is_about(fact: &Fact, select: &Selection, watched: &BTreeSet<Strea
     if let Some(object) = object_of(fact) {
         return select.has(object);
     }
-    match fact {
-        Fact::ImportFailed(failed) => select.has_tag(&failed.tag) || watched.contains(&failed.tag),
-        Fact::TagProbed(probed) => select.has_tag(&probed.tag),
-        Fact::RemovalsReleased(released) => released.objects.iter().any(|o| select.has(o)),
-        _ => false,
+    if let Fact::ImportFailed(failed) = fact {
+        return select.has_tag(&failed.tag) || watched.contains(&failed.tag);
     }
+    if let Fact::TagProbed(probed) = fact {
+        return select.has_tag(&probed.tag);
+    }
+    let Fact::RemovalsReleased(released) = fact else { return false };
+    released.objects.iter().any(|object| select.has(object))
 }
 
 /// What an entry says.
@@ -63,7 +66,7 @@ struct Said {
     because: Vec<Seq>,
 }
 
-fn said(word: &'static str, subject: impl ToString, text: impl Into<String>) -> Said {
+fn said(word: &'static str, subject: &dyn fmt::Display, text: impl Into<String>) -> Said {
     Said { word, subject: subject.to_string(), text: text.into(), because: Vec::new() }
 }
 
@@ -81,15 +84,15 @@ impl Reader<'_> {
             Fact::CommitAdopted(adopted) => commit(adopted),
             Fact::CommitRefused(refused) => {
                 let subject = refused.commit.short();
-                said("refused", subject, format!(": {}", one_line(&refused.reason)))
+                said("refused", &subject, format!(": {}", one_line(&refused.reason)))
             }
             Fact::SourceFailed(failed) => {
-                said("source", "cannot be read", format!(": {}", one_line(&failed.message)))
+                said("source", &"cannot be read", format!(": {}", one_line(&failed.message)))
             }
-            Fact::SourceRecovered => said("source", "can be read again", ""),
+            Fact::SourceRecovered => said("source", &"can be read again", ""),
             Fact::RemovalsReleased(released) => {
                 let objects: Vec<_> = released.objects.iter().map(ToString::to_string).collect();
-                said("release", "removals", format!(" by {}: {}", released.by, objects.join(", ")))
+                said("release", &"removals", format!(" by {}: {}", released.by, objects.join(", ")))
             }
             Fact::TagImported(_) | Fact::TagProbed(_) | Fact::ImportFailed(_) => {
                 self.tag(&record.fact)?
@@ -105,7 +108,7 @@ impl Reader<'_> {
                 said("trigger", &fired.object, text).because([fired.event])
             }
             Fact::ConfigAdopted(config) => {
-                said("config", "taken into use", format!(" by version {}", config.version))
+                said("config", &"taken into use", format!(" by version {}", config.version))
             }
             Fact::Checkpoint(_) => return None,
             Fact::RolloutStarted(_)
@@ -120,10 +123,12 @@ impl Reader<'_> {
         Some(Entry { record: seq, at, word, subject, text, because, fact })
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`describe` hands over only these")]
     fn tag(&self, fact: &Fact) -> Option<Said> {
         let said = match fact {
             Fact::TagImported(imported) => {
                 let old = self.images.get(&imported.tag);
+                let nothing = if self.is_cut() { "unknown" } else { "nothing" };
                 let reason = match &imported.reason {
                     Reason::SpecChanged { generation } => format!("spec generation {generation}"),
                     Reason::ScheduleDue => "schedule".into(),
@@ -139,6 +144,7 @@ impl Reader<'_> {
                 };
                 let change = match &imported.event.image {
                     None => format!("is {}", one_line(&imported.event.reference)),
+                    Some(new) if old.is_none() => format!("{nothing} -> {}", short(new)),
                     Some(new) => change(old, Some(new)),
                 };
                 said("import", &imported.tag, format!(" {change}{via} ({reason})"))
@@ -157,6 +163,7 @@ impl Reader<'_> {
         Some(said)
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`describe` hands over only these")]
     fn workload(&self, record: &Record) -> Option<Said> {
         let of = |seq: &Seq| self.rollouts.get(seq);
         let revision = |seq: &Seq| {
@@ -239,7 +246,7 @@ fn commit(adopted: &CommitAdopted) -> Said {
     parts.extend(list("rejected:", rejected.collect()));
     let forced = if adopted.forced { " (force push)" } else { "" };
     let text = format!(" of {}{forced}: {}", one_line(&adopted.branch), parts.join("; "));
-    said("commit", adopted.commit.short(), text)
+    said("commit", &adopted.commit.short(), text)
 }
 
 fn rollout(seq: Seq, started: &RolloutStarted) -> Said {

@@ -145,34 +145,27 @@ impl Reader {
     }
 
     fn read(&mut self, record: &Record) {
-        match &record.fact {
-            Fact::RolloutStarted(started) => {
-                self.close(&started.object, record.at);
-                let digests = started.images.iter();
-                let digests = digests.map(|image| (image.container.name.clone(), image.digest));
-                let run = Run {
-                    object: started.object.clone(),
-                    record: record.seq,
-                    from: record.at,
-                    to: None,
-                    commit: started.commit,
-                    revision: started.revision,
-                    cause: started.cause,
-                    digests: digests.collect(),
-                    outcome: None,
-                    reason: String::new(),
-                };
-                self.runs.insert(record.seq, run);
-            }
-            Fact::RolloutFinished(finished) => self.end(
-                &finished.object,
-                finished.rollout,
-                record.at,
-                finished.outcome,
-                &finished.reason,
-            ),
-            Fact::StopStarted(stop) => self.close(&stop.object, record.at),
-            _ => {}
+        if let Fact::RolloutStarted(started) = &record.fact {
+            self.close(&started.object, record.at);
+            let digests = started.images.iter();
+            let digests = digests.map(|image| (image.container.name.clone(), image.digest));
+            let run = Run {
+                object: started.object.clone(),
+                record: record.seq,
+                from: record.at,
+                to: None,
+                commit: started.commit,
+                revision: started.revision,
+                cause: started.cause,
+                digests: digests.collect(),
+                outcome: None,
+                reason: String::new(),
+            };
+            self.runs.insert(record.seq, run);
+        } else if let Fact::RolloutFinished(end) = &record.fact {
+            self.end(&end.object, end.rollout, record.at, end.outcome, &end.reason);
+        } else if let Fact::StopStarted(stop) = &record.fact {
+            self.close(&stop.object, record.at);
         }
     }
 

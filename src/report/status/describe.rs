@@ -70,8 +70,9 @@ pub(super) fn problems(input: &Input<'_>, source: &Source, tags: &[TagReport]) -
         });
     }
     for tag in tags.iter().filter(|tag| tag.verdict == Verdict::CouldNotCheck) {
-        let (message, since) = (tag.message.clone(), tag.failing_since);
-        problems.push(Problem { subject: tag.tag.to_string(), message, since });
+        // Its message says since when.
+        let (subject, message) = (tag.tag.to_string(), tag.message.clone());
+        problems.push(Problem { subject, message, since: None });
     }
     for tag in tags.iter().filter(|tag| is_overdue(input, tag)) {
         problems.push(Problem {
@@ -189,9 +190,20 @@ pub(super) fn tags(input: &Input<'_>) -> Vec<TagReport> {
     for (name, stream) in &view.observed.streams {
         all.extend(stream.tags.iter().map(|(tag, state)| (name.tag(tag.clone()), state)));
     }
-    all.retain(|tag, _| input.select.is_none_or(|select| select.has_tag(tag)));
+    let watched = watched(input);
+    all.retain(|tag, _| {
+        input.select.is_none_or(|select| select.has_tag(tag) || watched.contains(tag))
+    });
     let checks = live_checks(input);
     all.into_iter().map(|(tag, state)| report(input, &checks, tag, state)).collect()
+}
+
+/// The tags that selected workloads watch: what they run rests on them.
+fn watched(input: &Input<'_>) -> BTreeSet<StreamTag> {
+    let selected = input.select.iter().flat_map(|select| &select.objects);
+    let workloads = selected.filter_map(|object| input.view.desired.workloads.get(object));
+    let triggers = workloads.flat_map(|workload| &workload.triggers);
+    triggers.map(|trigger| trigger.from.clone()).collect()
 }
 
 /// What the daemon knows of checks, by fingerprint and image: one look-up for each of many tags.
@@ -271,8 +283,7 @@ impl About<'_> {
             let since = when(condition.since, now);
             let kept = if self.state.current().is_some() { "" } else { "; it has no image yet" };
             let (reason, message) = (condition.reason, &condition.message);
-            let words =
-                format!("could not check, failing since {since}: {reason}: {message}{kept}");
+            let words = format!("could not check since {since}: {reason}: {message}{kept}");
             return (Verdict::CouldNotCheck, words);
         }
         let Some(from) = from else {

@@ -26,7 +26,9 @@ impl Status {
                 tag.write(&mut out);
             }
         }
-        self.tail(&mut out);
+        if self.whole {
+            self.tail(&mut out);
+        }
         out
     }
 
@@ -45,7 +47,7 @@ impl Status {
             _ => line(out, &format!("{repository}: no commit adopted yet")),
         }
         let record = self.as_of.record;
-        let at = self.as_of.at.map(|at| at.to_rfc3339_seconds());
+        let at = self.as_of.at.map(Timestamp::to_rfc3339_seconds);
         let at = at.unwrap_or_else(|| "before the first".into());
         if self.daemon.running {
             let read = self.source.read_at.map(|at| format!(", source read {}", when(at, self.at)));
