@@ -3,6 +3,7 @@
 //! Standard output is the answer, standard error is the talk; only this module and its children write to either.
 
 mod ask;
+pub mod check;
 mod completions;
 mod config;
 mod diff;
@@ -87,6 +88,8 @@ enum Command {
     Config(config::Command),
     Completions(completions::Command),
     Man(man::Command),
+    /// Read manifests and print what is wrong or odd about them
+    Check(check::Check),
 }
 
 /// Runs the command that `arguments` (with the program's name first) ask for.
@@ -118,6 +121,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::Config(command) => config::run(&command, &mut context),
         Command::Completions(command) => completions::run(&command, &mut context),
         Command::Man(command) => man::run(&command, &mut context),
+        Command::Check(check) => check::run(&check, &mut context),
     };
     result.unwrap_or_else(|error| {
         drop(print_error(context.err, &error)); // nothing is left to tell a closed terminal
