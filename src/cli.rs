@@ -2,11 +2,22 @@
 //!
 //! Standard output is the answer, standard error is the talk; only this module and its children write to either.
 
+mod ask;
+pub mod check;
 pub mod check;
 mod completions;
+mod completions;
 mod config;
+mod config;
+mod diff;
+mod history;
+mod journal;
 mod journal;
 mod man;
+mod man;
+mod offline;
+mod release;
+mod status;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -74,6 +85,10 @@ pub struct Context<'a> {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Diff(diff::Command),
+    History(history::Command),
+    Release(release::Command),
+    Status(status::Command),
     Journal(journal::Arguments),
     Config(config::Command),
     Completions(completions::Command),
@@ -103,6 +118,10 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
     let mut err = anstream::AutoStream::new(std::io::stderr(), choice);
     let mut context = Context { global: arguments.global, out: &mut out, err: &mut err };
     let result: anyhow::Result<ExitCode> = match arguments.command {
+        Command::Diff(command) => diff::run(&command, &mut context),
+        Command::History(command) => history::run(&command, &mut context),
+        Command::Release(command) => release::run(&command, &mut context),
+        Command::Status(command) => status::run(&command, &mut context),
         Command::Journal(arguments) => journal::run(&arguments, &mut context),
         Command::Config(command) => config::run(&command, &mut context),
         Command::Completions(command) => completions::run(&command, &mut context),

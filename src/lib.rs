@@ -21,6 +21,7 @@ pub mod observed;
 pub mod plan;
 pub mod policy;
 pub mod reference;
+pub mod report;
 pub mod telemetry;
 pub mod time;
 pub mod world;
