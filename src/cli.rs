@@ -4,19 +4,15 @@
 
 mod ask;
 pub mod check;
-pub mod check;
 mod completions;
-mod completions;
-mod config;
 mod config;
 mod diff;
 mod history;
 mod journal;
-mod journal;
-mod man;
 mod man;
 mod offline;
 mod release;
+mod run;
 mod status;
 
 use std::io::Write;
@@ -85,6 +81,7 @@ pub struct Context<'a> {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Command),
     Diff(diff::Command),
     History(history::Command),
     Release(release::Command),
@@ -118,6 +115,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
     let mut err = anstream::AutoStream::new(std::io::stderr(), choice);
     let mut context = Context { global: arguments.global, out: &mut out, err: &mut err };
     let result: anyhow::Result<ExitCode> = match arguments.command {
+        Command::Run(command) => run::run(&command, &context),
         Command::Diff(command) => diff::run(&command, &mut context),
         Command::History(command) => history::run(&command, &mut context),
         Command::Release(command) => release::run(&command, &mut context),

@@ -6,10 +6,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use serde::{Deserialize, Serialize};
 
-use crate::names::{ObjectKey, Seq};
-use crate::report::Live;
+use crate::control::{Question, Reply};
 
 /// How long the daemon may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -17,30 +15,11 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of an answer: the checks of 100,000 tags have some 20 MB.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// What is asked.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Question<'a> {
-    Status,
-    Release(&'a ObjectKey),
-    ReleaseRemovals,
-}
-
-/// What the daemon answers.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Reply {
-    Done(Seq),
-    Nothing(String),
-    Refused(String),
-    Status(Box<Live>),
-}
-
 /// Asks; none if no daemon runs.
 ///
 /// # Errors
 /// When one runs and cannot be asked, or its answer is not understood.
-pub(super) fn ask(socket: &Path, question: &Question<'_>) -> anyhow::Result<Option<Reply>> {
+pub(super) fn ask(socket: &Path, question: &Question) -> anyhow::Result<Option<Reply>> {
     let shown = socket.display();
     let mut stream = match UnixStream::connect(socket) {
         Ok(stream) => stream,

@@ -4,7 +4,9 @@ use crate::config;
 use crate::names::{Namespace, ObjectKey};
 use crate::report::select::{Known, Selection};
 
-use super::ask::{self, Question, Reply};
+use crate::control::{Question, Reply};
+
+use super::ask;
 use super::offline;
 use super::{Context, ExitCode};
 
@@ -39,7 +41,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
     let namespace = command.namespace.as_ref().unwrap_or(&offline.config.policy.default_namespace);
     let known = Known::of(engine.desired(), engine.observed());
     let object = only(known.select(text, namespace)?, text)?;
-    order(&socket, &Question::Release(&object), &object.to_string(), context)
+    order(&socket, &Question::Release(object.clone()), &object.to_string(), context)
 }
 
 /// The one object that is meant: a release of two things at once is never meant by accident.
@@ -61,7 +63,7 @@ fn only(selection: Selection, text: &str) -> anyhow::Result<ObjectKey> {
 
 fn order(
     socket: &std::path::Path,
-    question: &Question<'_>,
+    question: &Question,
     what: &str,
     context: &mut Context<'_>,
 ) -> anyhow::Result<ExitCode> {

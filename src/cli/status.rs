@@ -3,7 +3,9 @@
 use crate::report::status::{Health, Input, Status};
 use crate::report::{self, select::Known};
 
-use super::ask::{self, Question, Reply};
+use crate::control::{Question, Reply};
+
+use super::ask;
 use super::offline::{self, ObjectArguments, Output};
 use super::{Context, ExitCode};
 

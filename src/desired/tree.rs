@@ -12,7 +12,7 @@ use super::reading::{self, Entry, ParsedFile, is_manifest, is_params, params_pat
 use super::{DesiredState, Object, RejectedObject, TagSource};
 
 /// All files at one commit. A copy costs as much as a map of shared pointers.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Default, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Tree {
     files: BTreeMap<String, Arc<ParsedFile>>,
     /// Content of templates, and of params files, which must be read again when the other changes.

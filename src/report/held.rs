@@ -55,6 +55,7 @@ fn words(reason: &HeldReason) -> (&'static str, &'static str) {
         HeldReason::WaitingForImage { .. } => ("waitingForImage", "the first import of the tag"),
         HeldReason::NoDigest { .. } => ("noDigest", "a tag that is imported or pinned by digest"),
         HeldReason::WaitingForOrder { .. } => ("waitingForOrder", "`automatic: true`"),
+        HeldReason::NoTrigger => ("noTrigger", "a trigger in the manifest"),
         HeldReason::BlankImage { .. } => ("blankImage", "an image or a trigger in the manifest"),
         HeldReason::Settling { .. } => ("settling", "the import, or the time given"),
         HeldReason::Failed { .. } => {

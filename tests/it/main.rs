@@ -12,5 +12,7 @@ mod adapter;
 mod cli;
 mod corpus;
 mod desired;
+mod kill;
 mod spec;
+mod story;
 mod support;

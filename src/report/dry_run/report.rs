@@ -370,6 +370,7 @@ fn held(run: &Simulated, imports: &[ImportReport]) -> Vec<DryHeld> {
         HeldReason::Grace | HeldReason::WaitingForSlot { .. } => true,
         HeldReason::NoDigest { .. }
         | HeldReason::WaitingForOrder { .. }
+        | HeldReason::NoTrigger
         | HeldReason::BlankImage { .. }
         | HeldReason::Failed { .. }
         | HeldReason::Paused
