@@ -9,4 +9,5 @@
 )]
 
 mod adapter;
+mod reports;
 mod support;
