@@ -13,6 +13,7 @@ mod cli;
 mod corpus;
 mod desired;
 mod kill;
+mod reports;
 mod spec;
 mod story;
 mod support;

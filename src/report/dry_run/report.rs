@@ -263,7 +263,8 @@ fn imports(run: &Simulated) -> Vec<ImportReport> {
     for record in &run.records {
         let import = if let Fact::TagImported(imported) = &record.fact {
             let from = match &imported.via {
-                Via::Registry | Via::Reference => imported.event.reference.clone(),
+                Via::Registry => source_of(run, &imported.tag),
+                Via::Reference => imported.event.reference.clone(),
                 Via::Alias(tag) => format!("istag/{tag}"),
                 Via::Image(stream) => format!("an image of is/{stream}"),
             };

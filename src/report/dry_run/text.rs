@@ -53,10 +53,11 @@ impl DryRun {
             None => "no commit".into(),
         };
         let record = self.as_of.record;
+        let asked = if self.resolved { "registries are asked" } else { "no registry is asked" };
         line(
             out,
             &format!(
-                "Dry run of {}{branch} against {base} as of record {record}; nothing is changed.",
+                "Dry run of {}{branch} against {base} as of record {record}; nothing is changed, {asked}.",
                 styled(HEADING, name)
             ),
         );
