@@ -454,3 +454,33 @@ fn a_reader_says_that_the_middle_is_damaged() {
     assert!(reader.next().unwrap().is_ok());
     assert!(reader.next().unwrap().unwrap_err().to_string().contains("record 2"));
 }
+
+#[test]
+fn a_reader_never_takes_a_write_in_progress_for_damage() {
+    const LAST: u64 = 3_000;
+    let root = super::journal_of(SMALL, &[]);
+    let (mut journal, _) = open_with(root.path(), SMALL).unwrap();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut seq = 1;
+            while seq <= LAST {
+                // Batches of one line to some pages.
+                let last = (seq + seq * 7 % 60).min(LAST);
+                journal.append(&records(seq..=last)).unwrap();
+                seq = last + 1;
+            }
+        });
+        let mut reader = read(root.path()).unwrap();
+        let mut next = 1;
+        while next <= LAST {
+            match reader.next() {
+                Some(found) => assert_eq!(found.unwrap(), record(next)),
+                None => {
+                    std::thread::yield_now();
+                    continue;
+                }
+            }
+            next += 1;
+        }
+    });
+}
