@@ -14,6 +14,7 @@ mod adapter;
 mod cli;
 mod corpus;
 mod desired;
+mod journal;
 mod kill;
 mod reports;
 mod spec;
