@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -327,37 +328,47 @@ impl Daemon {
 /// # Errors
 /// When it cannot start, or when the journal cannot be written.
 pub async fn serve(config: Config, reload: Reload) -> anyhow::Result<()> {
+    // First of all: a signal that comes while the journal is replayed is obeyed right after.
+    let signals = Signals::listen().context("cannot listen for signals")?;
     let socket = config.control_socket.clone();
     let opened = tokio::task::spawn_blocking(move || open(&config)).await??;
     let daemon = Daemon::new(opened, reload);
     let events = daemon.events();
     let control = control::serve(&socket, events.clone())?;
-    let signals = tokio::spawn(signals(events));
+    let signals = tokio::spawn(signals.forward(events));
     let ended = daemon.run().await;
     signals.abort();
     drop(control);
     ended
 }
 
-/// Turns signals into events.
-async fn signals(events: Events) {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut int), Ok(mut hup)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::hangup()),
-    ) else {
-        tracing::error!("cannot listen for signals");
-        return;
-    };
-    loop {
-        let event = tokio::select! {
-            _ = term.recv() => Event::Input(Input::Stop),
-            _ = int.recv() => Event::Input(Input::Stop),
-            _ = hup.recv() => Event::Reload,
-        };
-        if events.send(event).await.is_err() {
-            return;
+/// The signals that a daemon obeys.
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Turns signals into events.
+    async fn forward(mut self, events: Events) {
+        loop {
+            let event = tokio::select! {
+                _ = self.term.recv() => Event::Input(Input::Stop),
+                _ = self.int.recv() => Event::Input(Input::Stop),
+                _ = self.hup.recv() => Event::Reload,
+            };
+            if events.send(event).await.is_err() {
+                return;
+            }
         }
     }
 }

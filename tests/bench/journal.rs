@@ -42,6 +42,7 @@ fn tag_imported(seq: u64) -> Fact {
             generation: Generation(3),
         },
         probed: Some(image),
+        asked: 0,
         metadata: Some(ContentHash::of(&seq.to_le_bytes())),
         via: Via::Registry,
         reason: Reason::ScheduleDue,

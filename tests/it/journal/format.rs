@@ -81,6 +81,7 @@ fn imported() -> Fact {
             generation: Generation(2),
         },
         probed: Some(digest("index")),
+        asked: 2_779_096_485,
         metadata: Some(content("metadata")),
         via: Via::Alias("shop/base:latest".parse().unwrap()),
         reason: Reason::SpecChanged { generation: Generation(2) },

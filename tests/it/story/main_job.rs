@@ -145,7 +145,17 @@ fn moving_a_scheduled_tag_causes_exactly_one_rollout_and_history_tells_the_chain
     assert_eq!(shop.host.count(|fact| matches!(fact, Fact::RolloutStarted(_))), 2);
     assert_eq!(shop.host.count(|fact| matches!(fact, Fact::TriggerFired(_))), 2);
     let history = shop.host.text(&["history", "dc/web", "-n", "shop"]);
-    let chain = ["config change", "Complete", &second.short(), "image change", "Complete"];
+    let short = second.short();
+    let chain = [
+        "commit",
+        "config change",
+        "complete",
+        "import",
+        &short,
+        "trigger",
+        "image change",
+        "complete",
+    ];
     let mut rest = history.as_str();
     for word in chain {
         let at = rest.find(word).unwrap_or_else(|| panic!("`{word}` is missing in\n{history}"));
