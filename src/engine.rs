@@ -115,6 +115,8 @@ impl Engine {
                 admission.occupy(&Scarce::Rollouts);
             }
         }
+        let streams = observed.streams.iter();
+        let checked = streams.filter_map(|(name, s)| Some((name.clone(), s.checked?))).collect();
         Self {
             policy,
             tree: Tree::default(),
@@ -122,7 +124,7 @@ impl Engine {
             kept: BTreeMap::new(),
             desired: DesiredState::default(),
             observed,
-            soft: Soft { began: now.mono, ..Soft::default() },
+            soft: Soft { began: now.mono, checked, ..Soft::default() },
             index: Index::default(),
             admission,
             in_flight: BTreeMap::new(),
@@ -279,7 +281,15 @@ impl Engine {
                 self.dirty.extend(self.key_of_tag(&failed.tag));
             }
             Fact::RemovalsReleased(released) => {
-                self.dirty.extend(released.objects.iter().cloned().map(Key::Workload));
+                let objects = released.objects.iter();
+                let workloads = objects.filter(|object| object.kind.is_workload());
+                self.dirty.extend(workloads.cloned().map(Key::Workload));
+            }
+            // What came or went is not always in a desired state: a mirror may have been lost.
+            Fact::CommitAdopted(adopted) => {
+                let removed = adopted.removed.iter().map(|removed| &removed.object);
+                let workloads = removed.filter(|object| object.kind.is_workload());
+                self.dirty.extend(workloads.cloned().map(Key::Workload));
             }
             Fact::RolloutStarted(_)
             | Fact::RolloutSuperseded(_)
@@ -295,7 +305,6 @@ impl Engine {
             // A firing is recorded with what it leads to; the rest is marked where it is recorded.
             Fact::TriggerFired(_)
             | Fact::TagProbed(_)
-            | Fact::CommitAdopted(_)
             | Fact::CommitRefused(_)
             | Fact::SourceFailed(_)
             | Fact::SourceRecovered

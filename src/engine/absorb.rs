@@ -129,8 +129,10 @@ impl Engine {
                 soft.failures = soft.failures.saturating_add(1);
                 soft.transient = failure.transient;
                 if let Some(pause) = failure.retry_after {
+                    // Several answers may be under way: the longest pause counts.
                     let host = check.image.registry_host();
-                    self.soft.registries.insert(host, now.mono.after(pause));
+                    let until = self.soft.registries.entry(host).or_insert(now.mono);
+                    *until = (*until).max(now.mono.after(pause));
                 }
             }
         }

@@ -113,8 +113,11 @@ impl Planning<'_> {
         }
         let timeout = self.view.policy.targets.get(&running.started.target);
         let deadline = delivery.first.after(timeout.copied().unwrap_or(ROLLOUT_TIMEOUT));
-        let tried = delivery.failures > retries || delivery.status_url.is_some();
-        if now >= deadline && tried || (retries == 0 && delivery.failures > 0) {
+        let accepted = delivery.status_url.is_some();
+        let tried = delivery.failures > retries || accepted;
+        // What the target accepted is not given up because asking about it did not get through.
+        let given_up = retries == 0 && delivery.failures > 0 && !accepted;
+        if now >= deadline && tried || given_up {
             let seconds = deadline.since(delivery.first).as_secs();
             let reason = match &delivery.status_url {
                 Some(_) => format!("the target did not finish within {seconds} s"),

@@ -1,4 +1,5 @@
 //! The single integration binary.
 
+mod sim;
 mod spec;
 mod support;

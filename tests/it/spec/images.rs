@@ -454,6 +454,18 @@ fn i111_equal_checks_are_one_and_429_pauses_the_registry() {
     assert_eq!(world.pending(), "resolve r.io/web:3");
 }
 
+/// I111: of several pauses that a registry asks for, the longest counts (found by the simulator, seed 10).
+#[test]
+fn i111_a_shorter_pause_does_not_end_a_longer_one() {
+    let mut world = committed("is web a=r.io/web:1 b=r.io/web:2");
+    world.too_many_requests("r.io/web:1", 600);
+    world.too_many_requests("r.io/web:2", 60);
+    world.advance(599);
+    assert_eq!(world.pending(), "");
+    world.advance(1);
+    assert_eq!(world.pending(), "resolve r.io/web:1\nresolve r.io/web:2");
+}
+
 /// I197.1, I197.2, I197.4: only the registry's own answer is compared; another one for the same image is a record.
 #[test]
 fn i197_1_the_probed_digest_is_what_is_compared() {

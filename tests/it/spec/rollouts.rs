@@ -81,11 +81,11 @@ fn d007_a_commit_is_refused_as_a_whole_if_wanted() {
     assert_eq!(records.lines().count(), 1, "{records}");
 }
 
-/// D14.6: a blank image that no trigger sets is held.
+/// D14.6: a blank image that no trigger sets is held; where nothing could ever set it, it is rejected.
 #[test]
 fn d014_6_a_blank_image_is_held() {
-    let world = committed("dc app app= ok=r.io/ok:1");
-    assert_eq!(world.pending(), "");
+    let mut world = committed(&format!("{WEB}\ndeploy app app~web:latest\ndc other app="));
+    assert!(world.records().contains("!other:absent"));
     assert_eq!(world.held(), "app: container app has no image and no trigger that sets one");
 }
 
@@ -572,6 +572,21 @@ fn t025_without_retries_a_passing_failure_is_held() {
     world.resolve("r.io/web:1", "a");
     world.transient("app");
     assert!(world.held().contains("failed with these digests"), "{}", world.held());
+}
+
+/// T25: what the target accepted is not given up because asking did not get through (found by the simulator, seed 22).
+#[test]
+fn t025_asking_in_vain_is_no_failure() {
+    let mut world = committed(&format!("{APP} retry=0"));
+    world.resolve("r.io/web:1", "a");
+    let status_url = "http://target/1".into();
+    world.report("roll out app", RolloutReport::Running { status_url });
+    world.advance(2);
+    world.transient("app");
+    assert_eq!(world.held(), "");
+    world.advance(5);
+    world.complete("app");
+    assert!(world.records().ends_with("RolloutFinished app Complete"));
 }
 
 /// T25: a different set, or an operator, releases a hold.
