@@ -15,7 +15,7 @@ use tidegate::desired::TagSource;
 use simulation::Simulation;
 
 /// How much happens in one story.
-const TICKS: usize = 60;
+const TICKS: usize = 45;
 
 /// Plays one seed; a law that is broken panics.
 fn play(simulation: &mut Simulation) {
