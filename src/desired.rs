@@ -317,4 +317,3 @@ impl fmt::Debug for Companion {
         write!(f, "{}/{}/{} at {}", self.kind, self.namespace, self.name, self.position)
     }
 }
-

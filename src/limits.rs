@@ -79,3 +79,8 @@ pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The longest time the engine sleeps: a wall clock that was set is noticed within this.
 pub const WAKE_INTERVAL_MAX: Duration = Duration::from_secs(60);
+
+/// How far wall clock and monotonic clock may drift apart before everything is planned again.
+///
+/// NTP slews by less than this in an hour; a cron slot or a grace time that is this late harms nobody.
+pub const CLOCK_DRIFT_MAX: Duration = Duration::from_secs(2);

@@ -125,8 +125,7 @@ impl Engine {
         let nothing_new =
             read.appeared.is_empty() && read.removed.is_empty() && read.streams.is_empty();
         let known = self.observed.adopted.as_ref();
-        nothing_new
-            && known.is_some_and(|k| k.commit == read.commit && k.rejected == read.rejected)
+        nothing_new && known.is_some_and(|k| k.commit == read.commit && k.rejected == read.rejected)
     }
 
     /// Brings the index up to date and marks what changed; what is shared with the old state is not looked at.
@@ -178,7 +177,10 @@ impl Engine {
 
     /// Takes an object out of force whose removal was held.
     pub(super) fn forget(&mut self, key: &ObjectKey) {
-        let old = self.desired.clone();
+        if let Some(object) = self.desired.get(key) {
+            self.mark_object(&object);
+            self.link(&object, Link::Remove);
+        }
         match key.kind {
             Kind::ImageStream => {
                 let name = StreamName::new(key.namespace.clone(), key.name.clone());
@@ -195,7 +197,6 @@ impl Engine {
                 self.desired.workloads.remove(key);
             }
         }
-        self.relink(&old);
     }
 }
 

@@ -186,9 +186,6 @@ struct Following<'a> {
 
 impl Following<'_> {
     fn reference(&self, image: &crate::reference::ImageReference) -> Plan {
-        if !self.state.is_due() {
-            return Plan::default();
-        }
         let event = TagEvent {
             created: self.view.now.wall,
             reference: image.to_string(),

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::desired::Workload;
 use crate::effective::{self, Waiting, Wanted};
 use crate::fact::{
-    Fact, HoldReleased, Outcome, Release, RemovalFate, RolloutCause, RolloutImage, RolloutStarted,
-    RolloutSuperseded, StopStarted, TriggerFired, TriggerOutcome,
+    Fact, HoldReleased, Outcome, Rejected, Release, RemovalFate, RolloutCause, RolloutImage,
+    RolloutStarted, RolloutSuperseded, StopStarted, TriggerFired, TriggerOutcome,
 };
 use crate::limits::ROLLOUT_TIMEOUT;
 use crate::names::{ContentHash, Incarnation, ObjectKey, Revision, Seq, TargetName};
@@ -354,6 +354,9 @@ impl Planning<'_> {
             return self.held(HeldReason::StopFailed { why: end.reason.clone() });
         }
         let Some(last) = self.state.last() else { return Plan::default() };
+        if let Some(held) = self.is_back_but_invalid() {
+            return held;
+        }
         let until = at.after(self.view.policy.prune_grace);
         if self.view.now.wall < until {
             let mut plan = self.held(HeldReason::Grace);
@@ -371,6 +374,14 @@ impl Planning<'_> {
             manifest: rollout.started.manifest,
             target: rollout.started.target.clone(),
         })))
+    }
+
+    /// Git has it again, in a version that is invalid: what is in git is not stopped (rules D7, D51).
+    fn is_back_but_invalid(&self) -> Option<Plan> {
+        let adopted = self.view.observed.adopted.as_ref()?;
+        let is_it = |rejected: &&Rejected| rejected.object.as_ref() == Some(self.object);
+        let Rejected { position, message, kept, .. } = adopted.rejected.iter().find(is_it)?.clone();
+        Some(self.held(HeldReason::Rejected { position, message, kept }))
     }
 
     fn kept(&self) -> Plan {

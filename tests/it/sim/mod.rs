@@ -65,7 +65,12 @@ fn everything_runs(simulation: &Simulation) {
         let state = engine.observed();
         let wanted = tidegate::effective::wanted(workload, state).expect("held otherwise");
         let runs = simulation.targets.runs.get(&workload.object);
-        assert_eq!(runs, Some(&wanted.digests()), "{} does not run what it should", workload.object);
+        assert_eq!(
+            runs,
+            Some(&wanted.digests()),
+            "{} does not run what it should",
+            workload.object
+        );
     }
 }
 
@@ -73,7 +78,8 @@ fn everything_runs(simulation: &Simulation) {
 fn nothing_starts_again(simulation: &mut Simulation) {
     let quiet = |simulation: &Simulation| {
         let actions = simulation.journal.iter();
-        let kinds = ["RolloutStarted", "StopStarted", "TriggerFired", "CommitAdopted", "TagImported"];
+        let kinds =
+            ["RolloutStarted", "StopStarted", "TriggerFired", "CommitAdopted", "TagImported"];
         actions.filter(|record| kinds.contains(&record.fact.kind())).count()
     };
     let before = quiet(simulation);
@@ -116,9 +122,7 @@ fn every_seed_keeps_the_laws() {
         return;
     }
     let seeds = number("SIM_SEEDS").unwrap_or(500);
-    let half = |first: u64| {
-        move || (first..seeds).step_by(2).map(outcome).find_map(Result::err)
-    };
+    let half = |first: u64| move || (first..seeds).step_by(2).map(outcome).find_map(Result::err);
     let failed = std::thread::scope(|scope| {
         let threads = [scope.spawn(half(0)), scope.spawn(half(1))];
         threads.map(|thread| thread.join().unwrap())

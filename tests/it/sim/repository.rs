@@ -71,8 +71,7 @@ impl Repository {
         };
         let things = HEADS.iter().enumerate().map(thing).collect();
         let (commits, past) = (BTreeMap::new(), Vec::new());
-        let mut new =
-            Self { things, commits, past, head: None, reachable: true, forced: false };
+        let mut new = Self { things, commits, past, head: None, reachable: true, forced: false };
         new.commit();
         new
     }

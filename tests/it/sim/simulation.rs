@@ -219,9 +219,7 @@ impl Simulation {
                 let result = self.registries.answer(request, &mut self.rng);
                 Input::Resolved(id, result)
             }
-            Action::RollOut(_) | Action::Stop(_)
-                if flight.cancelled && self.rng.one_in(2) =>
-            {
+            Action::RollOut(_) | Action::Stop(_) if flight.cancelled && self.rng.one_in(2) => {
                 Input::RolloutReported(id, RolloutReport::Cancelled)
             }
             Action::RollOut(_) | Action::AskRollout(_) | Action::Stop(_) if busy => {
@@ -366,7 +364,9 @@ fn outline(input: &Input) -> String {
     match input {
         Input::SourceRead(_, Ok(read)) => format!("head {}", read.commit),
         Input::SourceRead(_, Err(failure)) => failure.message.clone(),
-        Input::Resolved(_, Ok(resolution)) => format!("{:?}", resolution.image.as_ref().map(|i| i.digest)),
+        Input::Resolved(_, Ok(resolution)) => {
+            format!("{:?}", resolution.image.as_ref().map(|i| i.digest))
+        }
         Input::Resolved(_, Err(failure)) => failure.message.clone(),
         Input::RolloutReported(_, report) => format!("{report:?}"),
         Input::Wake | Input::Nudged(_) | Input::Asked(_) | Input::Stop => format!("{input:?}"),

@@ -430,6 +430,23 @@ fn d051_a_rejected_object_is_present() {
     assert_eq!(world.records(), "CommitAdopted !app:kept");
 }
 
+/// D51: what comes back invalid within the grace time is not stopped (found by the simulator, seed 462).
+#[test]
+fn d051_what_comes_back_invalid_is_not_stopped() {
+    let policy = Policy { prune_grace: Duration::from_secs(60), ..World::policy() };
+    let mut world = World::with(policy);
+    world.commit(APP);
+    world.resolve("r.io/web:1", "a");
+    world.complete("app");
+    world.commit(WEB);
+    world.commit(&format!("{WEB}\nbad dc app"));
+    world.advance(100);
+    assert_eq!(world.pending(), "");
+    assert!(world.held().contains("app: invalid at shop/dc-app.yaml"), "{}", world.held());
+    world.commit(WEB);
+    assert_eq!(world.pending(), "stop app");
+}
+
 /// D52: a commit that removes everything is adopted, and its removals are held until they are released.
 #[test]
 fn d052_an_empty_tree_stops_nothing() {
@@ -623,6 +640,20 @@ fn t025_going_back_to_what_runs_releases_nothing() {
          TriggerFired app web:latest #a to #b: held"
     );
     assert_eq!(world.pending(), "");
+}
+
+/// T25: a crash that keeps the record of a failure and loses the one of its hold loses no hold.
+#[test]
+fn t025_a_failure_holds_by_itself() {
+    let mut world = running();
+    moves(&mut world, "b");
+    world.refuse("app");
+    let finished = world.journal.iter().rposition(|r| r.fact.kind() == "RolloutFinished").unwrap();
+    world.journal.truncate(finished + 1);
+    world.restart();
+    world.complete("app");
+    assert_eq!(world.pending(), "");
+    assert!(world.held().contains("failed with these digests: unhealthy"), "{}", world.held());
 }
 
 /// T27: a commit that changes template and tag gives one rollout.
