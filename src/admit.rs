@@ -3,7 +3,7 @@
 //! Planning says what should happen; this says when, where there is less room than work. Whoever waits longest goes
 //! first, and nobody is forgotten: a place that is given back is given on at once.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 
 use crate::plan::Key;
 
@@ -19,9 +19,28 @@ pub enum Scarce {
 /// Who waits for what.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Admission {
-    used: BTreeMap<Scarce, usize>,
-    waiting: BTreeMap<Scarce, VecDeque<Key>>,
-    queued: BTreeSet<(Scarce, Key)>,
+    queues: BTreeMap<Scarce, Queue>,
+}
+
+/// What waits for one scarce thing, in the order in which it came.
+#[derive(Clone, PartialEq, Debug, Default)]
+struct Queue {
+    used: usize,
+    tickets: u64,
+    waiting: BTreeMap<u64, Key>,
+    ticket_of: BTreeMap<Key, u64>,
+}
+
+impl Queue {
+    fn first(&self) -> Option<&Key> {
+        self.waiting.first_key_value().map(|(_, key)| key)
+    }
+
+    fn leave(&mut self, key: &Key) {
+        if let Some(ticket) = self.ticket_of.remove(key) {
+            self.waiting.remove(&ticket);
+        }
+    }
 }
 
 impl Admission {
@@ -30,62 +49,63 @@ impl Admission {
     /// Returns whether `key` may start.
     #[must_use]
     pub fn take(&mut self, scarce: &Scarce, key: &Key, places: usize) -> bool {
-        let used = self.used.get(scarce).copied().unwrap_or(0);
-        let first = self.waiting.get(scarce).and_then(VecDeque::front);
-        if used < places && first.is_none_or(|first| first == key) {
-            self.leave(scarce, key);
-            *self.used.entry(scarce.clone()).or_default() += 1;
+        let queue = self.queue(scarce);
+        if queue.used < places && queue.first().is_none_or(|first| first == key) {
+            queue.leave(key);
+            queue.used += 1;
             return true;
         }
-        if self.queued.insert((scarce.clone(), key.clone())) {
-            self.waiting.entry(scarce.clone()).or_default().push_back(key.clone());
+        if !queue.ticket_of.contains_key(key) {
+            queue.tickets += 1;
+            queue.waiting.insert(queue.tickets, key.clone());
+            queue.ticket_of.insert(key.clone(), queue.tickets);
         }
         false
     }
 
+    fn queue(&mut self, scarce: &Scarce) -> &mut Queue {
+        self.queues.entry(scarce.clone()).or_default()
+    }
+
     /// Takes a place without asking: for what already runs, such as a rollout that a restart found.
     pub fn occupy(&mut self, scarce: &Scarce) {
-        *self.used.entry(scarce.clone()).or_default() += 1;
+        self.queue(scarce).used += 1;
     }
 
     /// Gives a place back.
     pub fn give_back(&mut self, scarce: &Scarce) {
-        if let Some(used) = self.used.get_mut(scarce) {
-            *used = used.saturating_sub(1);
-        }
+        let queue = self.queue(scarce);
+        queue.used = queue.used.saturating_sub(1);
     }
 
     /// Takes `key` out of the queue: it wants nothing any more.
     pub fn leave(&mut self, scarce: &Scarce, key: &Key) {
-        if self.queued.remove(&(scarce.clone(), key.clone()))
-            && let Some(queue) = self.waiting.get_mut(scarce)
-        {
-            queue.retain(|waiting| waiting != key);
+        if let Some(queue) = self.queues.get_mut(scarce) {
+            queue.leave(key);
         }
     }
 
     /// Whether `key` waits for `scarce`.
     #[must_use]
     pub fn waits(&self, scarce: &Scarce, key: &Key) -> bool {
-        self.queued.contains(&(scarce.clone(), key.clone()))
+        self.queues.get(scarce).is_some_and(|queue| queue.ticket_of.contains_key(key))
     }
 
     /// The first in the queue, if there is a place for it.
     #[must_use]
     pub fn next(&self, scarce: &Scarce, places: usize) -> Option<&Key> {
-        let used = self.used.get(scarce).copied().unwrap_or(0);
-        self.waiting.get(scarce).filter(|_| used < places).and_then(VecDeque::front)
+        self.queues.get(scarce).filter(|queue| queue.used < places)?.first()
     }
 
     /// Everything that somebody waits for.
     pub fn scarce(&self) -> impl Iterator<Item = &Scarce> {
-        self.waiting.iter().filter(|(_, queue)| !queue.is_empty()).map(|(scarce, _)| scarce)
+        self.queues.iter().filter(|(_, queue)| !queue.waiting.is_empty()).map(|(scarce, _)| scarce)
     }
 
     /// How many places are taken.
     #[must_use]
     pub fn used(&self, scarce: &Scarce) -> usize {
-        self.used.get(scarce).copied().unwrap_or(0)
+        self.queues.get(scarce).map_or(0, |queue| queue.used)
     }
 }
 

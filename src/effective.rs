@@ -1,6 +1,7 @@
 //! The objects that rules speak of: git manifest, defaults, and what the system itself writes (DBT 0.4). Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 
 use serde_json::Value;
 
@@ -43,9 +44,22 @@ pub fn fingerprint(check: &Check) -> u32 {
         ImportMode::Legacy => "legacy",
         ImportMode::PreserveOriginal => "preserve",
     };
-    let text = format!("{} {} {mode} {}", check.image, check.insecure, check.platform);
-    let hex: String = ContentHash::of(text.as_bytes()).to_string().chars().take(8).collect();
-    u32::from_str_radix(&hex, 16).unwrap_or(1).max(1)
+    let mut hash = Fnv(0x811c_9dc5);
+    // Writing into a number cannot fail.
+    let _ = write!(hash, "{} {} {mode} {}", check.image, check.insecure, check.platform);
+    hash.0.max(1)
+}
+
+/// FNV-1a, 32 bits: this is asked for in every plan of a check.
+struct Fnv(u32);
+
+impl std::fmt::Write for Fnv {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        for byte in text.bytes() {
+            self.0 = (self.0 ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+        }
+        Ok(())
+    }
 }
 
 /// The schedule of a tag; none if it is not re-imported by itself (rules I103, I111).

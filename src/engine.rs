@@ -11,13 +11,12 @@ mod index;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::action::{Action, ActionId, Check, Input, Request};
 use crate::admit::{Admission, Scarce};
 use crate::desired::{DesiredState, Object, Tree};
-use crate::fact::{Checkpoint, Fact, Record};
-use crate::limits::{CHECKPOINT_INTERVAL, WAKE_INTERVAL_MAX};
+use crate::fact::{Checkpoint, Fact, Reason, Record};
+use crate::limits::{CHECKPOINT_INTERVAL, CLOCK_DRIFT_MAX, WAKE_INTERVAL_MAX};
 use crate::names::{CommitId, ContentHash, Generation, Seq, StreamName};
 use crate::observed::ObservedState;
 use crate::observed::soft::Soft;
@@ -61,7 +60,7 @@ pub enum Answer {
 #[derive(Clone, PartialEq, Debug)]
 enum InFlight {
     Source,
-    Check(Arc<Check>),
+    Check(Arc<Check>, Reason),
     Delivery { rollout: Seq, key: Key },
     Silent,
 }
@@ -88,7 +87,7 @@ pub struct Engine {
     /// Streams checked since the last checkpoint.
     checked: BTreeMap<StreamName, Timestamp>,
     checkpoint_at: Option<Monotonic>,
-    /// Wall clock minus monotonic clock at the last step, to notice that the wall clock was set.
+    /// Wall clock minus monotonic clock when everything was planned last, to notice that the wall clock was set.
     offset: Option<Timestamp>,
     stopping: bool,
 }
@@ -115,6 +114,8 @@ impl Engine {
                 admission.occupy(&Scarce::Rollouts);
             }
         }
+        let streams = observed.streams.iter();
+        let checked = streams.filter_map(|(name, s)| Some((name.clone(), s.checked?))).collect();
         Self {
             policy,
             tree: Tree::default(),
@@ -122,7 +123,7 @@ impl Engine {
             kept: BTreeMap::new(),
             desired: DesiredState::default(),
             observed,
-            soft: Soft { began: now.mono, ..Soft::default() },
+            soft: Soft { began: now.mono, checked, ..Soft::default() },
             index: Index::default(),
             admission,
             in_flight: BTreeMap::new(),
@@ -256,6 +257,9 @@ impl Engine {
     /// Appends a fact to the batch and to the state, and marks what depends on it.
     fn record(&mut self, fact: Fact, now: Now, batch: &mut Batch) -> Seq {
         let record = Record { seq: self.observed.next_seq(), at: now.wall, fact };
+        if matches!(record.fact, Fact::CommitAdopted(_)) {
+            self.mark_rejected();
+        }
         self.observed.apply(&record);
         self.mark_dependents(&record.fact);
         let seq = record.seq;
@@ -279,7 +283,16 @@ impl Engine {
                 self.dirty.extend(self.key_of_tag(&failed.tag));
             }
             Fact::RemovalsReleased(released) => {
-                self.dirty.extend(released.objects.iter().cloned().map(Key::Workload));
+                let objects = released.objects.iter();
+                let workloads = objects.filter(|object| object.kind.is_workload());
+                self.dirty.extend(workloads.cloned().map(Key::Workload));
+            }
+            // What came or went is not always in a desired state: a mirror may have been lost.
+            Fact::CommitAdopted(adopted) => {
+                let removed = adopted.removed.iter().map(|removed| &removed.object);
+                let workloads = removed.filter(|object| object.kind.is_workload());
+                self.dirty.extend(workloads.cloned().map(Key::Workload));
+                self.mark_rejected();
             }
             Fact::RolloutStarted(_)
             | Fact::RolloutSuperseded(_)
@@ -295,13 +308,20 @@ impl Engine {
             // A firing is recorded with what it leads to; the rest is marked where it is recorded.
             Fact::TriggerFired(_)
             | Fact::TagProbed(_)
-            | Fact::CommitAdopted(_)
             | Fact::CommitRefused(_)
             | Fact::SourceFailed(_)
             | Fact::SourceRecovered
             | Fact::ConfigAdopted(_)
             | Fact::Checkpoint(_) => {}
         }
+    }
+
+    /// Marks what the adopted commit rejects: before another commit takes its place, and after.
+    fn mark_rejected(&mut self) {
+        let rejected = self.observed.adopted.iter().flat_map(|adopted| &adopted.rejected);
+        let objects = rejected.filter_map(|rejected| rejected.object.as_ref());
+        let workloads = objects.filter(|object| object.kind.is_workload());
+        self.dirty.extend(workloads.cloned().map(Key::Workload));
     }
 
     fn dirty_all(&mut self) {
@@ -315,10 +335,15 @@ impl Engine {
         let millis = i64::try_from(since_start.as_millis()).unwrap_or(i64::MAX);
         let offset = Timestamp::from_millis(now.wall.as_millis().saturating_sub(millis));
         let moved = |old: Timestamp| old.since(offset).max(offset.since(old));
-        if self.offset.is_some_and(|old| moved(old) > Duration::from_secs(2)) {
-            self.dirty_all();
+        match self.offset {
+            // Compared with the last time that everything was planned: a slow drift adds up.
+            Some(old) if moved(old) <= CLOCK_DRIFT_MAX => {}
+            Some(_) => {
+                self.offset = Some(offset);
+                self.dirty_all();
+            }
+            None => self.offset = Some(offset),
         }
-        self.offset = Some(offset);
     }
 
     fn take_due(&mut self, now: Now) {

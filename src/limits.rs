@@ -158,3 +158,7 @@ pub const TARGET_OUTPUT_GRACE: Duration = Duration::from_millis(200);
 
 /// Lines of what a target printed that are kept with a rollout (rule R31).
 pub const ROLLOUT_LOG_LINES_MAX: usize = 5;
+/// How far wall clock and monotonic clock may drift apart before everything is planned again.
+///
+/// NTP slews by less than this in an hour; a cron slot or a grace time that is this late harms nobody.
+pub const CLOCK_DRIFT_MAX: Duration = Duration::from_secs(2);

@@ -38,8 +38,8 @@ impl Engine {
                 }
             }
             Input::Resolved(id, result) => {
-                if let Some(InFlight::Check(check)) = self.in_flight.remove(&id) {
-                    self.resolved(&check, &result, now, batch);
+                if let Some(InFlight::Check(check, reason)) = self.in_flight.remove(&id) {
+                    self.resolved(&check, &reason, &result, now, batch);
                 }
             }
             Input::RolloutReported(id, report) => {
@@ -80,6 +80,11 @@ impl Engine {
                 if self.observed.source_failure.is_some() {
                     self.record(Fact::SourceRecovered, now, batch);
                 }
+                if read.base.is_some() && read.base != self.tree_commit {
+                    // Asked before the tree was forgotten: it brings only a part of what is wanted now.
+                    self.soft.source.nudged = true;
+                    return;
+                }
                 self.adopt(&read, now, batch);
                 return;
             }
@@ -87,6 +92,9 @@ impl Engine {
         };
         self.soft.source.failures = self.soft.source.failures.saturating_add(1);
         if let Some(commit) = failure.commit {
+            if self.observed.source_failure.is_some() {
+                self.record(Fact::SourceRecovered, now, batch);
+            }
             self.refuse(CommitRefused { commit, reason: failure.message }, now, batch);
             return;
         }
@@ -110,6 +118,7 @@ impl Engine {
     fn resolved(
         &mut self,
         check: &Arc<Check>,
+        reason: &Reason,
         result: &Result<Resolution, ImportFailure>,
         now: Now,
         batch: &mut Batch,
@@ -129,8 +138,10 @@ impl Engine {
                 soft.failures = soft.failures.saturating_add(1);
                 soft.transient = failure.transient;
                 if let Some(pause) = failure.retry_after {
+                    // Several answers may be under way: the longest pause counts.
                     let host = check.image.registry_host();
-                    self.soft.registries.insert(host, now.mono.after(pause));
+                    let until = self.soft.registries.entry(host).or_insert(now.mono);
+                    *until = (*until).max(now.mono.after(pause));
                 }
             }
         }
@@ -142,7 +153,7 @@ impl Engine {
             }
             self.checked.insert(tag.stream.clone(), now.wall);
             let fact = match result {
-                Ok(resolution) => self.imported(check, &tag, resolution, now, batch),
+                Ok(resolution) => self.imported((check, reason), &tag, resolution, now, batch),
                 Err(failure) => self.import_failed(&tag, failure, batch),
             };
             if let Some(fact) = fact {
@@ -154,7 +165,7 @@ impl Engine {
     /// What an answer means for one tag; nothing if it says what is known (rules I61, I65, I197).
     fn imported(
         &self,
-        check: &Check,
+        (check, reason): (&Check, &Reason),
         tag: &StreamTag,
         resolution: &Resolution,
         now: Now,
@@ -182,7 +193,13 @@ impl Engine {
             return (state.probed != Some(probed))
                 .then(|| Fact::TagProbed(TagProbed { tag: tag.clone(), probed }));
         }
-        let reason = self.reason(check, state);
+        // The check serves all its tags: one of them may have asked for it, another is changed by it.
+        let reason = match reason {
+            _ if state.is_due() => Reason::SpecChanged { generation: state.generation },
+            _ if state.condition.is_some() => Reason::Retry,
+            Reason::SpecChanged { .. } | Reason::Retry => Reason::ScheduleDue,
+            Reason::ScheduleDue | Reason::Nudged | Reason::SourceTagChanged => reason.clone(),
+        };
         let generation = self.generation(&tag.stream, batch);
         Some(Fact::TagImported(Box::new(TagImported {
             tag: tag.clone(),
@@ -196,19 +213,6 @@ impl Engine {
             via: Via::Registry,
             reason,
         })))
-    }
-
-    fn reason(&self, check: &Check, state: &TagState) -> Reason {
-        if state.is_due() {
-            return Reason::SpecChanged { generation: state.generation };
-        }
-        if state.condition.is_some() {
-            return Reason::Retry;
-        }
-        match self.soft.checks.get(check) {
-            Some(soft) if soft.nudged => Reason::Nudged,
-            Some(_) | None => Reason::ScheduleDue,
-        }
     }
 
     /// What a failure means for one tag; nothing if it is known (rules I69 to I71).

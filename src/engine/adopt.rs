@@ -34,15 +34,19 @@ impl Engine {
     }
 
     fn loaded(&mut self, kept: Vec<(ContentHash, Object)>) {
-        let mut desired = self.tree.assemble();
+        self.desired = self.tree.assemble();
+        self.keep(kept);
+    }
+
+    /// Puts last valid versions in force: the part of [`Engine::load`] that needs no commit, for a mirror that is lost.
+    pub fn keep(&mut self, kept: Vec<(ContentHash, Object)>) {
         self.kept = kept.into_iter().collect();
         let in_force: BTreeSet<_> = self.observed.kept_versions().collect();
         for (hash, object) in &self.kept {
-            if in_force.contains(hash) && desired.get(&object.key()).is_none() {
-                desired.put(object.clone());
+            if in_force.contains(hash) && self.desired.get(&object.key()).is_none() {
+                self.desired.put(object.clone());
             }
         }
-        self.desired = desired;
         self.reindex();
         self.dirty_all();
     }
@@ -105,12 +109,15 @@ impl Engine {
             streams,
             rejected,
         };
+        let old = std::mem::replace(&mut self.desired, new);
+        self.relink(&old);
+        if self.is_recorded(&adopted) {
+            return;
+        }
         for (bytes, hash, object) in kept {
             self.kept.insert(hash, object);
             Self::store(batch, bytes);
         }
-        let old = std::mem::replace(&mut self.desired, new);
-        self.relink(&old);
         let commit = read.commit;
         let seq = self.record(Fact::CommitAdopted(Box::new(adopted)), now, batch);
         let in_force: BTreeSet<_> = self.observed.kept_versions().collect();
@@ -118,6 +125,15 @@ impl Engine {
         let id = self.new_action(super::InFlight::Silent);
         batch.starts.push((id, crate::action::Action::KeepCommit { seq, commit }));
         self.in_flight.remove(&id); // nobody answers
+    }
+
+    /// Whether the adopted commit was only read again, after the mirror was lost or for new settings, and means what it
+    /// meant: one commit, one record (law 9).
+    fn is_recorded(&self, read: &CommitAdopted) -> bool {
+        let nothing_new =
+            read.appeared.is_empty() && read.removed.is_empty() && read.streams.is_empty();
+        let known = self.observed.adopted.as_ref();
+        nothing_new && known.is_some_and(|k| k.commit == read.commit && k.rejected == read.rejected)
     }
 
     /// Brings the index up to date and marks what changed; what is shared with the old state is not looked at.
@@ -169,7 +185,10 @@ impl Engine {
 
     /// Takes an object out of force whose removal was held.
     pub(super) fn forget(&mut self, key: &ObjectKey) {
-        let old = self.desired.clone();
+        if let Some(object) = self.desired.get(key) {
+            self.mark_object(&object);
+            self.link(&object, Link::Remove);
+        }
         match key.kind {
             Kind::ImageStream => {
                 let name = StreamName::new(key.namespace.clone(), key.name.clone());
@@ -186,7 +205,6 @@ impl Engine {
                 self.desired.workloads.remove(key);
             }
         }
-        self.relink(&old);
     }
 }
 
@@ -322,7 +340,9 @@ impl<'a> Adoption<'a> {
             let object = self.old.get(&key);
             let prune = match &object {
                 Some(Object::Workload(workload)) => workload.prune,
-                Some(Object::Stream(_) | Object::Build(_)) | None => true,
+                Some(Object::Stream(_) | Object::Build(_)) => true,
+                // Without its last version nobody knows whether it may be stopped (law 7).
+                None => !key.kind.is_workload(),
             };
             let fate = match object {
                 None if guarded => continue, // without its last version it cannot be held; it stays as it is

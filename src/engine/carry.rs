@@ -43,7 +43,7 @@ impl Engine {
                 let action = Action::ReadSource(ReadSource { base: self.tree_commit });
                 batch.starts.push((id, action));
             }
-            Step::Resolve { check, known, reason: _ } => {
+            Step::Resolve { check, known, reason } => {
                 let scarce = registry_of(&check);
                 if !self.admission.take(&scarce, key, self.places(&scarce)) {
                     return;
@@ -52,7 +52,7 @@ impl Engine {
                 soft.in_flight = true;
                 soft.nudged = false;
                 let request = ResolveRequest { check: (*check).clone(), known };
-                let id = self.new_action(InFlight::Check(check));
+                let id = self.new_action(InFlight::Check(check, reason));
                 batch.starts.push((id, Action::Resolve(Box::new(request))));
             }
             Step::Record(fact) => {
@@ -132,7 +132,7 @@ impl Engine {
     fn cancel(&mut self, seq: Seq, batch: &mut Batch) {
         let is_its = |about: &InFlight| match about {
             InFlight::Delivery { rollout, .. } => *rollout == seq,
-            InFlight::Source | InFlight::Check(_) | InFlight::Silent => false,
+            InFlight::Source | InFlight::Check(..) | InFlight::Silent => false,
         };
         let id = self.in_flight.iter().find(|(_, about)| is_its(about)).map(|(id, _)| *id);
         if let (Some(id), Some(delivery)) = (id, self.soft.deliveries.get_mut(&seq)) {

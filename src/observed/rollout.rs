@@ -190,10 +190,12 @@ impl WorkloadState {
                 };
                 if let Some(rollout) = self.rollout_mut(finished.rollout) {
                     rollout.end = Some(end);
+                    let failed = failed(rollout);
+                    self.hold_back(failed);
                 }
                 self.trim();
             }
-            Fact::DigestHeld(held) => self.holds.push(hold(record.at, held)),
+            Fact::DigestHeld(held) => self.hold_back(Some(hold(record.at, held))),
             Fact::HoldReleased(_) => {
                 self.holds.clear();
                 // A stop that failed may be tried again.
@@ -230,6 +232,16 @@ impl WorkloadState {
         }
     }
 
+    /// Holds what failed, once per rollout.
+    ///
+    /// A failure holds by itself: a crash may keep the record of it and lose the `DigestHeld` that follows.
+    fn hold_back(&mut self, hold: Option<Hold>) {
+        if let Some(hold) = hold {
+            self.holds.retain(|known| known.rollout != hold.rollout);
+            self.holds.push(hold);
+        }
+    }
+
     fn rollout_mut(&mut self, seq: Seq) -> Option<&mut Rollout> {
         self.rollouts.iter_mut().rev().find(|rollout| rollout.seq == seq)
     }
@@ -244,6 +256,19 @@ impl WorkloadState {
             index > from || keep.contains(&Some(rollout.seq))
         });
     }
+}
+
+/// The hold that a failure is.
+fn failed(rollout: &Rollout) -> Option<Hold> {
+    let end = rollout.end.as_ref().filter(|end| end.outcome == Outcome::Failed)?;
+    let words = end.outcome.to_string();
+    Some(Hold {
+        since: end.at,
+        rollout: rollout.seq,
+        digests: rollout.digests(),
+        template: rollout.started.template,
+        reason: if end.reason.is_empty() { words } else { end.reason.clone() },
+    })
 }
 
 fn hold(since: Timestamp, held: &DigestHeld) -> Hold {

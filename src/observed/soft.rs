@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::action::Check;
-use crate::names::Seq;
+use crate::names::{Seq, StreamName};
 use crate::time::{Monotonic, Timestamp};
 
 /// What a restart may forget.
@@ -12,6 +12,10 @@ use crate::time::{Monotonic, Timestamp};
 pub struct Soft {
     /// When this process began to plan.
     pub began: Monotonic,
+    /// When each stream was last checked before this process began, as of the last checkpoint then.
+    ///
+    /// A checkpoint of this process says nothing about tags of the stream that it did not check yet.
+    pub checked: BTreeMap<StreamName, Timestamp>,
     /// The source.
     pub source: SourceSoft,
     /// Checks that were made, by what was asked.

@@ -141,7 +141,7 @@ impl fmt::Display for HeldReason {
                 let now = if kept.is_some() {
                     "its last valid version stays in force"
                 } else {
-                    "it never had a valid version"
+                    "no valid version of it is in force"
                 };
                 write!(f, "invalid at {position}: {message}; {now}")
             }

@@ -127,8 +127,7 @@ impl Asked<'_> {
         }
         let schedule = effective::schedule_of(self.stream, self.spec, self.view.policy)?;
         let now = self.view.now;
-        let stream = self.view.observed.streams.get(&self.stream.name);
-        let checked = stream.and_then(|stream| stream.checked);
+        let checked = self.view.soft.checked.get(&self.stream.name).copied();
         let imported = self.state.current().map(|item| item.event.created);
         match schedule {
             Schedule::Every(span) => {
@@ -187,9 +186,6 @@ struct Following<'a> {
 
 impl Following<'_> {
     fn reference(&self, image: &crate::reference::ImageReference) -> Plan {
-        if !self.state.is_due() {
-            return Plan::default();
-        }
         let event = TagEvent {
             created: self.view.now.wall,
             reference: image.to_string(),

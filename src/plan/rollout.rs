@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::desired::Workload;
 use crate::effective::{self, Waiting, Wanted};
 use crate::fact::{
-    Fact, HoldReleased, Outcome, Release, RemovalFate, RolloutCause, RolloutImage, RolloutStarted,
-    RolloutSuperseded, StopStarted, TriggerFired, TriggerOutcome,
+    Fact, HoldReleased, Outcome, Rejected, Release, RemovalFate, RolloutCause, RolloutImage,
+    RolloutStarted, RolloutSuperseded, StopStarted, TriggerFired, TriggerOutcome,
 };
 use crate::limits::ROLLOUT_TIMEOUT;
 use crate::names::{ContentHash, Incarnation, ObjectKey, Revision, Seq, TargetName};
@@ -113,8 +113,11 @@ impl Planning<'_> {
         }
         let timeout = self.view.policy.targets.get(&running.started.target);
         let deadline = delivery.first.after(timeout.copied().unwrap_or(ROLLOUT_TIMEOUT));
-        let tried = delivery.failures > retries || delivery.status_url.is_some();
-        if now >= deadline && tried || (retries == 0 && delivery.failures > 0) {
+        let accepted = delivery.status_url.is_some();
+        let tried = delivery.failures > retries || accepted;
+        // What the target accepted is not given up because asking about it did not get through.
+        let given_up = retries == 0 && delivery.failures > 0 && !accepted;
+        if now >= deadline && tried || given_up {
             let seconds = deadline.since(delivery.first).as_secs();
             let reason = match &delivery.status_url {
                 Some(_) => format!("the target did not finish within {seconds} s"),
@@ -351,6 +354,9 @@ impl Planning<'_> {
             return self.held(HeldReason::StopFailed { why: end.reason.clone() });
         }
         let Some(last) = self.state.last() else { return Plan::default() };
+        if let Some(held) = self.is_back_but_invalid() {
+            return held;
+        }
         let until = at.after(self.view.policy.prune_grace);
         if self.view.now.wall < until {
             let mut plan = self.held(HeldReason::Grace);
@@ -368,6 +374,14 @@ impl Planning<'_> {
             manifest: rollout.started.manifest,
             target: rollout.started.target.clone(),
         })))
+    }
+
+    /// Git has it again, in a version that is invalid: what is in git is not stopped (rules D7, D51).
+    fn is_back_but_invalid(&self) -> Option<Plan> {
+        let adopted = self.view.observed.adopted.as_ref()?;
+        let is_it = |rejected: &&Rejected| rejected.object.as_ref() == Some(self.object);
+        let Rejected { position, message, kept, .. } = adopted.rejected.iter().find(is_it)?.clone();
+        Some(self.held(HeldReason::Rejected { position, message, kept }))
     }
 
     fn kept(&self) -> Plan {

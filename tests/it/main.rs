@@ -17,6 +17,7 @@ mod desired;
 mod journal;
 mod kill;
 mod reports;
+mod sim;
 mod spec;
 mod story;
 mod support;

@@ -1,6 +1,7 @@
 //! Rules of the image-stream specification.
 
 use tidegate::fact::ImportReason::{InternalError, NotFound};
+use tidegate::fact::{Fact, Reason};
 
 use crate::support::engine::World;
 
@@ -452,6 +453,43 @@ fn i111_equal_checks_are_one_and_429_pauses_the_registry() {
     assert_eq!(world.pending(), "");
     world.advance(301);
     assert_eq!(world.pending(), "resolve r.io/web:3");
+}
+
+/// I111: what was asked for by hand says so in the record.
+#[test]
+fn i111_a_nudge_is_the_reason_of_what_it_finds() {
+    let mut world = imported();
+    world.nudge("shop/web:latest");
+    world.resolve("r.io/web:1", "b");
+    let record = &world.journal.last().unwrap().fact;
+    let Fact::TagImported(imported) = record else { panic!("{record:?}") };
+    assert_eq!(imported.reason, Reason::Nudged);
+}
+
+/// I111: a checkpoint of one tag does not put off another one of its stream (found by the simulator, seed 63).
+#[test]
+fn i111_checking_one_tag_does_not_put_off_another() {
+    let mut world = committed("is web a=r.io/web:1,scheduled b=r.io/web:2,scheduled");
+    world.resolve("r.io/web:1", "a");
+    world.resolve("r.io/web:2", "b");
+    world.restart();
+    world.advance(800);
+    world.nudge("shop/web:a");
+    world.resolve("r.io/web:1", "a");
+    world.advance(200);
+    assert_eq!(world.pending(), "resolve r.io/web:2 known #b");
+}
+
+/// I111: of several pauses that a registry asks for, the longest counts (found by the simulator, seed 10).
+#[test]
+fn i111_a_shorter_pause_does_not_end_a_longer_one() {
+    let mut world = committed("is web a=r.io/web:1 b=r.io/web:2");
+    world.too_many_requests("r.io/web:1", 600);
+    world.too_many_requests("r.io/web:2", 60);
+    world.advance(599);
+    assert_eq!(world.pending(), "");
+    world.advance(1);
+    assert_eq!(world.pending(), "resolve r.io/web:1\nresolve r.io/web:2");
 }
 
 /// I197.1, I197.2, I197.4: only the registry's own answer is compared; another one for the same image is a record.

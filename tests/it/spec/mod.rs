@@ -1,4 +1,5 @@
 //! One test per rule of the specifications, named by rule; `rules.txt` lists them.
 
 mod images;
+mod laws;
 mod rollouts;

@@ -81,11 +81,11 @@ fn d007_a_commit_is_refused_as_a_whole_if_wanted() {
     assert_eq!(records.lines().count(), 1, "{records}");
 }
 
-/// D14.6: a blank image that no trigger sets is held.
+/// D14.6: a blank image that no trigger sets is held; where nothing could ever set it, it is rejected.
 #[test]
 fn d014_6_a_blank_image_is_held() {
-    let world = committed("dc app app= ok=r.io/ok:1");
-    assert_eq!(world.pending(), "");
+    let mut world = committed(&format!("{WEB}\ndeploy app app~web:latest\ndc other app="));
+    assert!(world.records().contains("!other:absent"));
     assert_eq!(world.held(), "app: container app has no image and no trigger that sets one");
 }
 
@@ -430,6 +430,23 @@ fn d051_a_rejected_object_is_present() {
     assert_eq!(world.records(), "CommitAdopted !app:kept");
 }
 
+/// D51: what comes back invalid within the grace time is not stopped (found by the simulator, seed 462).
+#[test]
+fn d051_what_comes_back_invalid_is_not_stopped() {
+    let policy = Policy { prune_grace: Duration::from_secs(60), ..World::policy() };
+    let mut world = World::with(policy);
+    world.commit(APP);
+    world.resolve("r.io/web:1", "a");
+    world.complete("app");
+    world.commit(WEB);
+    world.commit(&format!("{WEB}\nbad dc app"));
+    world.advance(100);
+    assert_eq!(world.pending(), "");
+    assert!(world.held().contains("app: invalid at shop/dc-app.yaml"), "{}", world.held());
+    world.commit(WEB);
+    assert_eq!(world.pending(), "stop app");
+}
+
 /// D52: a commit that removes everything is adopted, and its removals are held until they are released.
 #[test]
 fn d052_an_empty_tree_stops_nothing() {
@@ -574,6 +591,21 @@ fn t025_without_retries_a_passing_failure_is_held() {
     assert!(world.held().contains("failed with these digests"), "{}", world.held());
 }
 
+/// T25: what the target accepted is not given up because asking did not get through (found by the simulator, seed 22).
+#[test]
+fn t025_asking_in_vain_is_no_failure() {
+    let mut world = committed(&format!("{APP} retry=0"));
+    world.resolve("r.io/web:1", "a");
+    let status_url = "http://target/1".into();
+    world.report("roll out app", RolloutReport::Running { status_url });
+    world.advance(2);
+    world.transient("app");
+    assert_eq!(world.held(), "");
+    world.advance(5);
+    world.complete("app");
+    assert!(world.records().ends_with("RolloutFinished app Complete"));
+}
+
 /// T25: a different set, or an operator, releases a hold.
 #[test]
 fn t025_a_new_digest_or_an_operator_releases_a_hold() {
@@ -608,6 +640,20 @@ fn t025_going_back_to_what_runs_releases_nothing() {
          TriggerFired app web:latest #a to #b: held"
     );
     assert_eq!(world.pending(), "");
+}
+
+/// T25: a crash that keeps the record of a failure and loses the one of its hold loses no hold.
+#[test]
+fn t025_a_failure_holds_by_itself() {
+    let mut world = running();
+    moves(&mut world, "b");
+    world.refuse("app");
+    let finished = world.journal.iter().rposition(|r| r.fact.kind() == "RolloutFinished").unwrap();
+    world.journal.truncate(finished + 1);
+    world.restart();
+    world.complete("app");
+    assert_eq!(world.pending(), "");
+    assert!(world.held().contains("failed with these digests: unhealthy"), "{}", world.held());
 }
 
 /// T27: a commit that changes template and tag gives one rollout.

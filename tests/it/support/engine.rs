@@ -138,10 +138,11 @@ impl World {
     /// Lets the engine read the source as it is.
     pub(crate) fn read(&mut self) {
         self.step(vec![Input::Nudged(Nudge::Source)]);
-        self.answer_source();
+        self.read_answer();
     }
 
-    fn answer_source(&mut self) {
+    /// The read of the source that is in flight gets its answer.
+    pub(crate) fn read_answer(&mut self) {
         let found = self.actions.iter().find(|(_, a)| matches!(a, Action::ReadSource(_)));
         let Some((id, Action::ReadSource(read))) = found else { panic!("no read is in flight") };
         let (id, base) = (*id, read.base);
@@ -284,7 +285,7 @@ impl World {
             self.engine.load(&read, kept);
         }
         self.step(vec![]);
-        self.answer_source();
+        self.read_answer();
     }
 
     fn object(&self, hash: ContentHash) -> Object {

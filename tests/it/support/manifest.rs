@@ -167,7 +167,8 @@ impl Manifest {
         text.push_str("    spec:\n");
         for (list, init) in [("initContainers", true), ("containers", false)] {
             let mine = self.parts.iter().filter(|part| part.0.starts_with("init:") == init);
-            let mine: Vec<_> = mine.collect();
+            let mut mine: Vec<_> = mine.collect();
+            mine.dedup_by(|a, b| a.0 == b.0);
             if !mine.is_empty() {
                 let _ = writeln!(text, "      {list}:");
             }

@@ -1,0 +1,274 @@
+//! The laws, checked after every step.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidegate::action::{Action, Input};
+use tidegate::engine::Engine;
+use tidegate::fact::{
+    Fact, Outcome, Record, Release, RemovalFate, RolloutCause, RolloutStarted, StopStarted,
+    TagImported, Via,
+};
+use tidegate::names::StreamTag;
+use tidegate::names::{CommitId, ContentHash, Digest, Incarnation, ObjectKey, RolloutKey, Seq};
+use tidegate::observed::rollout::{Hold, Rollout};
+use tidegate::observed::{ObservedState, Presence};
+use tidegate::policy::Policy;
+use tidegate::time::Now;
+
+use super::outside::Targets;
+use super::repository::Repository;
+
+/// What the oracle remembers.
+#[derive(Default)]
+pub(crate) struct Oracle {
+    /// The fold of what is durable, made record by record.
+    shadow: ObservedState,
+    fired: BTreeSet<(ObjectKey, Incarnation, StreamTag, Seq)>,
+    /// Holds that ended without an operator since the last rollout of the object.
+    released: BTreeMap<ObjectKey, Vec<Hold>>,
+    /// What registries answered in this step.
+    answered: BTreeSet<Digest>,
+    /// Images that failed in this step, and how many checks got an answer at all.
+    failed: Vec<String>,
+    /// Removals that an operator let happen.
+    let_go: BTreeSet<ObjectKey>,
+    last_commit: Option<CommitId>,
+}
+
+impl Oracle {
+    pub(crate) fn before(&mut self, inputs: &[Input]) {
+        self.answered.clear();
+        self.failed.clear();
+        for input in inputs {
+            match input {
+                Input::Resolved(_, Ok(resolution)) => {
+                    self.answered.extend(resolution.image.as_ref().map(|image| image.digest));
+                }
+                Input::Resolved(_, Err(failure)) => self.failed.push(failure.message.clone()),
+                Input::SourceRead(..)
+                | Input::RolloutReported(..)
+                | Input::Wake
+                | Input::Nudged(_)
+                | Input::Asked(_)
+                | Input::Stop => {}
+            }
+        }
+    }
+
+    pub(crate) fn restarted(&mut self, observed: &ObservedState) {
+        assert_eq!(&self.shadow, observed, "law 3: replay gives what was folded");
+        self.released.clear();
+    }
+
+    /// Law 1: what is started is durable, and so is what it names.
+    pub(crate) fn start(
+        &self,
+        action: &Action,
+        journal: &[Record],
+        stored: impl Fn(ContentHash) -> bool,
+    ) {
+        let fact = |seq: Seq| {
+            let at = usize::try_from(seq.0).unwrap() - 1;
+            journal.get(at).map(|record| &record.fact)
+        };
+        match action {
+            Action::RollOut(request) => {
+                let started = fact(request.key.seq);
+                assert!(matches!(started, Some(Fact::RolloutStarted(_))), "law 1: {started:?}");
+                assert!(stored(request.manifest), "law 1: its manifest is not in the store");
+            }
+            Action::AskRollout(ask) => {
+                let started = fact(ask.key.seq);
+                assert!(matches!(started, Some(Fact::RolloutStarted(_))), "law 1: {started:?}");
+            }
+            Action::Stop(request) => {
+                let started = fact(request.key.seq);
+                assert!(matches!(started, Some(Fact::StopStarted(_))), "law 1: {started:?}");
+                assert!(stored(request.manifest), "law 1: its manifest is not in the store");
+            }
+            Action::KeepCommit { seq, .. } => {
+                assert!(matches!(fact(*seq), Some(Fact::CommitAdopted(_))), "law 1");
+            }
+            Action::Notify(notice) => {
+                let known = matches!(fact(notice.key.seq), Some(Fact::RolloutStarted(_)));
+                assert!(known, "law 1: a notice of what is not known");
+            }
+            Action::ReadSource(_) | Action::Resolve(_) => {}
+        }
+    }
+
+    /// A record became durable.
+    pub(crate) fn record(&mut self, record: &Record, repository: &Repository, targets: &Targets) {
+        match &record.fact {
+            Fact::CommitAdopted(adopted) => {
+                let again = self.last_commit == Some(adopted.commit);
+                assert!(!again, "law 9: commit {} was adopted twice in a row", adopted.commit);
+                self.last_commit = Some(adopted.commit);
+                for appeared in &adopted.appeared {
+                    let before = self.shadow.objects.get(&appeared.object);
+                    let lives = before.map(|known| known.incarnation) <= Some(appeared.incarnation);
+                    assert!(lives, "a life went back");
+                    self.let_go.remove(&appeared.object);
+                }
+            }
+            Fact::TagImported(imported) => self.imported(imported),
+            Fact::TriggerFired(fired) => {
+                let life = self.shadow.objects[&fired.object].incarnation;
+                let identity = (fired.object.clone(), life, fired.from.clone(), fired.event);
+                assert!(self.fired.insert(identity), "law 6: fired twice: {fired:?}");
+            }
+            Fact::RolloutStarted(started) => self.started(started),
+            Fact::RolloutFinished(finished) => {
+                let rollout = self.rollout(&finished.object, finished.rollout);
+                assert!(rollout.end.is_none(), "a rollout ended twice");
+                let key = rollout.started.key(rollout.seq);
+                // A target that could not be reached may have done it all the same.
+                let verdict = finished.reason == "unhealthy";
+                if finished.outcome != Outcome::Failed || verdict {
+                    Self::truthful(&key, finished.outcome, targets);
+                }
+            }
+            Fact::HoldReleased(released) => {
+                let state = &self.shadow.workloads[&released.object];
+                let holds = match released.because {
+                    Release::Operator { .. } => Vec::new(),
+                    Release::NewImages | Release::NewTemplate | Release::Removed => {
+                        state.holds.clone()
+                    }
+                };
+                self.released.insert(released.object.clone(), holds);
+            }
+            Fact::RemovalsReleased(released) => {
+                self.let_go.extend(released.objects.iter().cloned());
+            }
+            Fact::StopStarted(started) => self.stopped(started, repository),
+            Fact::CommitRefused(_)
+            | Fact::SourceFailed(_)
+            | Fact::SourceRecovered
+            | Fact::TagProbed(_)
+            | Fact::ImportFailed(_)
+            | Fact::RolloutSuperseded(_)
+            | Fact::DigestHeld(_)
+            | Fact::StopFinished(_)
+            | Fact::ConfigAdopted(_)
+            | Fact::Checkpoint(_) => {}
+        }
+        self.shadow.apply(record);
+    }
+
+    /// Law 7: a tag becomes what a registry answered just now, or what it was.
+    fn imported(&self, imported: &TagImported) {
+        let before = self.shadow.tag(&imported.tag).and_then(|tag| tag.image());
+        let Some(image) = imported.event.image else { return };
+        let answered = self.answered.contains(&image) || before == Some(image);
+        assert!(answered || imported.via != Via::Registry, "law 7: nobody answered {image}");
+    }
+
+    fn started(&mut self, started: &RolloutStarted) {
+        let state = self.shadow.workloads.get(&started.object);
+        let rollouts = state.map_or(&[][..], |state| &state.rollouts);
+        assert!(rollouts.iter().all(|r| r.end.is_some()), "two rollouts of one object");
+        let held = state.and_then(|state| state.hold(&digests(started), started.template));
+        if started.cause != RolloutCause::Restore {
+            assert!(held.is_none(), "law 6: a held set is rolled out: {held:?}");
+            for hold in self.released.remove(&started.object).unwrap_or_default() {
+                let same = hold.digests == digests(started) && hold.template == started.template;
+                assert!(!same, "law 6: a hold was released by what it holds");
+            }
+        }
+        let presence = self.shadow.objects[&started.object].presence;
+        let in_force = match presence {
+            Presence::Present => true,
+            Presence::Removed { fate, .. } => matches!(fate, RemovalFate::Held { .. }),
+        };
+        assert!(in_force, "law 7: rolled out, and not in git");
+    }
+
+    fn rollout(&self, object: &ObjectKey, seq: Seq) -> &Rollout {
+        let rollouts = &self.shadow.workloads[object].rollouts;
+        rollouts.iter().find(|rollout| rollout.seq == seq).expect("what ends was started")
+    }
+
+    /// Law 8: what is shown is what the target did.
+    fn truthful(key: &RolloutKey, outcome: Outcome, targets: &Targets) {
+        let seen = targets.seen.get(key);
+        let did = seen.and_then(|seen| seen.outcome);
+        match outcome {
+            Outcome::Complete => assert_eq!(did, Some(Outcome::Complete), "law 8: {key}"),
+            Outcome::Failed => assert_ne!(did, Some(Outcome::Complete), "law 8: {key}"),
+            Outcome::Cancelled => {}
+        }
+        assert!(seen.is_none_or(|seen| seen.effects <= 1), "law 6: {key} had an effect twice");
+    }
+
+    /// Law 7: only what the adopted commit does not have is stopped.
+    fn stopped(&self, started: &StopStarted, repository: &Repository) {
+        let adopted = self.shadow.adopted.as_ref().expect("a stop follows from a commit");
+        let paths = repository.paths(adopted.commit);
+        let kind = match started.object.kind {
+            tidegate::names::Kind::DeploymentConfig => "dc",
+            _ => "deploy",
+        };
+        let ObjectKey { namespace, name, .. } = &started.object;
+        let path = format!("{namespace}/{kind}-{name}.yaml");
+        // What an unreadable file holds is not known, once its object was removed.
+        let in_git = repository.commits[&adopted.commit].get(&path);
+        let readable = in_git.is_some_and(|text| !text.contains("[unclosed"));
+        assert!(!readable, "law 7: {path} is in git and was stopped");
+        let emptied = paths.is_empty() && !self.let_go.contains(&started.object);
+        let removed_before = self.removed_before(&started.object, adopted.seq);
+        assert!(!emptied || removed_before, "law 7: an empty tree stopped {path}");
+    }
+
+    /// Whether an object was removed by an earlier commit than the adopted one.
+    fn removed_before(&self, object: &ObjectKey, _adopted: Seq) -> bool {
+        let adopted_at = self.shadow.adopted.as_ref().map(|adopted| adopted.at);
+        match self.shadow.objects[object].presence {
+            Presence::Removed { at, .. } => Some(at) != adopted_at,
+            Presence::Present => false,
+        }
+    }
+
+    /// Laws that hold between steps.
+    pub(crate) fn after(&self, engine: &Engine, policy: &Policy, flights: &[&Action], now: Now) {
+        assert_eq!(&self.shadow, engine.observed(), "law 3: same journal, same state");
+        let overlooked = engine.overlooked(now);
+        assert!(overlooked.is_empty(), "law 4: {overlooked:?}");
+        let state = engine.observed();
+        let running = state.workloads.values().filter(|state| state.running().is_some()).count();
+        // What runs after a restart may be more than a lowered limit; the limit never changes here.
+        assert!(running <= policy.rollouts_in_flight_max, "{running} rollouts at once");
+        for host in ["r0.io", "r1.io"] {
+            let asks = |action: &&&Action| match action {
+                Action::Resolve(request) => request.check.image.registry_host() == host,
+                _ => false,
+            };
+            let checks = flights.iter().filter(asks).count();
+            assert!(checks <= policy.checks_in_flight_max, "{checks} checks at {host}");
+        }
+        self.failures_are_told(engine);
+    }
+
+    /// Law 8: a tag whose check failed says so.
+    fn failures_are_told(&self, engine: &Engine) {
+        for stream in engine.desired().streams.values().filter(|stream| !stream.paused) {
+            for tag in stream.tags.keys() {
+                let tag = stream.name.tag(tag.clone());
+                let spec = &engine.desired().streams[&tag.stream].tags[&tag.tag];
+                let Some(tidegate::desired::TagSource::Registry(image)) = &spec.from else {
+                    continue;
+                };
+                let name = format!("{image} insecure={}: ", spec.insecure);
+                if self.failed.iter().any(|message| message.starts_with(&name)) {
+                    let state = engine.observed().tag(&tag);
+                    let told = state.is_some_and(|tag| tag.condition.is_some());
+                    assert!(told, "law 8: {tag} failed and does not say so");
+                }
+            }
+        }
+    }
+}
+
+fn digests(started: &RolloutStarted) -> BTreeSet<Digest> {
+    started.images.iter().filter_map(|image| image.digest).collect()
+}

@@ -1,0 +1,161 @@
+//! Registries and targets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use tidegate::action::{
+    ImportFailure, Resolution, ResolveRequest, ResolvedImage, RolloutReport, RolloutRequest,
+};
+use tidegate::fact::{ImportReason, Outcome};
+use tidegate::names::{ContentHash, Digest, ObjectKey, RolloutKey};
+
+use super::repository::IMAGES;
+use super::rng::Rng;
+use crate::support::story::digest;
+
+/// The digest of image number `n`. One in five does not become healthy anywhere.
+pub(crate) fn image(n: u64) -> Digest {
+    digest(&format!("img{n}"))
+}
+
+static BAD: LazyLock<BTreeSet<Digest>> =
+    LazyLock::new(|| (0..1000).filter(|n| n % 5 == 4).map(image).collect());
+
+/// How a registry behaves.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) enum Mood {
+    Up,
+    Down,
+    Limiting,
+    Lying,
+}
+
+/// Two registries.
+#[derive(Debug)]
+pub(crate) struct Registries {
+    /// What each reference is: number of the image, number of the index in front of it; none if it is gone.
+    pub(crate) tags: BTreeMap<&'static str, Option<(u64, u64)>>,
+    pub(crate) moods: BTreeMap<&'static str, Mood>,
+    next: u64,
+}
+
+impl Registries {
+    pub(crate) fn new() -> Self {
+        let tags = (0..).zip(IMAGES).map(|(n, image)| (image, Some((n, 0)))).collect();
+        let moods = BTreeMap::from([("r0.io", Mood::Up), ("r1.io", Mood::Up)]);
+        Self { tags, moods, next: IMAGES.len() as u64 }
+    }
+
+    /// Somebody pushes, removes, or goes back to an image.
+    pub(crate) fn push(&mut self, rng: &mut Rng) -> String {
+        let name = *rng.pick(&IMAGES);
+        let what = rng.below(8);
+        let new = match (what, self.tags[name]) {
+            (0, _) => None,
+            (1, Some((n, index))) => Some((n, index + 1)),
+            (2, _) => Some((rng.below(self.next), 0)),
+            _ => {
+                self.next += 1;
+                Some((self.next, 0))
+            }
+        };
+        self.tags.insert(name, new);
+        format!("{name} is {new:?}")
+    }
+
+    pub(crate) fn repair(&mut self) {
+        self.moods.values_mut().for_each(|mood| *mood = Mood::Up);
+        for (n, tag) in (0..).zip(self.tags.values_mut()) {
+            tag.get_or_insert((n, 0));
+        }
+    }
+
+    /// The image that a reference is now.
+    pub(crate) fn truth(&self, name: &str) -> Option<Digest> {
+        self.tags.get(name)?.map(|(n, _)| image(n))
+    }
+
+    pub(crate) fn answer(
+        &self,
+        request: &ResolveRequest,
+        rng: &mut Rng,
+    ) -> Result<Resolution, ImportFailure> {
+        let name = request.check.image.to_string();
+        let fail = |reason, transient, retry_after| {
+            let message = format!("{name} insecure={}: {reason}", request.check.insecure);
+            Err(ImportFailure { reason, message, transient, retry_after })
+        };
+        let host = request.check.image.registry_host();
+        let tag = self.tags[name.as_str()];
+        let (n, index) = match (self.moods[host.as_str()], tag) {
+            (Mood::Down, _) => return fail(ImportReason::InternalError, true, None),
+            (Mood::Limiting, _) => {
+                let pause = Some(Duration::from_secs(rng.below(600)));
+                return fail(ImportReason::InternalError, true, pause);
+            }
+            (Mood::Up | Mood::Lying, None) => return fail(ImportReason::NotFound, false, None),
+            (Mood::Up, Some(tag)) => tag,
+            (Mood::Lying, Some(_)) => (rng.below(self.next), rng.below(3)),
+        };
+        let probed = digest(&format!("idx{n}-{index}"));
+        let read = ResolvedImage { digest: image(n), metadata: ContentHash::of(b"metadata") };
+        Ok(Resolution { probed, image: (request.known != Some(probed)).then_some(read) })
+    }
+}
+
+/// What one target did with one key.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Seen {
+    pub(crate) request: Option<RolloutRequest>,
+    /// How often it had an effect.
+    pub(crate) effects: u32,
+    pub(crate) outcome: Option<Outcome>,
+}
+
+/// The targets: they remember keys and what runs.
+#[derive(Debug, Default)]
+pub(crate) struct Targets {
+    pub(crate) seen: BTreeMap<RolloutKey, Seen>,
+    pub(crate) runs: BTreeMap<ObjectKey, BTreeSet<Digest>>,
+}
+
+impl Targets {
+    /// The images of one in five never become healthy.
+    fn is_healthy(request: &RolloutRequest) -> bool {
+        !request.images.iter().filter_map(|image| image.digest).any(|digest| BAD.contains(&digest))
+    }
+
+    /// Does what is asked, once per key, and says how it ended.
+    pub(crate) fn roll_out(&mut self, request: &RolloutRequest) -> Outcome {
+        let healthy = Self::is_healthy(request);
+        let seen = self.note(request);
+        if let Some(outcome) = seen.outcome {
+            return outcome;
+        }
+        seen.effects += 1;
+        let outcome = if healthy { Outcome::Complete } else { Outcome::Failed };
+        seen.outcome = Some(outcome);
+        // What does not become healthy runs as well, until it is replaced.
+        let digests = request.images.iter().filter_map(|image| image.digest).collect();
+        self.runs.insert(request.object.clone(), digests);
+        outcome
+    }
+
+    /// Remembers a request; the same key always comes with the same request.
+    pub(crate) fn note(&mut self, request: &RolloutRequest) -> &mut Seen {
+        let new = || Seen { request: Some(request.clone()), effects: 0, outcome: None };
+        let seen = self.seen.entry(request.key.clone()).or_insert_with(new);
+        assert_eq!(seen.request.as_ref(), Some(request), "law 6: one key, one request");
+        seen
+    }
+
+    pub(crate) fn report(outcome: Outcome) -> RolloutReport {
+        match outcome {
+            Outcome::Complete => RolloutReport::Complete { log: "ok".into() },
+            Outcome::Failed | Outcome::Cancelled => {
+                RolloutReport::Failed { reason: "unhealthy".into(), log: String::new() }
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The repository: what git asks for, and everything that people do to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidegate::action::{SourceFailure, SourceRead};
+use tidegate::names::CommitId;
+
+use super::rng::Rng;
+use crate::support::engine::source_read;
+use crate::support::manifest;
+
+/// Every image that a tag may name: two registries.
+pub(crate) const IMAGES: [&str; 5] =
+    ["r0.io/a:1", "r0.io/a:2", "r1.io/b:1", "r1.io/b:2", "r1.io/c:1"];
+
+/// What one object is.
+#[derive(Clone, PartialEq, Debug)]
+struct Thing {
+    /// The line without what changes.
+    head: &'static str,
+    image: usize,
+    scheduled: bool,
+    env: u64,
+    paused: bool,
+    present: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum State {
+    Good,
+    Invalid,
+    Garbage,
+}
+
+/// The objects: streams first.
+const HEADS: [&str; 9] = [
+    "is s0",
+    "is s1",
+    "is s2",
+    "dc w0 app<s0:t",
+    "dc w1 app<s0:t side<s1:t",
+    "deploy w2 app<s2:follow",
+    "dc w3 app<s1:t noconfig retry=0",
+    "deploy w4 app<s2:chain prune=false",
+    "deploy w5 app<s2:pushed init:one<s0:t ns=else",
+];
+
+/// A repository with its history.
+#[derive(Debug)]
+pub(crate) struct Repository {
+    things: Vec<Thing>,
+    pub(crate) commits: BTreeMap<CommitId, BTreeMap<String, String>>,
+    /// Heads that the branch had.
+    past: Vec<CommitId>,
+    pub(crate) head: Option<CommitId>,
+    pub(crate) reachable: bool,
+    pub(crate) forced: bool,
+}
+
+impl Repository {
+    pub(crate) fn new() -> Self {
+        let thing = |(i, head): (usize, &&'static str)| Thing {
+            head,
+            image: i % IMAGES.len(),
+            scheduled: true,
+            env: 0,
+            paused: false,
+            present: true,
+            state: State::Good,
+        };
+        let things = HEADS.iter().enumerate().map(thing).collect();
+        let (commits, past) = (BTreeMap::new(), Vec::new());
+        let mut new = Self { things, commits, past, head: None, reachable: true, forced: false };
+        new.commit();
+        new
+    }
+
+    fn line(thing: &Thing) -> String {
+        let Thing { head, image, scheduled, env, paused, .. } = thing;
+        let paused = if *paused { " paused" } else { "" };
+        if !head.starts_with("is") {
+            return format!("{head} env={env}{paused}");
+        }
+        let option = if *scheduled { ",scheduled" } else { "" };
+        let image = IMAGES[*image];
+        let more = if *head == "is s2" {
+            " follow=tag:s0:t chain=tag:follow pushed=r1.io/c:1,insecure,scheduled"
+        } else {
+            ""
+        };
+        format!("{head} t={image}{option}{more} label={env}{paused}")
+    }
+
+    fn files(&self) -> BTreeMap<String, String> {
+        let mut files = BTreeMap::new();
+        for thing in self.things.iter().filter(|thing| thing.present) {
+            let line = Self::line(thing);
+            let mut one = match thing.state {
+                State::Good | State::Garbage => manifest::files(&line),
+                State::Invalid => manifest::files(&format!("bad {line}")),
+            };
+            if thing.state == State::Garbage {
+                for text in one.values_mut() {
+                    *text = "kind: [unclosed".into();
+                }
+            }
+            files.append(&mut one);
+        }
+        files
+    }
+
+    /// Makes a commit of what the things are now.
+    pub(crate) fn commit(&mut self) {
+        let id = format!("{:040x}", self.commits.len() + 1).parse().unwrap();
+        self.commits.insert(id, self.files());
+        self.past.push(id);
+        self.head = Some(id);
+    }
+
+    /// Somebody edits one or two objects and commits.
+    pub(crate) fn edit(&mut self, rng: &mut Rng) -> String {
+        let mut told = Vec::new();
+        for _ in 0..=rng.below(2) {
+            let at = rng.place(self.things.len());
+            let (what, thing) = (rng.below(10), &mut self.things[at]);
+            match what {
+                0..=2 => thing.env += 1,
+                3 | 4 => thing.image = rng.place(IMAGES.len()),
+                5 => thing.scheduled = !thing.scheduled,
+                6 => thing.paused = !thing.paused,
+                7 => thing.present = !thing.present,
+                8 => thing.state = *rng.pick(&[State::Good, State::Good, State::Invalid]),
+                _ => thing.state = *rng.pick(&[State::Good, State::Good, State::Garbage]),
+            }
+            told.push(format!("{} {:?}", Self::line(thing), (thing.present, thing.state)));
+        }
+        self.commit();
+        told.join("; ")
+    }
+
+    /// Somebody commits an empty tree.
+    pub(crate) fn empty(&mut self) {
+        let saved: Vec<_> = self.things.iter().map(|thing| thing.present).collect();
+        for thing in &mut self.things {
+            thing.present = false;
+        }
+        self.commit();
+        for (thing, present) in self.things.iter_mut().zip(saved) {
+            thing.present = present;
+        }
+    }
+
+    /// Somebody pushes an old commit with force.
+    pub(crate) fn force_back(&mut self, rng: &mut Rng) {
+        self.head = Some(*rng.pick(&self.past));
+        self.forced = true;
+    }
+
+    /// Everything is repaired and there again.
+    pub(crate) fn repair(&mut self) {
+        self.reachable = true;
+        for thing in &mut self.things {
+            thing.state = State::Good;
+            thing.present = true;
+            thing.paused = false;
+        }
+        self.commit();
+    }
+
+    /// What reading it gives.
+    pub(crate) fn read(&self, base: Option<CommitId>) -> Result<Box<SourceRead>, SourceFailure> {
+        let head = self.head.filter(|_| self.reachable);
+        let message = "cannot fetch: connection refused".into();
+        let head = head.ok_or(SourceFailure { commit: None, message })?;
+        let mut read = source_read(&self.commits, head, base);
+        read.forced = self.forced;
+        Ok(Box::new(read))
+    }
+
+    /// Paths of a commit.
+    pub(crate) fn paths(&self, commit: CommitId) -> BTreeSet<&str> {
+        self.commits[&commit].keys().map(String::as_str).collect()
+    }
+}
