@@ -20,3 +20,4 @@ pub mod plan;
 pub mod policy;
 pub mod reference;
 pub mod time;
+pub mod world;

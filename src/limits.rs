@@ -18,6 +18,21 @@ pub const MANIFEST_DOCUMENTS_MAX: usize = 10_000;
 /// of manifests.
 pub const SOURCE_FILES_MAX: usize = 100_000;
 
+/// Bytes of all files that one read of the source may bring into memory.
+///
+/// The goal's 10,000 manifests have 20 MB; ten times that is a repository of something else, which `source.paths` or
+/// the ignore file narrows down. It keeps a commit of large files from ending the daemon for want of memory.
+pub const SOURCE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Objects that are copied one by one from a local repository into the mirror; more are fetched by `git` in one pack.
+///
+/// A commit that touches a few files brings fewer than ten objects. Each costs one synced file (0.1 to 1 ms), so that
+/// around this number a run of `git fetch` is cheaper.
+pub const SOURCE_COPY_OBJECTS_MAX: usize = 64;
+
+/// Bytes that are kept of what `git` prints to either stream: a listing of 1,000 branches has 60 kB.
+pub const GIT_OUTPUT_BYTES_MAX: usize = 256 * 1024;
+
 /// Bytes of a manifest, index or config that a registry may answer with.
 ///
 /// The distribution specification lets registries refuse manifests over 4 MiB, so larger ones do not exist in practice.
@@ -70,6 +85,15 @@ pub const SOURCE_RETRY_FIRST: Duration = Duration::from_secs(2);
 
 /// One run of `git fetch`.
 pub const SOURCE_FETCH_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Time that a `git` which was told to end has to clean up after itself before it is killed.
+pub const GIT_GRACE: Duration = Duration::from_secs(1);
+
+/// The least time between two calls for one burst of file events: one commit makes 30 to 55 of them in some 50 ms.
+pub const WATCH_QUIET: Duration = Duration::from_millis(250);
+
+/// Time between two looks at a repository on a file system that sends no events.
+pub const WATCH_POLL: Duration = Duration::from_secs(5);
 
 /// Objects that one commit may remove before the removals are held (rule D52).
 pub const PRUNE_OBJECTS_MAX: usize = 5;

@@ -496,6 +496,12 @@ text_serde!(ContentHash);
 pub struct CommitId([u8; 20]);
 
 impl CommitId {
+    /// Makes one from the 20 bytes that git knows it by.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 20]) -> Self {
+        Self(bytes)
+    }
+
     /// The first 9 hex digits, as `git log --oneline` would show them.
     #[must_use]
     pub fn short(&self) -> String {

@@ -1,0 +1,4 @@
+//! Everything that touches the outside.
+
+pub mod git;
+pub mod watch;
