@@ -2,6 +2,11 @@
 //!
 //! Standard output is the answer, standard error is the talk; only this module and its children write to either.
 
+mod completions;
+mod config;
+mod journal;
+mod man;
+
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -67,7 +72,12 @@ pub struct Context<'a> {
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {}
+enum Command {
+    Journal(journal::Arguments),
+    Config(config::Command),
+    Completions(completions::Command),
+    Man(man::Command),
+}
 
 /// Runs the command that `arguments` (with the program's name first) ask for.
 #[must_use]
@@ -89,7 +99,12 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
     let mut out = anstream::AutoStream::new(std::io::stdout(), choice);
     let mut err = anstream::AutoStream::new(std::io::stderr(), choice);
     let mut context = Context { global: arguments.global, out: &mut out, err: &mut err };
-    let result: anyhow::Result<ExitCode> = match arguments.command {};
+    let result: anyhow::Result<ExitCode> = match arguments.command {
+        Command::Journal(arguments) => journal::run(&arguments, &mut context),
+        Command::Config(command) => config::run(&command, &mut context),
+        Command::Completions(command) => completions::run(&command, &mut context),
+        Command::Man(command) => man::run(&command, &mut context),
+    };
     result.unwrap_or_else(|error| {
         drop(print_error(context.err, &error)); // nothing is left to tell a closed terminal
         ExitCode::Error

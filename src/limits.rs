@@ -41,6 +41,21 @@ pub const REGISTRY_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// One request to a registry, from connect to the last byte (rule I111, item 3).
 pub const REGISTRY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Connecting to a registry (rule I47: a ping may take 15 s).
+pub const REGISTRY_CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Bytes that are read of an answer that is an error; its first line is all that is shown.
+pub const REGISTRY_ERROR_BYTES_MAX: usize = 64 * 1024;
+
+/// Redirects that one request follows; registries use one, to their blob store.
+pub const REGISTRY_REDIRECTS_MAX: usize = 5;
+
+/// The longest `Retry-After` that is obeyed: a typing error there must not silence a registry for years.
+pub const REGISTRY_RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Bytes of a file of registry logins; real ones have a few hundred.
+pub const REGISTRY_LOGINS_BYTES_MAX: u64 = 1024 * 1024;
+
 /// Checks in flight at one registry (rule I111, item 3).
 pub const REGISTRY_CHECKS_IN_FLIGHT_MAX: usize = 4;
 
@@ -103,3 +118,19 @@ pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The longest time the engine sleeps: a wall clock that was set is noticed within this.
 pub const WAKE_INTERVAL_MAX: Duration = Duration::from_secs(60);
+
+/// Bytes after which the journal goes on in a new file.
+///
+/// A start reads at most one file in front of what its snapshot lacks: hashing this much takes 0.1 s. Retention drops
+/// whole files, so this is also its grain.
+pub const JOURNAL_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Bytes of space that the journal fills at once.
+///
+/// About 4,000 records, so that filling costs nothing per record, and little enough to be written in some milliseconds.
+pub const JOURNAL_FILL_BYTES: u64 = 1024 * 1024;
+
+/// Bytes of one line of the journal.
+///
+/// The largest record is the adoption of a first commit: 100,000 objects with 150 bytes each are 15 MB.
+pub const JOURNAL_LINE_BYTES_MAX: usize = 64 * 1024 * 1024;

@@ -1,4 +1,7 @@
-//! Everything that touches the outside.
+//! Everything that touches the outside; the core never does.
 
 pub mod git;
+pub mod registry;
+pub mod target;
+pub mod tls;
 pub mod watch;

@@ -9,7 +9,9 @@ use crate::effective::count_by_namespace;
 use crate::fact::{
     Appeared, CommitAdopted, CommitRefused, Fact, Rejected, RemovalFate, Removed, StreamChanged,
 };
-use crate::names::{ContentHash, Generation, Incarnation, Kind, ObjectKey, StreamName, TagName};
+use crate::names::{
+    CommitId, ContentHash, Generation, Incarnation, Kind, ObjectKey, StreamName, TagName,
+};
 use crate::observed::{ObservedState, Presence};
 use crate::plan::Key;
 use crate::policy::OnInvalid;
@@ -28,6 +30,10 @@ impl Engine {
     pub fn load(&mut self, read: &SourceRead, kept: Vec<(ContentHash, Object)>) {
         self.tree.apply(read, &self.policy);
         self.tree_commit = Some(read.commit);
+        self.loaded(kept);
+    }
+
+    fn loaded(&mut self, kept: Vec<(ContentHash, Object)>) {
         let mut desired = self.tree.assemble();
         self.kept = kept.into_iter().collect();
         let in_force: BTreeSet<_> = self.observed.kept_versions().collect();
@@ -47,9 +53,11 @@ impl Engine {
         &self.tree
     }
 
-    /// Takes files that were read before, to be used instead of reading the same content again.
-    pub fn seed_tree(&mut self, tree: Tree) {
+    /// Takes in the adopted commit's files as they were read before, without recording anything.
+    pub fn load_tree(&mut self, tree: Tree, commit: CommitId, kept: Vec<(ContentHash, Object)>) {
         self.tree = tree;
+        self.tree_commit = Some(commit);
+        self.loaded(kept);
     }
 
     pub(super) fn adopt(&mut self, read: &SourceRead, now: Now, batch: &mut Batch) {

@@ -1,3 +1,12 @@
 //! The single integration binary.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests and their helpers may panic, and their files need not be synced"
+)]
+
+mod adapter;
 mod support;

@@ -263,10 +263,13 @@ pub(super) fn said(stderr: &str) -> String {
 /// What to do about a failure of `git`, where that is known; starts with `; `.
 pub(super) fn hint(stderr: &str) -> &'static str {
     let has = |word: &str| stderr.contains(word);
-    if has("could not read Username") || has("could not read Password") || has("terminal prompts") {
+    if has("could not read Username")
+        || has("unable to get password from user")
+        || has("could not read Password")
+    {
         "; give `git` a login: a credential helper for the user that runs tidegate (`git config --global \
          credential.helper`), or `source.git_options`"
-    } else if has("Authentication failed") || has("HTTP 401") || has("HTTP 403") || has("403") {
+    } else if has("Authentication failed") || has("returned error: 403") {
         "; the server does not accept the login: check the credential helper, or the user and password in \
          `source.repository`"
     } else if has("Host key verification failed") {

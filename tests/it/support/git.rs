@@ -122,6 +122,20 @@ pub(crate) fn command() -> Command {
         .env("GIT_COMMITTER_DATE", "2026-01-02T03:04:05Z")
         .env("LC_ALL", "C.UTF-8")
         // Tests push into and read submodules from paths.
-        .args(["-c", "protocol.file.allow=always", "-c", "gc.auto=0", "-c", "maintenance.auto=false"]);
+        .args([
+            "-c",
+            "protocol.file.allow=always",
+            "-c",
+            "gc.auto=0",
+            "-c",
+            "maintenance.auto=false",
+        ]);
     command
+}
+
+/// Writes a program.
+pub(crate) fn program(path: &Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }

@@ -65,7 +65,8 @@ impl SshServer {
         let forced = r#"restrict,command="exec git-shell -c \"$SSH_ORIGINAL_COMMAND\"""#;
         std::fs::write(at("authorized_keys"), format!("{forced} {id}")).unwrap();
         let port = free_port();
-        let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
+        let user =
+            String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
         let settings = format!(
             "ListenAddress 127.0.0.1:{port}\nHostKey {}\nPidFile none\nAuthorizedKeysFile {}\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nStrictModes no\nUsePAM no\n\
@@ -90,7 +91,7 @@ impl SshServer {
         command.args(["-D", "-f", &at("sshd_config"), "-E", &at("log")]);
         let child = command.spawn().unwrap();
         let server = Self { child, folder };
-        super::eventually("sshd answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        super::wait::eventually("sshd answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         Ok(server)
     }
 

@@ -1,0 +1,382 @@
+//! Our own settings: one `tidegate.toml`, file < environment < flags; every value knows where it came from.
+//!
+//! The file is the one that `--config` names, else `./tidegate.toml` if it is there, else
+//! `/etc/tidegate/tidegate.toml`; without any of them everything has its default. Scalars can also be set by a variable
+//! `TIDEGATE_<SECTION>__<KEY>` (`TIDEGATE_IMPORTS__INTERVAL=1m`, `TIDEGATE_STATE_DIR=/srv/tidegate`). Relative paths
+//! of the file are relative to the file. The keys are [`KEYS`]; unknown ones are refused.
+//!
+//! Loading has no side effects, so that a running daemon can load again and keep what it has when that fails.
+
+mod keys;
+mod layer;
+mod read;
+mod sections;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use keys::{KEYS, KeyDoc};
+pub use layer::Origin;
+
+use crate::names::{ContentHash, TargetName};
+use crate::policy::Policy;
+use crate::world::target::TargetConfig;
+use keys::KeyPath;
+use layer::Layers;
+use read::Reader;
+
+/// The settings in force.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Config {
+    /// What decides the plan.
+    pub policy: Policy,
+    /// Where desired state is read.
+    pub source: SourceSettings,
+    /// How registries are spoken to.
+    pub registries: RegistrySettings,
+    /// Where rollouts go; `none` is always among them.
+    pub targets: BTreeMap<TargetName, TargetConfig>,
+    /// Where state is kept, absolute.
+    pub state_dir: PathBuf,
+    /// Where the daemon answers commands, absolute.
+    pub control_socket: PathBuf,
+    /// What is logged.
+    pub log: LogSettings,
+    /// The file that was read.
+    pub file: Option<PathBuf>,
+    /// Every key with its value and where that came from; secrets are masked.
+    pub settings: Vec<Setting>,
+    /// What is odd but does not stop anybody.
+    pub warnings: Vec<String>,
+}
+
+/// Where desired state is read: `[source]`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SourceSettings {
+    /// An absolute path or a remote address; empty if nobody set it. May hold a password: never print it.
+    pub repository: String,
+    /// The branch.
+    pub branch: String,
+    /// Folders that are read; none means all.
+    pub paths: Vec<String>,
+    /// Name of the ignore file in the repository.
+    pub ignore_file: String,
+    /// Time between two looks.
+    pub poll: Duration,
+}
+
+impl fmt::Debug for SourceSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceSettings")
+            .field("repository", &shown_address(&self.repository))
+            .field("branch", &self.branch)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How registries are spoken to: `[registries]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RegistrySettings {
+    /// Hosts that may be reached by plain HTTP or unverified TLS.
+    pub insecure: BTreeSet<String>,
+    /// One request, from connect to the last byte.
+    pub timeout: Duration,
+    /// Logins; none means where podman keeps its own.
+    pub auth_file: Option<PathBuf>,
+}
+
+/// What is logged: `[log]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogSettings {
+    /// A level or a filter by module.
+    pub level: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// One key and what it came to.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Setting {
+    /// The key, as TOML would write its path.
+    pub key: String,
+    /// The value; `***` for secrets.
+    pub value: serde_json::Value,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// What the command line says about settings.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// The others: flag, key, value.
+    pub values: Vec<(String, String, String)>,
+}
+
+/// The flags that set keys, for commands that use the configuration.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct SettingArguments {
+    /// Where state is kept (state_dir)
+    #[arg(long, value_name = "DIR", help_heading = "Settings")]
+    state_dir: Option<String>,
+    /// Level or filter of log lines (log.level)
+    #[arg(long, value_name = "LEVEL", help_heading = "Settings")]
+    log_level: Option<String>,
+    /// Set any key for this run, like imports.interval=1m
+    #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "Settings")]
+    set: Vec<String>,
+}
+
+impl SettingArguments {
+    /// With the file of `--config`, what [`load`] takes.
+    #[must_use]
+    pub fn flags(&self, config: Option<PathBuf>) -> Flags {
+        let named = [
+            ("--state-dir", "state_dir", self.state_dir.as_ref()),
+            ("--log-level", "log.level", self.log_level.as_ref()),
+        ];
+        let named = named.into_iter().filter_map(|(flag, key, value)| {
+            Some((flag.to_owned(), key.to_owned(), value?.clone()))
+        });
+        let set = self.set.iter().map(|pair| {
+            // The first `=` outside of quotes ends the key; a quoted host has none.
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            ("--set".to_owned(), key.trim().to_owned(), value.trim().to_owned())
+        });
+        Flags { config, values: set.chain(named).collect() }
+    }
+}
+
+/// The parts of the environment that settings may come from.
+#[derive(Clone, Debug, Default)]
+pub struct Environment {
+    /// Variables that are UTF-8.
+    pub variables: BTreeMap<String, String>,
+    /// What relative paths are relative to.
+    pub work_folder: PathBuf,
+}
+
+impl Environment {
+    /// Reads it from the process. The only place that does.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let utf8 = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self {
+            variables: std::env::vars_os().filter_map(utf8).collect(),
+            work_folder: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+        }
+    }
+
+    /// The first folder that systemd gives in a variable, else `default`.
+    fn folder(&self, variable: &str, default: &str) -> (PathBuf, Origin) {
+        let given = self.variables.get(variable).and_then(|list| list.split(':').next());
+        match given {
+            Some(folder) if !folder.is_empty() => {
+                (folder.into(), Origin::Environment(variable.to_owned()))
+            }
+            _ => (default.into(), Origin::Default),
+        }
+    }
+
+    /// A credential that systemd handed over.
+    fn credential(&self, name: &str) -> Option<(PathBuf, Origin)> {
+        let folder = self.variables.get("CREDENTIALS_DIRECTORY")?;
+        let path = Path::new(folder).join(name);
+        let origin = Origin::Environment("CREDENTIALS_DIRECTORY".into());
+        path.is_file().then_some((path, origin))
+    }
+}
+
+/// One thing that is wrong with the configuration.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    /// The key, or the variable.
+    pub key: String,
+    /// Where it stands.
+    pub origin: Origin,
+    /// What is wrong, and what to do.
+    pub why: String,
+}
+
+impl Problem {
+    fn new(path: &KeyPath, origin: Origin, why: impl Into<String>) -> Self {
+        Self { key: path.to_string(), origin, why: why.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.origin != Origin::Default {
+            write!(f, "{}: ", self.origin)?;
+        }
+        write!(f, "`{}`: {}", self.key, self.why)
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is there and cannot be read, or was asked for and is not there.
+    #[error("cannot read the configuration `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It is no TOML.
+    #[error("{}:{line}: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// Keys or values are wrong; all of them are listed.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Invalid(Vec<Problem>),
+}
+
+/// Loads the configuration of this process.
+///
+/// # Errors
+/// When the file cannot be read or anything in any layer is wrong; every problem is named.
+pub fn load(flags: &Flags) -> Result<Config, ConfigError> {
+    load_with(flags, &Environment::of_process())
+}
+
+/// Loads the configuration for an environment.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(flags: &Flags, environment: &Environment) -> Result<Config, ConfigError> {
+    let mut layers = Layers::default();
+    let file = match find_file(flags, environment) {
+        Some((path, needed)) => match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                layers.add_file(&path, &text)?;
+                Some(path)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound && needed == Needed::No => None,
+            Err(source) => return Err(ConfigError::Read { path, source }),
+        },
+        None => None,
+    };
+    layers.add_environment(&environment.variables);
+    for (flag, key, value) in &flags.values {
+        layers.add_flag(flag, key, value);
+    }
+    let folder = file.as_deref().and_then(Path::parent).unwrap_or(&environment.work_folder);
+    let reader = Reader::new(layers, folder.to_owned(), environment.work_folder.clone());
+    read_sections(reader, environment, file)
+}
+
+#[derive(PartialEq)]
+enum Needed {
+    Yes,
+    No,
+}
+
+fn find_file(flags: &Flags, environment: &Environment) -> Option<(PathBuf, Needed)> {
+    if let Some(path) = &flags.config {
+        return Some((environment.work_folder.join(path), Needed::Yes));
+    }
+    let here = environment.work_folder.join("tidegate.toml");
+    if here.exists() {
+        return Some((here, Needed::Yes));
+    }
+    Some((PathBuf::from("/etc/tidegate/tidegate.toml"), Needed::No))
+}
+
+fn read_sections(
+    mut reader: Reader,
+    environment: &Environment,
+    file: Option<PathBuf>,
+) -> Result<Config, ConfigError> {
+    let (state_dir, control_socket) = sections::places(&mut reader, environment);
+    let source = sections::source(&mut reader);
+    let mut policy = sections::policy(&mut reader, source.poll);
+    let insecure = policy.insecure_registries.clone();
+    let registries = sections::registries(&mut reader, environment, insecure);
+    let targets = sections::targets(&mut reader, environment);
+    policy.routes = sections::routes(&mut reader, &targets);
+    policy.targets =
+        targets.iter().map(|(name, target)| (name.clone(), target.timeout())).collect();
+    let log = sections::log(&mut reader);
+    let (mut settings, problems, warnings) = reader.finish();
+    if !problems.is_empty() {
+        return Err(ConfigError::Invalid(problems));
+    }
+    settings.sort_by(|left, right| left.key.cmp(&right.key));
+    Ok(Config {
+        policy,
+        source,
+        registries,
+        targets,
+        state_dir,
+        control_socket,
+        log,
+        file,
+        settings,
+        warnings,
+    })
+}
+
+impl Config {
+    /// Names the effective values, without secrets: what a record says about which settings were in force.
+    #[must_use]
+    pub fn hash(&self) -> ContentHash {
+        let values =
+            self.settings.iter().map(|setting| format!("{}={}\n", setting.key, setting.value));
+        ContentHash::of(values.collect::<String>().as_bytes())
+    }
+}
+
+/// An address without its password and query, which may be secrets.
+fn shown_address(address: &str) -> String {
+    let Ok(mut url) = url::Url::parse(address) else { return address.to_owned() };
+    if url.cannot_be_a_base() {
+        return address.to_owned();
+    }
+    if url.password().is_some() && url.set_password(Some("***")).is_err() {
+        return "***".into();
+    }
+    // A token may stand where a user name does.
+    let is_ssh_user = url.scheme().contains("ssh") || url.username().is_empty();
+    if !is_ssh_user && url.set_username("***").is_err() {
+        return "***".into();
+    }
+    if url.query().is_some() {
+        url.set_query(Some("***"));
+    }
+    url.to_string()
+}
+
+/// Whether what has this name is better not shown.
+fn secret_word(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["pass", "secret", "token", "key", "credential", "auth", "pwd"]
+        .iter()
+        .any(|word| name.contains(word))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,335 @@
+//! Every key of `tidegate.toml`, with what it means: the one table that unknown keys, environment variables,
+//! `tidegate config --keys` and the README are made from.
+
+use std::fmt;
+
+/// What a key is, for people.
+#[derive(Debug)]
+pub struct KeyDoc {
+    /// Its path; `*` stands for a name of the user's.
+    pub pattern: &'static str,
+    /// What it takes.
+    pub takes: &'static str,
+    /// Its default, in words.
+    pub default: &'static str,
+    /// What it does.
+    pub help: &'static str,
+}
+
+const fn key(
+    pattern: &'static str,
+    takes: &'static str,
+    default: &'static str,
+    help: &'static str,
+) -> KeyDoc {
+    KeyDoc { pattern, takes, default, help }
+}
+
+/// Every key, sections in the order of the documentation.
+pub const KEYS: &[KeyDoc] = &[
+    key(
+        "state_dir",
+        "path",
+        "$STATE_DIRECTORY of systemd, else /var/lib/tidegate",
+        "Where the journal, large values, the mirror of the source and lock files are kept",
+    ),
+    key("default_namespace", "namespace", "default", "Namespace of objects that name none"),
+    key(
+        "default_platform",
+        "os/architecture",
+        "linux/amd64",
+        "Which image of an index is imported (rule I50)",
+    ),
+    key(
+        "strict_openshift",
+        "boolean",
+        "false",
+        "Turn off the deviations from OpenShift that concern triggers and rollouts (DBT 0.1)",
+    ),
+    key(
+        "source.repository",
+        "path or URL",
+        "none; `run` needs it",
+        "The git repository: a local one is watched, a remote one (https, ssh, file) polled",
+    ),
+    key("source.branch", "branch", "main", "The branch that is desired state"),
+    key(
+        "source.paths",
+        "list of paths",
+        "the whole tree",
+        "Folders below which manifests are read",
+    ),
+    key(
+        "source.ignore_file",
+        "file name",
+        ".tidegateignore",
+        "File in the repository with paths to leave alone, in gitignore syntax",
+    ),
+    key("source.poll", "span", "1m", "Time between two looks at the source"),
+    key(
+        "source.on_invalid",
+        "hold or refuse",
+        "hold",
+        "What an invalid object does: keep its last valid version, or refuse the whole commit (rule D7)",
+    ),
+    key(
+        "source.namespaces.*",
+        "namespace",
+        "none",
+        "Namespace of objects below a path that name none; the longest path wins",
+    ),
+    key(
+        "templates.*.*",
+        "text",
+        "the template's own default",
+        "Value of a parameter of an OpenShift Template, which is named by its path or its name",
+    ),
+    key(
+        "imports.interval",
+        "span of at least 10s",
+        "15m",
+        "Time between two checks of a scheduled tag that has no schedule of its own",
+    ),
+    key(
+        "imports.mode",
+        "Legacy or PreserveOriginal",
+        "Legacy",
+        "What is imported of an index by tags that do not say: one platform, or the index (rule I6)",
+    ),
+    key("imports.scheduled", "boolean", "true", "Whether scheduled tags are checked again by time"),
+    key(
+        "registries.timeout",
+        "span",
+        "1m",
+        "One request to a registry, from connect to the last byte",
+    ),
+    key("registries.checks_in_flight", "number", "4", "Checks in flight at one registry"),
+    key(
+        "registries.auth_file",
+        "path",
+        "auth.json in systemd's credentials, else where podman keeps its own",
+        "Logins, in the format of containers-auth.json(5)",
+    ),
+    key(
+        "registries.*.insecure",
+        "boolean",
+        "false",
+        "Allow plain HTTP and unverified TLS for this HOST or HOST:PORT",
+    ),
+    key("rollouts.in_flight", "number", "2", "Rollouts in flight at once, over all targets"),
+    key("targets.*.kind", "none, exec or webhook", "none; it is needed", "What the target is"),
+    key("targets.*.command", "list of text", "none; exec needs it", "Program and arguments (exec)"),
+    key("targets.*.url", "URL", "none; webhook needs it", "Where the events are posted (webhook)"),
+    key(
+        "targets.*.secret_file",
+        "path",
+        "NAME.secret in systemd's credentials, if there is one",
+        "File with the key that signs each event; read again for each (webhook)",
+    ),
+    key(
+        "targets.*.timeout",
+        "span",
+        "10m",
+        "Longest time that one rollout may take; then it is ended and has failed",
+    ),
+    key(
+        "targets.*.headers.*",
+        "text, never shown",
+        "none",
+        "A header that is sent with each request (webhook)",
+    ),
+    key("routes.default", "target", "none", "The target of objects that no other route names"),
+    key("routes.namespaces.*", "target", "none", "The target of the objects of a namespace"),
+    key(
+        "routes.objects.*",
+        "target",
+        "none",
+        "The target of one object, named like `DeploymentConfig/shop/web`",
+    ),
+    key(
+        "prune.grace",
+        "span",
+        "0s",
+        "Time between the removal of a workload from the source and its stop (rule D51)",
+    ),
+    key(
+        "prune.max_objects",
+        "number",
+        "5",
+        "Objects that one commit may remove before the removals are held (rule D52)",
+    ),
+    key(
+        "control.socket",
+        "path",
+        "control.sock in $RUNTIME_DIRECTORY of systemd, else in /run/tidegate; in state_dir where that is set",
+        "Socket on which the daemon answers the other commands",
+    ),
+    key("log.format", "text or json", "text", "Format of log lines on standard error"),
+    key(
+        "log.level",
+        "error, warn, info, debug, trace, or a filter",
+        "info",
+        "What is logged; a filter like `info,tidegate::world=debug` chooses by module",
+    ),
+];
+
+/// The path of a key, as its segments.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub(super) struct KeyPath(pub(super) Vec<String>);
+
+impl KeyPath {
+    /// Reads a path whose segments have no dots.
+    pub(super) fn of(dotted: &str) -> Self {
+        Self(dotted.split('.').map(str::to_owned).collect())
+    }
+
+    /// The path with one segment more.
+    pub(super) fn child(&self, segment: &str) -> Self {
+        let mut segments = self.0.clone();
+        segments.push(segment.to_owned());
+        Self(segments)
+    }
+
+    /// The table entry that it matches.
+    pub(super) fn doc(&self) -> Option<&'static KeyDoc> {
+        KEYS.iter().find(|doc| doc.segments().len() == self.0.len() && doc.agrees(&self.0))
+    }
+
+    /// Whether keys may stand below it.
+    pub(super) fn is_section(&self) -> bool {
+        KEYS.iter().any(|doc| doc.segments().len() > self.0.len() && doc.agrees(&self.0))
+    }
+
+    /// The key that was most likely meant.
+    pub(super) fn nearest(&self) -> Option<String> {
+        let written = self.0.join(".");
+        let last = self.0.last()?;
+        let candidates = KEYS.iter().flat_map(|doc| {
+            let segments = doc.segments();
+            let upto = self.0.len().min(segments.len());
+            let filled = |len: usize| {
+                let pairs = segments.iter().take(len).zip(self.0.iter().map(Some).chain([None; 4]));
+                let fill = |(segment, own): (&&str, Option<&String>)| match (*segment, own) {
+                    ("*", Some(own)) => own.clone(),
+                    (segment, _) => segment.to_owned(),
+                };
+                Self(pairs.map(fill).collect())
+            };
+            // The section as well, for a misspelt one, and the key in another place.
+            let elsewhere = segments.last() == Some(&last.as_str()) && !doc.pattern.contains('*');
+            [Some(filled(upto)), elsewhere.then(|| filled(segments.len()))]
+        });
+        let limit = 1 + written.chars().count() / 4;
+        let score = |candidate: &Self| {
+            let same_name = candidate.0.len() != self.0.len() && candidate.0.last() == Some(last);
+            if same_name { 1 } else { distance(&written, &candidate.0.join(".")) }
+        };
+        let scored = candidates.flatten().map(|candidate| (score(&candidate), candidate));
+        let best = scored.filter(|(score, _)| (1..=limit).contains(score)).min()?;
+        Some(best.1.to_string())
+    }
+}
+
+impl KeyDoc {
+    fn segments(&self) -> Vec<&'static str> {
+        self.pattern.split('.').collect()
+    }
+
+    /// Whether the segments agree as far as both go.
+    fn agrees(&self, path: &[String]) -> bool {
+        self.segments().iter().zip(path).all(|(segment, own)| *segment == "*" || segment == own)
+    }
+
+    /// The environment variable that sets it; keys with a name of the user's have none.
+    #[must_use]
+    pub fn variable(&self) -> Option<String> {
+        if self.pattern.contains('*') {
+            return None;
+        }
+        Some(format!("TIDEGATE_{}", self.pattern.replace('.', "__").to_uppercase()))
+    }
+}
+
+impl fmt::Display for KeyPath {
+    /// As TOML would write it: segments that are no bare keys are quoted.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '*';
+        for (index, segment) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str(".")?;
+            }
+            if !segment.is_empty() && segment.chars().all(bare) {
+                f.write_str(segment)?;
+            } else {
+                write!(f, "\"{}\"", segment.escape_default())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How many characters have to be changed, added or left out.
+pub(super) fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().take(200).collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (index, own) in left.chars().take(200).enumerate() {
+        let mut previous = index;
+        let mut left_cell = index + 1;
+        for (cell, other) in row.iter_mut().skip(1).zip(&right) {
+            let replaced = previous + usize::from(own != *other);
+            previous = *cell;
+            *cell = replaced.min(*cell + 1).min(left_cell + 1);
+            left_cell = *cell;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = index + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn distance_counts_edits() {
+        for (left, right, edits) in [
+            ("", "", 0),
+            ("abc", "abc", 0),
+            ("abc", "abd", 1),
+            ("kitten", "sitting", 3),
+            ("", "ab", 2),
+        ] {
+            assert_eq!(distance(left, right), edits, "{left} {right}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_key_has_a_nearest_one() {
+        let nearest = |path: &[&str]| {
+            KeyPath(path.iter().map(|segment| (*segment).to_owned()).collect()).nearest()
+        };
+        assert_eq!(nearest(&["imports", "intervall"]).as_deref(), Some("imports.interval"));
+        assert_eq!(nearest(&["import"]).as_deref(), Some("imports"));
+        assert_eq!(nearest(&["import", "interval"]).as_deref(), Some("imports.interval"));
+        assert_eq!(nearest(&["statedir"]).as_deref(), Some("state_dir"));
+        assert_eq!(nearest(&["repository"]).as_deref(), Some("source.repository"));
+        assert_eq!(nearest(&["targets", "hook", "Kind"]).as_deref(), Some("targets.hook.kind"));
+        let host = "localhost:5000";
+        assert_eq!(
+            nearest(&["registries", host, "insecur"]).as_deref(),
+            Some("registries.\"localhost:5000\".insecure")
+        );
+        assert_eq!(nearest(&["quux"]), None);
+    }
+
+    #[test]
+    fn every_key_is_documented_once() {
+        let mut patterns: Vec<_> = KEYS.iter().map(|doc| doc.pattern).collect();
+        patterns.sort_unstable();
+        patterns.dedup();
+        assert_eq!(patterns.len(), KEYS.len());
+        assert!(KEYS.iter().all(|doc| !doc.help.is_empty() && !doc.takes.is_empty()));
+    }
+}

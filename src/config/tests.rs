@@ -1,0 +1,320 @@
+//! Tests of the whole; those of the parts are with them.
+
+use super::*;
+use crate::names::{Namespace, ObjectKey};
+use crate::policy::OnInvalid;
+
+fn folder(text: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tidegate.toml");
+    std::io::Write::write_all(&mut std::fs::File::create(file).unwrap(), text.as_bytes()).unwrap();
+    folder
+}
+
+fn load_text(text: &str, variables: &[(&str, &str)], flags: &[&str]) -> Result<Config, String> {
+    let folder = folder(text);
+    let environment = Environment {
+        variables: variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        work_folder: folder.path().to_owned(),
+    };
+    let arguments = SettingArguments {
+        set: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+        ..SettingArguments::default()
+    };
+    let shown =
+        |error: ConfigError| error.to_string().replace(&folder.path().display().to_string(), "DIR");
+    load_with(&arguments.flags(None), &environment).map_err(shown)
+}
+
+fn errors(text: &str) -> String {
+    load_text(text, &[], &[]).unwrap_err()
+}
+
+fn setting<'a>(config: &'a Config, key: &str) -> &'a Setting {
+    config.settings.iter().find(|setting| setting.key == key).unwrap()
+}
+
+const FULL: &str = r#"
+state_dir = "state"
+default_namespace = "shop"
+default_platform = "linux/arm64"
+strict_openshift = true
+
+[source]
+repository = "../manifests"
+branch = "live"
+paths = ["apps", "infra/base"]
+ignore_file = ".ignore"
+poll = "30s"
+on_invalid = "refuse"
+[source.namespaces]
+"apps/web" = "web"
+
+[templates."apps/db.yaml"]
+DB_PASSWORD = "hunter2"
+SIZE = "3.10"
+
+[imports]
+interval = "5m"
+mode = "PreserveOriginal"
+scheduled = false
+
+[registries]
+timeout = "20s"
+checks_in_flight = 8
+auth_file = "/run/auth.json"
+[registries."localhost:5000"]
+insecure = true
+
+[rollouts]
+in_flight = 1
+
+[targets.script]
+kind = "exec"
+command = ["./roll-out", "--fast"]
+timeout = "2m"
+[targets.hook]
+kind = "webhook"
+url = "https://deploy.example.com/hook?token=abc"
+secret_file = "hook.key"
+[targets.hook.headers]
+Authorization = "Bearer hunter2"
+
+[routes]
+default = "script"
+[routes.namespaces]
+web = "hook"
+[routes.objects]
+"DeploymentConfig/shop/web" = "none"
+
+[prune]
+grace = "1h"
+max_objects = 0
+
+[control]
+socket = "c.sock"
+
+[log]
+format = "json"
+level = "info,tidegate::world=debug"
+"#;
+
+#[test]
+fn every_key_is_read() {
+    let config = load_text(FULL, &[], &[]).unwrap();
+    let base = config.file.clone().unwrap().parent().unwrap().to_owned();
+    assert_eq!(config.state_dir, base.join("state"));
+    assert_eq!(config.control_socket, base.join("c.sock"));
+    assert_eq!(config.source.repository, base.join("../manifests").display().to_string());
+    assert_eq!(config.source.paths, ["apps", "infra/base"]);
+    assert_eq!(config.source.poll, Duration::from_secs(30));
+    let policy = &config.policy;
+    assert_eq!(policy.on_invalid, OnInvalid::Refuse);
+    assert_eq!(policy.default_namespace.as_str(), "shop");
+    assert_eq!(policy.platform.to_string(), "linux/arm64");
+    assert_eq!(policy.namespaces["apps/web"].as_str(), "web");
+    assert_eq!(policy.parameters["apps/db.yaml"]["SIZE"], "3.10");
+    assert_eq!(policy.import_interval, Duration::from_secs(300));
+    assert!(!policy.scheduled_imports && policy.strict_openshift);
+    assert_eq!((policy.checks_in_flight_max, policy.rollouts_in_flight_max), (8, 1));
+    assert!(policy.insecure_registries.contains("localhost:5000"));
+    assert_eq!(policy.prune_objects_max, 0);
+    assert_eq!(policy.routes.default.as_ref().unwrap().as_str(), "script");
+    let web: Namespace = "web".parse().unwrap();
+    assert_eq!(policy.routes.namespaces[&web].as_str(), "hook");
+    let object: ObjectKey = "DeploymentConfig/shop/web".parse().unwrap();
+    assert_eq!(policy.routes.objects[&object].as_str(), "none");
+    let script: TargetName = "script".parse().unwrap();
+    assert_eq!(policy.targets[&script], Duration::from_secs(120));
+    let TargetConfig::Exec(exec) = &config.targets[&script] else { panic!("not exec") };
+    assert_eq!(exec.program, base.join("roll-out"));
+    assert_eq!(config.log.format, LogFormat::Json);
+    // Every pattern of the table is set above, so none can be forgotten by the reader.
+    for doc in KEYS {
+        let pattern: Vec<&str> = doc.pattern.split('.').collect();
+        let is_set = config.settings.iter().any(|setting| {
+            let path =
+                setting.key.split('"').enumerate().map(|(index, part)| {
+                    if index % 2 == 1 { "*".to_owned() } else { part.to_owned() }
+                });
+            let path = path.collect::<String>();
+            let path: Vec<&str> = path.split('.').collect();
+            path.len() == pattern.len()
+                && path
+                    .iter()
+                    .zip(&pattern)
+                    .all(|(own, own_pattern)| *own_pattern == "*" || own == own_pattern)
+        });
+        assert!(is_set, "{}", doc.pattern);
+    }
+}
+
+#[test]
+fn without_a_file_everything_has_its_default() {
+    let empty = tempfile::tempdir().unwrap();
+    let environment =
+        Environment { work_folder: empty.path().to_owned(), ..Environment::default() };
+    let config = load_with(&Flags::default(), &environment).unwrap();
+    let mut expected = Policy::default();
+    expected.targets.insert("none".parse().unwrap(), crate::limits::ROLLOUT_TIMEOUT);
+    assert_eq!(config.policy, expected);
+    assert_eq!(config.state_dir, Path::new("/var/lib/tidegate"));
+    assert_eq!(config.control_socket, Path::new("/run/tidegate/control.sock"));
+    assert!(config.settings.iter().all(|setting| setting.origin == Origin::Default));
+    let asked = Flags { config: Some("other.toml".into()), ..Flags::default() };
+    assert!(matches!(load_with(&asked, &environment), Err(ConfigError::Read { .. })));
+}
+
+#[test]
+fn a_flag_beats_a_variable_beats_the_file() {
+    let text = "[imports]\ninterval = \"5m\"\n[rollouts]\nin_flight = 3\n[log]\nlevel = \"warn\"\n";
+    let variables = [("TIDEGATE_IMPORTS__INTERVAL", "6m"), ("TIDEGATE_ROLLOUTS__IN_FLIGHT", "4")];
+    let config = load_text(text, &variables, &["imports.interval=7m"]).unwrap();
+    assert_eq!(config.policy.import_interval, Duration::from_secs(420));
+    assert_eq!(config.policy.rollouts_in_flight_max, 4);
+    assert_eq!(setting(&config, "imports.interval").origin.to_string(), "flag --set");
+    let variable = &setting(&config, "rollouts.in_flight").origin;
+    assert_eq!(variable.to_string(), "env TIDEGATE_ROLLOUTS__IN_FLIGHT");
+    let Origin::File { line, .. } = &setting(&config, "log.level").origin else {
+        panic!("no file")
+    };
+    assert_eq!(*line, 6);
+    assert_eq!(setting(&config, "source.branch").origin.to_string(), "default");
+    let log = load_text(text, &[("TIDEGATE_LOG", "debug")], &[]).unwrap();
+    assert_eq!(log.log.level, "debug");
+    let host = load_text("", &[], &["registries.\"localhost:5000\".insecure=true"]).unwrap();
+    assert!(host.policy.insecure_registries.contains("localhost:5000"));
+}
+
+#[test]
+fn the_folders_of_systemd_are_defaults() {
+    let credentials = tempfile::tempdir().unwrap();
+    for name in ["auth.json", "hook.secret", "other"] {
+        std::fs::File::create(credentials.path().join(name)).unwrap();
+    }
+    let variables = [
+        ("STATE_DIRECTORY", "/var/lib/private/tidegate:/var/lib/more"),
+        ("RUNTIME_DIRECTORY", "/run/tg"),
+        ("CREDENTIALS_DIRECTORY", credentials.path().to_str().unwrap()),
+    ];
+    let text = "[targets.hook]\nkind = \"webhook\"\nurl = \"http://localhost/\"\n\
+                [targets.b]\nkind = \"webhook\"\nurl = \"http://localhost/\"\nsecret_file = \"other\"\n";
+    let config = load_text(text, &variables, &[]).unwrap();
+    assert_eq!(config.state_dir, Path::new("/var/lib/private/tidegate"));
+    assert_eq!(config.control_socket, Path::new("/run/tg/control.sock"));
+    assert_eq!(config.registries.auth_file, Some(credentials.path().join("auth.json")));
+    for (name, file) in [("hook", "hook.secret"), ("b", "other")] {
+        let target = &config.targets[&name.parse::<TargetName>().unwrap()];
+        let TargetConfig::Webhook(hook) = target else { panic!("no webhook") };
+        assert_eq!(hook.secret.as_ref().unwrap().0, credentials.path().join(file));
+    }
+    // Set by hand, daemon and commands agree without RUNTIME_DIRECTORY.
+    let own = load_text("state_dir = \"/srv/tg\"", &variables, &[]).unwrap();
+    assert_eq!(own.control_socket, Path::new("/srv/tg/control.sock"));
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line_and_the_nearest_name() {
+    let text = "[imports]\nintervall = \"5m\"\n\n[import]\nmode = \"Legacy\"\n[quux]\na = 1\n\
+                [targets.hook]\nkind = \"none\"\ncomand = [\"x\"]\n[source.branch]\nx = 1\n";
+    insta::assert_snapshot!(errors(text), @r"
+    DIR/tidegate.toml:2: `imports.intervall`: is not known; did you mean `imports.interval`?
+    DIR/tidegate.toml:4: `import`: is not a section; did you mean `imports`?
+    DIR/tidegate.toml:6: `quux`: is not a section; `tidegate config --keys` lists all keys
+    DIR/tidegate.toml:10: `targets.hook.comand`: is not known; did you mean `targets.hook.command`?
+    DIR/tidegate.toml:11: `source.branch`: is not a section; `tidegate config --keys` lists all keys
+    ");
+    insta::assert_snapshot!(load_text("", &[("TIDEGATE_IMPORTS__INTERVALL", "5m")], &[]).unwrap_err(), @"env TIDEGATE_IMPORTS__INTERVALL: `TIDEGATE_IMPORTS__INTERVALL`: is not a variable of any key; did you mean `TIDEGATE_IMPORTS__INTERVAL`?");
+    insta::assert_snapshot!(load_text("", &[], &["imports.intervl=1m"]).unwrap_err(), @"flag --set: `imports.intervl`: is not known; did you mean `imports.interval`?");
+    // What Kubernetes sets for a service of our name is not ours; a slip is at least told.
+    let variables = [("TIDEGATE_PORT_80_TCP", "tcp://10.0.0.1:80"), ("TIDEGATE_STATEDIR", "x")];
+    let config = load_text("", &variables, &[]).unwrap();
+    insta::assert_snapshot!(config.warnings.join("\n"), @"variable `TIDEGATE_STATEDIR` is not known; did you mean `TIDEGATE_STATE_DIR`?");
+}
+
+#[test]
+fn a_wrong_value_is_refused_with_its_line_and_what_to_do() {
+    let text = r#"default_platform = "arm"
+strict_openshift = "yes"
+[source]
+poll = 30
+paths = "apps"
+on_invalid = "ignore"
+[source.namespaces]
+"x" = "Web"
+[imports]
+interval = "5s"
+[registries]
+checks_in_flight = 0
+[targets.a]
+[targets.b]
+kind = "webhook"
+command = ["x"]
+[targets.c]
+kind = "exec"
+[targets.d]
+kind = "podman"
+[targets.e]
+kind = "webhook"
+url = "ftp://host/"
+[targets.f]
+kind = "webhook"
+url = "https://me:pw@host/"
+headers = { Host = "x", "a b" = "y" }
+[routes]
+default = "hook"
+[routes.objects]
+"ImageStream/a/b" = "none"
+"Route/a/b" = "none"
+[log]
+level = "loud=x"
+"#;
+    insta::assert_snapshot!(errors(text), @r#"
+    DIR/tidegate.toml:1: `default_platform`: `arm` is not a platform: write it like `linux/arm64`
+    DIR/tidegate.toml:2: `strict_openshift`: expected true or false, found the text "yes"
+    DIR/tidegate.toml:4: `source.poll`: a span needs a unit: write "30s" or "30m"
+    DIR/tidegate.toml:5: `source.paths`: expected a list like ["a", "b"], found the text "apps"
+    DIR/tidegate.toml:6: `source.on_invalid`: `ignore` is not one of `hold`, `refuse`
+    DIR/tidegate.toml:8: `source.namespaces.x`: `Web` is not a namespace: a namespace has lower-case letters, digits and `-`, and no `-` at either end (RFC 1123 label)
+    DIR/tidegate.toml:10: `imports.interval`: `5s` is too short: write at least "10s"
+    DIR/tidegate.toml:12: `registries.checks_in_flight`: expected a number of at least 1, found the number 0
+    DIR/tidegate.toml:13: `targets.a`: needs a `kind`: `none`, `exec` or `webhook`
+    DIR/tidegate.toml:14: `targets.b`: a webhook target needs `url`, like "https://host/hook"
+    DIR/tidegate.toml:16: `targets.b.command`: has no meaning for this kind of target: remove it
+    DIR/tidegate.toml:17: `targets.c`: an exec target needs `command`, like ["/usr/local/bin/roll-out"]
+    DIR/tidegate.toml:20: `targets.d.kind`: `podman` is not one of `none`, `exec`, `webhook`
+    DIR/tidegate.toml:23: `targets.e.url`: expected an http or https URL, found `ftp`
+    DIR/tidegate.toml:26: `targets.f.url`: put no password into the URL: use `headers` or `secret_file`
+    DIR/tidegate.toml:27: `targets.f.headers.Host`: this header is Tidegate's own
+    DIR/tidegate.toml:27: `targets.f.headers."a b"`: `a b` is not the name of a header
+    DIR/tidegate.toml:29: `routes.default`: there is no target `hook`: there are `a`, `b`, `c`, `d`, `e`, `f`, `none`
+    DIR/tidegate.toml:31: `routes.objects."ImageStream/a/b"`: no `ImageStream` is ever rolled out: remove it
+    DIR/tidegate.toml:32: `routes.objects."Route/a/b"`: `Route` is not a kind: Tidegate does not act on it
+    DIR/tidegate.toml:34: `log.level`: `loud=x` is not a level or filter: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
+    "#);
+}
+
+#[test]
+fn what_is_no_toml_names_its_line() {
+    insta::assert_snapshot!(errors("[imports]\ninterval = 5m\n"), @"DIR/tidegate.toml:2: string values must be quoted, expected literal string");
+    insta::assert_snapshot!(errors("a = 1\na = 2\n"), @"DIR/tidegate.toml:2: duplicate key");
+}
+
+#[test]
+fn no_secret_is_shown_or_hashed() {
+    let text = format!("{FULL}\n").replace("../manifests", "https://bot:hunter2@git.example.com/m");
+    let config = load_text(&text, &[], &[]).unwrap();
+    let shown =
+        format!("{:?}", config.settings) + &format!("{:?} {:?}", config.source, config.targets);
+    assert!(!shown.contains("hunter2") && !shown.contains("token=abc"), "{shown}");
+    assert_eq!(setting(&config, "targets.hook.headers.Authorization").value, "***");
+    assert_eq!(config.source.repository, "https://bot:hunter2@git.example.com/m");
+}
+
+#[test]
+fn the_hash_follows_values_and_not_where_they_stand() {
+    let file = load_text("[log]\nlevel = \"warn\"\n", &[], &[]).unwrap();
+    let flag = load_text("", &[], &["log.level=warn"]).unwrap();
+    assert_eq!(file.hash(), flag.hash());
+    assert_ne!(file.hash(), load_text("", &[], &[]).unwrap().hash());
+}

@@ -1,0 +1,213 @@
+//! Snapshots: the state at a record, so that a start need not read the records before it.
+//!
+//! `snapshot-<seq, 20 digits>.json` is one sealed line: `{"tidegate":"snapshot","format":1,"seq":N,"continues":"<hash
+//! of record N>","state":…,"hash":"…"}`. What the state looks like is its writer's business; a reader that cannot use
+//! it falls back to an older snapshot or to the records.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::codec::{self, FORMAT, LineHash};
+use super::disk::Disk;
+use super::error::JournalError;
+use super::recovery::Head;
+use crate::names::Seq;
+
+/// Snapshots that are kept: the newest, and the one before it in case the newest cannot be used.
+const KEPT: usize = 2;
+
+const STATE_KEY: &[u8] = b",\"state\":";
+
+/// Why a snapshot was not written. The journal is as it was, and takes more records.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The state is not that at the last record.
+    #[error("a snapshot at record {seq} was to be written when the journal stood at record {last}")]
+    NotAtHead {
+        /// The record of the snapshot.
+        seq: Seq,
+        /// The last record.
+        last: Seq,
+    },
+    /// The state cannot be serialised.
+    #[error("the state at record {seq} cannot be written as JSON")]
+    Encode {
+        /// The record.
+        seq: Seq,
+        /// Why.
+        source: serde_json::Error,
+    },
+    /// The file system refused it.
+    #[error("cannot write snapshot `{path}`")]
+    Io {
+        /// The snapshot.
+        path: PathBuf,
+        /// What the file system said.
+        source: std::io::Error,
+    },
+}
+
+/// A state at a record, read and found whole.
+pub struct Snapshot {
+    head: Head,
+    path: PathBuf,
+    text: Vec<u8>,
+    state: Range<usize>,
+}
+
+impl Snapshot {
+    /// The last record that it holds.
+    #[must_use]
+    pub fn seq(&self) -> Seq {
+        self.head.seq
+    }
+
+    /// The last record that it holds, and its hash.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// Its file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads the state.
+    ///
+    /// # Errors
+    /// When the state is not of this type.
+    pub fn state<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
+        serde_json::from_slice(self.text.get(self.state.clone()).unwrap_or_default())
+    }
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot").field("head", &self.head).finish_non_exhaustive()
+    }
+}
+
+/// A snapshot's file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct SnapshotFile {
+    /// The record that it stands at, by its name.
+    pub(super) seq: Seq,
+    /// Its path.
+    pub(super) path: PathBuf,
+}
+
+impl SnapshotFile {
+    fn new(dir: &Path, seq: Seq) -> Self {
+        Self { seq, path: dir.join(format!("snapshot-{:020}.json", seq.0)) }
+    }
+
+    fn parse(dir: &Path, name: &str) -> Option<Self> {
+        let digits = name.strip_prefix("snapshot-")?.strip_suffix(".json")?;
+        digits.bytes().all(|c| c.is_ascii_digit()).then_some(())?;
+        Some(Self { seq: Seq(digits.parse().ok()?), path: dir.join(name) })
+    }
+}
+
+/// The snapshots of a journal, the newest first.
+pub(super) fn list<D: Disk>(disk: &D, dir: &Path) -> Result<Vec<SnapshotFile>, JournalError> {
+    let names = disk.list(dir).map_err(JournalError::io("list", dir))?;
+    let mut found: Vec<_> =
+        names.iter().filter_map(|name| SnapshotFile::parse(dir, name)).collect();
+    found.sort_by_key(|file| std::cmp::Reverse(file.seq));
+    Ok(found)
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Front<'a> {
+    tidegate: &'a str,
+    format: u64,
+    seq: Seq,
+    continues: &'a str,
+}
+
+/// Reads a snapshot, or says why it cannot be used.
+pub(super) fn read<D: Disk>(disk: &D, file: &SnapshotFile) -> Result<Snapshot, String> {
+    let text = disk.read(&file.path).map_err(|error| format!("cannot read it: {error}"))?;
+    let damaged = || "it is damaged".to_owned();
+    let (body, stated) = codec::unseal(text.trim_ascii_end()).ok_or_else(damaged)?;
+    let at = body.windows(STATE_KEY.len()).position(|window| window == STATE_KEY);
+    let front = at.and_then(|at| body.get(..at)).ok_or_else(damaged)?;
+    let front = [front, b"}"].concat();
+    let front: Front<'_> = serde_json::from_slice(&front).map_err(|_| damaged())?;
+    let continues = LineHash::parse(front.continues.as_bytes()).ok_or_else(damaged)?;
+    if front.tidegate != "snapshot" || continues.next(body) != stated {
+        return Err(damaged());
+    }
+    if front.format > FORMAT {
+        return Err(format!("its format {} is newer than this program", front.format));
+    }
+    if front.seq != file.seq {
+        return Err(format!("it stands at record {}, which its name does not say", front.seq));
+    }
+    let state = at.unwrap_or_default() + STATE_KEY.len()..body.len();
+    let head = Head { seq: front.seq, hash: continues };
+    Ok(Snapshot { head, path: file.path.clone(), state, text })
+}
+
+/// Writes the state at `head` as a new file, and removes what is older than the one before it.
+pub(super) fn write<D: Disk, T: Serialize + ?Sized>(
+    disk: &D,
+    dir: &Path,
+    head: &Head,
+    state: &T,
+) -> Result<(), SnapshotError> {
+    let Head { seq, hash } = *head;
+    let mut text = format!(
+        r#"{{"tidegate":"snapshot","format":{FORMAT},"seq":{seq},"continues":"{hash}","state":"#
+    )
+    .into_bytes();
+    serde_json::to_writer(&mut text, state)
+        .map_err(|source| SnapshotError::Encode { seq, source })?;
+    text.push(b'}');
+    codec::seal(&mut text, 0, &hash);
+    text.push(b'\n');
+    let file = SnapshotFile::new(dir, seq);
+    let io = |source| SnapshotError::Io { path: file.path.clone(), source };
+    write_new(disk, &file.path, &text, 0o640).and_then(|()| disk.sync_dir(dir)).map_err(io)?;
+    let old = list(disk, dir).unwrap_or_default().into_iter().filter(|old| old.seq <= seq);
+    for old in old.skip(KEPT) {
+        disk.remove(&old.path).map_err(io)?;
+    }
+    Ok(())
+}
+
+/// Writes a file whole: new beside it, synced, renamed. The directory is left to be synced.
+pub(super) fn write_new<D: Disk>(
+    disk: &D,
+    path: &Path,
+    bytes: &[u8],
+    mode: u32,
+) -> std::io::Result<()> {
+    let new = path.with_extension(format!("{}-new", unique()));
+    let file = disk.create(&new, mode)?;
+    let written = disk
+        .write_at(&file, bytes, 0)
+        .and_then(|()| disk.sync_data(&file))
+        .and_then(|()| disk.rename(&new, path));
+    if written.is_err() {
+        drop(disk.remove(&new)); // the first error is the one that counts; a leftover is removed at the next start
+    }
+    written
+}
+
+/// Whether a name is that of a file that [`write_new`] did not finish.
+pub(super) fn is_leftover(name: &str) -> bool {
+    name.ends_with("-new")
+}
+
+/// A number that no other thread of this process has.
+fn unique() -> u64 {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}

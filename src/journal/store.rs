@@ -1,0 +1,242 @@
+//! Large values beside the journal: `objects/ab/cdef…`, named by their SHA-256.
+//!
+//! A value is durable before the record that names it is written, so a record never names one that is not there. What
+//! is stored never changes; readers need no lock.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::disk::{Access, Disk, RealDisk};
+use super::snapshot::write_new;
+use crate::fact::{
+    CommitAdopted, Fact, Rejected, RemovalFate, Removed, RolloutStarted, StopStarted, TagImported,
+};
+use crate::names::ContentHash;
+
+/// Why a value cannot be had or kept.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// It is not there.
+    #[error(
+        "object {hash} is not in the store: `{path}` does not exist; put it back from a backup"
+    )]
+    Missing {
+        /// The value.
+        hash: ContentHash,
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// What is there is something else.
+    #[error("object `{path}` is damaged: its content has hash {found}; put it back from a backup")]
+    Damaged {
+        /// Its file.
+        path: PathBuf,
+        /// The hash of what is there.
+        found: ContentHash,
+    },
+    /// The file system refused something.
+    #[error("cannot {doing} `{path}`")]
+    Io {
+        /// What was tried: "write".
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the file system said.
+        source: io::Error,
+    },
+}
+
+fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Io { doing, path, source }
+}
+
+/// The object store of a state directory. Cheap to clone; used from several threads at once.
+#[derive(Clone, Debug)]
+pub struct ObjectStore<D: Disk = RealDisk> {
+    disk: D,
+    dir: std::sync::Arc<Path>,
+}
+
+impl ObjectStore {
+    /// The store of the state directory `root`, for reading: nothing is made.
+    #[must_use]
+    pub fn at(root: &Path) -> Self {
+        Self::with_disk(RealDisk, root)
+    }
+}
+
+impl<D: Disk> ObjectStore<D> {
+    /// The store of the state directory `root` on `disk`, for reading.
+    #[must_use]
+    pub fn with_disk(disk: D, root: &Path) -> Self {
+        Self { disk, dir: root.join("objects").into() }
+    }
+
+    /// Makes the directories, so that storing a value needs to sync no other than the value's own.
+    ///
+    /// The caller syncs the state directory, where the first of them has its name.
+    pub(super) fn prepare(&self) -> Result<(), StoreError> {
+        self.disk.create_dir(&self.dir, 0o700).map_err(failed("make", &self.dir))?;
+        let there = self.disk.list(&self.dir).map_err(failed("list", &self.dir))?;
+        let there: BTreeSet<String> = there.into_iter().collect();
+        for name in (0..=255).map(|byte: u8| format!("{byte:02x}")) {
+            if !there.contains(&name) {
+                let dir = self.dir.join(&name);
+                self.disk.create_dir(&dir, 0o700).map_err(failed("make", &dir))?;
+            }
+        }
+        self.disk.sync_dir(&self.dir).map_err(failed("sync", &self.dir))
+    }
+
+    fn path(&self, hash: &ContentHash) -> PathBuf {
+        let text = hash.to_string();
+        let (shard, rest) = text.split_at_checked(2).unwrap_or_default();
+        self.dir.join(shard).join(rest)
+    }
+
+    /// Keeps a value. When this returns it is durable; keeping it again is cheap.
+    ///
+    /// # Errors
+    /// When the file system refuses it.
+    pub fn put(&self, content: &[u8]) -> Result<ContentHash, StoreError> {
+        let hash = ContentHash::of(content);
+        self.put_all([(hash, content)])?;
+        Ok(hash)
+    }
+
+    /// Keeps several values, with one sync per directory.
+    ///
+    /// # Errors
+    /// When the file system refuses one of them.
+    pub fn put_many<T: AsRef<[u8]>>(&self, contents: &[T]) -> Result<Vec<ContentHash>, StoreError> {
+        let hashes: Vec<_> = contents.iter().map(|c| ContentHash::of(c.as_ref())).collect();
+        let contents = contents.iter().map(AsRef::as_ref);
+        self.put_all(hashes.iter().copied().zip(contents))?;
+        Ok(hashes)
+    }
+
+    fn put_all<'a>(
+        &self,
+        values: impl IntoIterator<Item = (ContentHash, &'a [u8])>,
+    ) -> Result<(), StoreError> {
+        let mut dirs = BTreeSet::new();
+        for (hash, content) in values {
+            let path = self.path(&hash);
+            // A value that is there may have been put by a process that ended before it synced the directory, so
+            // that is done in any case; one that is damaged is replaced.
+            if self.disk.read(&path).ok().as_deref() != Some(content) {
+                write_new(&self.disk, &path, content, 0o600).map_err(failed("write", &path))?;
+            }
+            dirs.extend(path.parent().map(Path::to_owned));
+        }
+        for dir in dirs {
+            self.disk.sync_dir(&dir).map_err(failed("sync", &dir))?;
+        }
+        Ok(())
+    }
+
+    /// Reads a value and checks that it is the one.
+    ///
+    /// # Errors
+    /// When it is missing, damaged or cannot be read.
+    pub fn get(&self, hash: &ContentHash) -> Result<Vec<u8>, StoreError> {
+        let path = self.path(hash);
+        match self.disk.read(&path) {
+            Ok(content) => match ContentHash::of(&content) {
+                found if found == *hash => Ok(content),
+                found => Err(StoreError::Damaged { path, found }),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(StoreError::Missing { hash: *hash, path })
+            }
+            Err(error) => Err(failed("read", &path)(error)),
+        }
+    }
+
+    /// Whether a value is there; its content is not looked at.
+    ///
+    /// # Errors
+    /// When that cannot be told.
+    pub fn contains(&self, hash: &ContentHash) -> Result<bool, StoreError> {
+        let path = self.path(hash);
+        match self.disk.open(&path, Access::Read) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(failed("open", &path)(error)),
+        }
+    }
+}
+
+/// The values in the object store that a fact names.
+///
+/// Every field is named, so that one that is added must be looked at here.
+#[must_use]
+pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
+    match fact {
+        Fact::CommitAdopted(adopted) => {
+            let CommitAdopted {
+                commit: _,
+                branch: _,
+                forced: _,
+                objects: _,
+                companions: _,
+                appeared: _,
+                removed,
+                streams: _,
+                rejected,
+            } = &**adopted;
+            let held = removed.iter().filter_map(|Removed { object: _, fate }| match fate {
+                RemovalFate::Pruned | RemovalFate::Kept => None,
+                RemovalFate::Held { version } => Some(*version),
+            });
+            let kept = rejected
+                .iter()
+                .filter_map(|Rejected { object: _, position: _, rule: _, message: _, kept }| *kept);
+            held.chain(kept).collect()
+        }
+        Fact::TagImported(imported) => {
+            let TagImported { tag: _, event: _, probed: _, asked: _, metadata, via: _, reason: _ } =
+                &**imported;
+            Vec::from_iter(*metadata)
+        }
+        Fact::RolloutStarted(started) => {
+            // `template` is a hash to compare by; what it is of is not kept.
+            let RolloutStarted {
+                object: _,
+                incarnation: _,
+                revision: _,
+                cause: _,
+                commit: _,
+                replaces: _,
+                template: _,
+                manifest,
+                images: _,
+                target: _,
+            } = &**started;
+            vec![*manifest]
+        }
+        Fact::StopStarted(StopStarted {
+            object: _,
+            incarnation: _,
+            rollout: _,
+            manifest,
+            target: _,
+        }) => vec![*manifest],
+        Fact::CommitRefused(_)
+        | Fact::SourceFailed(_)
+        | Fact::SourceRecovered
+        | Fact::RemovalsReleased(_)
+        | Fact::TagProbed(_)
+        | Fact::ImportFailed(_)
+        | Fact::TriggerFired(_)
+        | Fact::RolloutSuperseded(_)
+        | Fact::RolloutFinished(_)
+        | Fact::DigestHeld(_)
+        | Fact::HoldReleased(_)
+        | Fact::StopFinished(_)
+        | Fact::ConfigAdopted(_)
+        | Fact::Checkpoint(_) => Vec::new(),
+    }
+}

@@ -1,0 +1,314 @@
+//! Asks registries what a reference is: one request for an unchanged tag, at most four for a new one.
+//!
+//! [`Registries::resolve`] turns an [`action::ResolveRequest`](crate::action::ResolveRequest) into a
+//! resolution or a failure that is ready to be a condition (rules I46 to I54, I73, I197). How many
+//! run at once at one registry, and when a failure is tried again, is decided by the core.
+
+mod auth;
+mod failure;
+mod host;
+mod manifest;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::{Method, StatusCode};
+
+use self::failure::Failures;
+use self::host::{Host, Reach};
+use self::manifest::{Descriptor, Image, Index, Manifest, ManifestError};
+use self::wire::{Answer, Ask, Trust};
+use crate::action::{ImportFailure, ImportMode, Resolution, ResolveRequest, ResolvedImage};
+use crate::limits;
+use crate::names::{ContentHash, Digest};
+use crate::reference::ImageReference;
+
+/// Keeps an image's metadata and returns its hash, once it is safe on disk. Called where it may block.
+pub type KeepMetadata = Arc<dyn Fn(&[u8]) -> io::Result<ContentHash> + Send + Sync>;
+
+/// How registries are reached.
+#[derive(Clone, Debug)]
+pub struct RegistryConfig {
+    /// Hosts, `host` or `host:port`, for which plain HTTP and unverified TLS are allowed (rule I171).
+    pub insecure: BTreeSet<String>,
+    /// One request, from connect to the last byte.
+    pub timeout: Duration,
+    /// Logins: a containers `auth.json` or Docker `config.json`. Read anew whenever a login is needed.
+    pub auth_file: Option<PathBuf>,
+    /// PEM files of certificate authorities, by host; trusted beside the system's (rule I178).
+    pub ca_files: BTreeMap<String, PathBuf>,
+}
+
+impl Default for RegistryConfig {
+    fn default() -> Self {
+        Self {
+            insecure: BTreeSet::new(),
+            timeout: limits::REGISTRY_TIMEOUT,
+            auth_file: None,
+            ca_files: BTreeMap::new(),
+        }
+    }
+}
+
+/// Why registries cannot be asked at all.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryConfigError {
+    /// A file of certificate authorities cannot be used.
+    #[error("cannot read the certificate authorities of `{host}` in `{}`", path.display())]
+    CaFile {
+        /// The registry.
+        host: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// All registries; cheap to clone. Connections, schemes and tokens are remembered per registry.
+#[derive(Clone)]
+pub struct Registries {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: RegistryConfig,
+    roots: BTreeMap<String, Vec<Vec<u8>>>,
+    keep: KeepMetadata,
+    hosts: Mutex<BTreeMap<(String, Trust), Arc<Host>>>,
+}
+
+/// One manifest as it came, with the digest of its bytes.
+struct Fetched {
+    digest: Digest,
+    manifest: Result<Manifest, ManifestError>,
+}
+
+/// What one import asks, and of whom.
+struct Import<'a> {
+    host: &'a Host,
+    repository: String,
+    failures: Failures<'a>,
+}
+
+impl Registries {
+    /// Reads the certificate files and makes ready; nothing is asked yet.
+    ///
+    /// # Errors
+    ///
+    /// A file of `ca_files` that cannot be read or holds no certificate.
+    pub fn new(config: RegistryConfig, keep: KeepMetadata) -> Result<Self, RegistryConfigError> {
+        super::tls::init();
+        let mut roots = BTreeMap::new();
+        for (host, path) in &config.ca_files {
+            let pem = std::fs::read(path).and_then(|bytes| split_pem(&bytes));
+            let pem = pem.map_err(|source| {
+                let (host, path) = (host.clone(), path.clone());
+                RegistryConfigError::CaFile { host, path, source }
+            })?;
+            roots.insert(host.clone(), pem);
+        }
+        let hosts = Mutex::default();
+        Ok(Self { shared: Arc::new(Shared { config, roots, keep, hosts }) })
+    }
+
+    /// Resolves a reference; the metadata of a new image is kept before its hash is returned.
+    ///
+    /// # Errors
+    ///
+    /// The condition that the tag gets.
+    pub async fn resolve(&self, request: &ResolveRequest) -> Result<Resolution, ImportFailure> {
+        let check = &request.check;
+        let host = self.host(&check.image, check.insecure);
+        let failures = Failures { image: &check.image, host: &host.name };
+        if check.image.is_registry_only() {
+            return Err(failures.registry_only());
+        }
+        let import = Import { host: &host, repository: check.image.repository_path(), failures };
+        let wanted = check.image.tag_or_digest();
+        if let Some(probed) = import.probe(&wanted, check.image.digest).await?
+            && request.known == Some(probed)
+        {
+            return Ok(Resolution { probed, image: None });
+        }
+        let top = import.manifest(&wanted, check.image.digest).await?;
+        let probed = top.digest;
+        if request.known == Some(probed) {
+            return Ok(Resolution { probed, image: None });
+        }
+        let (digest, metadata) = match (top.read(failures)?, check.mode) {
+            (Manifest::Image(image), _) => (probed, import.image(&probed, &image).await?),
+            (Manifest::Index(index), ImportMode::PreserveOriginal) => {
+                (probed, index.metadata(&probed))
+            }
+            (Manifest::Index(index), ImportMode::Legacy) => {
+                let (digest, image) = import.chosen(&index, check).await?;
+                let metadata = import.image(&digest, &image).await?;
+                (digest, metadata)
+            }
+        };
+        let metadata = self.keep(&metadata, failures).await?;
+        Ok(Resolution { probed, image: Some(ResolvedImage { digest, metadata }) })
+    }
+
+    fn host(&self, image: &ImageReference, insecure: bool) -> Arc<Host> {
+        let name = image.registry_host();
+        let config = &self.shared.config;
+        let listed = config.insecure.contains(&name)
+            || image.registry.as_ref().is_some_and(|spelled| config.insecure.contains(spelled));
+        let trust = if insecure || listed { Trust::Insecure } else { Trust::Verified };
+        let mut hosts = self.shared.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let host = hosts.entry((name.clone(), trust)).or_insert_with(|| {
+            let roots = self.shared.roots.get(&name).cloned().unwrap_or_default();
+            let (timeout, auth_file) = (config.timeout, config.auth_file.clone());
+            Arc::new(Host::new(name, Reach { trust, timeout, auth_file, roots }))
+        });
+        Arc::clone(host)
+    }
+
+    async fn keep(
+        &self,
+        metadata: &serde_json::Value,
+        failures: Failures<'_>,
+    ) -> Result<ContentHash, ImportFailure> {
+        let (keep, bytes) = (Arc::clone(&self.shared.keep), metadata.to_string().into_bytes());
+        let kept = tokio::task::spawn_blocking(move || keep(&bytes)).await;
+        let kept = kept.unwrap_or_else(|error| Err(io::Error::other(error)));
+        kept.map_err(|error| failures.passing(&format!("cannot keep metadata: {error}"), None))
+    }
+}
+
+impl Fetched {
+    fn read(self, failures: Failures<'_>) -> Result<Manifest, ImportFailure> {
+        self.manifest.map_err(|error| match error {
+            ManifestError::Unsupported(message) => failures.unsupported(message),
+            ManifestError::Malformed(why) => failures.internal(&why),
+        })
+    }
+}
+
+impl Import<'_> {
+    async fn ask(&self, method: Method, path: &str, accept: &str) -> Result<Answer, ImportFailure> {
+        self.host.ask(&self.repository, Ask { method, path, accept }, self.failures).await
+    }
+
+    /// Asks for the digest alone; none where only the manifest can tell.
+    async fn probe(
+        &self,
+        wanted: &str,
+        pinned: Option<Digest>,
+    ) -> Result<Option<Digest>, ImportFailure> {
+        let path = format!("{}/manifests/{wanted}", self.repository);
+        let answer = self.ask(Method::HEAD, &path, manifest::ACCEPT).await?;
+        match answer.status {
+            StatusCode::OK => {
+                let stated = answer.stated_digest();
+                Ok(stated.filter(|stated| pinned.is_none_or(|pinned| pinned == *stated)))
+            }
+            // Such an answer to HEAD has no words; a GET tells why, or works after all.
+            StatusCode::FORBIDDEN
+            | StatusCode::METHOD_NOT_ALLOWED
+            | StatusCode::NOT_IMPLEMENTED
+            | StatusCode::BAD_REQUEST => Ok(None),
+            _ => Err(self.failures.of_answer(&answer)),
+        }
+    }
+
+    /// Reads a manifest; its bytes must have the digest that was asked for and the one that is stated.
+    async fn manifest(
+        &self,
+        wanted: &str,
+        pinned: Option<Digest>,
+    ) -> Result<Fetched, ImportFailure> {
+        let path = format!("{}/manifests/{wanted}", self.repository);
+        let answer = self.ask(Method::GET, &path, manifest::ACCEPT).await?;
+        if answer.status != StatusCode::OK {
+            return Err(self.failures.of_answer(&answer));
+        }
+        let manifest = manifest::read(&answer.body, answer.media_type());
+        // A page of a proxy or a portal has no digest to speak of.
+        if let Err(ManifestError::Malformed(why)) = &manifest {
+            return Err(self.failures.internal(why));
+        }
+        let digest = Digest::of(&answer.body);
+        for expected in [pinned, answer.stated_digest()].into_iter().flatten() {
+            if expected != digest {
+                let media_type = wire::clean(answer.media_type().unwrap_or("unknown"));
+                return Err(self.failures.integrity(&media_type, expected, digest));
+            }
+        }
+        Ok(Fetched { digest, manifest })
+    }
+
+    /// The image of an index for the platform that is asked for (rules I49, I50).
+    async fn chosen(
+        &self,
+        index: &Index,
+        check: &crate::action::Check,
+    ) -> Result<(Digest, Image), ImportFailure> {
+        let entry = index
+            .choose(&check.platform)
+            .ok_or_else(|| self.failures.internal("no manifests in manifest list"))?;
+        let digest = self.digest_of(entry)?;
+        let fetched = self.manifest(&entry.digest, Some(digest)).await?;
+        match fetched.read(self.failures)? {
+            Manifest::Image(image) => Ok((digest, image)),
+            Manifest::Index(inner) => {
+                let message = format!("unsupported image manifest type: {}", inner.media_type);
+                Err(self.failures.unsupported(message))
+            }
+        }
+    }
+
+    /// Reads an image's config and makes what is kept of both.
+    async fn image(
+        &self,
+        digest: &Digest,
+        image: &Image,
+    ) -> Result<serde_json::Value, ImportFailure> {
+        let expected = self.digest_of(&image.config)?;
+        let path = format!("{}/blobs/{expected}", self.repository);
+        let answer = self.ask(Method::GET, &path, "").await?;
+        if answer.status != StatusCode::OK {
+            let failure = self.failures.of_answer(&answer);
+            // The tag is there; a manifest whose config is not is a broken image, not a missing one.
+            return Err(match answer.status {
+                StatusCode::NOT_FOUND => self
+                    .failures
+                    .internal(&format!("the config `{expected}` is missing in the registry")),
+                _ => failure,
+            });
+        }
+        let computed = Digest::of(&answer.body);
+        if computed != expected {
+            let media_type = wire::clean(&image.config.media_type);
+            return Err(self.failures.integrity(&media_type, expected, computed));
+        }
+        image.metadata(digest, &answer.body).map_err(|why| self.failures.internal(&why))
+    }
+
+    fn digest_of(&self, descriptor: &Descriptor) -> Result<Digest, ImportFailure> {
+        descriptor.digest.parse().map_err(|_| {
+            let digest = wire::clean(&descriptor.digest);
+            self.failures.internal(&format!("unsupported digest `{digest}` in the manifest"))
+        })
+    }
+}
+
+/// Cuts a PEM file into its certificates.
+fn split_pem(bytes: &[u8]) -> io::Result<Vec<Vec<u8>>> {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    const END: &str = "-----END CERTIFICATE-----";
+    let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
+    let parts = text.split(BEGIN).skip(1).filter_map(|rest| rest.split_once(END));
+    let found: Vec<Vec<u8>> =
+        parts.map(|(body, _)| format!("{BEGIN}{body}{END}\n").into_bytes()).collect();
+    match found.is_empty() {
+        true => Err(io::Error::other("there is no certificate in it")),
+        false => Ok(found),
+    }
+}

@@ -1,0 +1,269 @@
+//! What is remembered of one registry between requests: its scheme, its sessions, its connections.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use oci_distribution::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
+use reqwest::{Client, StatusCode};
+
+use super::auth::{self, Challenge, Login, Session, TokenError};
+use super::failure::{Failures, Refused};
+use super::wire::{self, Answer, Ask, Fault, Trust};
+use crate::action::ImportFailure;
+
+/// One registry, as it is reached with one kind of trust.
+pub(super) struct Host {
+    pub(super) name: String,
+    trust: Trust,
+    timeout: Duration,
+    auth_file: Option<PathBuf>,
+    /// Certificates of authorities beside the system's, PEM, one each.
+    roots: Vec<Vec<u8>>,
+    client: OnceLock<Client>,
+    /// One for each scheme. Only its `auth` is used, which takes the login with each call, so that
+    /// the logins it stores for good (oras-project/rust-oci-client#221) do no harm.
+    token_clients: Mutex<BTreeMap<Scheme, oci_distribution::Client>>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Default)]
+struct Memory {
+    scheme: Option<Scheme>,
+    challenge: Option<Challenge>,
+    repositories: BTreeMap<String, Arc<tokio::sync::Mutex<Slot>>>,
+}
+
+/// The session of one repository. Its lock is held while it is renewed, so that one renewal serves all.
+#[derive(Default)]
+struct Slot {
+    session: Option<Session>,
+    generation: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Scheme {
+    Https,
+    Http,
+}
+
+impl Scheme {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Https => "https",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// How a registry is reached; fixed for the life of a [`Host`].
+pub(super) struct Reach {
+    pub(super) trust: Trust,
+    pub(super) timeout: Duration,
+    pub(super) auth_file: Option<PathBuf>,
+    pub(super) roots: Vec<Vec<u8>>,
+}
+
+impl Host {
+    pub(super) fn new(name: String, reach: Reach) -> Self {
+        let Reach { trust, timeout, auth_file, roots } = reach;
+        let (client, token_clients) = (OnceLock::new(), Mutex::default());
+        let memory = Mutex::default();
+        Self { name, trust, timeout, auth_file, roots, client, token_clients, memory }
+    }
+
+    /// Asks for something of a repository, with the login that it takes.
+    ///
+    /// An answer 401 makes a new session and one more request for each login that fits.
+    pub(super) async fn ask(
+        &self,
+        repository: &str,
+        ask: Ask<'_>,
+        failures: Failures<'_>,
+    ) -> Result<Answer, ImportFailure> {
+        let slot = self.remember(|memory| {
+            Arc::clone(memory.repositories.entry(repository.to_owned()).or_default())
+        });
+        let (session, generation) = {
+            let held = slot.lock().await;
+            (held.session.clone(), held.generation)
+        };
+        let known = self.remember(|memory| memory.challenge);
+        let session = session.or_else(|| known.is_none().then_some(Session::Open));
+        let fault = |fault: Fault| failures.of_fault(&fault);
+        if let Some(session) = session.filter(Session::is_fresh) {
+            let answer = self.send(&ask, &session).await.map_err(fault)?;
+            if answer.status != StatusCode::UNAUTHORIZED {
+                return Ok(answer);
+            }
+            let Some(challenge) = Challenge::of(answer.challenges()) else { return Ok(answer) };
+            self.remember(|memory| memory.challenge = Some(challenge));
+        }
+        let mut held = slot.lock().await;
+        if held.generation != generation
+            && let Some(session) = held.session.clone().filter(Session::is_fresh)
+        {
+            let answer = self.send(&ask, &session).await.map_err(fault)?;
+            if answer.status != StatusCode::UNAUTHORIZED {
+                return Ok(answer);
+            }
+        }
+        let (session, answer) = self.log_in(repository, &ask, failures).await?;
+        held.session = Some(session);
+        held.generation += 1;
+        Ok(answer)
+    }
+
+    /// Tries each login that fits, then none; the first refusal is the one that is told (rule I168).
+    async fn log_in(
+        &self,
+        repository: &str,
+        ask: &Ask<'_>,
+        failures: Failures<'_>,
+    ) -> Result<(Session, Answer), ImportFailure> {
+        let challenge = self.remember(|memory| memory.challenge).unwrap_or(Challenge::Bearer);
+        let logins = match &self.auth_file {
+            Some(file) => auth::logins(file, &self.name, repository)
+                .await
+                .map_err(|why| failures.refused_because(&why))?,
+            None => Vec::new(),
+        };
+        let mut refusal = None;
+        for login in logins.iter().map(Some).chain([None]) {
+            let session = match self.session(challenge, repository, login).await {
+                Ok(Some(session)) => session,
+                Ok(None) => continue,
+                Err(TokenError::Refused(words)) => {
+                    refusal.get_or_insert(failures.refused_because(&words));
+                    continue;
+                }
+                Err(TokenError::Busy(words)) => {
+                    let what =
+                        format!("no token from the token server of `{}`: {words}", self.name);
+                    return Err(failures.passing(&what, None));
+                }
+                Err(TokenError::Fault(fault)) => return Err(failures.of_fault(&fault)),
+            };
+            let answer = self.send(ask, &session).await.map_err(|f| failures.of_fault(&f))?;
+            if answer.status != StatusCode::UNAUTHORIZED {
+                return Ok((session, answer));
+            }
+            let words = answer.registry_error().map(|(_, words)| words.to_lowercase());
+            refusal.get_or_insert(match words.filter(|w| w.contains("username or password")) {
+                Some(words) => failures.refused_because(&words),
+                None => failures.refused(Refused::Access),
+            });
+        }
+        let none = if challenge == Challenge::Basic { Refused::NoLogin } else { Refused::Access };
+        Err(refusal.unwrap_or_else(|| failures.refused(none)))
+    }
+
+    async fn session(
+        &self,
+        challenge: Challenge,
+        repository: &str,
+        login: Option<&Login>,
+    ) -> Result<Option<Session>, TokenError> {
+        match challenge {
+            Challenge::Basic => Ok(login.and_then(Login::basic).map(Session::Basic)),
+            Challenge::Bearer => {
+                let client = self.token_client().map_err(TokenError::Fault)?;
+                let place = (self.name.as_str(), repository);
+                auth::fetch_token(&client, place, login, self.timeout).await.map(Some)
+            }
+        }
+    }
+
+    /// Sends by the scheme that worked last; where plain HTTP is allowed, HTTPS is tried first (rule I171).
+    async fn send(&self, ask: &Ask<'_>, session: &Session) -> Result<Answer, Fault> {
+        let known = match self.trust {
+            Trust::Verified => Some(Scheme::Https),
+            Trust::Insecure => self.remember(|memory| memory.scheme),
+        };
+        if let Some(scheme) = known {
+            let answer = self.send_by(scheme, ask, session).await;
+            // Go's servers answer plain HTTP on a TLS port with 400: the registry changed sides.
+            let gone = |answer: &Answer| {
+                scheme == Scheme::Http && answer.status == StatusCode::BAD_REQUEST
+            };
+            if answer.as_ref().map_or(true, gone) {
+                self.remember(|memory| memory.scheme = None);
+            }
+            return answer;
+        }
+        let scheme = match self.send_by(Scheme::Https, ask, session).await {
+            Err(Fault::Connect(_) | Fault::PlainHttp | Fault::Tls(_) | Fault::Broken(_)) => {
+                Scheme::Http
+            }
+            Ok(answer) => {
+                self.remember(|memory| memory.scheme = Some(Scheme::Https));
+                return Ok(answer);
+            }
+            Err(fault) => return Err(fault),
+        };
+        let answer = self.send_by(scheme, ask, session).await?;
+        if answer.status != StatusCode::BAD_REQUEST {
+            self.remember(|memory| memory.scheme = Some(scheme));
+        }
+        Ok(answer)
+    }
+
+    async fn send_by(
+        &self,
+        scheme: Scheme,
+        ask: &Ask<'_>,
+        session: &Session,
+    ) -> Result<Answer, Fault> {
+        let base = format!("{}://{}", scheme.as_str(), self.name);
+        wire::send(self.client()?, &base, ask, session.header(), self.timeout).await
+    }
+
+    fn client(&self) -> Result<&Client, Fault> {
+        match self.client.get() {
+            Some(client) => Ok(client),
+            None => {
+                let made = wire::client(self.trust, &self.roots)?;
+                Ok(self.client.get_or_init(|| made))
+            }
+        }
+    }
+
+    fn token_client(&self) -> Result<oci_distribution::Client, Fault> {
+        let scheme = match self.trust {
+            Trust::Verified => Scheme::Https,
+            Trust::Insecure => self.remember(|memory| memory.scheme).unwrap_or(Scheme::Https),
+        };
+        let mut clients = self.token_clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&scheme) {
+            return Ok(client.clone());
+        }
+        // Its constructor also makes a default client and panics where that fails (0.18.0): on a
+        // machine without CA certificates. Find that out first.
+        wire::client(Trust::Verified, &[])?;
+        let config = ClientConfig {
+            protocol: match scheme {
+                Scheme::Https => ClientProtocol::Https,
+                Scheme::Http => ClientProtocol::Http,
+            },
+            accept_invalid_certificates: self.trust == Trust::Insecure,
+            extra_root_certificates: self
+                .roots
+                .iter()
+                .map(|pem| Certificate { encoding: CertificateEncoding::Pem, data: pem.clone() })
+                .collect(),
+            read_timeout: Some(self.timeout),
+            connect_timeout: Some(crate::limits::REGISTRY_CONNECT_TIMEOUT),
+            user_agent: concat!("tidegate/", env!("CARGO_PKG_VERSION")),
+            ..ClientConfig::default()
+        };
+        let client = oci_distribution::Client::try_from(config)
+            .map_err(|error| Fault::Client(wire::clean(&error.to_string())))?;
+        clients.insert(scheme, client.clone());
+        Ok(client)
+    }
+
+    fn remember<T>(&self, act: impl FnOnce(&mut Memory) -> T) -> T {
+        act(&mut self.memory.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

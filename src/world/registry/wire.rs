@@ -1,0 +1,265 @@
+//! One HTTP request to a registry: bounded in time and bytes, with every header in the answer.
+//!
+//! `oci_distribution` hides headers (`Retry-After`), reads bodies of any size and sends a ping
+//! before each request, so manifests and configs are read here.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use jiff::fmt::rfc2822;
+use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::{Client, Method, StatusCode, header, redirect};
+
+use crate::limits;
+use crate::names::Digest;
+
+/// What the registry answered.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    headers: HeaderMap,
+    pub(super) body: Vec<u8>,
+}
+
+/// Why there was no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The whole time of [`limits::REGISTRY_TIMEOUT`] passed.
+    Timeout(Duration),
+    /// No connection: refused, no route, no such host.
+    Connect(String),
+    /// The other side answered a TLS greeting in plain HTTP.
+    PlainHttp,
+    /// TLS failed in another way: an unknown certificate authority, a wrong name.
+    Tls(String),
+    /// It redirects in circles, or from HTTPS to plain HTTP.
+    Redirect(String),
+    /// The body has more than [`limits::REGISTRY_BODY_BYTES_MAX`] bytes.
+    TooLong,
+    /// The connection broke, or what came is not HTTP.
+    Broken(String),
+    /// We cannot make such a request: no CA certificates on this machine, an unusable proxy.
+    Client(String),
+}
+
+/// A request without its host: what differs between two requests to one registry.
+#[derive(Clone)]
+pub(super) struct Ask<'a> {
+    pub(super) method: Method,
+    /// Below `/v2/`.
+    pub(super) path: &'a str,
+    pub(super) accept: &'a str,
+}
+
+/// Whether certificates are checked and plain HTTP is allowed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Trust {
+    Verified,
+    Insecure,
+}
+
+/// Makes a client; connections are kept and shared by all requests to a registry.
+pub(super) fn client(trust: Trust, roots: &[Vec<u8>]) -> Result<Client, Fault> {
+    let plain = trust == Trust::Insecure;
+    let hops = redirect::Policy::custom(move |attempt| {
+        if attempt.previous().len() > limits::REGISTRY_REDIRECTS_MAX {
+            attempt.error("too many redirects")
+        } else if attempt.url().scheme() != "https" && !plain {
+            attempt.error("a redirect from HTTPS to plain HTTP")
+        } else {
+            attempt.follow()
+        }
+    });
+    let mut builder = Client::builder()
+        .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(limits::REGISTRY_CONNECT_TIMEOUT)
+        .pool_max_idle_per_host(limits::REGISTRY_CHECKS_IN_FLIGHT_MAX)
+        .redirect(hops);
+    match trust {
+        Trust::Insecure => builder = builder.danger_accept_invalid_certs(true),
+        Trust::Verified => {
+            for root in roots {
+                let root = reqwest::Certificate::from_pem(root);
+                let root = root.map_err(|error| Fault::Client(root_cause(&error)))?;
+                builder = builder.tls_certs_merge([root]);
+            }
+        }
+    }
+    builder.build().map_err(|error| Fault::Client(root_cause(&error)))
+}
+
+/// Sends a request and reads the answer.
+pub(super) async fn send(
+    client: &Client,
+    base: &str,
+    ask: &Ask<'_>,
+    login: Option<&HeaderValue>,
+    timeout: Duration,
+) -> Result<Answer, Fault> {
+    let url = format!("{base}/v2/{}", ask.path);
+    let mut request = client.request(ask.method.clone(), url).timeout(timeout);
+    if !ask.accept.is_empty() {
+        request = request.header(header::ACCEPT, ask.accept);
+    }
+    if let Some(login) = login {
+        request = request.header(header::AUTHORIZATION, login);
+    }
+    let fault = |error: reqwest::Error| fault_of(&error, timeout);
+    let mut response = request.send().await.map_err(fault)?;
+    let status = response.status();
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(fault)? {
+        if !status.is_success() && body.len() + chunk.len() > limits::REGISTRY_ERROR_BYTES_MAX {
+            break; // the beginning of an error page says enough
+        }
+        if body.len() + chunk.len() > limits::REGISTRY_BODY_BYTES_MAX {
+            return Err(Fault::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Answer { status, headers: response.headers().clone(), body })
+}
+
+impl Answer {
+    pub(super) fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// What the registry says the digest is; none if it says nothing, or not in SHA-256.
+    pub(super) fn stated_digest(&self) -> Option<Digest> {
+        self.header("docker-content-digest")?.trim().parse().ok()
+    }
+
+    /// The media type without its parameters.
+    pub(super) fn media_type(&self) -> Option<&str> {
+        self.header(header::CONTENT_TYPE)?.split(';').next().map(str::trim)
+    }
+
+    pub(super) fn challenges(&self) -> impl Iterator<Item = &str> {
+        let values = self.headers.get_all(header::WWW_AUTHENTICATE).into_iter();
+        values.filter_map(|value| value.to_str().ok())
+    }
+
+    /// How long the registry asks to be left alone, at most a day.
+    ///
+    /// A date is compared with the answer's own `Date`, so the registry's clock alone counts.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        let text = self.header(header::RETRY_AFTER)?.trim();
+        let asked = match text.parse::<u64>() {
+            Ok(seconds) => Duration::from_secs(seconds),
+            Err(_) => {
+                let until = rfc2822::parse(text).ok()?.timestamp();
+                let now = rfc2822::parse(self.header(header::DATE)?).ok()?.timestamp();
+                Duration::from_secs(u64::try_from(until.as_second() - now.as_second()).unwrap_or(0))
+            }
+        };
+        Some(asked.min(limits::REGISTRY_RETRY_AFTER_MAX))
+    }
+
+    /// The first error of the registry's own list: its code and its words, made fit for a message.
+    pub(super) fn registry_error(&self) -> Option<(String, String)> {
+        #[derive(serde::Deserialize)]
+        struct Errors {
+            errors: Vec<Entry>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Entry {
+            code: String,
+            message: Option<String>,
+        }
+        let errors: Errors = serde_json::from_slice(&self.body).ok()?;
+        let first = errors.errors.into_iter().next()?;
+        let message = first.message.filter(|text| !text.is_empty());
+        Some((clean(&first.code), clean(message.as_ref().unwrap_or(&first.code))))
+    }
+}
+
+/// Cuts a foreign text so that it cannot break a line, a terminal or a record.
+pub(super) fn clean(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ").chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+/// Sorts an error of the HTTP library by what it means for an import.
+pub(super) fn fault_of(error: &reqwest::Error, timeout: Duration) -> Fault {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+        let tls = wrapped.and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match tls.or_else(|| cause.downcast_ref::<rustls::Error>()) {
+            Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => {
+                return Fault::PlainHttp;
+            }
+            Some(error) => return Fault::Tls(clean(&error.to_string())),
+            None => source = cause.source(),
+        }
+    }
+    let cause = root_cause(error);
+    if error.is_timeout() {
+        Fault::Timeout(timeout)
+    } else if error.is_redirect() {
+        Fault::Redirect(cause)
+    } else if error.is_connect() {
+        Fault::Connect(cause)
+    } else if error.is_builder() {
+        Fault::Client(cause)
+    } else {
+        Fault::Broken(cause)
+    }
+}
+
+/// The innermost words of an error: the outer ones repeat the address.
+fn root_cause(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    clean(&cause.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(headers: &[(&'static str, &str)], body: &str) -> Answer {
+        let headers = headers.iter().map(|(name, value)| {
+            (header::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
+        });
+        let (status, body) = (StatusCode::TOO_MANY_REQUESTS, body.as_bytes().to_vec());
+        Answer { status, headers: headers.collect(), body }
+    }
+
+    #[test]
+    fn retry_after_is_read_as_seconds_and_as_a_date() {
+        let after = |headers: &[_]| answer(headers, "").retry_after();
+        assert_eq!(after(&[("retry-after", "17")]), Some(Duration::from_secs(17)));
+        let date = ("date", "Sat, 21 Nov 2026 10:00:00 GMT");
+        let later = ("retry-after", "Sat, 21 Nov 2026 10:01:30 GMT");
+        assert_eq!(after(&[date, later]), Some(Duration::from_secs(90)));
+        let past = ("retry-after", "Sat, 21 Nov 2026 09:00:00 GMT");
+        assert_eq!(after(&[date, past]), Some(Duration::ZERO));
+        assert_eq!(after(&[later]), None, "without the registry's time a date says nothing");
+        assert_eq!(after(&[("retry-after", "soon")]), None);
+        assert_eq!(after(&[]), None);
+        let day = Some(Duration::from_secs(86_400));
+        assert_eq!(after(&[("retry-after", "18446744073709551615")]), day);
+    }
+
+    #[test]
+    fn the_registrys_words_are_cut_to_one_safe_line() {
+        let body = r#"{"errors":[{"code":"DENIED","message":"no\n\u001b[31m access"}]}"#;
+        let error = answer(&[], body).registry_error();
+        assert_eq!(error, Some(("DENIED".into(), "no [31m access".into())));
+        assert_eq!(answer(&[], "<html>busy</html>").registry_error(), None);
+        let bare = answer(&[], r#"{"errors":[{"code":"UNKNOWN"}]}"#).registry_error();
+        assert_eq!(bare, Some(("UNKNOWN".into(), "UNKNOWN".into())));
+    }
+
+    #[test]
+    fn a_digest_header_that_is_no_sha256_counts_as_none() {
+        let stated = |value| answer(&[("docker-content-digest", value)], "").stated_digest();
+        let digest = Digest::of(b"x");
+        let text = digest.to_string();
+        assert_eq!(stated(&text), Some(digest));
+        assert_eq!(stated("sha512:00"), None);
+    }
+}
