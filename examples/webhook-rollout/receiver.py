@@ -21,6 +21,16 @@ def roll_out(event):
     return True
 
 
+def stop(event):
+    """Its manifest is gone from git. Returns whether it worked."""
+    print(f"{event['subject']}: stopped", flush=True)
+    return True
+
+
+# Others are notices (cancelled, finished, held): good to know, nothing to do.
+ACTIONS = {"dev.tidegate.rollout.requested": roll_out, "dev.tidegate.stop.requested": stop}
+
+
 class Receiver(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -28,12 +38,13 @@ class Receiver(BaseHTTPRequestHandler):
         if not hmac.compare_digest(expected, self.headers.get("X-Tidegate-Signature-256", "")):
             return self.answer(401, {"error": "the signature does not match"})
         event = json.loads(body)
-        if event["type"] != "dev.tidegate.rollout.requested":
-            return self.answer(204)  # cancelled, finished, held: good to know, nothing to do
+        action = ACTIONS.get(event["type"])
+        if action is None:
+            return self.answer(204)
         key = self.headers["Idempotency-Key"]
         if key in seen:
             return self.answer(409)  # done before, under this key: that counts as success
-        worked = roll_out(event)
+        worked = action(event)
         if worked:
             seen.add(key)
             with open(seen_file, "a") as file:
@@ -58,7 +69,7 @@ class Receiver(BaseHTTPRequestHandler):
 if __name__ == "__main__":
     port, secret_file, seen_file = sys.argv[1:]
     with open(secret_file, "rb") as file:
-        secret = file.read().strip()
+        secret = file.read().rstrip()
     seen = set()
     if os.path.exists(seen_file):
         with open(seen_file) as file:

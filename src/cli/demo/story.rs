@@ -58,14 +58,14 @@ fn failure_is_taken_back(stage: &mut Stage, out: &mut dyn Write) -> anyhow::Resu
 fn hold_is_released(stage: &mut Stage, out: &mut dyn Write) -> anyhow::Result<()> {
     title(out, 5, "Its cause is found and mended: you let it be tried again.")?;
     stage.remove("broken.txt")?;
-    stage.show("tidegate release DeploymentConfig/default/web", out)?;
+    stage.show("tidegate release dc/web", out)?;
     rolled_out(stage, RolloutCause::ImageChange, Outcome::Complete)
 }
 
 fn all_of_it(stage: &Stage, out: &mut dyn Write) -> anyhow::Result<()> {
     title(out, 6, "What is now, and how it came to be.")?;
     stage.show("tidegate status", out)?;
-    stage.show("tidegate history DeploymentConfig/default/web", out)?;
+    stage.show("tidegate history dc/web", out)?;
     writeln!(out, "Next: copy `manifests/` into a repository of your own, and go on with \"Ten minutes\" in README.md.")?;
     Ok(())
 }

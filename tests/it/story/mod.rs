@@ -1,0 +1,6 @@
+//! What people do with it, from end to end: the real program, a real registry, real repositories.
+
+mod demo;
+mod examples;
+mod play;
+mod readme;
