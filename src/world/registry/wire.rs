@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_digest_header_that_is_no_sha256_counts_as_none() {
-        let stated = |value| answer(&[("docker-content-digest", value)], "").stated_digest();
+        let stated = |value: &str| answer(&[("docker-content-digest", value)], "").stated_digest();
         let digest = Digest::of(b"x");
         let text = digest.to_string();
         assert_eq!(stated(&text), Some(digest));

@@ -1,4 +1,5 @@
-//! Adapters against the real thing.
+//! The adapters against the real things.
 
+mod registry;
 mod source;
 mod watch;
