@@ -9,4 +9,5 @@
 )]
 
 mod adapter;
+mod story;
 mod support;

@@ -131,7 +131,8 @@ impl Stage {
     }
 
     fn git(&self, arguments: &[&str]) -> anyhow::Result<()> {
-        let output = self.command("git", "apps").args(arguments).output().context("cannot run git")?;
+        let output =
+            self.command("git", "apps").args(arguments).output().context("cannot run git")?;
         let error = String::from_utf8_lossy(&output.stderr);
         ensure!(output.status.success(), "`git {}` fails: {}", arguments.join(" "), error.trim());
         Ok(())
@@ -166,7 +167,8 @@ impl Stage {
     /// Starts the daemon.
     pub(super) fn start_daemon(&mut self) -> anyhow::Result<()> {
         let log = self.folder.join("daemon.log");
-        let file = File::create(&log).with_context(|| format!("cannot make `{}`", log.display()))?;
+        let file =
+            File::create(&log).with_context(|| format!("cannot make `{}`", log.display()))?;
         let mut command = self.command(&self.program, "");
         let child = command
             .arg("run")
@@ -336,7 +338,8 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         if let Some(pid) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
-            drop(rustix::process::kill_process(pid, rustix::process::Signal::TERM));
+            // One that has ended already needs no signal.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         for _ in 0..250 {
             if !matches!(self.child.try_wait(), Ok(None)) {
@@ -355,13 +358,10 @@ mod tests {
 
     #[test]
     fn words_keep_what_is_quoted_together() {
-        assert_eq!(words(r#"-C apps commit -qam "web: greet again""#), [
-            "-C",
-            "apps",
-            "commit",
-            "-qam",
-            "web: greet again"
-        ]);
+        assert_eq!(
+            words(r#"-C apps commit -qam "web: greet again""#),
+            ["-C", "apps", "commit", "-qam", "web: greet again"]
+        );
         assert_eq!(words(""), [""; 0]);
     }
 

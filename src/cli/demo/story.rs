@@ -8,7 +8,11 @@ use crate::fact::{Fact, Outcome, RolloutCause};
 /// Tells it.
 pub(super) fn tell(stage: &mut Stage, out: &mut dyn Write) -> anyhow::Result<()> {
     let folder = stage.folder().display().to_string();
-    writeln!(out, "A repository, a registry in memory at {} and a daemon, in {folder}", stage.registry())?;
+    writeln!(
+        out,
+        "A repository, a registry in memory at {} and a daemon, in {folder}",
+        stage.registry()
+    )?;
     commit_is_adopted(stage, out)?;
     tag_moves(stage, out)?;
     edit_is_shown_first(stage, out)?;
@@ -30,7 +34,11 @@ fn commit_is_adopted(stage: &mut Stage, out: &mut dyn Write) -> anyhow::Result<(
 }
 
 fn tag_moves(stage: &mut Stage, out: &mut dyn Write) -> anyhow::Result<()> {
-    title(out, 2, "Somebody pushes nginx:stable. The daemon looks (the demo does not wait 15 minutes).")?;
+    title(
+        out,
+        2,
+        "Somebody pushes nginx:stable. The daemon looks (the demo does not wait 15 minutes).",
+    )?;
     stage.push("2")?;
     rolled_out(stage, RolloutCause::ImageChange, Outcome::Complete)?;
     stage.show("tidegate history web:stable", out)?;
@@ -46,7 +54,11 @@ fn edit_is_shown_first(stage: &mut Stage, out: &mut dyn Write) -> anyhow::Result
 }
 
 fn failure_is_taken_back(stage: &mut Stage, out: &mut dyn Write) -> anyhow::Result<()> {
-    title(out, 4, "A pushed image does not work: the previous one is put back, the digest is held.")?;
+    title(
+        out,
+        4,
+        "A pushed image does not work: the previous one is put back, the digest is held.",
+    )?;
     let broken = stage.put("3");
     stage.write("broken.txt", &format!("{broken}\n"))?;
     stage.push("3")?;
@@ -66,7 +78,10 @@ fn all_of_it(stage: &Stage, out: &mut dyn Write) -> anyhow::Result<()> {
     title(out, 6, "What is now, and how it came to be.")?;
     stage.show("tidegate status", out)?;
     stage.show("tidegate history dc/web", out)?;
-    writeln!(out, "Next: copy `manifests/` into a repository of your own, and go on with \"Ten minutes\" in README.md.")?;
+    writeln!(
+        out,
+        "Next: copy `manifests/` into a repository of your own, and go on with \"Ten minutes\" in README.md."
+    )?;
     Ok(())
 }
 
@@ -78,12 +93,10 @@ fn title(out: &mut dyn Write, number: u8, text: &str) -> std::io::Result<()> {
 /// Waits until a rollout with this cause began and ended like this.
 fn rolled_out(stage: &mut Stage, cause: RolloutCause, outcome: Outcome) -> anyhow::Result<()> {
     let mut began = false;
-    stage.wait(&format!("a rollout by {cause} to end as {outcome}"), |fact| match fact {
-        Fact::RolloutStarted(started) => {
+    stage.wait(&format!("a rollout by {cause} to end as {outcome}"), |fact| {
+        if let Fact::RolloutStarted(started) = fact {
             began = started.cause == cause;
-            false
         }
-        Fact::RolloutFinished(finished) => began && finished.outcome == outcome,
-        _ => false,
+        matches!(fact, Fact::RolloutFinished(finished) if began && finished.outcome == outcome)
     })
 }

@@ -71,12 +71,15 @@ async fn webhook_rollout_is_signed_and_done_once_by_its_receiver() {
     let line = |cause, container, digest| {
         format!("DeploymentConfig/production/shop: {cause}: {container} -> {digest}")
     };
-    assert_eq!(receiver.end(), [
-        line("config change", "queue", first),
-        line("config change", "web", first),
-        line("image change", "queue", second),
-        line("image change", "web", second),
-    ]);
+    assert_eq!(
+        receiver.end(),
+        [
+            line("config change", "queue", first),
+            line("config change", "web", first),
+            line("image change", "queue", second),
+            line("image change", "web", second),
+        ]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,17 +151,17 @@ fn digests(facts: &[Fact], tag: &str) -> Vec<Digest> {
 }
 
 fn imported(facts: &[Fact]) -> Vec<(String, Digest)> {
-    let import = |fact: &Fact| match fact {
-        Fact::TagImported(imported) => Some((imported.tag.to_string(), imported.event.image?)),
-        _ => None,
+    let import = |fact: &Fact| {
+        let Fact::TagImported(imported) = fact else { return None };
+        Some((imported.tag.to_string(), imported.event.image?))
     };
     facts.iter().filter_map(import).collect()
 }
 
 fn outcomes(facts: &[Fact]) -> Vec<Outcome> {
-    let outcome = |fact: &Fact| match fact {
-        Fact::RolloutFinished(finished) => Some(finished.outcome),
-        _ => None,
+    let outcome = |fact: &Fact| {
+        let Fact::RolloutFinished(finished) = fact else { return None };
+        Some(finished.outcome)
     };
     facts.iter().filter_map(outcome).collect()
 }

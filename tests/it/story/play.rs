@@ -41,7 +41,8 @@ pub(crate) struct Play {
 impl Drop for Play {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", std::fs::read_to_string(self.path("daemon.log")).unwrap_or_default());
+            let log = self.read("daemon.log");
+            std::io::Write::write_all(&mut std::io::stderr(), log.as_bytes()).unwrap();
         }
         if let Some(mut daemon) = self.daemon.take() {
             drop(daemon.kill());
@@ -146,11 +147,13 @@ impl Play {
 
 /// The rollouts that began.
 pub(crate) fn started(facts: &[Fact]) -> Vec<&RolloutStarted> {
-    let rollout = |fact| match fact {
-        &Fact::RolloutStarted(ref started) => Some(started.as_ref()),
-        _ => None,
-    };
-    facts.iter().filter_map(rollout).collect()
+    let mut rollouts = Vec::new();
+    for fact in facts {
+        if let Fact::RolloutStarted(started) = fact {
+            rollouts.push(started.as_ref());
+        }
+    }
+    rollouts
 }
 
 fn copy(from: &Path, to: &Path, replacements: &[(&str, &str)]) {
