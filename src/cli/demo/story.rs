@@ -10,7 +10,7 @@ pub(super) fn tell(stage: &mut Stage, out: &mut dyn Write) -> anyhow::Result<()>
     let folder = stage.folder().display().to_string();
     writeln!(
         out,
-        "A repository, a registry in memory at {} and a daemon, in {folder}",
+        "A repository, a registry in memory at {} and a daemon, in {folder}\n",
         stage.registry()
     )?;
     commit_is_adopted(stage, out)?;
@@ -41,7 +41,7 @@ fn tag_moves(stage: &mut Stage, out: &mut dyn Write) -> anyhow::Result<()> {
     )?;
     stage.push("2")?;
     rolled_out(stage, RolloutCause::ImageChange, Outcome::Complete)?;
-    stage.show("tidegate history web:stable", out)?;
+    stage.show("tidegate history dc/web --limit 4", out)?;
     stage.show("cat running.txt", out)
 }
 
@@ -63,7 +63,7 @@ fn failure_is_taken_back(stage: &mut Stage, out: &mut dyn Write) -> anyhow::Resu
     stage.write("broken.txt", &format!("{broken}\n"))?;
     stage.push("3")?;
     rolled_out(stage, RolloutCause::Restore, Outcome::Complete)?;
-    stage.show("tidegate status", out)?;
+    stage.show("tidegate status dc/web", out)?;
     stage.show("cat broken.txt running.txt", out)
 }
 
@@ -77,7 +77,7 @@ fn hold_is_released(stage: &mut Stage, out: &mut dyn Write) -> anyhow::Result<()
 fn all_of_it(stage: &Stage, out: &mut dyn Write) -> anyhow::Result<()> {
     title(out, 6, "What is now, and how it came to be.")?;
     stage.show("tidegate status", out)?;
-    stage.show("tidegate history dc/web", out)?;
+    stage.show("tidegate history dc/web --limit 9", out)?;
     writeln!(
         out,
         "Next: copy `manifests/` into a repository of your own, and go on with \"Ten minutes\" in README.md."
@@ -87,7 +87,7 @@ fn all_of_it(stage: &Stage, out: &mut dyn Write) -> anyhow::Result<()> {
 
 fn title(out: &mut dyn Write, number: u8, text: &str) -> std::io::Result<()> {
     let bold = anstyle::Style::new().bold();
-    writeln!(out, "\n{bold}{number}. {text}{bold:#}")
+    writeln!(out, "{bold}{number}. {text}{bold:#}")
 }
 
 /// Waits until a rollout with this cause began and ended like this.
