@@ -2,10 +2,19 @@
 //!
 //! Standard output is the answer, standard error is the talk; only this module and its children write to either.
 
+mod ask;
+pub mod check;
 mod completions;
 mod config;
+mod demo;
+mod diff;
+mod history;
 mod journal;
 mod man;
+mod offline;
+mod release;
+mod run;
+mod status;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -73,10 +82,18 @@ pub struct Context<'a> {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Command),
+    Diff(diff::Command),
+    History(history::Command),
+    Release(release::Command),
+    Status(status::Command),
     Journal(journal::Arguments),
     Config(config::Command),
+    Demo(demo::Command),
     Completions(completions::Command),
     Man(man::Command),
+    /// Read manifests and print what is wrong or odd about them
+    Check(check::Check),
 }
 
 /// Runs the command that `arguments` (with the program's name first) ask for.
@@ -100,10 +117,17 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
     let mut err = anstream::AutoStream::new(std::io::stderr(), choice);
     let mut context = Context { global: arguments.global, out: &mut out, err: &mut err };
     let result: anyhow::Result<ExitCode> = match arguments.command {
+        Command::Run(command) => run::run(&command, &context),
+        Command::Diff(command) => diff::run(&command, &mut context),
+        Command::History(command) => history::run(&command, &mut context),
+        Command::Release(command) => release::run(&command, &mut context),
+        Command::Status(command) => status::run(&command, &mut context),
         Command::Journal(arguments) => journal::run(&arguments, &mut context),
+        Command::Demo(command) => demo::run(&command, &mut context),
         Command::Config(command) => config::run(&command, &mut context),
         Command::Completions(command) => completions::run(&command, &mut context),
         Command::Man(command) => man::run(&command, &mut context),
+        Command::Check(check) => check::run(&check, &mut context),
     };
     result.unwrap_or_else(|error| {
         drop(print_error(context.err, &error)); // nothing is left to tell a closed terminal

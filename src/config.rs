@@ -130,10 +130,10 @@ pub struct Flags {
 /// The flags that set keys, for commands that use the configuration.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct SettingArguments {
-    /// Where state is kept (state_dir)
+    /// Where state is kept (`state_dir`)
     #[arg(long, value_name = "DIR", help_heading = "Settings")]
     state_dir: Option<String>,
-    /// Level or filter of log lines (log.level)
+    /// Level or filter of log lines (`log.level`)
     #[arg(long, value_name = "LEVEL", help_heading = "Settings")]
     log_level: Option<String>,
     /// Set any key for this run, like imports.interval=1m
@@ -192,6 +192,12 @@ impl Environment {
             }
             _ => (default.into(), Origin::Default),
         }
+    }
+
+    /// Those of the variables that are set.
+    fn kept(&self, names: &[&str]) -> BTreeMap<String, String> {
+        let kept = |name: &&str| Some(((*name).to_owned(), self.variables.get(*name)?.clone()));
+        names.iter().filter_map(kept).collect()
     }
 
     /// A credential that systemd handed over.
@@ -368,14 +374,6 @@ fn shown_address(address: &str) -> String {
         url.set_query(Some("***"));
     }
     url.to_string()
-}
-
-/// Whether what has this name is better not shown.
-fn secret_word(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["pass", "secret", "token", "key", "credential", "auth", "pwd"]
-        .iter()
-        .any(|word| name.contains(word))
 }
 
 #[cfg(test)]

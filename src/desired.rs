@@ -4,7 +4,22 @@
 //! and of the commit are unaffected (rule D7). Objects are shared ([`Arc`]) between one commit and the next, so that
 //! what did not change costs nothing to keep and is recognised by its address.
 
+mod build_config;
+mod deployment_config;
 pub mod diagnostic;
+mod faults;
+mod image_stream;
+mod json;
+mod marks;
+mod nearest;
+mod object;
+mod pod;
+mod reading;
+mod template;
+mod tree;
+mod typed;
+mod workload;
+mod yaml;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +34,9 @@ use crate::reference::ImageReference;
 use crate::time::Schedule;
 
 use diagnostic::Diagnostic;
+pub use reading::{Entry, ParsedFile, is_manifest, is_params, params_paths, parse_file};
+pub use template::read_params;
+pub use tree::Tree;
 
 /// What git asks for at one commit.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -300,20 +318,3 @@ impl fmt::Debug for Companion {
         write!(f, "{}/{}/{} at {}", self.kind, self.namespace, self.name, self.position)
     }
 }
-
-// STUB-TREE-BEGIN
-/// All files at one commit.
-#[derive(Clone, Debug, Default)]
-pub struct Tree;
-impl Tree {
-    /// Takes in what changed.
-    pub fn apply(&mut self, read: &crate::action::SourceRead, policy: &crate::policy::Policy) {
-        let _ = (read, policy);
-    }
-    /// Merges.
-    #[must_use]
-    pub fn assemble(&self) -> DesiredState {
-        DesiredState::default()
-    }
-}
-// STUB-TREE-END

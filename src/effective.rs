@@ -9,7 +9,7 @@ use crate::desired::{DesiredState, ImageStream, TagReference, TagSource, Workloa
 use crate::fact::{ContainerList, ContainerRef, RolloutImage};
 use crate::names::{ContentHash, Digest, Kind, Namespace, ObjectKey, StreamTag, TargetName};
 use crate::observed::ObservedState;
-use crate::observed::rollout::Rollout;
+use crate::observed::rollout::{Rollout, WorkloadState};
 use crate::observed::tag_history::TagItem;
 use crate::policy::Policy;
 use crate::time::Schedule;
@@ -146,8 +146,9 @@ pub enum Waiting {
 /// # Errors
 /// The first thing that is missing, in the order in which triggers and containers are written.
 pub fn wanted(workload: &Workload, observed: &ObservedState) -> Result<Wanted, Waiting> {
-    let mut set: BTreeMap<&ContainerRef, &TagItem> = BTreeMap::new();
-    let seen = observed.workloads.get(&workload.object).map(|state| &state.seen);
+    let mut set: BTreeMap<&ContainerRef, (&str, Digest)> = BTreeMap::new();
+    let state = observed.workloads.get(&workload.object);
+    let seen = state.map(|state| &state.seen);
     for trigger in &workload.triggers {
         let tag = trigger.from.clone();
         if !trigger.automatic {
@@ -158,32 +159,56 @@ pub fn wanted(workload: &Workload, observed: &ObservedState) -> Result<Wanted, W
             }
             continue;
         }
-        let Some(item) = image_of(observed, &tag) else { return Err(Waiting::Image { tag }) };
-        if item.event.image.is_none() {
-            return Err(Waiting::Reference { tag });
-        }
         // The last trigger in the list wins (rule D30).
-        set.extend(trigger.containers.iter().map(|container| (container, item)));
+        match image_of(observed, &tag).map(|item| (&item.event, item.event.image)) {
+            Some((event, Some(image))) => {
+                let image = (event.reference.as_str(), image);
+                set.extend(trigger.containers.iter().map(|container| (container, image)));
+            }
+            Some((_, None)) => return Err(Waiting::Reference { tag }),
+            None => {
+                for container in &trigger.containers {
+                    let Some(image) = state.and_then(|state| last_image(state, &tag, container))
+                    else {
+                        return Err(Waiting::Image { tag });
+                    };
+                    set.insert(container, image);
+                }
+            }
+        }
     }
     let mut images = Vec::with_capacity(workload.containers.len());
     let mut triggered = BTreeMap::new();
     for container in &workload.containers {
-        let item = set.get(&container.container);
-        let (reference, digest) = match item {
-            Some(item) => (item.event.reference.clone(), item.event.image),
+        let set = set.get(&container.container);
+        let (reference, digest) = match set {
+            Some((reference, digest)) => ((*reference).to_owned(), Some(*digest)),
             None => (container.image.clone(), pinned(&container.image)),
         };
         if reference.trim().is_empty() {
             return Err(Waiting::Blank { container: container.container.clone() });
         }
-        if let (Some(_), Some(digest)) = (item, digest) {
-            triggered.insert(container.container.clone(), digest);
+        if let Some((_, digest)) = set {
+            triggered.insert(container.container.clone(), *digest);
         }
         let container = container.container.clone();
         images.push(RolloutImage { container, reference, digest, previous: None });
     }
     images.sort_by(|a, b| a.container.cmp(&b.container));
     Ok(Wanted { images, triggered, template: workload.template })
+}
+
+/// The image that a trigger on a tag set last, for a tag that has no image any more (rules D27, T8b).
+fn last_image<'a>(
+    state: &'a WorkloadState,
+    tag: &StreamTag,
+    container: &ContainerRef,
+) -> Option<(&'a str, Digest)> {
+    let seen = state.seen.get(tag)?.image;
+    let images = state.life().rev().flat_map(|rollout| &rollout.started.images);
+    let mut known = images.filter(|image| image.container == *container);
+    let image = known.find(|image| image.digest == Some(seen))?;
+    Some((image.reference.as_str(), seen))
 }
 
 /// The digest that a reference written in a manifest pins.

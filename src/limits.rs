@@ -134,3 +134,27 @@ pub const JOURNAL_FILL_BYTES: u64 = 1024 * 1024;
 ///
 /// The largest record is the adoption of a first commit: 100,000 objects with 150 bytes each are 15 MB.
 pub const JOURNAL_LINE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Time to connect to a webhook target; the answer may take as long as the target's own timeout.
+pub const TARGET_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of an answer of a webhook target that are read; an answer is a state and a message.
+pub const TARGET_ANSWER_BYTES_MAX: usize = 64 * 1024;
+
+/// The longest time that a target can ask to be left alone: longer ones are cut, since a typing error must not stop
+/// rollouts for days.
+pub const TARGET_RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Time to deliver a notice, which is tried once.
+pub const TARGET_NOTICE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Time between SIGTERM and SIGKILL for a program of an exec target.
+pub const TARGET_KILL_GRACE: Duration = Duration::from_secs(5);
+
+/// Time between two looks whether an earlier run of a program has ended, after a restart.
+pub const TARGET_LOCK_POLL: Duration = Duration::from_millis(100);
+
+/// Time for the last output of a program that has ended to arrive; a child of it may hold the pipe open for ever.
+pub const TARGET_OUTPUT_GRACE: Duration = Duration::from_millis(200);
+
+/// Lines of what a target printed that are kept with a rollout (rule R31).
+pub const ROLLOUT_LOG_LINES_MAX: usize = 5;

@@ -1,11 +1,13 @@
-//! Image references: grammar, normal form, and what is shown (section 2 of the image-stream specification).
+//! Image references: grammar, normal form, and what is shown (section 2 of the image-stream
+//! specification).
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::names::{Digest, TagName};
 
-/// An image reference as a user spelled it, split into its parts (rules I28, I29); nothing is defaulted.
+/// An image reference as a user spelled it, split into its parts (rules I28, I29); nothing is
+/// defaulted.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ImageReference {
     /// `docker.io`, `localhost:5000`; none for a short name.
@@ -41,7 +43,8 @@ pub fn is_docker_hub(registry: &str) -> bool {
 }
 
 impl ImageReference {
-    /// The repository as spelled, without tag and digest: `centos/python-35-centos7` (`AsRepository`).
+    /// The repository as spelled, without tag and digest: `centos/python-35-centos7`
+    /// (`AsRepository`).
     #[must_use]
     pub fn repository_as_spelled(&self) -> String {
         let parts = [self.registry.as_deref(), self.namespace.as_deref(), Some(self.name.as_str())];
@@ -55,13 +58,15 @@ impl ImageReference {
         format!("{}@{digest}", self.repository_as_spelled())
     }
 
-    /// Whether only a registry is named (rule I29, item 1): `my.image:1.0`. Such a reference names no image (rule I30).
+    /// Whether only a registry is named (rule I29, item 1): `my.image:1.0`. Such a reference names
+    /// no image (rule I30).
     #[must_use]
     pub fn is_registry_only(&self) -> bool {
         self.name.is_empty()
     }
 
-    /// The registry that is contacted, after defaults (rule I31, `AsV2`): `registry-1.docker.io`, `localhost:5000`.
+    /// The registry that is contacted, after defaults (rule I31, `AsV2`): `registry-1.docker.io`,
+    /// `localhost:5000`.
     #[must_use]
     pub fn registry_host(&self) -> String {
         match self.registry.as_deref() {
@@ -71,7 +76,8 @@ impl ImageReference {
         }
     }
 
-    /// The host and port that are contacted; without a port, 443, or 80 where the tag is insecure (rule I31).
+    /// The host and port that are contacted; without a port, 443, or 80 where the tag is insecure
+    /// (rule I31).
     #[must_use]
     pub fn registry_host_port(&self, insecure: bool) -> (String, u16) {
         let host = self.registry_host();
@@ -97,7 +103,8 @@ impl ImageReference {
         }
     }
 
-    /// The digest if there is one, else the tag, else `latest`: the last part of the manifest's address.
+    /// The digest if there is one, else the tag, else `latest`: the last part of the manifest's
+    /// address.
     #[must_use]
     pub fn tag_or_digest(&self) -> String {
         match (&self.digest, &self.tag) {
@@ -107,7 +114,8 @@ impl ImageReference {
         }
     }
 
-    /// Namespace and name without the registry: `centos/python-35-centos7` (rule I31, `RepositoryName`).
+    /// Namespace and name without the registry: `centos/python-35-centos7` (rule I31,
+    /// `RepositoryName`).
     #[must_use]
     pub fn repository_name(&self) -> String {
         match &self.namespace {
@@ -127,7 +135,8 @@ impl ImageReference {
         }
     }
 
-    /// The reference with nothing defaulted and without a tag that a digest overrules; empty for a registry alone
+    /// The reference with nothing defaulted and without a tag that a digest overrules; empty for a
+    /// registry alone
     /// (rule I31, `Exact`).
     #[must_use]
     pub fn exact(&self) -> String {
@@ -140,7 +149,8 @@ impl ImageReference {
         text
     }
 
-    /// As [`Self::exact`], with `library` where the registry is spelled as Docker Hub (rule I31, `String`).
+    /// As [`Self::exact`], with `library` where the registry is spelled as Docker Hub (rule I31,
+    /// `String`).
     #[must_use]
     pub fn qualified(&self) -> String {
         let hub = self.registry.as_deref().is_some_and(is_docker_hub);
@@ -174,7 +184,8 @@ impl ImageReference {
         self.minimal()
     }
 
-    /// Registry, namespace and tag filled in as Docker's clients do (rule I31, `DockerClientDefaults`).
+    /// Registry, namespace and tag filled in as Docker's clients do (rule I31,
+    /// `DockerClientDefaults`).
     #[must_use]
     pub fn with_defaults(&self) -> Self {
         Self {
@@ -192,7 +203,8 @@ impl ImageReference {
         self.with_defaults() == other.with_defaults()
     }
 
-    /// The form of error messages: everything defaulted, `docker.io/library/python:3.6.0` (rules I33, I73).
+    /// The form of error messages: everything defaulted, `docker.io/library/python:3.6.0` (rules
+    /// I33, I73).
     #[must_use]
     pub fn normalized(&self) -> String {
         let mut full = self.with_defaults();
@@ -328,7 +340,8 @@ fn is_digest_shaped(text: &str) -> bool {
 
 /// The digest errors of rule I28, in their order, for a text of the right shape.
 ///
-/// OpenShift also takes SHA-384 and SHA-512. We represent SHA-256 alone, which every registry computes.
+/// OpenShift also takes SHA-384 and SHA-512. We represent SHA-256 alone, which every registry
+/// computes.
 fn check_digest(text: &str) -> Result<Digest, ReferenceError> {
     const FORMAT: ReferenceError = ReferenceError("invalid checksum digest format");
     const LENGTH: ReferenceError = ReferenceError("invalid checksum digest length");

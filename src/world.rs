@@ -2,7 +2,10 @@
 
 pub mod demo_registry;
 pub mod git;
+mod perform;
 pub mod registry;
 pub mod target;
 pub mod tls;
 pub mod watch;
+
+pub use perform::World;

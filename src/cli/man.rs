@@ -1,7 +1,7 @@
 //! `tidegate man`: manual pages, made from the same words as `--help`.
 
 use std::fs;
-use std::io::Write;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;

@@ -182,10 +182,8 @@ fn toml_path(key: &str) -> Option<KeyPath> {
     loop {
         let (name, value) = table.iter().next()?;
         path = path.child(name.get_ref());
-        match value.get_ref() {
-            DeValue::Table(inner) => table = inner,
-            _ => return Some(path),
-        }
+        let DeValue::Table(inner) = value.get_ref() else { return Some(path) };
+        table = inner;
     }
 }
 

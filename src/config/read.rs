@@ -272,7 +272,9 @@ impl Value {
             Self::Boolean(value) => Ok(*value),
             Self::Untyped(text) if text == "true" => Ok(true),
             Self::Untyped(text) if text == "false" => Ok(false),
-            _ => Err(format!("expected true or false, {}", self.found())),
+            Self::Untyped(_) | Self::Text(_) | Self::Integer(_) | Self::List(_) => {
+                Err(format!("expected true or false, {}", self.found()))
+            }
         }
     }
 
@@ -289,7 +291,7 @@ impl Value {
             Self::Integer(number) => {
                 return Err(format!("a span needs a unit: write \"{number}s\" or \"{number}m\""));
             }
-            _ => self.text()?,
+            Self::Untyped(_) | Self::Text(_) | Self::Boolean(_) | Self::List(_) => self.text()?,
         };
         let Span(span) =
             text.parse().map_err(|error: crate::time::ParseSpanError| error.to_string())?;
@@ -308,7 +310,9 @@ impl Value {
                 .filter(|part| !part.is_empty())
                 .map(str::to_owned)
                 .collect()),
-            _ => Err(format!("expected a list like [\"a\", \"b\"], {}", self.found())),
+            Self::Text(_) | Self::Integer(_) | Self::Boolean(_) => {
+                Err(format!("expected a list like [\"a\", \"b\"], {}", self.found()))
+            }
         }
     }
 }

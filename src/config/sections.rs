@@ -7,15 +7,14 @@ use std::time::Duration;
 use super::keys::KeyPath;
 use super::layer::Origin;
 use super::read::{Reader, Show};
-use super::{
-    Environment, LogFormat, LogSettings, RegistrySettings, SourceSettings, secret_word,
-    shown_address,
-};
+use super::{Environment, LogFormat, LogSettings, RegistrySettings, SourceSettings, shown_address};
 use crate::action::{ImportMode, Platform};
 use crate::limits;
 use crate::names::{Namespace, ObjectKey, TargetName};
 use crate::policy::{OnInvalid, Policy, Routes};
-use crate::world::target::{ExecTarget, Secret, SecretSource, TargetConfig, WebhookTarget};
+use crate::world::target::{
+    ExecTarget, Secret, SecretSource, TargetConfig, WebhookTarget, sounds_secret,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -152,7 +151,7 @@ fn platform(reader: &mut Reader) -> Platform {
 
 fn parameters(reader: &mut Reader) -> BTreeMap<String, BTreeMap<String, String>> {
     let section = KeyPath::of("templates");
-    let show = |name: &str| if secret_word(name) { Show::Masked } else { Show::Plain };
+    let show = |name: &str| if sounds_secret(name) { Show::Masked } else { Show::Plain };
     let names = reader.names(&section);
     names
         .into_iter()
@@ -292,7 +291,8 @@ fn target(
                 }
                 return TargetConfig::None;
             };
-            TargetConfig::Exec(ExecTarget { program, arguments, timeout })
+            let environment = environment.kept(&["PATH", "HOME", "LANG"]);
+            TargetConfig::Exec(ExecTarget { program, arguments, timeout, environment })
         }
         Some(Kind::Webhook) => {
             let Some(url) = url else {

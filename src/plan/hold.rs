@@ -37,6 +37,8 @@ pub enum HeldReason {
         /// The tag.
         tag: StreamTag,
     },
+    /// A `DeploymentConfig` without triggers waits for an order (rule D17).
+    NoTrigger,
     /// A container has no image.
     BlankImage {
         /// The container, in words.
@@ -113,6 +115,9 @@ impl fmt::Display for HeldReason {
             Self::WaitingForOrder { tag } => {
                 write!(f, "waiting on manual update: the trigger on {tag} is not automatic")
             }
+            Self::NoTrigger => f.write_str(
+                "it has no triggers; add one under `spec.triggers`, or leave `triggers` out for a `ConfigChange`",
+            ),
             Self::BlankImage { container } => {
                 write!(f, "{container} has no image and no trigger that sets one")
             }

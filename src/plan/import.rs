@@ -151,7 +151,10 @@ impl Asked<'_> {
 
     /// A part of `span` that is always the same for one check, so that many do not come at once.
     fn share_of(&self, span: Duration) -> Duration {
-        span.mul_f64(f64::from(self.fingerprint) / (f64::from(u32::MAX) + 1.0))
+        // Whole milliseconds, as the wall clock has them: a fraction would be due again a moment before its time.
+        let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        let share = u128::from(millis) * u128::from(self.fingerprint) >> 32;
+        Duration::from_millis(u64::try_from(share).unwrap_or(u64::MAX))
     }
 }
 

@@ -146,11 +146,16 @@ impl Planning<'_> {
             .then_some(RolloutCause::ConfigChange)
     }
 
-    /// After a failure: the last complete revision is put back, once (rules D22, R7).
+    /// After a failure: the last complete revision is put back (rules D22, R7).
+    ///
+    /// Once, if that fails; again, if it was ended from outside: nobody knows what it left behind.
     fn restore(&self) -> Option<Plan> {
         let last = self.state.last()?;
-        if last.outcome() != Some(Outcome::Failed) || last.started.cause == RolloutCause::Restore {
-            return None;
+        let is_restore = last.started.cause == RolloutCause::Restore;
+        match last.outcome()? {
+            Outcome::Failed if !is_restore => {}
+            Outcome::Cancelled if is_restore => {}
+            Outcome::Failed | Outcome::Cancelled | Outcome::Complete => return None,
         }
         let previous = self.state.active()?;
         let started = RolloutStarted {
@@ -190,6 +195,9 @@ impl Planning<'_> {
             let steps = self.fired(workload, &TriggerOutcome::AlreadyRunning);
             return Plan { steps, ..Plan::default() };
         };
+        if workload.triggers.is_empty() && !workload.config_change {
+            return self.held(HeldReason::NoTrigger);
+        }
         if workload.paused {
             return self.held(HeldReason::Paused);
         }

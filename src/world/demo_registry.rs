@@ -81,7 +81,8 @@ impl DemoRegistry {
         self.address.to_string()
     }
 
-    /// Puts an image that differs with `seed` under a tag, which moves if it is there; returns its digest.
+    /// Puts an image that differs with `seed` under a tag, which moves if it is there; returns its
+    /// digest.
     #[must_use = "the digest is what a check will find"]
     pub fn put_image(&self, repository: &str, tag: &str, seed: &str) -> Digest {
         let layer = format!("layer of {repository} {seed}\n").into_bytes();
@@ -91,7 +92,10 @@ impl DemoRegistry {
             "rootfs": {"type": "layers", "diff_ids": [Digest::of(&layer)]},
         });
         let config = config.to_string().into_bytes();
-        let part = |kind, blob: &[u8]| json!({"mediaType": kind, "digest": Digest::of(blob), "size": blob.len()});
+        let part = |kind, blob: &[u8]| {
+            let (digest, size) = (Digest::of(blob), blob.len());
+            json!({"mediaType": kind, "digest": digest, "size": size})
+        };
         let manifest = json!({
             "schemaVersion": 2, "mediaType": MANIFEST,
             "config": part(CONFIG, &config), "layers": [part(LAYER, &layer)],

@@ -325,8 +325,15 @@ impl Source {
         let mirror = self.mirror()?;
         let name = format!("{ADOPTED}{seq}");
         let kept = mirror.find_commit(oid(commit));
-        kept.and_then(|commit| mirror.reference(&name, commit.id(), true, "").map(drop))
-            .map_err(|source| SourceError::Keep { path: self.mirror.clone(), name, source })
+        kept.and_then(|commit| mirror.reference(&name, commit.id(), true, "").map(drop)).map_err(
+            |source| SourceError::Keep { path: self.mirror.clone(), name: name.clone(), source },
+        )?;
+        let file = self.mirror.join(&name);
+        match std::fs::File::open(&file).and_then(|file| file.sync_all()) {
+            // Packed by somebody's `git gc`, which syncs.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            done => done.map_err(|error| mirror_error(&file, error)),
+        }
     }
 
     /// The commits that are kept, by the record that adopted them.
@@ -389,7 +396,6 @@ impl Source {
         let mut config = made.config().map_err(wrong)?;
         config.set_i32("gc.auto", 0).map_err(wrong)?;
         config.set_str("core.hooksPath", "/dev/null").map_err(wrong)?;
-        config.set_bool("core.fsyncObjectFiles", true).map_err(wrong)?;
         let path = new.keep();
         match std::fs::rename(&path, &self.mirror) {
             // Another process was faster.

@@ -1,8 +1,8 @@
-//! Asks registries what a reference is: one request for an unchanged tag, at most four for a new one.
+//! Asks registries what a reference is: one request for an unchanged tag, four at most for a new.
 //!
-//! [`Registries::resolve`] turns an [`action::ResolveRequest`](crate::action::ResolveRequest) into a
-//! resolution or a failure that is ready to be a condition (rules I46 to I54, I73, I197). How many
-//! run at once at one registry, and when a failure is tried again, is decided by the core.
+//! [`Registries::resolve`] turns a [`ResolveRequest`] into a resolution or a failure that is ready
+//! to be a condition (rules I46 to I54, I73, I197). How many run at once at one registry, and when
+//! a failure is tried again, is decided by the core.
 
 mod auth;
 mod failure;
@@ -27,17 +27,20 @@ use crate::limits;
 use crate::names::{ContentHash, Digest};
 use crate::reference::ImageReference;
 
-/// Keeps an image's metadata and returns its hash, once it is safe on disk. Called where it may block.
+/// Keeps an image's metadata and returns its hash, once it is safe on disk. Called where it may
+/// block.
 pub type KeepMetadata = Arc<dyn Fn(&[u8]) -> io::Result<ContentHash> + Send + Sync>;
 
 /// How registries are reached.
 #[derive(Clone, Debug)]
 pub struct RegistryConfig {
-    /// Hosts, `host` or `host:port`, for which plain HTTP and unverified TLS are allowed (rule I171).
+    /// Hosts, `host` or `host:port`, for which plain HTTP and unverified TLS are allowed (rule
+    /// I171).
     pub insecure: BTreeSet<String>,
     /// One request, from connect to the last byte.
     pub timeout: Duration,
-    /// Logins: a containers `auth.json` or Docker `config.json`. Read anew whenever a login is needed.
+    /// Logins: a containers `auth.json` or Docker `config.json`. Read anew whenever a login is
+    /// needed.
     pub auth_file: Option<PathBuf>,
     /// PEM files of certificate authorities, by host; trusted beside the system's (rule I178).
     pub ca_files: BTreeMap<String, PathBuf>,
@@ -218,7 +221,8 @@ impl Import<'_> {
         }
     }
 
-    /// Reads a manifest; its bytes must have the digest that was asked for and the one that is stated.
+    /// Reads a manifest; its bytes must have the digest that was asked for and the one that is
+    /// stated.
     async fn manifest(
         &self,
         wanted: &str,
@@ -275,7 +279,8 @@ impl Import<'_> {
         let answer = self.ask(Method::GET, &path, "").await?;
         if answer.status != StatusCode::OK {
             let failure = self.failures.of_answer(&answer);
-            // The tag is there; a manifest whose config is not is a broken image, not a missing one.
+            // The tag is there; a manifest whose config is not is a broken image, not a missing
+            // one.
             return Err(match answer.status {
                 StatusCode::NOT_FOUND => self
                     .failures

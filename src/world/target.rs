@@ -1,11 +1,30 @@
-//! Where rollouts go.
+//! Where rollouts go: nowhere, to a program, or to an address (rules R30, R31).
+//!
+//! Delivery is at least once: every repetition of a request carries the same key and the same bytes, so that a receiver
+//! that remembers keys sees each effect once (law 6). Bodies are never logged; they may hold secrets.
+
+mod event;
+mod exec;
+mod lock;
+mod log;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
+use crate::action::{AskRollout, Notice, RolloutReport, RolloutRequest, StopRequest};
 use crate::limits;
+use crate::names::{ContentHash, TargetName};
+use event::Event;
+
+pub use event::SIGNATURE_HEADER;
+pub(crate) use log::sounds_secret;
 
 /// What a target is (`[targets.NAME]`).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,6 +58,8 @@ pub struct ExecTarget {
     pub arguments: Vec<String>,
     /// It is ended after this.
     pub timeout: Duration,
+    /// What it gets of our environment: `PATH`, `HOME` and `LANG`, where they are set.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// An address that events are posted to (rule R30).
@@ -85,5 +106,145 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
+    }
+}
+
+/// Reads a manifest out of the object store.
+pub type ReadManifest = Arc<dyn Fn(&ContentHash) -> io::Result<Vec<u8>> + Send + Sync>;
+
+/// The targets of the configuration, ready to be used. Cheap to clone.
+#[derive(Clone)]
+pub struct Targets(Arc<Inner>);
+
+struct Inner {
+    targets: BTreeMap<TargetName, TargetConfig>,
+    /// `source` of the events: a URI reference that names this instance.
+    instance: String,
+    locks: PathBuf,
+    manifests: ReadManifest,
+    client: reqwest::Client,
+}
+
+impl fmt::Debug for Targets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Targets").field("targets", &self.0.targets).finish_non_exhaustive()
+    }
+}
+
+impl Targets {
+    /// Makes the targets ready; lock files go to `locks/` of `state_dir`.
+    ///
+    /// # Errors
+    /// When that folder cannot be made or no TLS can be set up.
+    pub fn new(
+        targets: BTreeMap<TargetName, TargetConfig>,
+        instance: String,
+        state_dir: &Path,
+        manifests: ReadManifest,
+    ) -> io::Result<Self> {
+        let locks = state_dir.join("locks");
+        std::fs::create_dir_all(&locks)?;
+        let client = webhook::client().map_err(io::Error::other)?;
+        Ok(Self(Arc::new(Inner { targets, instance, locks, manifests, client })))
+    }
+
+    /// Gives a rollout to its target and says what became of it.
+    pub async fn roll_out(
+        &self,
+        request: &RolloutRequest,
+        cancel: CancellationToken,
+    ) -> RolloutReport {
+        let event = match self.read_manifest(request.manifest).await {
+            Ok(manifest) => Event::rollout(&self.0.instance, request, &manifest),
+            Err(reason) => return transient(reason),
+        };
+        self.deliver(&request.target, &event, &cancel).await
+    }
+
+    /// Makes a target stop something.
+    pub async fn stop(&self, request: &StopRequest, cancel: CancellationToken) -> RolloutReport {
+        let event = match self.read_manifest(request.manifest).await {
+            Ok(manifest) => Event::stop(&self.0.instance, request, &manifest),
+            Err(reason) => return transient(reason),
+        };
+        self.deliver(&request.target, &event, &cancel).await
+    }
+
+    /// Asks how a rollout goes on that the target said is running.
+    pub async fn ask(&self, ask: &AskRollout, cancel: CancellationToken) -> RolloutReport {
+        match self.0.targets.get(&ask.target) {
+            Some(TargetConfig::Webhook(target)) => {
+                let asked = webhook::ask(&self.0.client, target, &ask.status_url);
+                until(&cancel, asked).await
+            }
+            // Only a webhook answers with an address; the target was changed since.
+            Some(TargetConfig::None | TargetConfig::Exec(_)) => {
+                transient(format!("target `{}` is no webhook any more", ask.target))
+            }
+            None => missing(&ask.target),
+        }
+    }
+
+    /// Tells a webhook target what became of a rollout; tried once, and nobody waits for it.
+    ///
+    /// A program is not run for a notice: it would take it for a rollout.
+    pub async fn notify(&self, notice: &Notice) {
+        let Some(TargetConfig::Webhook(target)) = self.0.targets.get(&notice.target) else {
+            return;
+        };
+        let event = Event::notice(&self.0.instance, notice);
+        let delivered = webhook::deliver(&self.0.client, target, &event);
+        let reason = match tokio::time::timeout(limits::TARGET_NOTICE_TIMEOUT, delivered).await {
+            Ok(RolloutReport::Transient { reason, .. } | RolloutReport::Failed { reason, .. }) => {
+                reason
+            }
+            Ok(_) => return,
+            Err(_) => "it took too long".to_owned(),
+        };
+        tracing::warn!(target_name = %notice.target, id = event.id, reason, "a notice was not delivered");
+    }
+
+    async fn deliver(
+        &self,
+        target: &TargetName,
+        event: &Event,
+        cancel: &CancellationToken,
+    ) -> RolloutReport {
+        match self.0.targets.get(target) {
+            Some(TargetConfig::None) => RolloutReport::Complete { log: String::new() },
+            Some(TargetConfig::Exec(exec)) => exec::run(exec, event, &self.0.locks, cancel).await,
+            Some(TargetConfig::Webhook(webhook)) => {
+                until(cancel, webhook::deliver(&self.0.client, webhook, event)).await
+            }
+            None => missing(target),
+        }
+    }
+
+    async fn read_manifest(&self, hash: ContentHash) -> Result<Vec<u8>, String> {
+        let manifests = Arc::clone(&self.0.manifests);
+        let read = tokio::task::spawn_blocking(move || manifests(&hash)).await;
+        match read.map_err(io::Error::other).flatten() {
+            Ok(manifest) => Ok(manifest),
+            Err(error) => Err(format!("cannot read the manifest `{hash}` of the rollout: {error}")),
+        }
+    }
+}
+
+/// Nothing ran, so nothing is known against the images: not a verdict.
+fn transient(reason: String) -> RolloutReport {
+    RolloutReport::Transient { reason, retry_after: None }
+}
+
+fn missing(target: &TargetName) -> RolloutReport {
+    transient(format!("there is no target `{target}` in the configuration"))
+}
+
+async fn until(
+    cancel: &CancellationToken,
+    work: impl Future<Output = RolloutReport>,
+) -> RolloutReport {
+    tokio::select! {
+        report = work => report,
+        () = cancel.cancelled() => RolloutReport::Cancelled,
     }
 }

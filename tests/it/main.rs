@@ -9,5 +9,11 @@
 )]
 
 mod adapter;
+mod cli;
+mod corpus;
+mod desired;
+mod kill;
+mod reports;
+mod spec;
 mod story;
 mod support;

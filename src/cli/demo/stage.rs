@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
+use crate::cli::ask;
 use crate::config::Environment;
-use crate::control::{self, Question};
+use crate::control::{Question, Reply};
 use crate::fact::Fact;
 use crate::journal::{self, Reader};
 use crate::names::{Digest, StreamTag};
@@ -48,7 +49,7 @@ pub(super) struct Stage {
     // Dropped in this order: the daemon ends before its registry and its folder go.
     daemon: Option<Daemon>,
     registry: DemoRegistry,
-    runtime: tokio::runtime::Runtime,
+    _runtime: tokio::runtime::Runtime,
     program: PathBuf,
     journal: Option<Reader>,
     folder: PathBuf,
@@ -82,7 +83,7 @@ impl Stage {
         let stage = Self {
             daemon: None,
             registry,
-            runtime,
+            _runtime: runtime,
             program,
             journal: None,
             folder,
@@ -214,8 +215,11 @@ impl Stage {
         let _digest = self.put(seed); // the daemon finds out by itself
         let socket = self.folder.join("state/control.sock");
         let tag: StreamTag = "default/web:stable".parse()?;
-        self.runtime.block_on(control::ask(&socket, &Question::CheckTag(tag)))?;
-        Ok(())
+        match ask::ask(&socket, &Question::CheckTag(tag))? {
+            Some(Reply::Refused(why)) => bail!("the daemon refuses to look at the tag: {why}"),
+            Some(Reply::Done(_) | Reply::Nothing(_) | Reply::Status(_)) => Ok(()),
+            None => bail!("no daemon listens at `{}`", socket.display()),
+        }
     }
 
     /// Puts a new image behind the tag.

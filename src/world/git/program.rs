@@ -150,7 +150,9 @@ impl Program {
         for option in [
             "core.hooksPath=/dev/null",
             "core.fsmonitor=false",
-            "core.fsyncObjectFiles=true",
+            // Loose objects too, all with one flush (git 2.36; older ones sync packs).
+            "core.fsync=committed,loose-object",
+            "core.fsyncMethod=batch",
             "gc.auto=0",
             "maintenance.auto=false",
             "fetch.writeCommitGraph=false",

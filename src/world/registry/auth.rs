@@ -207,7 +207,8 @@ struct Entry {
 
 /// Reads the logins that fit a repository, the closest first.
 ///
-/// No file is no login; one that cannot be read is an error that names it and nothing of its content.
+/// No file is no login; one that cannot be read is an error that names it and nothing of its
+/// content.
 pub(super) async fn logins(
     file: &Path,
     host: &str,

@@ -35,7 +35,8 @@ struct Memory {
     repositories: BTreeMap<String, Arc<tokio::sync::Mutex<Slot>>>,
 }
 
-/// The session of one repository. Its lock is held while it is renewed, so that one renewal serves all.
+/// The session of one repository. Its lock is held while it is renewed, so that one renewal serves
+/// all.
 #[derive(Default)]
 struct Slot {
     session: Option<Session>,
@@ -115,7 +116,8 @@ impl Host {
         Ok(answer)
     }
 
-    /// Tries each login that fits, then none; the first refusal is the one that is told (rule I168).
+    /// Tries each login that fits, then none; the first refusal is the one that is told (rule
+    /// I168).
     async fn log_in(
         &self,
         repository: &str,
@@ -152,11 +154,11 @@ impl Host {
             let words = answer.registry_error().map(|(_, words)| words.to_lowercase());
             refusal.get_or_insert(match words.filter(|w| w.contains("username or password")) {
                 Some(words) => failures.refused_because(&words),
+                None if session.header().is_none() => failures.refused(Refused::NoLogin),
                 None => failures.refused(Refused::Access),
             });
         }
-        let none = if challenge == Challenge::Basic { Refused::NoLogin } else { Refused::Access };
-        Err(refusal.unwrap_or_else(|| failures.refused(none)))
+        Err(refusal.unwrap_or_else(|| failures.refused(Refused::Access)))
     }
 
     async fn session(
@@ -166,7 +168,11 @@ impl Host {
         login: Option<&Login>,
     ) -> Result<Option<Session>, TokenError> {
         match challenge {
-            Challenge::Basic => Ok(login.and_then(Login::basic).map(Session::Basic)),
+            // Without a login: one repository of a registry may be open where another is not.
+            Challenge::Basic => Ok(match login {
+                Some(login) => login.basic().map(Session::Basic),
+                None => Some(Session::Open),
+            }),
             Challenge::Bearer => {
                 let client = self.token_client().map_err(TokenError::Fault)?;
                 let place = (self.name.as_str(), repository);
@@ -175,7 +181,8 @@ impl Host {
         }
     }
 
-    /// Sends by the scheme that worked last; where plain HTTP is allowed, HTTPS is tried first (rule I171).
+    /// Sends by the scheme that worked last; where plain HTTP is allowed, HTTPS is tried first
+    /// (rule I171).
     async fn send(&self, ask: &Ask<'_>, session: &Session) -> Result<Answer, Fault> {
         let known = match self.trust {
             Trust::Verified => Some(Scheme::Https),

@@ -1,4 +1,5 @@
-//! Manifests, indexes and configs: reading them, choosing a platform, and what is kept of them. Pure.
+//! Manifests, indexes and configs: reading them, choosing a platform, and what is kept of them.
+//! Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -163,7 +164,8 @@ impl Descriptor {
 }
 
 impl Index {
-    /// The image for a platform: it, else `linux/amd64`, else the first one that can run (rules I49, I52).
+    /// The image for a platform: it, else `linux/amd64`, else the first one that can run (rules
+    /// I49, I52).
     pub(super) fn choose(&self, wanted: &Platform) -> Option<&Descriptor> {
         let runnable = || self.manifests.iter().filter(|entry| entry.is_runnable());
         runnable()
@@ -244,7 +246,7 @@ impl Image {
         if let Some(run) = config.config {
             docker.insert("Config".into(), Value::Object(run));
         }
-        let layer = |layer: &Descriptor| json!({ "name": layer.digest, "size": layer.size, "mediaType": layer.media_type });
+        let layer = |layer: &Descriptor| json!({"name": layer.digest, "size": layer.size, "mediaType": layer.media_type});
         Ok(json!({
             "formatVersion": 1,
             "name": digest,

@@ -181,17 +181,12 @@ pub(super) fn clean(text: &str) -> String {
 
 /// Sorts an error of the HTTP library by what it means for an import.
 pub(super) fn fault_of(error: &reqwest::Error, timeout: Duration) -> Fault {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let wrapped = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
-        let tls = wrapped.and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        match tls.or_else(|| cause.downcast_ref::<rustls::Error>()) {
-            Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => {
-                return Fault::PlainHttp;
-            }
-            Some(error) => return Fault::Tls(clean(&error.to_string())),
-            None => source = cause.source(),
+    match tls_error(error) {
+        Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => {
+            return Fault::PlainHttp;
         }
+        Some(error) => return Fault::Tls(clean(&error.to_string())),
+        None => {}
     }
     let cause = root_cause(error);
     if error.is_timeout() {
@@ -205,6 +200,24 @@ pub(super) fn fault_of(error: &reqwest::Error, timeout: Duration) -> Fault {
     } else {
         Fault::Broken(cause)
     }
+}
+
+/// Finds the TLS library's error among the causes.
+///
+/// An I/O error hides the error inside it from `source`, and here one can be inside another.
+fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
+            return Some(tls);
+        }
+        let inside = cause.downcast_ref::<std::io::Error>().and_then(|error| error.get_ref());
+        next = match inside {
+            Some(inside) => Some(inside),
+            None => cause.source(),
+        };
+    }
+    None
 }
 
 /// The innermost words of an error: the outer ones repeat the address.

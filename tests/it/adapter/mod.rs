@@ -2,4 +2,5 @@
 
 mod registry;
 mod source;
+mod target;
 mod watch;

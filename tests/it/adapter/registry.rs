@@ -1,5 +1,12 @@
 //! Resolving references at a real registry, and at one that misbehaves.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    reason = "helpers of tests are tests"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -101,6 +108,9 @@ async fn i197_1_an_unchanged_tag_costs_one_request() {
     let after = bench.ask("shop/web:1", Some(digest)).await.unwrap();
     assert_eq!((after.probed, after.image.unwrap().digest), (moved, moved));
     assert_eq!(bench.proxy.methods(), "HEAD GET GET");
+    bench.registry.move_tag("shop/web", "1", &digest.to_string()).await;
+    let back = bench.ask("shop/web:1", Some(moved)).await.unwrap();
+    assert_eq!((back.probed, back.image.unwrap().digest), (digest, digest));
 }
 
 #[tokio::test]
@@ -407,6 +417,21 @@ async fn a_login_with_a_password_is_used_and_a_new_one_is_noticed() {
     auth_file(&dir, &host, "anna:right");
     assert_eq!(ours.registries.resolve(&ask(None)).await.unwrap().probed, digest);
     assert_eq!(ours.registries.resolve(&ask(Some(digest))).await.unwrap().image, None);
+}
+
+#[tokio::test]
+async fn a_closed_repository_does_not_close_the_open_ones_beside_it() {
+    let Some(bench) = Bench::start() else { return };
+    let digest = bench.registry.push_image("open", "1", "a").await;
+    bench.proxy.break_with(|seen| {
+        let ask = ("WWW-Authenticate", "Basic realm=\"x\"".to_owned());
+        seen.path.contains("/closed/").then(|| Fault::Answer(401, vec![ask], String::new()))
+    });
+    assert_eq!(bench.failure("closed:1").await.0, ImportReason::Unauthorized);
+    bench.ask("open:1", Some(digest)).await.unwrap();
+    bench.proxy.requests();
+    bench.ask("open:1", Some(digest)).await.unwrap();
+    assert_eq!(bench.proxy.methods(), "HEAD");
 }
 
 /// Makes the proxy want tokens: `good` is the one that counts, `password` (if any) what gets it.

@@ -2,5 +2,6 @@
 
 mod demo;
 mod examples;
+pub(crate) mod main_job;
 mod play;
 mod readme;

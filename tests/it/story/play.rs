@@ -1,11 +1,13 @@
 //! A copied example with its repository and a running daemon.
 
 use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use tidegate::control::{self, Question};
+use tidegate::control::{Question, Reply};
 use tidegate::fact::{Fact, RolloutStarted};
 use tidegate::journal;
 
@@ -42,7 +44,7 @@ impl Drop for Play {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let log = self.read("daemon.log");
-            std::io::Write::write_all(&mut std::io::stderr(), log.as_bytes()).unwrap();
+            std::io::stderr().write_all(log.as_bytes()).unwrap();
         }
         if let Some(mut daemon) = self.daemon.take() {
             drop(daemon.kill());
@@ -111,9 +113,14 @@ impl Play {
     }
 
     /// Has the daemon look at a tag.
-    pub(crate) async fn check(&self, tag: &str) {
+    pub(crate) fn check(&self, tag: &str) {
+        let mut socket = UnixStream::connect(self.path("state/control.sock")).unwrap();
         let question = Question::CheckTag(tag.parse().unwrap());
-        control::ask(&self.path("state/control.sock"), &question).await.unwrap();
+        let question = serde_json::to_string(&question).unwrap() + "\n";
+        socket.write_all(question.as_bytes()).unwrap();
+        let mut reply = String::new();
+        BufReader::new(socket).read_line(&mut reply).unwrap();
+        assert!(matches!(serde_json::from_str(&reply).unwrap(), Reply::Nothing(_)), "{reply}");
     }
 
     /// What the journal says so far.

@@ -1,14 +1,19 @@
 //! What several suites need.
 
+pub(crate) mod daemon;
+pub(crate) mod engine;
 pub(crate) mod git;
 pub(crate) mod git_server;
+pub(crate) mod manifest;
 pub(crate) mod registry;
+pub(crate) mod story;
 pub(crate) mod wait;
 
 use std::path::PathBuf;
 
 /// Finds a program that a suite needs. Where it is missing the test fails, unless
 /// `TIDEGATE_TEST_MISSING=skip` is set: then it says that it was skipped and gives `None`.
+#[expect(clippy::print_stdout, reason = "a skipped test says so")]
 pub(crate) fn need(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|dir| dir.join(program)).find(|p| p.is_file());

@@ -1,7 +1,14 @@
 //! A real registry as a child process, and a proxy in front of it that counts and breaks.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests are tests"
+)]
+
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -22,7 +29,8 @@ const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 pub(crate) struct Options {
     /// User and password of HTTP basic authentication; needs `htpasswd`.
     pub(crate) basic: Option<(&'static str, &'static str)>,
-    /// Serve TLS with a certificate of an own authority, [`DockerRegistry::ca_file`]; needs `openssl`.
+    /// Serve TLS with a certificate of an own authority, [`DockerRegistry::ca_file`]; needs
+    /// `openssl`.
     pub(crate) tls: bool,
 }
 
@@ -137,7 +145,6 @@ impl DockerRegistry {
     }
 
     /// Points a tag at what another tag or digest of the repository is.
-    #[expect(dead_code, reason = "for the suites of stories")]
     pub(crate) async fn move_tag(&self, repository: &str, tag: &str, to: &str) -> Digest {
         let path = format!("{repository}/manifests/{to}");
         let answer = self
@@ -167,7 +174,10 @@ impl DockerRegistry {
         for blob in [&layer, &config] {
             self.put_blob(repository, blob).await;
         }
-        let part = |kind: &str, blob: &[u8]| json!({"mediaType": kind, "digest": Digest::of(blob), "size": blob.len()});
+        let part = |kind: &str, blob: &[u8]| {
+            let (digest, size) = (Digest::of(blob), blob.len());
+            json!({"mediaType": kind, "digest": digest, "size": size})
+        };
         let manifest = json!({
             "schemaVersion": 2, "mediaType": OCI_MANIFEST,
             "config": part(OCI_CONFIG, &config), "layers": [part(OCI_LAYER, &layer)],

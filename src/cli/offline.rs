@@ -1,0 +1,179 @@
+//! What commands know without the daemon: journal, adopted commit and settings, read without a lock.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+
+use crate::config::{self, Config};
+use crate::desired::Object;
+use crate::engine::Engine;
+use crate::journal::{self, ObjectStore};
+use crate::names::{CommitId, ContentHash, Namespace};
+use crate::observed::ObservedState;
+use crate::report::select::{Known, Selection};
+use crate::time::{Monotonic, Now, Timestamp};
+use crate::world::git::{Freshness, Source, SourceConfig};
+
+use super::Context;
+
+/// How reports are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Output {
+    /// For people
+    Text,
+    /// One object, with `formatVersion`
+    Json,
+}
+
+/// Options of every command that reports on objects.
+#[derive(Debug, clap::Args)]
+pub(super) struct ObjectArguments {
+    /// Object: `dc/web`, `web`, `shop/web`, `is/python`, `istag/python:3.6` [default: everything]
+    #[arg(value_name = "OBJECT")]
+    pub(super) object: Option<String>,
+    /// Namespace of an OBJECT that names none [default: `default_namespace`]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(super) namespace: Option<Namespace>,
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    pub(super) output: Output,
+    #[command(flatten)]
+    pub(super) settings: config::SettingArguments,
+}
+
+impl ObjectArguments {
+    /// What is asked about, among everything that is known.
+    pub(super) fn select(
+        &self,
+        config: &Config,
+        known: &Known,
+    ) -> anyhow::Result<Option<Selection>> {
+        let namespace = self.namespace.as_ref().unwrap_or(&config.policy.default_namespace);
+        Ok(self.object.as_ref().map(|object| known.select(object, namespace)).transpose()?)
+    }
+}
+
+/// Everything that can be known without the daemon.
+pub(super) struct Offline {
+    pub(super) config: Config,
+    /// The state that the journal proves, with the adopted commit in force if it could be read.
+    pub(super) engine: Engine,
+    /// Why the adopted commit could not be read.
+    pub(super) unread: Option<String>,
+    /// The source; none if none is set or it cannot be used, which `unread` then says.
+    pub(super) source: Option<Source>,
+    pub(super) now: Now,
+    /// A mirror that is thrown away, where no daemon ever made one.
+    _scratch: Option<tempfile::TempDir>,
+}
+
+/// Reads the settings and says what is odd about them.
+pub(super) fn settings(
+    arguments: &config::SettingArguments,
+    context: &mut Context<'_>,
+) -> anyhow::Result<Config> {
+    let config = config::load(&arguments.flags(context.global.config.clone()))?;
+    for warning in &config.warnings {
+        writeln!(context.err, "warning: {warning}")?;
+    }
+    Ok(config)
+}
+
+/// Reads the journal and the adopted commit.
+///
+/// # Errors
+/// When the journal cannot be read. A commit that cannot be read is no error: it says so in the result.
+pub(super) fn open(config: Config) -> anyhow::Result<Offline> {
+    let wall = Timestamp::from_jiff(jiff::Timestamp::now());
+    let now = Now { wall, mono: Monotonic::START };
+    let observed = state(&config.state_dir)?;
+    let store = ObjectStore::at(&config.state_dir);
+    let mut engine = Engine::new(config.policy.clone(), observed, now);
+    let (source, scratch) = match source(&config) {
+        Ok((source, scratch)) => (Ok(source), scratch),
+        Err(error) => (Err(error), None),
+    };
+    let mut unread = None;
+    if let Some(adopted) = engine.observed().adopted.clone() {
+        match source.as_ref().map_err(|error| format!("{error:#}")).and_then(|source| {
+            let kept = kept_versions(engine.observed(), &store).map_err(|e| format!("{e:#}"))?;
+            Ok((adopted_read(source, &adopted.commit)?, kept))
+        }) {
+            Ok((read, kept)) => engine.load(&read, kept),
+            Err(why) => unread = Some(why),
+        }
+    } else if let Err(error) = &source {
+        unread = Some(format!("{error:#}"));
+    }
+    Ok(Offline { config, engine, unread, source: source.ok(), now, _scratch: scratch })
+}
+
+/// The state that the journal proves; a state directory that no daemon ever used has none.
+fn state(state_dir: &Path) -> anyhow::Result<ObservedState> {
+    if !has_journal(state_dir)? {
+        return Ok(ObservedState::default());
+    }
+    let (snapshot, records) = journal::read_state(state_dir)?;
+    let mut state: ObservedState = match &snapshot {
+        Some(snapshot) => snapshot
+            .state()
+            .context("the snapshot of the journal holds a state that this version cannot read")?,
+        None => ObservedState::default(),
+    };
+    for record in records {
+        state.apply(&record?);
+    }
+    Ok(state)
+}
+
+/// Whether a daemon ever wrote a journal here.
+pub(super) fn has_journal(state_dir: &Path) -> anyhow::Result<bool> {
+    state_dir.join("journal").try_exists().with_context(|| {
+        let shown = state_dir.display();
+        format!("cannot look into the state directory `{shown}` (state_dir); run this as its owner")
+    })
+}
+
+/// Opens the source. Where no daemon made a mirror yet, none is left behind.
+fn source(config: &Config) -> anyhow::Result<(Source, Option<tempfile::TempDir>)> {
+    let settings = &config.source;
+    if settings.repository.is_empty() {
+        anyhow::bail!("no repository is set; set `source.repository`");
+    }
+    let source = SourceConfig {
+        branch: settings.branch.clone(),
+        paths: settings.paths.clone(),
+        ignore_file: settings.ignore_file.clone(),
+        poll: settings.poll,
+        ..SourceConfig::new(settings.repository.clone())
+    };
+    if config.state_dir.join("mirror.git").is_dir() {
+        return Ok((Source::open(source, &config.state_dir)?, None));
+    }
+    let scratch = tempfile::tempdir().context("cannot make a temporary directory")?;
+    Ok((Source::open(source, scratch.path())?, Some(scratch)))
+}
+
+/// Reads the adopted commit from the mirror, else from a local repository that still has it.
+fn adopted_read(source: &Source, commit: &CommitId) -> Result<crate::action::SourceRead, String> {
+    source.read_adopted(commit).or_else(|failure| {
+        let stop = tokio_util::sync::CancellationToken::new();
+        let name = commit.to_string();
+        let found = source.read_revision(Some(&name), Freshness::Offline, &stop);
+        found.ok().filter(|read| read.commit == *commit).ok_or(failure.message)
+    })
+}
+
+/// The last valid versions that stay in force.
+fn kept_versions(
+    observed: &ObservedState,
+    store: &ObjectStore,
+) -> anyhow::Result<Vec<(ContentHash, Object)>> {
+    let mut kept = Vec::new();
+    for hash in observed.kept_versions() {
+        let bytes = store.get(&hash)?;
+        kept.push((hash, serde_json::from_slice(&bytes)?));
+    }
+    Ok(kept)
+}

@@ -1,0 +1,30 @@
+//! `tidegate run`: the daemon.
+
+use crate::cli::{Context, ExitCode};
+use crate::{config, daemon, telemetry, world};
+
+/// Run the daemon: watch the repository, import tags, roll out what depends on them
+///
+/// Runs in the foreground until SIGTERM or SIGINT; SIGHUP reads the configuration again. Under systemd it says when it
+/// is ready and how it goes (Type=notify).
+#[derive(Debug, clap::Args)]
+pub(super) struct Command {
+    #[command(flatten)]
+    settings: config::SettingArguments,
+}
+
+pub(super) fn run(command: &Command, context: &Context<'_>) -> anyhow::Result<ExitCode> {
+    let flags = command.settings.flags(context.global.config.clone());
+    let config = config::load(&flags)?;
+    telemetry::init(&config.log, &config::Environment::of_process());
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    world::tls::init();
+    let reload: daemon::Reload = Box::new(move || Ok(config::load(&flags)?));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let ended = runtime.block_on(daemon::serve(config, reload));
+    // What still runs is left to its own end or to the next start; nobody waits for it.
+    runtime.shutdown_background();
+    ended.map(|()| ExitCode::Done)
+}

@@ -1,0 +1,154 @@
+//! The control socket: a request in becomes [`crate::action::Input::Asked`], the answer goes back.
+//!
+//! A Unix socket with one JSON line each way, so that any language and `nc -U` can use it. Who asks is taken from the
+//! kernel (peer credentials), never from the request. Whoever can open the socket may ask; its mode is 0660.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::oneshot;
+
+use crate::action::{Input, Nudge, Request};
+use crate::daemon::{Event, Events};
+use crate::engine::Answer;
+use crate::names::{ObjectKey, Seq, StreamTag};
+use crate::report::Live;
+use crate::time::Now;
+
+/// Bytes of one request.
+const REQUEST_BYTES_MAX: u64 = 64 * 1024;
+
+/// A client that says nothing is let go after this.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a client asks: one line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Question {
+    /// What only the running daemon knows.
+    Status,
+    /// End the hold of an object.
+    Release(ObjectKey),
+    /// Let the held removals happen.
+    ReleaseRemovals,
+    /// Look at the source now.
+    ReadSource,
+    /// Look at a tag now.
+    CheckTag(StreamTag),
+}
+
+/// What the daemon answers: one line.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// It is done; the record says so.
+    Done(Seq),
+    /// There was nothing to do, or it was noted.
+    Nothing(String),
+    /// It is refused.
+    Refused(String),
+    /// What only the running daemon knows.
+    Status(Box<Live>),
+}
+
+/// A listening control socket; its file goes when this does.
+#[derive(Debug)]
+pub struct Control {
+    path: PathBuf,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.task.abort();
+        drop(std::fs::remove_file(&self.path)); // a leftover is replaced at the next start
+    }
+}
+
+/// Listens at `path`. The journal's lock makes sure that no other daemon of this state directory does.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub fn serve(path: &Path, events: Events) -> anyhow::Result<Control> {
+    use anyhow::Context as _;
+    let wrong = || format!("cannot listen at control socket `{}` (control.socket)", path.display());
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).with_context(wrong)?;
+    }
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).with_context(wrong);
+        }
+        Ok(()) | Err(_) => {}
+    }
+    let listener = UnixListener::bind(path).with_context(wrong)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).with_context(wrong)?;
+    let task = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let events = events.clone();
+            tokio::spawn(async move {
+                let talk = tokio::time::timeout(REQUEST_TIMEOUT, converse(stream, events));
+                if let Ok(Err(error)) = talk.await {
+                    tracing::debug!(%error, "a control client went away");
+                }
+            });
+        }
+    });
+    Ok(Control { path: path.to_owned(), task })
+}
+
+async fn converse(stream: UnixStream, events: Events) -> io::Result<()> {
+    let uid = stream.peer_cred()?.uid();
+    let (read, mut write) = stream.into_split();
+    let mut line = String::new();
+    BufReader::new(read.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
+    let reply = match serde_json::from_str::<Question>(&line) {
+        Ok(question) => answer(question, uid, &events).await,
+        Err(error) => Reply::Refused(format!("the request is not understood: {error}")),
+    };
+    let mut text = serde_json::to_vec(&reply)?;
+    text.push(b'\n');
+    write.write_all(&text).await
+}
+
+async fn answer(question: Question, uid: u32, events: &Events) -> Reply {
+    let request = match question {
+        Question::Status => Request::Status,
+        Question::Release(object) => Request::Release(object),
+        Question::ReleaseRemovals => Request::ReleaseRemovals,
+        Question::ReadSource => return nudge(Nudge::Source, events).await,
+        Question::CheckTag(tag) => return nudge(Nudge::Tag(tag), events).await,
+    };
+    let (send, receive) = oneshot::channel();
+    let asked = (format!("uid {uid}"), request, send);
+    let gone = || Reply::Refused("the daemon is stopping".into());
+    if events.send(Event::Asked(asked)).await.is_err() {
+        return gone();
+    }
+    receive.await.unwrap_or_else(|_| gone())
+}
+
+impl Reply {
+    /// The engine's answer as it goes over the socket.
+    #[must_use]
+    pub fn of(answer: Answer, now: Now) -> Self {
+        match answer {
+            Answer::Done(seq) => Self::Done(seq),
+            Answer::Nothing(text) => Self::Nothing(text),
+            Answer::Refused(text) => Self::Refused(text),
+            Answer::Status(soft) => Self::Status(Box::new(Live::of(&soft, now))),
+        }
+    }
+}
+
+async fn nudge(nudge: Nudge, events: &Events) -> Reply {
+    match events.send(Event::Input(Input::Nudged(nudge))).await {
+        Ok(()) => Reply::Nothing("noted; the daemon looks now".into()),
+        Err(_) => Reply::Refused("the daemon is stopping".into()),
+    }
+}

@@ -1,0 +1,363 @@
+//! The loop: inputs, one step, effects in order; signals; readiness.
+//!
+//! Everything that can make the engine act comes through one channel. The loop takes all that waits, makes one step, and
+//! carries the effects out in the order in which they stand: store, append and sync, and only then act (law 1). A
+//! failed append ends the process with an error (law 2): what was decided is not on disk, so nothing may follow from it.
+
+mod cache;
+mod notify;
+mod open;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::action::{ActionId, Ask, Input, Nudge, Request};
+use crate::config::Config;
+use crate::control::{self, Reply};
+use crate::engine::{Effect, Engine};
+use crate::journal::{Journal, ObjectStore};
+use crate::names::CommitId;
+use crate::time::{Monotonic, Now, Timestamp};
+use crate::world::World;
+
+pub use open::{Opened, open};
+
+/// Inputs that may wait; more than a step can bring about by itself.
+const INPUTS_WAITING_MAX: usize = 4096;
+
+/// Records after which a snapshot is written, so that a replay stays short.
+const SNAPSHOT_RECORDS: u64 = 20_000;
+
+/// The two clocks of this process. Only this file reads them.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// Starts the monotonic clock.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
+    pub fn start() -> Self {
+        Self { start: Instant::now() }
+    }
+
+    /// Reads both clocks.
+    #[must_use]
+    pub fn now(&self) -> Now {
+        let wall = Timestamp::from_jiff(jiff::Timestamp::now());
+        Now { wall, mono: Monotonic::from_start(self.start.elapsed()) }
+    }
+
+    fn instant(&self, at: Monotonic) -> tokio::time::Instant {
+        tokio::time::Instant::from_std(self.start) + at.since(Monotonic::START)
+    }
+}
+
+/// A question with the place where its answer goes.
+pub type Asked = (String, Request, oneshot::Sender<Reply>);
+
+/// What reaches the loop from outside.
+#[derive(Debug)]
+pub enum Event {
+    /// A statement about the outside.
+    Input(Input),
+    /// An operator asks.
+    Asked(Asked),
+    /// Read the configuration again.
+    Reload,
+}
+
+/// The sending end of the loop's one channel.
+pub type Events = mpsc::Sender<Event>;
+
+/// Where a configuration comes from when it is to be read again.
+pub type Reload = Box<dyn Fn() -> anyhow::Result<Config> + Send>;
+
+/// A running daemon.
+pub struct Daemon {
+    engine: Engine,
+    journal: Journal,
+    store: ObjectStore,
+    world: World,
+    clock: Clock,
+    events: Events,
+    receiver: mpsc::Receiver<Event>,
+    running: BTreeMap<ActionId, CancellationToken>,
+    finished: mpsc::UnboundedReceiver<ActionId>,
+    finish: mpsc::UnboundedSender<ActionId>,
+    asked: BTreeMap<u64, oneshot::Sender<Reply>>,
+    next_ask: u64,
+    records_since_snapshot: u64,
+    notify: notify::Notify,
+    reload: Reload,
+    state_dir: PathBuf,
+    /// The commit whose files the cache holds.
+    cached: Option<CommitId>,
+    watcher: Option<crate::world::watch::Watcher>,
+    wake_at: Monotonic,
+}
+
+impl Daemon {
+    /// Puts a daemon together from what [`open`] found.
+    #[must_use]
+    pub fn new(opened: Opened, reload: Reload) -> Self {
+        let Opened { engine, journal, store, world, clock, records_since_snapshot, .. } = opened;
+        let (events, receiver) = mpsc::channel(INPUTS_WAITING_MAX);
+        let (finish, finished) = mpsc::unbounded_channel();
+        Self {
+            engine,
+            journal,
+            store,
+            world,
+            clock,
+            events,
+            receiver,
+            running: BTreeMap::new(),
+            finished,
+            finish,
+            asked: BTreeMap::new(),
+            next_ask: 1,
+            records_since_snapshot,
+            notify: notify::Notify::default(),
+            reload,
+            state_dir: opened.state_dir,
+            cached: opened.cached,
+            watcher: None,
+            wake_at: Monotonic::START,
+        }
+    }
+
+    /// The sending end of the channel that reaches this daemon.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.events.clone()
+    }
+
+    /// Runs until it is told to stop.
+    ///
+    /// # Errors
+    /// When the journal or the object store cannot be written: nothing may go on then (law 2).
+    pub async fn run(mut self) -> anyhow::Result<()> {
+        self.watch();
+        if self.engine.observed().adopted.is_some() {
+            self.notify.ready(&self.engine);
+        }
+        let mut ping = tokio::time::interval(self.notify.interval());
+        self.reconcile(Vec::new()).await?;
+        loop {
+            let wake = tokio::time::sleep_until(self.clock.instant(self.wake_at));
+            let mut inputs = Vec::new();
+            tokio::select! {
+                event = self.receiver.recv() => match event {
+                    Some(event) => self.take(event, &mut inputs)?,
+                    None => return Ok(()), // every sender is gone, and this daemon holds one
+                },
+                () = wake => inputs.push(Input::Wake),
+                Some(id) = self.finished.recv() => {
+                    self.running.remove(&id);
+                    continue;
+                }
+                _ = ping.tick() => {
+                    self.notify.alive();
+                    continue;
+                }
+            }
+            while let Ok(event) = self.receiver.try_recv() {
+                self.take(event, &mut inputs)?;
+            }
+            if self.reconcile(inputs).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event, inputs: &mut Vec<Input>) -> anyhow::Result<()> {
+        match event {
+            Event::Input(input) => inputs.push(input),
+            Event::Asked((by, request, answer)) => {
+                let id = self.next_ask;
+                self.next_ask += 1;
+                self.asked.insert(id, answer);
+                inputs.push(Input::Asked(Ask { id, by, request }));
+            }
+            Event::Reload => {
+                self.reload()?;
+                inputs.push(Input::Wake);
+            }
+        }
+        Ok(())
+    }
+
+    /// One step and its effects. Returns whether the daemon is to end.
+    async fn reconcile(&mut self, inputs: Vec<Input>) -> anyhow::Result<bool> {
+        let stop = inputs.iter().any(|input| matches!(input, Input::Stop));
+        let effects = self.engine.step(inputs, self.clock.now());
+        for effect in effects {
+            match effect {
+                Effect::Store(values) => {
+                    tokio::task::block_in_place(|| self.store.put_many(&values)).context(
+                        "cannot keep a value in the object store; stopping, nothing was done",
+                    )?;
+                }
+                Effect::Append(records) => {
+                    tokio::task::block_in_place(|| self.journal.append(&records))
+                        .context("cannot append to the journal; stopping, nothing was done")?;
+                    self.records_since_snapshot += records.len() as u64;
+                    for record in &records {
+                        notify::log(record);
+                    }
+                }
+                Effect::Cancel(id) => {
+                    if let Some(token) = self.running.get(&id) {
+                        token.cancel();
+                    }
+                }
+                Effect::Start(id, action) => self.start(id, action),
+                Effect::Answer(id, answer) => {
+                    if let Some(asked) = self.asked.remove(&id) {
+                        let reply = Reply::of(answer, self.clock.now());
+                        drop(asked.send(reply)); // whoever asked may have gone
+                    }
+                }
+                Effect::WakeAt(at) => self.wake_at = at,
+                Effect::Exit => {}
+            }
+        }
+        if !stop {
+            self.snapshot()?;
+            self.cache();
+            self.notify.after_step(&self.engine);
+        }
+        Ok(stop)
+    }
+
+    fn start(&mut self, id: ActionId, action: crate::action::Action) {
+        let token = CancellationToken::new();
+        self.running.insert(id, token.clone());
+        let (world, events, finish) =
+            (self.world.clone(), self.events.clone(), self.finish.clone());
+        tokio::spawn(async move {
+            if let Some(input) = Box::pin(world.perform(id, action, token)).await {
+                drop(events.send(Event::Input(input)).await); // the loop may have ended
+            }
+            if finish.send(id).is_err() {
+                tracing::debug!("an action ended after the loop");
+            }
+        });
+    }
+
+    fn snapshot(&mut self) -> anyhow::Result<()> {
+        if self.records_since_snapshot < SNAPSHOT_RECORDS {
+            return Ok(());
+        }
+        let state = self.engine.observed();
+        tokio::task::block_in_place(|| self.journal.write_snapshot(state.last_seq, state))
+            .context("cannot write a snapshot of the journal")?;
+        self.records_since_snapshot = 0;
+        Ok(())
+    }
+
+    /// Keeps the files of a newly adopted commit for the next start, beside the loop.
+    fn cache(&mut self) {
+        let adopted = self.engine.observed().adopted.as_ref().map(|adopted| adopted.commit);
+        let Some(commit) = adopted.filter(|_| adopted != self.cached) else { return };
+        self.cached = adopted;
+        let (dir, tree) = (self.state_dir.clone(), self.engine.tree().clone());
+        let reader = cache::reader(self.engine.policy());
+        tokio::task::spawn_blocking(move || cache::write(&dir, commit, reader, &tree));
+    }
+
+    /// Reads the configuration again. A configuration that is wrong changes nothing.
+    fn reload(&mut self) -> anyhow::Result<()> {
+        self.notify.reloading(self.clock.now());
+        match (self.reload)().and_then(|config| {
+            let world = open::world(&config, &self.store)?;
+            Ok((config, world))
+        }) {
+            Ok((config, world)) => {
+                self.world = world;
+                let reads_differently =
+                    cache::reader(self.engine.policy()) != cache::reader(&config.policy);
+                let hash = config.hash();
+                self.engine.set_policy(config.policy);
+                if reads_differently {
+                    self.engine.forget_tree();
+                }
+                self.watch();
+                tracing::info!(%hash, "configuration taken into use");
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = format!("{error:#}"),
+                    "the configuration is wrong; the one in use stays"
+                );
+            }
+        }
+        self.notify.ready(&self.engine);
+        Ok(())
+    }
+
+    /// Watches a local repository; a remote one is polled.
+    fn watch(&mut self) {
+        self.watcher = None;
+        let source = self.world.source.clone();
+        let Some(path) = source.local_path() else { return };
+        let events = self.events.clone();
+        let nudge = move || {
+            // A full channel means that a step is about to look anyway (law 5).
+            drop(events.try_send(Event::Input(Input::Nudged(Nudge::Source))));
+        };
+        match crate::world::watch::watch(path, nudge) {
+            Ok(watcher) => self.watcher = Some(watcher),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "cannot watch the repository; it is polled");
+            }
+        }
+    }
+}
+
+/// Runs a daemon with its signals and its control socket until it is told to stop.
+///
+/// # Errors
+/// When it cannot start, or when the journal cannot be written.
+pub async fn serve(config: Config, reload: Reload) -> anyhow::Result<()> {
+    let socket = config.control_socket.clone();
+    let opened = tokio::task::spawn_blocking(move || open(&config)).await??;
+    let daemon = Daemon::new(opened, reload);
+    let events = daemon.events();
+    let control = control::serve(&socket, events.clone())?;
+    let signals = tokio::spawn(signals(events));
+    let ended = daemon.run().await;
+    signals.abort();
+    drop(control);
+    ended
+}
+
+/// Turns signals into events.
+async fn signals(events: Events) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int), Ok(mut hup)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::hangup()),
+    ) else {
+        tracing::error!("cannot listen for signals");
+        return;
+    };
+    loop {
+        let event = tokio::select! {
+            _ = term.recv() => Event::Input(Input::Stop),
+            _ = int.recv() => Event::Input(Input::Stop),
+            _ = hup.recv() => Event::Reload,
+        };
+        if events.send(event).await.is_err() {
+            return;
+        }
+    }
+}

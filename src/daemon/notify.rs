@@ -1,0 +1,140 @@
+//! What the service manager and the log are told.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+use crate::engine::Engine;
+use crate::fact::{Fact, Outcome, Record};
+use crate::time::Now;
+
+/// Tells systemd how it goes; without systemd it tells nobody.
+#[derive(Debug, Default)]
+pub(super) struct Notify {
+    ready: bool,
+    status: String,
+}
+
+impl Notify {
+    /// How often to say that the loop is alive: half of what the service manager allows.
+    pub(super) fn interval(&self) -> Duration {
+        let watchdog = sd_notify::watchdog_enabled();
+        watchdog.map_or(Duration::from_secs(3600), |allowed| allowed / 2)
+    }
+
+    /// Says that the loop is alive. Called by the loop itself, so that a stuck loop stops saying it.
+    pub(super) fn alive(&self) {
+        tell(&[NotifyState::Watchdog]);
+    }
+
+    /// Says that the state is loaded; the source and registries may still be down, which the status tells.
+    pub(super) fn ready(&mut self, engine: &Engine) {
+        self.ready = true;
+        self.status = status(engine);
+        tell(&[NotifyState::Ready, NotifyState::Status(&self.status)]);
+    }
+
+    pub(super) fn reloading(&self, now: Now) {
+        let _ = now;
+        if let Ok(monotonic) = NotifyState::monotonic_usec_now() {
+            tell(&[NotifyState::Reloading, monotonic]);
+        }
+    }
+
+    /// Says what changed; ready after the first look at the source where nothing was adopted before.
+    pub(super) fn after_step(&mut self, engine: &Engine) {
+        if !self.ready {
+            if engine.soft().source.read_at.is_some() {
+                self.ready(engine);
+            }
+            return;
+        }
+        let now = status(engine);
+        if now != self.status {
+            tell(&[NotifyState::Status(&now)]);
+            self.status = now;
+        }
+    }
+}
+
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "cannot tell the service manager");
+    }
+}
+
+/// One line for `systemctl status`.
+fn status(engine: &Engine) -> String {
+    let observed = engine.observed();
+    let held = observed.workloads.values().filter(|state| !state.holds.is_empty()).count();
+    let failing = observed.streams.values().flat_map(|stream| stream.tags.values());
+    let failing = failing.filter(|tag| tag.condition.is_some()).count();
+    let adopted = match &observed.adopted {
+        Some(adopted) => format!("commit {}", adopted.commit.short()),
+        None => "no commit adopted yet".to_owned(),
+    };
+    let mut text = format!(
+        "{adopted}; {} streams, {} workloads, {held} held, {failing} tags failing",
+        engine.desired().streams.len(),
+        engine.desired().workloads.len(),
+    );
+    if let Some(refused) = &observed.refused {
+        text = format!("{text}; commit {} refused: {}", refused.commit.short(), refused.reason);
+    }
+    if let Some(failure) = &observed.source_failure {
+        text = format!("source unreadable since {}: {}; {text}", failure.since, failure.message);
+    }
+    text
+}
+
+/// One line per thing that an operator would tell a colleague; the whole of it is in the journal.
+pub(super) fn log(record: &Record) {
+    let seq = record.seq;
+    match &record.fact {
+        Fact::CommitAdopted(fact) => {
+            let (commit, rejected) = (fact.commit, fact.rejected.len());
+            tracing::info!(%seq, %commit, objects = fact.objects, rejected, "commit adopted");
+        }
+        Fact::CommitRefused(fact) => {
+            tracing::warn!(%seq, commit = %fact.commit, reason = fact.reason, "commit refused");
+        }
+        Fact::SourceFailed(fact) => {
+            tracing::warn!(%seq, reason = fact.message, "the source cannot be read");
+        }
+        Fact::SourceRecovered => tracing::info!(%seq, "the source can be read again"),
+        Fact::RemovalsReleased(fact) => {
+            tracing::info!(%seq, objects = fact.objects.len(), by = fact.by, "removals released");
+        }
+        Fact::TagImported(fact) => {
+            tracing::info!(%seq, tag = %fact.tag, image = fact.event.reference, "tag imported");
+        }
+        Fact::ImportFailed(fact) => {
+            tracing::warn!(%seq, tag = %fact.tag, reason = %fact.reason, message = fact.message, "tag cannot be imported");
+        }
+        Fact::RolloutStarted(fact) => {
+            let (object, revision, cause) = (&fact.object, fact.revision, fact.cause);
+            tracing::info!(%seq, %object, %revision, %cause, target = %fact.target, "rollout started");
+        }
+        Fact::RolloutFinished(fact) if fact.outcome == Outcome::Complete => {
+            tracing::info!(%seq, object = %fact.object, "rollout complete");
+        }
+        Fact::RolloutFinished(fact) => {
+            tracing::warn!(%seq, object = %fact.object, outcome = %fact.outcome, reason = fact.reason, "rollout ended");
+        }
+        Fact::DigestHeld(fact) => {
+            tracing::warn!(%seq, object = %fact.object, reason = fact.reason, "held");
+        }
+        Fact::HoldReleased(fact) => tracing::info!(%seq, object = %fact.object, "hold released"),
+        Fact::StopFinished(fact) => {
+            tracing::info!(%seq, object = %fact.object, outcome = %fact.outcome, "stopped");
+        }
+        Fact::ConfigAdopted(fact) => {
+            tracing::info!(%seq, hash = %fact.hash, "configuration adopted")
+        }
+        Fact::TagProbed(_)
+        | Fact::TriggerFired(_)
+        | Fact::RolloutSuperseded(_)
+        | Fact::StopStarted(_)
+        | Fact::Checkpoint(_) => {}
+    }
+}

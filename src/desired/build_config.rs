@@ -1,0 +1,335 @@
+//! `BuildConfig`s: fields and validation (section 4.1 of the triggers specification). They are not acted on yet.
+
+mod fields;
+
+use crate::names::{Kind, StreamName, StreamTag};
+
+use super::BuildConfig;
+use super::marks::{Step, show};
+use super::object::{Bearer, Draft, ObjectReference, Ours, steps};
+use fields::{Fields, Output, Spec, Strategy, WebHook};
+
+/// Reads a BuildConfig.
+pub(crate) fn read(draft: &Draft<'_>) -> Option<BuildConfig> {
+    let mut fields: Fields = draft.read()?;
+    default_by_type(&mut fields.spec);
+    let (meta, spec) = (&fields.metadata, &fields.spec);
+    let key = draft.subdomain_name(Kind::BuildConfig, &meta.name);
+    let annotations = steps!["metadata", "annotations"];
+    let ours = Ours::new(draft, &meta.annotations, annotations, Bearer::Build);
+    ours.check_rest();
+    let _: Option<bool> = ours.flag("pause"); // only checked: builds are not acted on yet
+    check_spec(draft, spec);
+    check_source(draft, spec);
+    let from = check_strategy(draft, &spec.strategy);
+    let mut inputs: Vec<StreamTag> = Vec::new();
+    inputs.extend(from.as_ref().and_then(|(from, path)| stream_tag(draft, from, path)));
+    for (index, image) in spec.source.images.iter().enumerate() {
+        let path = steps!["spec", "source", "images", index, "from"];
+        inputs.extend(stream_tag(draft, &image.from, path));
+    }
+    check_triggers(draft, spec, from.is_some_and(|(from, _)| is_stream_tag(from)), &mut inputs);
+    let output = check_output(draft, &spec.output);
+    if !draft.errors.borrow().is_empty() {
+        return None;
+    }
+    inputs.sort();
+    inputs.dedup();
+    let manifest = draft.manifest();
+    Some(BuildConfig { object: key?, output, inputs, manifest, position: draft.start() })
+}
+
+/// A `type` without its structure means the empty structure, as OpenShift's defaulting has it.
+fn default_by_type(spec: &mut Spec) {
+    if spec.strategy.r#type == "Docker" {
+        spec.strategy.docker_strategy.get_or_insert_default();
+    }
+    if spec.source.r#type == "Binary" {
+        spec.source.binary.get_or_insert_default();
+    }
+}
+
+fn say(draft: &Draft<'_>, path: &[Step], detail: &str) {
+    draft.error("B2", path, format!("{}: Invalid value: {detail}", show(path)));
+}
+
+fn check_spec(draft: &Draft<'_>, spec: &Spec) {
+    if !matches!(spec.run_policy.as_str(), "" | "Parallel" | "Serial" | "SerialLatestOnly") {
+        let detail = "run policy must Parallel, Serial, or SerialLatestOnly";
+        draft.invalid("B2", steps!["spec", "runPolicy"], &spec.run_policy, detail);
+    }
+    if !spec.post_commit.script.is_empty() && !spec.post_commit.command.is_empty() {
+        say(draft, steps!["spec", "postCommit"], "cannot use command and script together");
+    }
+    if spec.completion_deadline_seconds.is_some_and(|seconds| seconds <= 0) {
+        let path = steps!["spec", "completionDeadlineSeconds"];
+        say(draft, path, "completionDeadlineSeconds must be a positive integer greater than 0");
+    }
+}
+
+fn climbs(path: &str) -> bool {
+    path.split('/').any(|part| part == "..")
+}
+
+fn check_source(draft: &Draft<'_>, spec: &Spec) {
+    let source = &spec.source;
+    let at = |key: &str| steps!["spec", "source", key].to_vec();
+    let inline_pipeline =
+        spec.strategy.jenkins_pipeline_strategy.as_ref().is_some_and(|p| !p.jenkinsfile.is_empty());
+    let may_be_empty = spec.strategy.custom_strategy.is_some() || inline_pipeline;
+    let has_input = source.git.is_some()
+        || source.binary.is_some()
+        || source.dockerfile.is_some()
+        || !source.images.is_empty();
+    if !has_input && !may_be_empty {
+        let detail =
+            "must provide a value for at least one source input(git, binary, dockerfile, images).";
+        draft.error(
+            "B2",
+            steps!["spec", "source"],
+            format!("spec.source: Invalid value: {detail}"),
+        );
+    }
+    if source.binary.is_some() {
+        for (key, is_set) in
+            [("git", source.git.is_some()), ("dockerfile", source.dockerfile.is_some())]
+        {
+            if is_set {
+                say(draft, &at(key), "may not be set when binary is also set");
+            }
+        }
+    }
+    if source.git.as_ref().is_some_and(|git| git.uri.is_empty()) {
+        draft.required("B2", steps!["spec", "source", "git", "uri"], "");
+    }
+    if source.dockerfile.as_ref().is_some_and(|text| text.len() > 60_000) {
+        say(draft, &at("dockerfile"), "must be smaller than 60000 bytes");
+    }
+    if climbs(&source.context_dir) {
+        say(draft, &at("contextDir"), "context dir must not be a relative path");
+    }
+    let docker = spec.strategy.docker_strategy.is_some();
+    for (key, mounts) in [("secrets", &source.secrets), ("configMaps", &source.config_maps)] {
+        for (index, mount) in mounts.iter().enumerate() {
+            let path = steps!["spec", "source", key, index, "destinationDir"];
+            if climbs(&mount.destination_dir) {
+                say(draft, path, "destination dir cannot start with '..'");
+            } else if docker && mount.destination_dir.starts_with('/') {
+                say(
+                    draft,
+                    path,
+                    "for the docker strategy the destinationDir has to be relative path",
+                );
+            }
+        }
+    }
+    for (index, image) in source.images.iter().enumerate() {
+        let here = steps!["spec", "source", "images", index];
+        if image.paths.is_empty() && image.r#as.is_empty() {
+            say(draft, here, "must specify 'paths' or 'as'");
+        }
+        for (at, each) in image.paths.iter().enumerate() {
+            let below =
+                |key: &str| steps!["spec", "source", "images", index, "paths", at, key].to_vec();
+            if !each.source_path.starts_with('/') {
+                say(draft, &below("sourcePath"), "must be an absolute path");
+            }
+            if climbs(&each.destination_dir) {
+                say(draft, &below("destinationDir"), "destination dir cannot start with '..'");
+            }
+        }
+    }
+}
+
+/// B2, B3: exactly one strategy; gives its `from` with the path.
+fn check_strategy<'s>(
+    draft: &Draft<'_>,
+    strategy: &'s Strategy,
+) -> Option<(&'s ObjectReference, Vec<Step>)> {
+    let given = [
+        strategy.docker_strategy.is_some(),
+        strategy.source_strategy.is_some(),
+        strategy.custom_strategy.is_some(),
+        strategy.jenkins_pipeline_strategy.is_some(),
+    ];
+    let at = steps!["spec", "strategy"];
+    if given.iter().filter(|is_given| **is_given).count() != 1 {
+        let detail = "must provide a value for exactly one of sourceStrategy, customStrategy, dockerStrategy, or jenkinsPipelineStrategy";
+        draft.error("B2", at, format!("spec.strategy: Invalid value: {detail}"));
+        return None;
+    }
+    if strategy.custom_strategy.is_some() {
+        draft.warn("B3", at, "Custom strategy is not supported; use the Docker or Source strategy, or build elsewhere and push to the output tag");
+    }
+    if strategy.jenkins_pipeline_strategy.is_some() {
+        draft.warn("B3", at, "JenkinsPipeline strategy is not supported; run the pipeline elsewhere and use a generic webhook");
+    }
+    if let Some(docker) = &strategy.docker_strategy {
+        let policy = docker.image_optimization_policy.as_str();
+        if !matches!(policy, "" | "None" | "SkipLayers" | "SkipLayersAndWarn") {
+            let path = steps!["spec", "strategy", "dockerStrategy", "imageOptimizationPolicy"];
+            draft.invalid("B2", path, policy, "must be None, SkipLayers or SkipLayersAndWarn");
+        }
+    }
+    let (key, from, is_needed) = if let Some(docker) = &strategy.docker_strategy {
+        ("dockerStrategy", &docker.from, false)
+    } else if let Some(source) = &strategy.source_strategy {
+        ("sourceStrategy", &source.from, true)
+    } else if let Some(custom) = &strategy.custom_strategy {
+        ("customStrategy", &custom.from, true)
+    } else {
+        return None;
+    };
+    let path = steps!["spec", "strategy", key, "from"];
+    let name = from.as_ref().map(|from| from.name.as_str()).unwrap_or_default();
+    if name.is_empty() && (is_needed || from.is_some()) {
+        draft.required("B2", steps!["spec", "strategy", key, "from", "name"], "");
+        return None;
+    }
+    from.as_ref().map(|from| (from, path.to_vec()))
+}
+
+fn is_stream_tag(from: &ObjectReference) -> bool {
+    matches!(from.kind.as_str(), "ImageStreamTag" | "ImageStream")
+}
+
+/// The tag that a `from` names; `ImageStream` means its tag `latest`.
+fn stream_tag(draft: &Draft<'_>, from: &ObjectReference, path: &[Step]) -> Option<StreamTag> {
+    let below =
+        |key: &str| -> Vec<Step> { path.iter().cloned().chain([Step::Key(key.into())]).collect() };
+    match from.kind.as_str() {
+        "ImageStreamTag" | "ImageStream" => {}
+        "DockerImage" | "ImageStreamImage" => return None,
+        other => {
+            let detail = "valid values are 'DockerImage', 'ImageStreamImage', 'ImageStreamTag'";
+            draft.invalid("B2", &below("kind"), other, detail);
+            return None;
+        }
+    }
+    let namespace = match from.namespace.as_str() {
+        "" => Some(draft.namespace.clone()),
+        text => text.parse().ok(),
+    };
+    let Some(namespace) = namespace else {
+        let detail = "namespace must be a valid subdomain";
+        draft.invalid("B2", &below("namespace"), &from.namespace, detail);
+        return None;
+    };
+    let (stream, tag) = match from.name.split_once(':') {
+        Some((stream, tag)) => (stream, tag),
+        None if from.kind == "ImageStream" => (from.name.as_str(), "latest"),
+        None => {
+            let detail = "must be in the form of <name>:<tag>";
+            draft.invalid("B2", &below("name"), &from.name, detail);
+            return None;
+        }
+    };
+    match (stream.parse(), tag.parse()) {
+        (Ok(stream), Ok(tag)) => Some(StreamName::new(namespace, stream).tag(tag)),
+        (Err(_), _) | (_, Err(_)) => {
+            let detail = "must be in the form of <name>:<tag>";
+            draft.invalid("B2", &below("name"), &from.name, detail);
+            None
+        }
+    }
+}
+
+/// B1, B2.
+fn check_triggers(
+    draft: &Draft<'_>,
+    spec: &Spec,
+    strategy_has_tag: bool,
+    inputs: &mut Vec<StreamTag>,
+) {
+    let mut watched: Vec<StreamTag> = Vec::new();
+    let mut has_default = false;
+    for (index, trigger) in spec.triggers.iter().enumerate() {
+        let path = steps!["spec", "triggers", index];
+        let hook = |key: &str, hook: Option<&WebHook>, may_take_env: bool| {
+            check_hook(draft, steps!["spec", "triggers", index, key], hook, may_take_env);
+        };
+        match trigger.r#type.as_str() {
+            "" => draft.required("B2", steps!["spec", "triggers", index, "type"], ""),
+            "ConfigChange" => {}
+            "GitHub" | "github" => hook("github", trigger.github.as_ref(), false),
+            "GitLab" | "gitlab" => hook("gitlab", trigger.gitlab.as_ref(), false),
+            "Bitbucket" | "bitbucket" => hook("bitbucket", trigger.bitbucket.as_ref(), false),
+            "Generic" | "generic" => hook("generic", trigger.generic.as_ref(), true),
+            "ImageChange" | "imageChange" => {
+                let from = trigger.image_change.as_ref().and_then(|change| change.from.as_ref());
+                let Some(from) = from else {
+                    if !strategy_has_tag {
+                        draft.warn("B1", path, "trigger dropped: an ImageChange trigger without `from` needs a strategy with an ImageStreamTag");
+                    }
+                    if has_default {
+                        say(
+                            draft,
+                            path,
+                            "multiple ImageChange triggers refer to the same image stream tag",
+                        );
+                    }
+                    has_default = true;
+                    continue;
+                };
+                let path = steps!["spec", "triggers", index, "imageChange", "from"];
+                if !matches!(from.kind.as_str(), "" | "ImageStreamTag") {
+                    say(
+                        draft,
+                        path,
+                        "only an ImageStreamTag type of reference is allowed in an ImageChange trigger.",
+                    );
+                    continue;
+                }
+                let from = ObjectReference { kind: "ImageStreamTag".into(), ..from.clone() };
+                let Some(tag) = stream_tag(draft, &from, path) else { continue };
+                if watched.contains(&tag) {
+                    say(
+                        draft,
+                        path,
+                        "multiple ImageChange triggers refer to the same image stream tag",
+                    );
+                }
+                watched.push(tag);
+            }
+            other => {
+                draft.warn("B1", path, format!("trigger dropped: its type `{other}` is not known"));
+            }
+        }
+    }
+    inputs.extend(watched);
+}
+
+fn check_hook(draft: &Draft<'_>, path: &[Step], hook: Option<&WebHook>, may_take_env: bool) {
+    let Some(hook) = hook else {
+        draft.required("B2", path, "");
+        return;
+    };
+    if hook.secret.is_empty() && hook.secret_reference.is_none() {
+        say(draft, path, "must provide a value for at least one of secret or secretReference");
+    }
+    if hook.allow_env && !may_take_env {
+        say(draft, path, "git webhooks cannot allow env vars");
+    }
+}
+
+fn check_output(draft: &Draft<'_>, output: &Output) -> Option<StreamTag> {
+    let mut names: Vec<&str> = Vec::new();
+    for (index, label) in output.image_labels.iter().enumerate() {
+        if names.contains(&label.name.as_str()) {
+            let path = steps!["spec", "output", "imageLabels", index, "name"];
+            say(draft, path, "duplicate name");
+        }
+        names.push(&label.name);
+    }
+    let to = output.to.as_ref()?;
+    let path = steps!["spec", "output", "to"];
+    if to.kind == "DockerImage" {
+        return None;
+    }
+    if !matches!(to.kind.as_str(), "" | "ImageStream" | "ImageStreamTag") {
+        say(draft, path, "the target of build output must be an 'ImageStreamTag' or 'DockerImage'");
+        return None;
+    }
+    let kind = if to.kind.is_empty() { "ImageStreamTag" } else { &to.kind };
+    stream_tag(draft, &ObjectReference { kind: kind.into(), ..to.clone() }, path)
+}

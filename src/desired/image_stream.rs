@@ -1,0 +1,328 @@
+//! `ImageStream`s: fields, defaults and validation (sections 1.1 to 1.6 of the image-stream specification).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::action::{ImportMode, Platform};
+use crate::names::{Kind, ObjectKey, StreamName, TagName};
+use crate::reference::ImageReference;
+
+use super::marks::Step;
+use super::object::{Bearer, Draft, Meta, ObjectReference, Ours, steps};
+use super::{ImageStream, TagReference, TagSource};
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Fields {
+    api_version: String,
+    kind: String,
+    metadata: Meta,
+    spec: Spec,
+    status: IgnoredAny,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    lookup_policy: LookupPolicy,
+    docker_image_repository: String,
+    tags: Vec<Tag>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct LookupPolicy {
+    local: bool,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Tag {
+    name: String,
+    annotations: BTreeMap<String, String>,
+    from: Option<ObjectReference>,
+    reference: bool,
+    generation: Option<i64>,
+    import_policy: ImportPolicy,
+    reference_policy: ReferencePolicy,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct ImportPolicy {
+    insecure: bool,
+    scheduled: bool,
+    import_mode: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct ReferencePolicy {
+    r#type: String,
+}
+
+const FORM: &str = "must be of the form <tag>, <repo>:<tag>, <id>, or <repo>@<id>";
+
+/// Reads a stream; `Err` has its key, as far as it can be told.
+pub(crate) fn read(draft: &Draft<'_>) -> Option<ImageStream> {
+    let fields: Fields = draft.read()?;
+    let meta = &fields.metadata;
+    let key = check_name(draft, &meta.name);
+    let name = key.map(|key| StreamName::new(key.namespace, key.name));
+    let annotations = steps!["metadata", "annotations"];
+    let ours = Ours::new(draft, &meta.annotations, annotations, Bearer::Stream);
+    let schedule = ours.schedule("UTC");
+    let zone = ours.get("time-zone").unwrap_or("UTC");
+    let paused = ours.flag("pause").unwrap_or(false);
+    let history_limit = ours
+        .parsed::<std::num::NonZeroU32>("history-limit", "expected a number of items, at least 1");
+    let prune = ours.words("prune", &["removed-tags", "vanished-tags"]);
+    ours.check_rest();
+    let repository = check_repository(draft, &fields.spec.docker_image_repository);
+    let mut tags = BTreeMap::new();
+    for (index, tag) in fields.spec.tags.iter().enumerate() {
+        let Some(tag_name) = check_tag_name(draft, index, &tag.name) else { continue };
+        if tags.contains_key(&tag_name) {
+            let at = steps!["spec", "tags", index, "name"];
+            let text = format!("spec.tags[{index}].name: Duplicate value: {:?}", tag.name);
+            draft.error("I1", at, text);
+            continue;
+        }
+        if let Some(name) = &name
+            && let Some(read) = read_tag(draft, index, tag, name, zone)
+        {
+            tags.insert(tag_name, read);
+        }
+    }
+    if !draft.errors.borrow().is_empty() {
+        return None;
+    }
+    Some(ImageStream {
+        name: name?,
+        labels: meta.labels.clone(),
+        annotations: meta.annotations.clone(),
+        lookup_local: fields.spec.lookup_policy.local,
+        repository,
+        tags,
+        schedule,
+        paused,
+        history_limit: history_limit.map(std::num::NonZeroU32::get),
+        prune_removed_tags: prune.contains("removed-tags"),
+        position: draft.start(),
+    })
+}
+
+/// Wraps what [`read`] gives as an object.
+pub(crate) fn object(draft: &Draft<'_>) -> Option<super::Object> {
+    read(draft).map(|stream| super::Object::Stream(Arc::new(stream)))
+}
+
+/// I12.
+fn check_name(draft: &Draft<'_>, name: &str) -> Option<ObjectKey> {
+    let path = steps!["metadata", "name"];
+    if name.is_empty() {
+        draft.required("I12", path, "name or generateName is required");
+        return None;
+    }
+    if !is_repository_name(name) {
+        draft.invalid("I12", path, name, "must match \"[a-z0-9]+(?:[._-][a-z0-9]+)*\"");
+        return None;
+    }
+    if draft.namespace.as_str().len() + 1 + name.len() > 255 {
+        let detail = "'namespace/name' cannot be longer than 255 characters";
+        draft.invalid("I12", path, name, detail);
+        return None;
+    }
+    draft.key(Kind::ImageStream, name)
+}
+
+/// `[a-z0-9]+(?:[._-][a-z0-9]+)*`
+fn is_repository_name(name: &str) -> bool {
+    let word = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    };
+    name.split(['.', '_', '-']).all(word)
+}
+
+/// I13.
+fn check_repository(draft: &Draft<'_>, text: &str) -> Option<ImageReference> {
+    if text.is_empty() {
+        return None;
+    }
+    let path = steps!["spec", "dockerImageRepository"];
+    let reference: ImageReference = match text.parse() {
+        Ok(reference) => reference,
+        Err(error) => {
+            let error: crate::reference::ReferenceError = error;
+            draft.invalid("I13", path, text, &error.to_string());
+            return None;
+        }
+    };
+    if reference.tag.is_some() {
+        draft.invalid("I13", path, text, "the repository name may not contain a tag");
+    } else if reference.digest.is_some() {
+        draft.invalid("I13", path, text, "the repository name may not contain an ID");
+    } else if reference.name.is_empty() {
+        draft.invalid("I30", path, text, "must name a repository, not only a registry");
+    }
+    Some(reference)
+}
+
+/// I15.
+fn check_tag_name(draft: &Draft<'_>, index: usize, name: &str) -> Option<TagName> {
+    let path = steps!["spec", "tags", index, "name"];
+    if name.is_empty() {
+        draft.error_with_hint(
+            "I15",
+            path,
+            format!("spec.tags[{index}].name: Required value"),
+            Some("a tag named `null` or `~` is written in quotes".into()),
+        );
+        return None;
+    }
+    let detail = format!(
+        "invalid tag \"{name}\" format, tags must start with an alphanumeric character followed by alphanumeric, '.' or '-' characters, and have a maximum of 128 characters"
+    );
+    name.parse().map_err(|_| draft.invalid("I15", path, name, &detail)).ok()
+}
+
+fn read_tag(
+    draft: &Draft<'_>,
+    index: usize,
+    tag: &Tag,
+    stream: &StreamName,
+    zone: &str,
+) -> Option<TagReference> {
+    let at = |rest: &[&str]| -> Vec<Step> {
+        let mut path = steps!["spec", "tags", index].to_vec();
+        path.extend(rest.iter().map(|key| Step::Key((*key).into())));
+        path
+    };
+    // Messages name the tag, as OpenShift's do; the position comes from the list.
+    let error = |rule: &str, rest: &[&str], text: String| {
+        draft.error(rule, &at(rest), format!("spec.tags[{}].{text}", tag.name));
+    };
+    let local = match tag.reference_policy.r#type.as_str() {
+        "" | "Source" => false,
+        "Local" => true,
+        other => {
+            let text = format!(
+                "referencePolicy.type: Invalid value: {other:?}: valid values are \"Source\", \"Local\""
+            );
+            error("I14", &["referencePolicy", "type"], text);
+            false
+        }
+    };
+    let mode = match tag.import_policy.import_mode.as_str() {
+        "" => draft.policy.import_mode, // I6
+        "Legacy" => ImportMode::Legacy,
+        "PreserveOriginal" => ImportMode::PreserveOriginal,
+        other => {
+            let text = format!(
+                "importPolicy.importMode: Invalid value: {other:?}: invalid import mode, valid modes are '', 'Legacy', 'PreserveOriginal'"
+            );
+            error("I14", &["importPolicy", "importMode"], text);
+            ImportMode::Legacy
+        }
+    };
+    let from = match &tag.from {
+        Some(from) => Some(read_from(from, stream, &error)?), // I7: none is legal
+        None => None,
+    };
+    if tag.import_policy.scheduled
+        && matches!(from, Some(TagSource::Tag(_) | TagSource::Image { .. }))
+    {
+        let text = "importPolicy.scheduled: Invalid value: true: only tags pointing to Docker repositories may be scheduled for background import";
+        error("I14", &["importPolicy", "scheduled"], text.into());
+    }
+    let ours = Ours::new(draft, &tag.annotations, &at(&["annotations"]), Bearer::Tag);
+    ours.check_rest();
+    let prefer = |key: &str, default: &str| {
+        let key = format!("importer.image.openshift.io/prefer-{key}");
+        tag.annotations.get(&key).filter(|text| !text.is_empty()).map_or(default, |v| v).to_owned()
+    };
+    let default = &draft.policy.platform;
+    Some(TagReference {
+        annotations: tag.annotations.clone(),
+        from,
+        reference: tag.reference,
+        insecure: tag.import_policy.insecure,
+        scheduled: tag.import_policy.scheduled,
+        mode,
+        platform: Platform {
+            os: prefer("os", &default.os),
+            architecture: prefer("arch", &default.architecture),
+        },
+        local,
+        schedule: ours.schedule(zone),
+    })
+}
+
+/// I14, I28, I30, I35.
+fn read_from(
+    from: &ObjectReference,
+    stream: &StreamName,
+    error: &dyn Fn(&str, &[&str], String),
+) -> Option<TagSource> {
+    let name = from.name.as_str();
+    let at = ["from", "name"];
+    let invalid = |rule: &str, detail: &str| {
+        error(rule, &at, format!("from.name: Invalid value: {name:?}: {detail}"));
+    };
+    let known = ["DockerImage", "ImageStreamTag", "ImageStreamImage"];
+    if !known.contains(&from.kind.as_str()) {
+        let text = "from.kind: Required value: valid values are 'DockerImage', 'ImageStreamImage', 'ImageStreamTag'";
+        error("I14", &["from", "kind"], text.into());
+        return None;
+    }
+    if name.is_empty() {
+        error("I14", &at, "from.name: Required value".into());
+        return None;
+    }
+    if from.kind == "DockerImage" {
+        let reference: ImageReference = match name.parse() {
+            Ok(reference) => reference,
+            Err(why) => {
+                let why: crate::reference::ReferenceError = why;
+                invalid("I28", &why.to_string());
+                return None;
+            }
+        };
+        if reference.name.is_empty() {
+            invalid("I30", "must name a repository, not only a registry");
+            return None;
+        }
+        return Some(TagSource::Registry(reference));
+    }
+    let namespace = if from.namespace.is_empty() {
+        stream.namespace.clone()
+    } else {
+        let namespace = from.namespace.parse().map_err(|_| {
+            let detail = "namespace must be a valid subdomain";
+            let text = format!("from.namespace: Invalid value: {:?}: {detail}", from.namespace);
+            error("I14", &["from", "namespace"], text);
+        });
+        namespace.ok()?
+    };
+    let separator = if from.kind == "ImageStreamTag" { ':' } else { '@' };
+    let (of, id) = match name.split_once(separator) {
+        None => (stream.name.clone(), name),
+        Some((of, id)) => {
+            let of = of.parse().map_err(|_| invalid("I35", FORM));
+            (of.ok()?, id)
+        }
+    };
+    let of = StreamName::new(namespace, of);
+    if separator == '@' {
+        if id.is_empty() || id.contains('@') {
+            invalid("I35", FORM);
+            return None;
+        }
+        return Some(TagSource::Image { stream: of, id: id.into() });
+    }
+    let tag: TagName = id.parse().map_err(|_| invalid("I35", FORM)).ok()?;
+    Some(TagSource::Tag(of.tag(tag)))
+}

@@ -1,0 +1,285 @@
+//! One record in words.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::fact::{
+    CommitAdopted, Fact, Outcome, Reason, Record, Release, RemovalFate, RolloutStarted,
+    TriggerOutcome, Via,
+};
+use crate::names::{Digest, Seq, StreamTag};
+use crate::observed::rollout::object_of;
+use crate::time::ago;
+
+use super::super::select::Selection;
+use super::super::words::{
+    BAD, FAINT, GOOD, HEADING, PLACE, WAITS, count, one_line, short, short_or,
+};
+use super::{Entry, Reader};
+
+/// The colour of an entry's word.
+pub(super) fn style(fact: &Fact) -> anstyle::Style {
+    match fact {
+        Fact::CommitAdopted(_) => HEADING,
+        Fact::TagImported(_) => PLACE,
+        Fact::RolloutFinished(finished) => match finished.outcome {
+            Outcome::Complete => GOOD,
+            Outcome::Failed => BAD,
+            Outcome::Cancelled => WAITS,
+        },
+        Fact::CommitRefused(_) | Fact::SourceFailed(_) | Fact::ImportFailed(_) => BAD,
+        Fact::DigestHeld(_) | Fact::RolloutSuperseded(_) => WAITS,
+        Fact::StopFinished(finished) if finished.outcome != Outcome::Complete => BAD,
+        Fact::SourceRecovered
+        | Fact::RemovalsReleased(_)
+        | Fact::TagProbed(_)
+        | Fact::TriggerFired(_)
+        | Fact::RolloutStarted(_)
+        | Fact::HoldReleased(_)
+        | Fact::StopStarted(_)
+        | Fact::StopFinished(_)
+        | Fact::ConfigAdopted(_)
+        | Fact::Checkpoint(_) => FAINT,
+    }
+}
+
+/// Whether a fact that needs no look at others is about what was selected.
+pub(super) fn is_about(fact: &Fact, select: &Selection, watched: &BTreeSet<StreamTag>) -> bool {
+    if let Some(object) = object_of(fact) {
+        return select.has(object);
+    }
+    if let Fact::ImportFailed(failed) = fact {
+        return select.has_tag(&failed.tag) || watched.contains(&failed.tag);
+    }
+    if let Fact::TagProbed(probed) = fact {
+        return select.has_tag(&probed.tag);
+    }
+    let Fact::RemovalsReleased(released) = fact else { return false };
+    released.objects.iter().any(|object| select.has(object))
+}
+
+/// What an entry says.
+struct Said {
+    word: &'static str,
+    subject: String,
+    text: String,
+    because: Vec<Seq>,
+}
+
+fn said(word: &'static str, subject: &dyn fmt::Display, text: impl Into<String>) -> Said {
+    Said { word, subject: subject.to_string(), text: text.into(), because: Vec::new() }
+}
+
+impl Said {
+    fn because(mut self, because: impl IntoIterator<Item = Seq>) -> Self {
+        self.because.extend(because);
+        self
+    }
+}
+
+impl Reader<'_> {
+    /// Puts a record into words; none for records that only keep the program going.
+    pub(super) fn describe(&self, record: &Record) -> Option<Entry> {
+        let Said { word, subject, text, because } = match &record.fact {
+            Fact::CommitAdopted(adopted) => commit(adopted),
+            Fact::CommitRefused(refused) => {
+                let subject = refused.commit.short();
+                said("refused", &subject, format!(": {}", one_line(&refused.reason)))
+            }
+            Fact::SourceFailed(failed) => {
+                said("source", &"cannot be read", format!(": {}", one_line(&failed.message)))
+            }
+            Fact::SourceRecovered => said("source", &"can be read again", ""),
+            Fact::RemovalsReleased(released) => {
+                let objects: Vec<_> = released.objects.iter().map(ToString::to_string).collect();
+                said("release", &"removals", format!(" by {}: {}", released.by, objects.join(", ")))
+            }
+            Fact::TagImported(_) | Fact::TagProbed(_) | Fact::ImportFailed(_) => {
+                self.tag(&record.fact)?
+            }
+            Fact::TriggerFired(fired) => {
+                let change = change(fired.old.as_ref(), Some(&fired.new));
+                let outcome = match fired.outcome {
+                    TriggerOutcome::Rollout(revision) => format!("rollout {revision}"),
+                    TriggerOutcome::AlreadyRunning => "already running, nothing to do".into(),
+                    TriggerOutcome::Held => "held".into(),
+                };
+                let text = format!(" sees {} {change}: {outcome}", fired.from);
+                said("trigger", &fired.object, text).because([fired.event])
+            }
+            Fact::ConfigAdopted(config) => {
+                said("config", &"taken into use", format!(" by version {}", config.version))
+            }
+            Fact::Checkpoint(_) => return None,
+            Fact::RolloutStarted(_)
+            | Fact::RolloutSuperseded(_)
+            | Fact::RolloutFinished(_)
+            | Fact::DigestHeld(_)
+            | Fact::HoldReleased(_)
+            | Fact::StopStarted(_)
+            | Fact::StopFinished(_) => self.workload(record)?,
+        };
+        let (seq, at, fact) = (record.seq, record.at, record.fact.clone());
+        Some(Entry { record: seq, at, word, subject, text, because, fact })
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`describe` hands over only these")]
+    fn tag(&self, fact: &Fact) -> Option<Said> {
+        let said = match fact {
+            Fact::TagImported(imported) => {
+                let old = self.images.get(&imported.tag);
+                let nothing = if self.is_cut() { "unknown" } else { "nothing" };
+                let reason = match &imported.reason {
+                    Reason::SpecChanged { generation } => format!("spec generation {generation}"),
+                    Reason::ScheduleDue => "schedule".into(),
+                    Reason::Retry => "retry".into(),
+                    Reason::Nudged => "asked to look".into(),
+                    Reason::SourceTagChanged => "source tag changed".into(),
+                };
+                let via = match &imported.via {
+                    Via::Registry => String::new(),
+                    Via::Alias(tag) => format!(" from {tag}"),
+                    Via::Image(stream) => format!(" from an image of {stream}"),
+                    Via::Reference => " as written".into(),
+                };
+                let change = match &imported.event.image {
+                    None => format!("is {}", one_line(&imported.event.reference)),
+                    Some(new) if old.is_none() => format!("{nothing} -> {}", short(new)),
+                    Some(new) => change(old, Some(new)),
+                };
+                said("import", &imported.tag, format!(" {change}{via} ({reason})"))
+            }
+            Fact::TagProbed(probed) => {
+                let digest = short(&probed.probed);
+                let text = format!(" same image, the registry answers {digest}");
+                said("probe", &probed.tag, text)
+            }
+            Fact::ImportFailed(failed) => {
+                let message = one_line(&failed.message);
+                said("failed", &failed.tag, format!(" import: {}: {message}", failed.reason))
+            }
+            _ => return None,
+        };
+        Some(said)
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`describe` hands over only these")]
+    fn workload(&self, record: &Record) -> Option<Said> {
+        let of = |seq: &Seq| self.rollouts.get(seq);
+        let revision = |seq: &Seq| {
+            of(seq).map_or_else(String::new, |k| format!(" revision {}", k.started.revision))
+        };
+        let said = match &record.fact {
+            Fact::RolloutStarted(started) => rollout(record.seq, started),
+            Fact::RolloutSuperseded(fact) => {
+                let text = format!("{}: {}", revision(&fact.rollout), one_line(&fact.reason));
+                said("supersede", &fact.object, text).because([fact.rollout])
+            }
+            Fact::RolloutFinished(fact) => {
+                let word = match fact.outcome {
+                    Outcome::Complete => "complete",
+                    Outcome::Failed => "failed",
+                    Outcome::Cancelled => "cancelled",
+                };
+                let took = of(&fact.rollout).map(|known| ago(record.at.since(known.at)));
+                let took = took.map(|took| format!(" after {}", took.to_lowercase()));
+                let mut text = format!("{}{}", revision(&fact.rollout), took.unwrap_or_default());
+                if !fact.reason.is_empty() {
+                    text = format!("{text}: {}", one_line(&fact.reason));
+                }
+                said(word, &fact.object, text).because([fact.rollout])
+            }
+            Fact::DigestHeld(fact) => {
+                let digests: Vec<_> = fact.digests.iter().map(short).collect();
+                let reason = one_line(&fact.reason);
+                let text = format!(" not tried again: {}: {reason}", digests.join(", "));
+                said("held", &fact.object, text).because([fact.rollout])
+            }
+            Fact::HoldReleased(fact) => {
+                let because = match &fact.because {
+                    Release::NewImages => "other images".to_owned(),
+                    Release::NewTemplate => "a changed template".to_owned(),
+                    Release::Operator { by } => by.clone(),
+                    Release::Removed => "removed from git".to_owned(),
+                };
+                said("release", &fact.object, format!(" hold ended by {because}"))
+            }
+            Fact::StopStarted(fact) => {
+                let text = format!(" at target {}", fact.target);
+                said("stop", &fact.object, text).because([fact.rollout])
+            }
+            Fact::StopFinished(fact) => {
+                let mut text = format!(" {}", fact.outcome);
+                if !fact.reason.is_empty() {
+                    text = format!("{text}: {}", one_line(&fact.reason));
+                }
+                said("stopped", &fact.object, text).because([fact.stop])
+            }
+            _ => return None,
+        };
+        Some(said)
+    }
+}
+
+fn commit(adopted: &CommitAdopted) -> Said {
+    let mut parts = vec![count(usize_of(adopted.objects), "object", "objects")];
+    let list = |words: &str, names: Vec<String>| match names.len() {
+        0 => None,
+        1..=3 => Some(format!("{words} {}", names.join(", "))),
+        n => Some(format!("{words} {n}")),
+    };
+    let appeared = adopted.appeared.iter().map(|appeared| appeared.object.to_string()).collect();
+    let removed = |fate: fn(&RemovalFate) -> bool| {
+        let removed = adopted.removed.iter().filter(move |removed| fate(&removed.fate));
+        removed.map(|removed| removed.object.to_string()).collect()
+    };
+    let rejected = adopted.rejected.iter().map(|rejected| match &rejected.object {
+        Some(object) => format!("{object} at {}", rejected.position),
+        None => rejected.position.to_string(),
+    });
+    let changed = adopted.streams.iter().map(|changed| changed.stream.to_string()).collect();
+    parts.extend(list("new:", appeared));
+    parts.extend(list("streams changed:", changed));
+    parts.extend(list("removed:", removed(|fate| matches!(fate, RemovalFate::Pruned))));
+    parts.extend(list("left running:", removed(|fate| matches!(fate, RemovalFate::Kept))));
+    parts.extend(list("removal held:", removed(|fate| matches!(fate, RemovalFate::Held { .. }))));
+    parts.extend(list("rejected:", rejected.collect()));
+    let forced = if adopted.forced { " (force push)" } else { "" };
+    let text = format!(" of {}{forced}: {}", one_line(&adopted.branch), parts.join("; "));
+    said("commit", &adopted.commit.short(), text)
+}
+
+fn rollout(seq: Seq, started: &RolloutStarted) -> Said {
+    let images: Vec<_> = started
+        .images
+        .iter()
+        .map(|image| {
+            let change = match (&image.previous, &image.digest) {
+                (_, None) => one_line(&image.reference),
+                (old, new) => change(old.as_ref(), new.as_ref()),
+            };
+            format!("{} {change}", image.container)
+        })
+        .collect();
+    let text = format!(
+        " revision {}, {}, commit {}, target {}, key {}: {}",
+        started.revision,
+        started.cause,
+        started.commit.short(),
+        started.target,
+        started.key(seq),
+        images.join("; ")
+    );
+    said("rollout", &started.object, text).because(started.replaces)
+}
+
+fn change(old: Option<&Digest>, new: Option<&Digest>) -> String {
+    match (old, new) {
+        (Some(old), Some(new)) if old == new => format!("{} (unchanged)", short(old)),
+        (old, new) => format!("{} -> {}", short_or(old, "nothing"), short_or(new, "nothing")),
+    }
+}
+
+fn usize_of(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,341 @@
+//! `tidegate status`: what runs, what is wanted, what is wrong or waits, and how sure each fact is.
+
+mod describe;
+mod text;
+
+use serde::Serialize;
+
+use crate::desired::DesiredState;
+use crate::fact::Rejected;
+use crate::names::{CommitId, Digest, Generation, ObjectKey, Revision, Seq, StreamTag, TargetName};
+use crate::plan::{self, Held, HeldReason, View};
+use crate::time::Timestamp;
+
+use super::FORMAT_VERSION;
+use super::held::{HeldReport, is_at_rest};
+use super::live::Live;
+use super::select::Selection;
+use super::words::one_line;
+
+pub(super) use describe::images;
+
+/// What a status report is made from.
+#[derive(Debug)]
+pub struct Input<'a> {
+    /// The repository, as it may be shown.
+    pub repository: Option<&'a str>,
+    /// What git asks for and the journal proves.
+    pub view: View<'a>,
+    /// Why what git asks for could not be loaded; then nothing that needs it is shown.
+    pub unread: Option<&'a str>,
+    /// What the running daemon answered.
+    pub live: Option<&'a Live>,
+    /// Why the daemon did not answer, if it is not just that none runs.
+    pub silent: Option<&'a str>,
+    /// What the user asked about; none is everything.
+    pub select: Option<&'a Selection>,
+}
+
+/// The status of everything, or of what was asked about.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    format_version: u32,
+    at: Timestamp,
+    as_of: AsOf,
+    daemon: Daemon,
+    source: Source,
+    /// Wrong or held: what somebody should look at.
+    problems: Vec<Problem>,
+    held: Vec<HeldReport>,
+    rejected: Vec<RejectedReport>,
+    workloads: Vec<WorkloadReport>,
+    tags: Vec<TagReport>,
+    /// Of what the report shows; streams, builds and companions of everything.
+    counts: Counts,
+    #[serde(skip)]
+    whole: bool,
+}
+
+/// The record up to which the report knows.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct AsOf {
+    pub(super) record: Seq,
+    pub(super) at: Option<Timestamp>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Daemon {
+    running: bool,
+    answered_at: Option<Timestamp>,
+    message: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Source {
+    repository: Option<String>,
+    branch: Option<String>,
+    commit: Option<CommitId>,
+    adopted_at: Option<Timestamp>,
+    adopted_by: Option<Seq>,
+    read_at: Option<Timestamp>,
+    refused: Option<RefusedReport>,
+    failing_since: Option<Timestamp>,
+    failure: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RefusedReport {
+    commit: CommitId,
+    at: Timestamp,
+    reason: String,
+}
+
+/// Something wrong that is neither a hold nor a rejected object.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Problem {
+    subject: String,
+    message: String,
+    since: Option<Timestamp>,
+}
+
+/// An invalid object, with where it stands.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RejectedReport {
+    pub(super) object: Option<ObjectKey>,
+    pub(super) path: String,
+    pub(super) line: u32,
+    pub(super) column: u32,
+    pub(super) rule: String,
+    pub(super) message: String,
+    /// Whether its last valid version stays in force.
+    pub(super) kept: bool,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WorkloadReport {
+    object: ObjectKey,
+    phase: &'static str,
+    target: Option<TargetName>,
+    paused: bool,
+    latest: Option<RolloutReport>,
+    active: Option<RolloutReport>,
+    triggers: Vec<StreamTag>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RolloutReport {
+    record: Seq,
+    key: String,
+    revision: Revision,
+    cause: String,
+    commit: CommitId,
+    target: TargetName,
+    started_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    outcome: Option<String>,
+    reason: String,
+    images: Vec<ImageReport>,
+}
+
+/// One image of a rollout.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ImageReport {
+    pub(super) container: String,
+    pub(super) reference: String,
+    pub(super) digest: Option<Digest>,
+    pub(super) previous: Option<Digest>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TagReport {
+    tag: StreamTag,
+    from: Option<String>,
+    scheduled: Option<String>,
+    reference: Option<String>,
+    digest: Option<Digest>,
+    imported_at: Option<Timestamp>,
+    imported_by: Option<Seq>,
+    generation: Generation,
+    verdict: Verdict,
+    /// When the registry last answered that the tag is this digest, as far as is known.
+    proven_at: Option<Timestamp>,
+    failing_since: Option<Timestamp>,
+    message: String,
+}
+
+/// How sure the digest of a tag is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Verdict {
+    /// A registry said so, at `provenAt`.
+    Proven,
+    /// Nobody knows whether it is still so.
+    NotVerified,
+    /// The last attempt failed.
+    CouldNotCheck,
+    /// The spec asks for something that was not tried yet.
+    Due,
+    /// It follows something in the journal, or nobody is ever asked.
+    Derived,
+    /// The spec has no such tag; what it was is kept.
+    NotInSpec,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Counts {
+    streams: usize,
+    tags: usize,
+    tags_failing: usize,
+    workloads: usize,
+    rollouts_running: usize,
+    builds: usize,
+    companions: usize,
+    held: usize,
+    rejected: usize,
+}
+
+impl Status {
+    /// Makes the report.
+    #[must_use]
+    pub fn of(input: &Input<'_>) -> Self {
+        let (view, now) = (&input.view, input.view.now.wall);
+        let shown = |object: &ObjectKey| input.select.is_none_or(|select| select.has(object));
+        let held: Vec<Held> = if input.unread.is_some() {
+            removals(view)
+        } else {
+            let plans = plan::whole(view).into_iter().flat_map(|(_, plan)| plan.held);
+            let mut held: Vec<_> = removals(view).into_iter().chain(plans).collect();
+            held.sort_by(|a, b| {
+                (&a.object, a.reason.to_string()).cmp(&(&b.object, b.reason.to_string()))
+            });
+            held.dedup();
+            held
+        };
+        let held: Vec<_> = held.iter().filter(|held| shown(&held.object)).collect();
+        let rejected = view.observed.adopted.iter().flat_map(|adopted| &adopted.rejected);
+        let rejected: Vec<_> = rejected
+            .filter(|rejected| rejected.object.as_ref().is_none_or(shown))
+            .map(RejectedReport::of)
+            .collect();
+        let tags = describe::tags(input);
+        let workloads = describe::workloads(input);
+        let source = describe::source(input);
+        let counts = Counts {
+            tags_failing: tags.iter().filter(|t| t.verdict == Verdict::CouldNotCheck).count(),
+            tags: tags.len(),
+            rollouts_running: workloads.iter().filter(|w| w.is_running()).count(),
+            workloads: workloads.len(),
+            held: held.iter().filter(|held| !is_at_rest(&held.reason)).count(),
+            rejected: rejected.len(),
+            ..Counts::of(view.desired)
+        };
+        Self {
+            format_version: FORMAT_VERSION,
+            at: now,
+            as_of: AsOf { record: view.observed.last_seq, at: view.observed.last_at },
+            daemon: Daemon {
+                running: input.live.is_some(),
+                answered_at: input.live.map(|live| live.answered_at),
+                message: input.silent.map(one_line),
+            },
+            problems: describe::problems(input, &source, &tags),
+            source,
+            held: held.into_iter().map(HeldReport::of).collect(),
+            rejected,
+            workloads,
+            tags,
+            counts,
+            whole: input.select.is_none(),
+        }
+    }
+
+    /// Whether everything is as it should be, something is not, or nobody can tell.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let wrong = !self.problems.is_empty()
+            || self.counts.held > 0
+            || self.counts.rejected > 0
+            || self.tags.iter().any(|tag| tag.verdict == Verdict::CouldNotCheck);
+        match () {
+            () if wrong => Health::Held,
+            () if !self.daemon.running => Health::Unverified,
+            () => Health::Fine,
+        }
+    }
+}
+
+/// How things are, for an exit code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Health {
+    /// Nothing is wrong, and the daemon that says so runs.
+    Fine,
+    /// Something failed, is held, is rejected, or could not be checked.
+    Held,
+    /// Nothing is known to be wrong, but no daemon runs that would know.
+    Unverified,
+}
+
+impl Counts {
+    fn of(desired: &DesiredState) -> Self {
+        Self {
+            streams: desired.streams.len(),
+            builds: desired.builds.len(),
+            companions: desired.companions.len(),
+            ..Self::default()
+        }
+    }
+}
+
+impl RejectedReport {
+    pub(super) fn of(rejected: &Rejected) -> Self {
+        Self {
+            object: rejected.object.clone(),
+            path: rejected.position.path.clone(),
+            line: rejected.position.line,
+            column: rejected.position.column,
+            rule: rejected.rule.clone(),
+            message: one_line(&rejected.message),
+            kept: rejected.kept.is_some(),
+        }
+    }
+
+    /// One line: what, where, why, and what is in force instead.
+    pub(super) fn line(&self) -> String {
+        let Self { path, line, column, .. } = self;
+        let position = crate::fact::Position { path: path.clone(), line: *line, column: *column };
+        let object = self.object.as_ref().map_or_else(|| "file".to_owned(), ToString::to_string);
+        let now = if self.kept {
+            "; its last valid version stays in force"
+        } else {
+            "; it has no valid version"
+        };
+        let object = super::words::styled(super::words::BAD, object);
+        format!("{object} at {position}: {} [{}]{now}", self.message, self.rule)
+    }
+}
+
+/// Removals that the guard holds; no plan names streams and builds among them.
+fn removals(view: &View<'_>) -> Vec<Held> {
+    let removals = view.observed.held_removals();
+    let held = removals.map(|(object, _)| Held {
+        object: object.clone(),
+        reason: HeldReason::RemovalGuarded,
+        until: None,
+    });
+    held.collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,342 @@
+//! States become the parts of a status report.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::desired::TagSource;
+use crate::effective;
+use crate::fact::{Outcome, RolloutCause, RolloutImage};
+use crate::names::{Generation, ObjectKey, StreamTag};
+use crate::observed::Presence;
+use crate::observed::rollout::{Rollout, WorkloadState};
+use crate::observed::tag_history::TagState;
+use crate::time::{Schedule, Timestamp};
+
+use super::super::live::LiveCheck;
+use super::super::words::{one_line, when};
+use super::{
+    ImageReport, Input, Problem, RefusedReport, RolloutReport, Source, TagReport, Verdict,
+    WorkloadReport,
+};
+
+pub(super) fn source(input: &Input<'_>) -> Source {
+    let observed = input.view.observed;
+    let adopted = observed.adopted.as_ref();
+    let failure = observed.source_failure.as_ref();
+    Source {
+        repository: input.repository.map(str::to_owned),
+        branch: adopted.map(|adopted| adopted.branch.clone()),
+        commit: adopted.map(|adopted| adopted.commit),
+        adopted_at: adopted.map(|adopted| adopted.at),
+        adopted_by: adopted.map(|adopted| adopted.seq),
+        read_at: input.live.and_then(|live| live.source_read_at),
+        refused: observed.refused.as_ref().map(|refused| RefusedReport {
+            commit: refused.commit,
+            at: refused.at,
+            reason: one_line(&refused.reason),
+        }),
+        failing_since: failure.map(|failure| failure.since),
+        failure: failure.map(|failure| one_line(&failure.message)),
+    }
+}
+
+/// What is wrong beside holds and rejected objects.
+pub(super) fn problems(input: &Input<'_>, source: &Source, tags: &[TagReport]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if let Some(failure) = &source.failure {
+        let (message, since) = (format!("cannot be read: {failure}"), source.failing_since);
+        problems.push(Problem { subject: "source".into(), message, since });
+    }
+    if let Some(refused) = &source.refused {
+        problems.push(Problem {
+            subject: format!("commit {}", refused.commit.short()),
+            message: format!("refused; the one before stays in force: {}", refused.reason),
+            since: Some(refused.at),
+        });
+    }
+    if let Some(unread) = input.unread {
+        problems.push(Problem {
+            subject: "adopted commit".into(),
+            message: format!("what it asks for is not shown: {}", one_line(unread)),
+            since: None,
+        });
+    }
+    for registry in input.live.into_iter().flat_map(|live| &live.registries) {
+        let until = when(registry.until, input.view.now.wall);
+        problems.push(Problem {
+            subject: format!("registry {}", registry.host),
+            message: format!("asked to be left alone; asked again {until}"),
+            since: None,
+        });
+    }
+    for tag in tags.iter().filter(|tag| tag.verdict == Verdict::CouldNotCheck) {
+        // Its message says since when.
+        let (subject, message) = (tag.tag.to_string(), tag.message.clone());
+        problems.push(Problem { subject, message, since: None });
+    }
+    for tag in tags.iter().filter(|tag| is_overdue(input, tag)) {
+        problems.push(Problem {
+            subject: tag.tag.to_string(),
+            message: "not verified in the time that its schedule gives".into(),
+            since: tag.proven_at,
+        });
+    }
+    problems
+}
+
+/// Whether a scheduled tag was not proven for more than two of its periods though the daemon runs.
+fn is_overdue(input: &Input<'_>, tag: &TagReport) -> bool {
+    if input.live.is_none() || tag.verdict != Verdict::Proven {
+        return false;
+    }
+    let spec = effective::spec_tag(input.view.desired, &tag.tag);
+    let schedule =
+        spec.and_then(|(stream, spec)| effective::schedule_of(stream, spec, input.view.policy));
+    let Some(Schedule::Every(span)) = schedule else { return false };
+    let elapsed = tag.proven_at.map(|at| input.view.now.wall.since(at));
+    elapsed.is_some_and(|elapsed| elapsed > span.0.saturating_mul(2) + Duration::from_secs(60))
+}
+
+pub(super) fn workloads(input: &Input<'_>) -> Vec<WorkloadReport> {
+    let view = &input.view;
+    let mut keys: BTreeSet<&ObjectKey> = view.desired.workloads.keys().collect();
+    // What git no longer has is shown as long as something of it may run.
+    let left = view.observed.workloads.iter().filter(|(_, state)| state.last().is_some());
+    keys.extend(left.map(|(key, _)| key));
+    keys.retain(|key| input.select.is_none_or(|select| select.has(key)));
+    keys.into_iter().map(|key| workload(input, key)).collect()
+}
+
+fn workload(input: &Input<'_>, object: &ObjectKey) -> WorkloadReport {
+    let view = &input.view;
+    let empty = WorkloadState::default();
+    let state = view.observed.workloads.get(object).unwrap_or(&empty);
+    let desired = view.desired.workloads.get(object);
+    let target = desired.map(|workload| effective::target_of(workload, view.policy));
+    let triggers = desired.into_iter().flat_map(|workload| &workload.triggers);
+    let triggers: BTreeSet<_> = triggers.map(|trigger| trigger.from.clone()).collect();
+    let gone = view.observed.objects.get(object);
+    let gone = gone.is_some_and(|known| matches!(known.presence, Presence::Removed { .. }));
+    WorkloadReport {
+        object: object.clone(),
+        phase: phase(state, gone),
+        target: target.or_else(|| state.last().map(|last| last.started.target.clone())),
+        paused: desired.is_some_and(|workload| workload.paused),
+        latest: state.last().map(rollout),
+        active: state.active().map(rollout),
+        triggers: triggers.into_iter().collect(),
+    }
+}
+
+/// One word for what a workload does. Rolled back is never shown as success (law 8).
+fn phase(state: &WorkloadState, gone: bool) -> &'static str {
+    if state.stopping().is_some() {
+        return "Stopping";
+    }
+    let Some(last) = state.last() else { return "NotStarted" };
+    let restore = last.started.cause == RolloutCause::Restore;
+    match last.outcome() {
+        None if last.superseded.is_some() => "Cancelling",
+        None if restore => "RollingBack",
+        None => "Running",
+        Some(Outcome::Complete) if restore => "RolledBack",
+        Some(Outcome::Complete) if gone => "NotInGit",
+        Some(Outcome::Complete) => "Complete",
+        Some(Outcome::Failed) => "Failed",
+        Some(Outcome::Cancelled) => "Cancelled",
+    }
+}
+
+fn rollout(rollout: &Rollout) -> RolloutReport {
+    let started = &rollout.started;
+    RolloutReport {
+        record: rollout.seq,
+        key: started.key(rollout.seq).to_string(),
+        revision: started.revision,
+        cause: started.cause.to_string(),
+        commit: started.commit,
+        target: started.target.clone(),
+        started_at: rollout.at,
+        ended_at: rollout.end.as_ref().map(|end| end.at),
+        outcome: rollout.outcome().map(|outcome| outcome.to_string()),
+        reason: rollout.end.as_ref().map(|end| one_line(&end.reason)).unwrap_or_default(),
+        images: images(&started.images),
+    }
+}
+
+pub(in crate::report) fn images(images: &[RolloutImage]) -> Vec<ImageReport> {
+    let report = |image: &RolloutImage| ImageReport {
+        container: image.container.to_string(),
+        reference: image.reference.clone(),
+        digest: image.digest,
+        previous: image.previous,
+    };
+    images.iter().map(report).collect()
+}
+
+impl WorkloadReport {
+    pub(super) fn is_running(&self) -> bool {
+        self.latest.as_ref().is_some_and(|latest| latest.ended_at.is_none())
+    }
+}
+
+pub(super) fn tags(input: &Input<'_>) -> Vec<TagReport> {
+    let view = &input.view;
+    let empty = TagState::default();
+    let mut all: BTreeMap<StreamTag, &TagState> = BTreeMap::new();
+    for stream in view.desired.streams.values() {
+        all.extend(stream.tags.keys().map(|tag| (stream.name.tag(tag.clone()), &empty)));
+    }
+    for (name, stream) in &view.observed.streams {
+        all.extend(stream.tags.iter().map(|(tag, state)| (name.tag(tag.clone()), state)));
+    }
+    let watched = watched(input);
+    all.retain(|tag, _| {
+        input.select.is_none_or(|select| select.has_tag(tag) || watched.contains(tag))
+    });
+    let checks = live_checks(input);
+    all.into_iter().map(|(tag, state)| report(input, &checks, tag, state)).collect()
+}
+
+/// The tags that selected workloads watch: what they run rests on them.
+fn watched(input: &Input<'_>) -> BTreeSet<StreamTag> {
+    let selected = input.select.iter().flat_map(|select| &select.objects);
+    let workloads = selected.filter_map(|object| input.view.desired.workloads.get(object));
+    let triggers = workloads.flat_map(|workload| &workload.triggers);
+    triggers.map(|trigger| trigger.from.clone()).collect()
+}
+
+/// What the daemon knows of checks, by fingerprint and image: one look-up for each of many tags.
+type LiveChecks<'a> = BTreeMap<(u32, &'a str), &'a LiveCheck>;
+
+fn live_checks<'a>(input: &Input<'a>) -> LiveChecks<'a> {
+    let checks = input.live.into_iter().flat_map(|live| &live.checks);
+    checks.map(|check| ((check.asked, check.image.as_str()), check)).collect()
+}
+
+fn report(
+    input: &Input<'_>,
+    checks: &LiveChecks<'_>,
+    tag: StreamTag,
+    state: &TagState,
+) -> TagReport {
+    let view = &input.view;
+    let spec = effective::spec_tag(view.desired, &tag);
+    let check = spec.and_then(|(_, spec)| effective::check_of(spec, view.policy));
+    let schedule = spec
+        .filter(|_| check.is_some())
+        .and_then(|(stream, spec)| effective::schedule_of(stream, spec, view.policy));
+    let live = check.as_ref().and_then(|check| {
+        checks.get(&(effective::fingerprint(check), check.image.to_string().as_str())).copied()
+    });
+    let item = state.current();
+    let from = spec.and_then(|(_, spec)| spec.from.as_ref());
+    let about = About { input, state, live, in_registry: check.is_some() };
+    let (verdict, message) = about.verdict(from);
+    let imported_at = item.map(|item| item.event.created);
+    TagReport {
+        from: from.map(from_words),
+        scheduled: schedule.map(|schedule| schedule.to_string()),
+        reference: item.map(|item| item.event.reference.clone()),
+        digest: state.image(),
+        imported_at,
+        imported_by: item.map(|item| item.seq),
+        generation: state.generation,
+        verdict,
+        proven_at: about.proven(),
+        failing_since: state.condition.as_ref().map(|condition| condition.since),
+        message: one_line(&message),
+        tag,
+    }
+}
+
+fn from_words(from: &TagSource) -> String {
+    match from {
+        TagSource::Registry(image) => image.to_string(),
+        TagSource::Tag(tag) => format!("istag/{tag}"),
+        TagSource::Image { stream, id } => format!("isimage/{stream}@{id}"),
+    }
+}
+
+/// One tag and what is known about it.
+struct About<'a> {
+    input: &'a Input<'a>,
+    state: &'a TagState,
+    live: Option<&'a LiveCheck>,
+    in_registry: bool,
+}
+
+impl About<'_> {
+    /// When a registry last said that the tag is this digest, as far as is known.
+    fn proven(&self) -> Option<Timestamp> {
+        if !self.in_registry || self.state.current().is_none() {
+            return None;
+        }
+        let imported = self.state.current().map(|item| item.event.created);
+        // The answer of a check that failed since still proves what it proved then.
+        self.live.and_then(|live| live.proven).max(imported)
+    }
+
+    fn verdict(&self, from: Option<&TagSource>) -> (Verdict, String) {
+        let now = self.input.view.now.wall;
+        if let Some(condition) = &self.state.condition {
+            let since = when(condition.since, now);
+            let kept = if self.state.current().is_some() { "" } else { "; it has no image yet" };
+            let (reason, message) = (condition.reason, &condition.message);
+            let words = format!("could not check since {since}: {reason}: {message}{kept}");
+            return (Verdict::CouldNotCheck, words);
+        }
+        let Some(from) = from else {
+            return match self.state.generation {
+                Generation(0) => (Verdict::NotInSpec, "not in the spec; its history stays".into()),
+                Generation(_) if self.input.unread.is_some() => {
+                    (Verdict::NotVerified, "not verified: its spec could not be read".into())
+                }
+                Generation(_) => (Verdict::NotInSpec, "has no source".into()),
+            };
+        };
+        match from {
+            TagSource::Tag(source) => return (Verdict::Derived, format!("follows {source}")),
+            TagSource::Image { .. } => return (Verdict::Derived, "pinned to an image".into()),
+            TagSource::Registry(_) if !self.in_registry => {
+                return (
+                    Verdict::Derived,
+                    "`reference: true`: recorded as written, never checked".into(),
+                );
+            }
+            TagSource::Registry(_) => {}
+        }
+        if self.state.current().is_none() || self.state.is_due() {
+            let words = match self.state.current() {
+                None => "not imported yet",
+                Some(_) => "its spec changed; not imported again yet",
+            };
+            return (Verdict::Due, words.into());
+        }
+        self.proof(now)
+    }
+
+    /// What a registry tag without a known failure rests on.
+    fn proof(&self, now: Timestamp) -> (Verdict, String) {
+        let imported = self.state.current().map_or(now, |item| item.event.created);
+        let imported = when(imported, now);
+        match (self.live, self.input.live) {
+            (Some(live), _) if live.failures > 0 => {
+                let attempted = live.attempted.map_or("not at all".into(), |at| when(at, now));
+                let words = format!("could not check {attempted}; imported {imported}");
+                (Verdict::CouldNotCheck, words)
+            }
+            (Some(LiveCheck { proven: Some(at), .. }), _) => {
+                (Verdict::Proven, format!("proven current {}", when(*at, now)))
+            }
+            (Some(_) | None, Some(_)) => {
+                let words = format!("not checked since the daemon started; imported {imported}");
+                (Verdict::NotVerified, words)
+            }
+            (Some(_) | None, None) => {
+                let words = format!("not verified, no daemon runs; imported {imported}");
+                (Verdict::NotVerified, words)
+            }
+        }
+    }
+}

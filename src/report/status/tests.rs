@@ -1,0 +1,142 @@
+use anstream::adapter::strip_str;
+
+use crate::effective;
+use crate::names::StreamTag;
+use crate::plan::Index;
+use crate::policy::Policy;
+use crate::report::live::{Live, LiveCheck};
+use crate::report::select::Known;
+use crate::report::{story, to_json};
+
+use super::*;
+
+struct Setting {
+    desired: DesiredState,
+    observed: crate::observed::ObservedState,
+    soft: crate::observed::soft::Soft,
+    policy: Policy,
+    index: Index,
+}
+
+impl Setting {
+    fn story() -> Self {
+        Self {
+            desired: story::desired(),
+            observed: story::observed(),
+            soft: crate::observed::soft::Soft::default(),
+            policy: Policy::default(),
+            index: Index::default(),
+        }
+    }
+
+    fn view(&self) -> View<'_> {
+        let Self { desired, observed, soft, policy, index } = self;
+        View { desired, observed, soft, policy, now: story::now(), index }
+    }
+
+    fn input(&self) -> Input<'_> {
+        Input {
+            repository: Some("https://git.example.com/shop.git"),
+            view: self.view(),
+            unread: None,
+            live: None,
+            silent: None,
+            select: None,
+        }
+    }
+
+    /// A daemon that proved the tag five minutes ago.
+    fn live(&self, tag: &str) -> Live {
+        let tag: StreamTag = tag.parse().unwrap();
+        let (_, spec) = effective::spec_tag(&self.desired, &tag).unwrap();
+        let check = effective::check_of(spec, &self.policy).unwrap();
+        Live {
+            answered_at: story::at(180),
+            source_read_at: Some(story::at(179)),
+            source_failures: 3,
+            checks: vec![LiveCheck {
+                image: check.image.to_string(),
+                asked: effective::fingerprint(&check),
+                attempted: Some(story::at(175)),
+                proven: Some(story::at(175)),
+                failures: 0,
+            }],
+            registries: Vec::new(),
+            deliveries: Vec::new(),
+        }
+    }
+}
+
+fn text(input: &Input<'_>) -> String {
+    strip_str(&Status::of(input).to_text()).to_string()
+}
+
+#[test]
+fn without_a_daemon_the_report_says_up_to_which_record_it_knows() {
+    let setting = Setting::story();
+    insta::assert_snapshot!("offline", text(&setting.input()));
+    insta::assert_snapshot!("offline_json", to_json(&Status::of(&setting.input())));
+}
+
+#[test]
+fn with_a_daemon_a_tag_is_proven_current() {
+    let setting = Setting::story();
+    let live = setting.live("shop/python:3.6");
+    let input = Input { live: Some(&live), ..setting.input() };
+    insta::assert_snapshot!("live", text(&input));
+}
+
+#[test]
+fn an_object_is_shown_alone_with_what_is_wrong_with_it() {
+    let setting = Setting::story();
+    let known = Known::of(&setting.desired, &setting.observed);
+    let select = known.select("dc/web", &"shop".parse().unwrap()).unwrap();
+    insta::assert_snapshot!(
+        "one_object",
+        text(&Input { select: Some(&select), ..setting.input() })
+    );
+    let select = known.select("istag/base:1", &"shop".parse().unwrap()).unwrap();
+    let shown = text(&Input { select: Some(&select), ..setting.input() });
+    assert!(shown.contains("could not check since 2 hours ago: Unauthorized"), "{shown}");
+    assert!(!shown.contains("DeploymentConfig"), "{shown}");
+}
+
+#[test]
+fn a_first_start_has_an_empty_page() {
+    let setting = Setting {
+        desired: DesiredState::default(),
+        observed: crate::observed::ObservedState::default(),
+        ..Setting::story()
+    };
+    insta::assert_snapshot!("empty", text(&setting.input()));
+}
+
+/// Law 8: what could not be checked is never shown as fine.
+#[test]
+fn what_could_not_be_checked_is_never_fine() {
+    let setting = Setting::story();
+    let mut live = setting.live("shop/python:3.6");
+    live.checks[0].failures = 1;
+    let status = Status::of(&Input { live: Some(&live), ..setting.input() });
+    let verdicts = |status: &Status| status.tags.iter().map(|tag| tag.verdict).collect::<Vec<_>>();
+    assert_eq!(verdicts(&status), [Verdict::CouldNotCheck; 2]);
+    assert_eq!(status.health(), Health::Held);
+    let unasked = Live { checks: Vec::new(), ..live };
+    let status = Status::of(&Input { live: Some(&unasked), ..setting.input() });
+    assert_eq!(verdicts(&status), [Verdict::CouldNotCheck, Verdict::NotVerified]);
+    assert!(!text(&setting.input()).contains("proven current"));
+}
+
+#[test]
+fn nothing_wrong_is_fine_only_while_a_daemon_runs() {
+    let records = story::records();
+    let observed = crate::observed::ObservedState::default().replay(&records[..5]);
+    let mut desired = story::desired();
+    desired.streams.retain(|name, _| name.name.as_str() == "python");
+    let setting = Setting { desired, observed, ..Setting::story() };
+    let live = setting.live("shop/python:3.6");
+    assert_eq!(Status::of(&setting.input()).health(), Health::Unverified);
+    let input = Input { live: Some(&live), ..setting.input() };
+    let status = Status::of(&input);
+    assert_eq!(status.health(), Health::Fine, "{}", text(&input));
+}

@@ -1,0 +1,199 @@
+//! A status report as one page: what is wrong comes first.
+
+use crate::time::Timestamp;
+
+use super::super::words::{
+    BAD, FAINT, GOOD, HEADING, WAITS, count, short_or, styled, when, when_exactly,
+};
+use super::{ImageReport, RolloutReport, Status, TagReport, Verdict, WorkloadReport};
+
+impl Status {
+    /// Writes the report for people.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        let mut out = String::new();
+        self.head(&mut out);
+        self.wrong(&mut out);
+        if !self.workloads.is_empty() {
+            heading(&mut out, "Workloads");
+            for workload in &self.workloads {
+                workload.write(&mut out, self.at);
+            }
+        }
+        if !self.tags.is_empty() {
+            heading(&mut out, "Tags");
+            for tag in &self.tags {
+                tag.write(&mut out);
+            }
+        }
+        if self.whole {
+            self.tail(&mut out);
+        }
+        out
+    }
+
+    fn head(&self, out: &mut String) {
+        let source = &self.source;
+        let repository = source.repository.as_deref().unwrap_or("source");
+        match (source.commit, &source.branch, source.adopted_at) {
+            (Some(commit), Some(branch), Some(at)) => line(
+                out,
+                &format!(
+                    "{repository} at commit {} of {branch}, adopted {}",
+                    styled(HEADING, commit.short()),
+                    when_exactly(at, self.at)
+                ),
+            ),
+            _ => line(out, &format!("{repository}: no commit adopted yet")),
+        }
+        let record = self.as_of.record;
+        let at = self.as_of.at.map(Timestamp::to_rfc3339_seconds);
+        let at = at.unwrap_or_else(|| "before the first".into());
+        if self.daemon.running {
+            let read = self.source.read_at.map(|at| format!(", source read {}", when(at, self.at)));
+            let read = read.unwrap_or_default();
+            line(out, &format!("{}{read}, record {record}", styled(GOOD, "daemon running")));
+            return;
+        }
+        let why = self.daemon.message.as_ref().map(|why| format!(" ({why})")).unwrap_or_default();
+        line(
+            out,
+            &format!("{}{why}: as of record {record}, {at}", styled(WAITS, "daemon not running")),
+        );
+    }
+
+    fn wrong(&self, out: &mut String) {
+        if self.problems.is_empty() && self.held.is_empty() && self.rejected.is_empty() {
+            return;
+        }
+        heading(out, "Wrong or held");
+        for problem in &self.problems {
+            let since = problem.since.map(|at| format!(" (since {})", at.to_rfc3339_seconds()));
+            let since = since.unwrap_or_default();
+            let subject = styled(BAD, &problem.subject);
+            line(out, &format!("  {subject}: {}{since}", problem.message));
+        }
+        for rejected in &self.rejected {
+            line(out, &format!("  {}", rejected.line()));
+        }
+        for held in &self.held {
+            line(out, &format!("  {}", held.line(self.at)));
+        }
+    }
+
+    fn tail(&self, out: &mut String) {
+        let counts = &self.counts;
+        out.push('\n');
+        let words = [
+            count(counts.streams, "stream", "streams"),
+            count(counts.tags, "tag", "tags"),
+            format!("{} failing", counts.tags_failing),
+            count(counts.workloads, "workload", "workloads"),
+            format!("{} rolling out", counts.rollouts_running),
+            format!("{} held", counts.held),
+            format!("{} rejected", counts.rejected),
+            count(counts.builds, "build configuration", "build configurations"),
+            count(counts.companions, "other document", "other documents"),
+        ];
+        line(out, &words.join(", "));
+    }
+}
+
+fn heading(out: &mut String, text: &str) {
+    out.push('\n');
+    line(out, &styled(HEADING, text));
+}
+
+fn line(out: &mut String, text: &str) {
+    out.push_str(text);
+    out.push('\n');
+}
+
+impl WorkloadReport {
+    fn write(&self, out: &mut String, now: Timestamp) {
+        let style = match self.phase {
+            "Complete" => GOOD,
+            "Failed" | "RolledBack" | "RollingBack" => BAD,
+            _ => WAITS,
+        };
+        let target = self.target.as_ref().map(|target| format!(" at target {target}"));
+        let paused = if self.paused { ", paused" } else { "" };
+        line(
+            out,
+            &format!(
+                "  {}{}: {}{paused}",
+                self.object,
+                target.unwrap_or_default(),
+                styled(style, self.phase)
+            ),
+        );
+        let active = self.active.as_ref();
+        if let Some(latest) = self.latest.as_ref().filter(|latest| Some(*latest) != active) {
+            latest.write(out, "last", now);
+        }
+        if let Some(active) = active {
+            active.write(out, "runs", now);
+        }
+        if !self.triggers.is_empty() {
+            let tags: Vec<_> = self.triggers.iter().map(ToString::to_string).collect();
+            line(out, &format!("    triggers: {}", tags.join(", ")));
+        }
+    }
+}
+
+impl RolloutReport {
+    fn write(&self, out: &mut String, word: &str, now: Timestamp) {
+        let mut text = format!("    {word}: revision {}", self.revision);
+        text.push_str(&match (&self.outcome, self.ended_at) {
+            (Some(outcome), Some(at)) => format!(", {outcome} {}", when_exactly(at, now)),
+            _ => format!(", started {}", when_exactly(self.started_at, now)),
+        });
+        let (cause, commit, record) = (&self.cause, self.commit.short(), self.record);
+        text.push_str(&format!(", {cause}, commit {commit}, record {record}"));
+        if !self.reason.is_empty() {
+            text.push_str(&format!(": {}", self.reason));
+        }
+        line(out, &text);
+        for image in &self.images {
+            line(out, &format!("      {}", image.line()));
+        }
+    }
+}
+
+impl ImageReport {
+    /// One line: container, digest, what is pulled.
+    pub(crate) fn line(&self) -> String {
+        let digest = short_or(self.digest.as_ref(), "no digest");
+        format!("{}  {digest}  {}", self.container, styled(FAINT, &self.reference))
+    }
+
+    /// One line: container, digest before and after, what is pulled.
+    pub(crate) fn change(&self) -> String {
+        let digest = short_or(self.digest.as_ref(), "no digest");
+        let change = match &self.previous {
+            Some(previous) if self.digest == Some(*previous) => format!("{digest} (unchanged)"),
+            Some(previous) => format!("{} -> {digest}", super::super::words::short(previous)),
+            None => format!("nothing -> {digest}"),
+        };
+        format!("{}  {change}  {}", self.container, styled(FAINT, &self.reference))
+    }
+}
+
+impl TagReport {
+    fn write(&self, out: &mut String) {
+        let style = match self.verdict {
+            Verdict::Proven => GOOD,
+            Verdict::CouldNotCheck => BAD,
+            Verdict::NotVerified | Verdict::Due => WAITS,
+            Verdict::Derived | Verdict::NotInSpec => FAINT,
+        };
+        let digest = match (&self.digest, &self.reference) {
+            (None, Some(_)) => "no digest".into(),
+            (digest, _) => short_or(digest.as_ref(), "no image"),
+        };
+        let from = self.from.as_ref().map(|from| format!(" <- {from}")).unwrap_or_default();
+        let every = self.scheduled.as_ref().map(|s| format!(" (scheduled: {s})"));
+        line(out, &format!("  {}  {digest}{from}{}", self.tag, every.unwrap_or_default()));
+        line(out, &format!("    {}", styled(style, &self.message)));
+    }
+}

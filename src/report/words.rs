@@ -1,0 +1,87 @@
+//! How times, digests and headings are written.
+
+use anstyle::{AnsiColor, Style};
+
+use crate::names::Digest;
+use crate::time::{Timestamp, ago};
+
+/// Headings.
+pub(super) const HEADING: Style = Style::new().bold();
+/// What is gone or wrong.
+pub(super) const BAD: Style = AnsiColor::Red.on_default();
+/// What is new or right.
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+/// What waits.
+pub(super) const WAITS: Style = AnsiColor::Yellow.on_default();
+/// What is not needed at first sight.
+pub(super) const FAINT: Style = Style::new().dimmed();
+/// Positions in a diff.
+pub(super) const PLACE: Style = AnsiColor::Cyan.on_default();
+
+/// Writes `text` in a style.
+pub(super) fn styled(style: Style, text: impl std::fmt::Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// How long ago something was, or in how long it will be: `5 minutes ago`, `in 10 seconds`.
+pub(super) fn when(at: Timestamp, now: Timestamp) -> String {
+    if at > now {
+        return format!("in {}", lower_first(&ago(at.since(now))));
+    }
+    format!("{} ago", lower_first(&ago(now.since(at))))
+}
+
+/// A time in both ways: `5 minutes ago (2026-11-21T01:02:03Z)`.
+pub(super) fn when_exactly(at: Timestamp, now: Timestamp) -> String {
+    format!("{} ({})", when(at, now), at.to_rfc3339_seconds())
+}
+
+fn lower_first(words: &str) -> String {
+    let mut chars = words.chars();
+    chars
+        .next()
+        .map_or_else(String::new, |first| first.to_ascii_lowercase().to_string() + chars.as_str())
+}
+
+/// A digest where the whole one stands elsewhere: `sha256:0123456789ab`.
+pub(super) fn short(digest: &Digest) -> String {
+    format!("sha256:{}", digest.short())
+}
+
+/// The same for a digest that may be missing.
+pub(super) fn short_or(digest: Option<&Digest>, otherwise: &str) -> String {
+    digest.map_or_else(|| otherwise.to_owned(), short)
+}
+
+/// `1 object`, `2 objects`.
+pub(super) fn count(n: usize, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+/// Text of the outside on one line, without what could move a terminal's cursor.
+pub(super) fn one_line(text: &str) -> String {
+    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    let text: String = text.chars().map(clean).collect();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_read_as_sentences() {
+        let at = Timestamp::from_millis(1_000_000);
+        assert_eq!(when(at, Timestamp::from_millis(1_060_000)), "about a minute ago");
+        assert_eq!(when(Timestamp::from_millis(1_010_000), at), "in 10 seconds");
+        assert_eq!(
+            when_exactly(at, Timestamp::from_millis(1_005_000)),
+            "5 seconds ago (1970-01-01T00:16:40Z)"
+        );
+    }
+
+    #[test]
+    fn text_of_the_outside_cannot_move_the_cursor() {
+        assert_eq!(one_line("a\n\u{1b}[2Jb\tc"), "a [2Jb c");
+    }
+}

@@ -1,0 +1,154 @@
+//! A real daemon in a folder of its own, and what it wrote.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tidegate::fact::{Fact, Record};
+
+/// How long anything may take before a test gives up; generous, because the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `look` finds something.
+pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "gave up waiting for {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+/// Waits for a future where a test has no runtime of its own.
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(future)
+}
+
+/// A state directory, a configuration, and perhaps a running daemon.
+pub(crate) struct Host {
+    dir: tempfile::TempDir,
+    child: Option<Child>,
+    /// What the daemon writes to its standard error goes here.
+    log: PathBuf,
+}
+
+impl Host {
+    /// Makes a host whose configuration is `toml` plus the paths that every host has.
+    pub(crate) fn new(repository: &Path, toml: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let text = format!(
+            "state_dir = \"{0}/state\"\n[source]\nrepository = \"{1}\"\nbranch = \"main\"\n[control]\nsocket = \"{0}/control.sock\"\n{toml}",
+            dir.path().display(),
+            repository.display(),
+        );
+        std::fs::write(dir.path().join("tidegate.toml"), text).unwrap();
+        let log = dir.path().join("log");
+        Self { dir, child: None, log }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path("state")
+    }
+
+    /// The program with this host's configuration and nothing else from outside.
+    pub(crate) fn tidegate(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        command
+            .args(args)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.dir.path())
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .env("TIDEGATE_CONFIG", self.path("tidegate.toml"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        self.tidegate(args).output().unwrap()
+    }
+
+    /// Runs a command and returns its standard output; it must not fail.
+    pub(crate) fn text(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let (out, err) = (
+            String::from_utf8_lossy(&output.stdout).into_owned(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        );
+        assert!(
+            output.status.code().is_some_and(|code| code == 0 || code == 2 || code == 3),
+            "{args:?}: {out}{err}"
+        );
+        out
+    }
+
+    pub(crate) fn start(&mut self) {
+        assert!(self.child.is_none(), "one daemon at a time");
+        let log = std::fs::File::options().create(true).append(true).open(&self.log).unwrap();
+        self.child =
+            Some(self.tidegate(&["run"]).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    }
+
+    /// Ends the daemon as a power cut would.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Ends the daemon as a service manager would, and returns how it ended.
+    pub(crate) fn stop(&mut self) -> std::process::ExitStatus {
+        let mut child = self.child.take().expect("a running daemon");
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        child.wait().unwrap()
+    }
+
+    /// Every whole record of the journal, whether the daemon runs or not.
+    pub(crate) fn records(&self) -> Vec<Record> {
+        match tidegate::journal::read(&self.state()) {
+            Ok(reader) => reader.filter_map(Result::ok).collect(),
+            Err(_) => Vec::new(), // not there yet
+        }
+    }
+
+    /// Waits until the journal holds a record that `wanted` accepts; says what the daemon said if it never does.
+    pub(crate) fn wait_for(&self, what: &str, wanted: impl Fn(&Fact) -> bool) -> Record {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = self.records().into_iter().find(|record| wanted(&record.fact)) {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "gave up waiting for {what}; {}", self.story());
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+
+    /// How many records `wanted` accepts.
+    pub(crate) fn count(&self, wanted: impl Fn(&Fact) -> bool) -> usize {
+        self.records().iter().filter(|record| wanted(&record.fact)).count()
+    }
+
+    /// The journal and the log, for a failing test.
+    pub(crate) fn story(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let kinds: Vec<_> =
+            self.records().iter().map(|r| format!("{} {}", r.seq, r.fact.kind())).collect();
+        format!("journal: {kinds:?}\nlog:\n{log}")
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

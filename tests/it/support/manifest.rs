@@ -1,0 +1,226 @@
+//! A repository in few words: one line is one object, written out as YAML.
+//!
+//! ```text
+//! is web latest=r.io/web:1,scheduled stable=tag:web:latest        an ImageStream and its tags
+//! dc app app<web:latest sidecar=r.io/log:1 env=2                   a DeploymentConfig: triggered, plain, other template
+//! deploy job main<web:latest                                       a Deployment with the triggers annotation
+//! bad dc app                                                       an object that is invalid
+//! ```
+//!
+//! Tags: `IMAGE`, `tag:STREAM:TAG`, `image:STREAM@ID` or `-`, then `,scheduled` `,reference` `,insecure` `,preserve`.
+//! Containers: `NAME<TAG` automatic trigger, `NAME~TAG` trigger that is not, `NAME=IMAGE` none; `init:` in front.
+//! Flags: `env=X` `noconfig` `notriggers` `paused` `prune=false` `retry=N` `target=T` `schedule=S` (`_` is a blank) `ns=N` `label=X`.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+/// One object.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Manifest {
+    kind: String,
+    name: String,
+    namespace: String,
+    invalid: bool,
+    /// Tags of a stream, containers of a workload: name, relation, value, options.
+    parts: Vec<(String, char, String, Vec<String>)>,
+    flags: BTreeMap<String, String>,
+}
+
+impl Manifest {
+    /// Reads one line.
+    pub(crate) fn parse(line: &str) -> Self {
+        let mut words = line.split_whitespace().peekable();
+        let mut manifest = Self { namespace: "shop".into(), ..Self::default() };
+        manifest.invalid = words.next_if_eq(&"bad").is_some();
+        manifest.kind = words.next().unwrap().into();
+        manifest.name = words.next().unwrap().into();
+        for word in words {
+            manifest.word(word);
+        }
+        manifest
+    }
+
+    fn word(&mut self, word: &str) {
+        const FLAGS: [&str; 10] = [
+            "env",
+            "noconfig",
+            "notriggers",
+            "paused",
+            "prune",
+            "retry",
+            "target",
+            "schedule",
+            "ns",
+            "label",
+        ];
+        let at = word.find(['=', '<', '~']).unwrap_or(word.len());
+        let (name, rest) = word.split_at(at);
+        let value = rest.get(1..).unwrap_or("");
+        if name == "ns" {
+            self.namespace = value.into();
+        } else if FLAGS.contains(&name) {
+            self.flags.insert(name.into(), value.replace('_', " "));
+        } else {
+            let relation = rest.chars().next().unwrap_or('=');
+            let mut options = value.split(',').map(str::to_owned);
+            let value = options.next().unwrap_or_default();
+            self.parts.push((name.into(), relation, value, options.collect()));
+        }
+    }
+
+    /// Its file.
+    pub(crate) fn path(&self) -> String {
+        format!("{}/{}-{}.yaml", self.namespace, self.kind, self.name)
+    }
+
+    /// Its file's content.
+    pub(crate) fn yaml(&self) -> String {
+        let kind = match self.kind.as_str() {
+            "is" => "ImageStream",
+            "dc" => "DeploymentConfig",
+            "deploy" => "Deployment",
+            other => panic!("no such kind `{other}`"),
+        };
+        let version = match self.kind.as_str() {
+            "is" => "image.openshift.io/v1",
+            "dc" => "apps.openshift.io/v1",
+            _ => "apps/v1",
+        };
+        let mut text = format!("apiVersion: {version}\nkind: {kind}\nmetadata:\n");
+        let (name, namespace) = (&self.name, &self.namespace);
+        let _ = writeln!(text, "  name: {name}\n  namespace: {namespace}");
+        if let Some(label) = self.flags.get("label") {
+            let _ = writeln!(text, "  labels: {{label: '{label}'}}");
+        }
+        self.annotations(&mut text);
+        match self.kind.as_str() {
+            "is" => self.stream(&mut text),
+            _ => self.workload(&mut text),
+        }
+        text
+    }
+
+    fn annotations(&self, text: &mut String) {
+        let mut lines = Vec::new();
+        for (flag, key) in
+            [("prune", "prune"), ("retry", "retry"), ("target", "target"), ("schedule", "schedule")]
+        {
+            if let Some(value) = self.flags.get(flag) {
+                lines.push(format!("    tidegate.dev/{key}: '{value}'"));
+            }
+        }
+        if self.flags.contains_key("paused") && self.kind != "dc" {
+            lines.push("    tidegate.dev/pause: 'true'".into());
+        }
+        let triggers = self.parts.iter().filter(|(_, relation, ..)| *relation != '=');
+        let entries: Vec<_> = triggers.map(|part| annotation_entry(part)).collect();
+        if self.kind == "deploy" && !entries.is_empty() {
+            let list = entries.join(",");
+            lines.push(format!("    image.openshift.io/triggers: '[{list}]'"));
+        }
+        if !lines.is_empty() {
+            let _ = writeln!(text, "  annotations:\n{}", lines.join("\n"));
+        }
+    }
+
+    fn stream(&self, text: &mut String) {
+        if self.invalid {
+            text.push_str("spec: {tags: [{name: 'not a tag', from: {kind: Nonsense, name: x}}]}\n");
+            return;
+        }
+        text.push_str(if self.parts.is_empty() { "spec: {}\n" } else { "spec:\n  tags:\n" });
+        for (name, _, value, options) in &self.parts {
+            let _ = writeln!(text, "  - name: '{name}'");
+            let (kind, from) = match value.split_once(':') {
+                Some(("tag", from)) => ("ImageStreamTag", from),
+                Some(("image", from)) => ("ImageStreamImage", from),
+                Some(_) | None => ("DockerImage", value.as_str()),
+            };
+            if value != "-" {
+                let _ = writeln!(text, "    from: {{kind: {kind}, name: '{from}'}}");
+            }
+            let has = |option: &str| options.iter().any(|o| o == option);
+            let _ = writeln!(text, "    reference: {}", has("reference"));
+            let (scheduled, insecure) = (has("scheduled"), has("insecure"));
+            let mode = if has("preserve") { "PreserveOriginal" } else { "Legacy" };
+            let _ = writeln!(
+                text,
+                "    importPolicy: {{scheduled: {scheduled}, insecure: {insecure}, importMode: {mode}}}"
+            );
+        }
+    }
+
+    fn workload(&self, text: &mut String) {
+        let dc = self.kind == "dc";
+        let replicas = if self.invalid { "-1" } else { "1" };
+        let _ = writeln!(text, "spec:\n  replicas: {replicas}");
+        if dc && self.flags.contains_key("paused") {
+            text.push_str("  paused: true\n");
+        }
+        if dc {
+            self.triggers(text);
+            let _ = writeln!(text, "  selector: {{app: {}}}", self.name);
+        } else {
+            let _ = writeln!(text, "  selector: {{matchLabels: {{app: {}}}}}", self.name);
+        }
+        let _ = writeln!(text, "  template:\n    metadata: {{labels: {{app: {}}}}}", self.name);
+        text.push_str("    spec:\n");
+        for (list, init) in [("initContainers", true), ("containers", false)] {
+            let mine = self.parts.iter().filter(|part| part.0.starts_with("init:") == init);
+            let mine: Vec<_> = mine.collect();
+            if !mine.is_empty() {
+                let _ = writeln!(text, "      {list}:");
+            }
+            for (name, relation, value, _) in mine {
+                let name = name.trim_start_matches("init:");
+                let image = if *relation == '=' { value.as_str() } else { " " };
+                let _ = writeln!(text, "      - name: {name}\n        image: '{image}'");
+                let env = self.flags.get("env").map_or("1", String::as_str);
+                let _ = writeln!(text, "        env: [{{name: ENV, value: '{env}'}}]");
+            }
+        }
+    }
+
+    fn triggers(&self, text: &mut String) {
+        if self.flags.contains_key("notriggers") {
+            text.push_str("  triggers: []\n");
+            return;
+        }
+        text.push_str("  triggers:\n");
+        let config = !self.flags.contains_key("noconfig");
+        if config {
+            text.push_str("  - type: ConfigChange\n");
+        }
+        for (name, relation, value, _) in &self.parts {
+            if *relation == '=' {
+                continue;
+            }
+            let name = name.trim_start_matches("init:");
+            let _ = writeln!(
+                text,
+                "  - type: ImageChange\n    imageChangeParams:\n      automatic: {}\n      \
+                 containerNames: [{name}]\n      from: {{kind: ImageStreamTag, name: '{value}'}}",
+                *relation == '<'
+            );
+        }
+    }
+}
+
+fn annotation_entry((name, relation, value, _): &(String, char, String, Vec<String>)) -> String {
+    let (list, name) = match name.strip_prefix("init:") {
+        Some(name) => ("initContainers", name),
+        None => ("containers", name.as_str()),
+    };
+    let path = format!("spec.template.spec.{list}[?(@.name==\\\"{name}\\\")].image");
+    let paused = *relation == '~';
+    format!(
+        "{{\"from\":{{\"kind\":\"ImageStreamTag\",\"name\":\"{value}\"}},\"fieldPath\":\"{path}\",\"paused\":{paused}}}"
+    )
+}
+
+/// The files of a repository that holds these objects.
+pub(crate) fn files(objects: &str) -> BTreeMap<String, String> {
+    let lines = objects.lines().map(str::trim).filter(|line| !line.is_empty());
+    let manifests = lines.map(Manifest::parse);
+    manifests.map(|manifest| (manifest.path(), manifest.yaml())).collect()
+}

@@ -1,0 +1,184 @@
+//! Records, actions and holds as short lines, for stories and failures.
+
+use std::collections::BTreeMap;
+
+use tidegate::action::Action;
+use tidegate::fact::{Fact, Record, RemovalFate, RolloutImage, Via};
+use tidegate::names::{Digest, ObjectKey, StreamTag};
+use tidegate::plan::Held;
+
+/// Makes a digest that [`short`] prints by its name.
+pub(crate) fn digest(name: &str) -> Digest {
+    Digest::of(name.as_bytes())
+}
+
+/// The text with digests by name, and without the namespace that most tests use.
+pub(crate) fn short(text: &str, names: &BTreeMap<String, String>) -> String {
+    let mut text = text.replace("shop/", "").replace(|c: char| c == '\n', " ");
+    for (digest, name) in names {
+        if text.contains(digest) {
+            text = text.replace(digest, &format!("#{name}"));
+        }
+    }
+    text
+}
+
+fn object(key: &ObjectKey) -> String {
+    format!("{}/{}", key.namespace, key.name)
+}
+
+fn tag(tag: &StreamTag) -> String {
+    format!("{tag}")
+}
+
+fn images(images: &[RolloutImage]) -> String {
+    let one = |image: &RolloutImage| match image.digest {
+        Some(digest) => format!("{}={digest}", image.container.name),
+        None => format!("{}={}", image.container.name, image.reference),
+    };
+    images.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+fn fate(fate: RemovalFate) -> &'static str {
+    match fate {
+        RemovalFate::Pruned => "pruned",
+        RemovalFate::Kept => "kept",
+        RemovalFate::Held { .. } => "held",
+    }
+}
+
+fn commit(adopted: &tidegate::fact::CommitAdopted) -> String {
+    let mut words = vec!["CommitAdopted".to_owned()];
+    for appeared in &adopted.appeared {
+        words.push(format!("+{}#{}", object(&appeared.object), appeared.incarnation.0));
+    }
+    for removed in &adopted.removed {
+        words.push(format!("-{}:{}", object(&removed.object), fate(removed.fate)));
+    }
+    for changed in &adopted.streams {
+        let list = |tags: &[tidegate::names::TagName]| {
+            tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+        };
+        let gone = match changed.gone.as_slice() {
+            [] => String::new(),
+            gone => format!("-{}", list(gone)),
+        };
+        words.push(format!(
+            "~{}@{}({}){gone}",
+            changed.stream,
+            changed.generation.0,
+            list(&changed.tags)
+        ));
+    }
+    for rejected in &adopted.rejected {
+        let name = rejected.object.as_ref().map_or(rejected.position.path.clone(), object);
+        let kept = if rejected.kept.is_some() { "kept" } else { "absent" };
+        words.push(format!("!{name}:{kept}"));
+    }
+    words.join(" ")
+}
+
+/// One record as a line.
+pub(crate) fn record(record: &Record) -> String {
+    let kind = record.fact.kind();
+    match &record.fact {
+        Fact::CommitAdopted(adopted) => commit(adopted),
+        Fact::CommitRefused(refused) => format!("{kind}: {}", refused.reason),
+        Fact::SourceFailed(failed) => format!("{kind}: {}", failed.message),
+        Fact::SourceRecovered => kind.into(),
+        Fact::RemovalsReleased(released) => {
+            let list: Vec<_> = released.objects.iter().map(object).collect();
+            format!("{kind} {}", list.join(" "))
+        }
+        Fact::TagImported(imported) => {
+            let image = imported
+                .event
+                .image
+                .map_or_else(|| imported.event.reference.clone(), |d| d.to_string());
+            let via = match &imported.via {
+                Via::Registry => "registry".into(),
+                Via::Alias(source) => format!("alias of {}", tag(source)),
+                Via::Image(stream) => format!("image of {stream}"),
+                Via::Reference => "reference".into(),
+            };
+            let generation = imported.event.generation.0;
+            format!("{kind} {} {image} @{generation} {via}", tag(&imported.tag))
+        }
+        Fact::TagProbed(probed) => format!("{kind} {} {}", tag(&probed.tag), probed.probed),
+        Fact::ImportFailed(failed) => {
+            let generation = failed.generation.0;
+            format!(
+                "{kind} {} {} @{generation}: {}",
+                tag(&failed.tag),
+                failed.reason,
+                failed.message
+            )
+        }
+        Fact::TriggerFired(fired) => {
+            let old = fired.old.map_or_else(|| "nothing".to_owned(), |old| old.to_string());
+            let outcome = match fired.outcome {
+                tidegate::fact::TriggerOutcome::Rollout(revision) => format!("rollout {revision}"),
+                tidegate::fact::TriggerOutcome::AlreadyRunning => "already running".into(),
+                tidegate::fact::TriggerOutcome::Held => "held".into(),
+            };
+            let (name, from) = (object(&fired.object), tag(&fired.from));
+            format!("{kind} {name} {from} {old} to {}: {outcome}", fired.new)
+        }
+        Fact::RolloutStarted(started) => format!(
+            "{kind} {} {} ({}) {}",
+            object(&started.object),
+            started.revision,
+            started.cause,
+            images(&started.images)
+        ),
+        Fact::RolloutSuperseded(superseded) => {
+            format!("{kind} {}: {}", object(&superseded.object), superseded.reason)
+        }
+        Fact::RolloutFinished(finished) => {
+            format!("{kind} {} {}", object(&finished.object), finished.outcome)
+        }
+        Fact::DigestHeld(held) => format!("{kind} {}: {}", object(&held.object), held.reason),
+        Fact::HoldReleased(released) => {
+            let because = match &released.because {
+                tidegate::fact::Release::NewImages => "new images".into(),
+                tidegate::fact::Release::NewTemplate => "new template".into(),
+                tidegate::fact::Release::Operator { by } => format!("by {by}"),
+                tidegate::fact::Release::Removed => "removed".into(),
+            };
+            format!("{kind} {}: {because}", object(&released.object))
+        }
+        Fact::StopStarted(started) => format!("{kind} {}", object(&started.object)),
+        Fact::StopFinished(finished) => {
+            format!("{kind} {} {}", object(&finished.object), finished.outcome)
+        }
+        Fact::ConfigAdopted(_) | Fact::Checkpoint(_) => kind.into(),
+    }
+}
+
+/// One action as a line.
+pub(crate) fn action(action: &Action) -> String {
+    match action {
+        Action::ReadSource(_) => "read source".into(),
+        Action::KeepCommit { .. } => "keep commit".into(),
+        Action::Resolve(request) => {
+            let known = request.known.map_or_else(String::new, |known| format!(" known {known}"));
+            format!("resolve {}{known}", request.check.image)
+        }
+        Action::RollOut(request) => {
+            format!(
+                "roll out {} {} {}",
+                object(&request.object),
+                request.revision,
+                images(&request.images)
+            )
+        }
+        Action::AskRollout(ask) => format!("ask {}/{}", ask.key.namespace, ask.key.name),
+        Action::Stop(request) => format!("stop {}", object(&request.object)),
+        Action::Notify(notice) => format!("notify {} {:?}", object(&notice.object), notice.kind),
+    }
+}
+
+/// One hold as a line.
+pub(crate) fn held(held: &Held) -> String {
+    format!("{}: {}", object(&held.object), held.reason)
+}
