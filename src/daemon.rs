@@ -149,7 +149,7 @@ impl Daemon {
             self.notify.ready(&self.engine);
         }
         let mut ping = tokio::time::interval(self.notify.interval());
-        self.reconcile(Vec::new()).await?;
+        self.reconcile(Vec::new())?;
         loop {
             let wake = tokio::time::sleep_until(self.clock.instant(self.wake_at));
             let mut inputs = Vec::new();
@@ -171,7 +171,7 @@ impl Daemon {
             while let Ok(event) = self.receiver.try_recv() {
                 self.take(event, &mut inputs)?;
             }
-            if self.reconcile(inputs).await? {
+            if self.reconcile(inputs)? {
                 return Ok(());
             }
         }
@@ -195,7 +195,7 @@ impl Daemon {
     }
 
     /// One step and its effects. Returns whether the daemon is to end.
-    async fn reconcile(&mut self, inputs: Vec<Input>) -> anyhow::Result<bool> {
+    fn reconcile(&mut self, inputs: Vec<Input>) -> anyhow::Result<bool> {
         let stop = inputs.iter().any(|input| matches!(input, Input::Stop));
         let effects = self.engine.step(inputs, self.clock.now());
         for effect in effects {

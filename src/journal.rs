@@ -158,15 +158,18 @@ impl<D: Disk> Journal<D> {
         replay: &mut dyn FnMut(Replay) -> Result<(), String>,
     ) -> Result<(Self, Vec<Warning>), JournalError> {
         let dir = root.join("journal");
-        opening::make_dir(&disk, root)?;
+        opening::make_dir(&disk, root, 0o750)?;
         let lock = opening::lock(&disk, root)?;
-        opening::make_dir(&disk, &dir)?;
+        opening::make_dir(&disk, &dir, 0o750)?;
+        opening::make_dir(&disk, &root.join("objects"), 0o700)?;
         opening::clear_leftovers(&disk, &dir)?;
         let mut warnings = Vec::new();
         let found = opening::read_all(&disk, &dir, replay, &mut warnings)?;
         let (head, segment, file, end) = match found {
             Found::Walk(walk) => opening::settle(&disk, &walk, &mut warnings)?,
-            Found::Nothing(segment) => opening::begin_segment(&disk, &dir, segment, &Head::START)?,
+            Found::Nothing(head, begun) => {
+                opening::begin_segment(&disk, &dir, begun, &head, &mut warnings)?
+            }
         };
         let filled = disk.len(&file).map_err(JournalError::io("read", &segment.path))?;
         let journal = Self {
@@ -183,17 +186,7 @@ impl<D: Disk> Journal<D> {
             buffer: Vec::new(),
             _lock: lock,
         };
-        journal.prepare_objects()?;
         Ok((journal, warnings))
-    }
-
-    fn prepare_objects(&self) -> Result<(), JournalError> {
-        let dir = self.root.join("objects");
-        self.objects()
-            .prepare()
-            .map_err(io::Error::other)
-            .and_then(|()| self.disk.sync_dir(&self.root))
-            .map_err(JournalError::io("make the object store", &dir))
     }
 
     /// The last record, and its hash.
@@ -202,7 +195,7 @@ impl<D: Disk> Journal<D> {
         self.head
     }
 
-    /// The store of large values beside it.
+    /// The store of large values beside it. Its clones share what they know, so clone it rather than ask again.
     #[must_use]
     pub fn objects(&self) -> ObjectStore<D> {
         ObjectStore::with_disk(self.disk.clone(), &self.root)

@@ -282,6 +282,3 @@ impl ObservedState {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -25,8 +25,8 @@ pub struct Check {
     #[arg(value_name = "DIR|FILE")]
     paths: Vec<PathBuf>,
     /// How to print what was found
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    format: Format,
+    #[arg(short, long, alias = "format", value_name = "FORMAT", default_value = "text")]
+    output: Format,
     /// Namespace of objects that name none
     #[arg(long, short, value_name = "NAME")]
     namespace: Option<Namespace>,
@@ -76,7 +76,7 @@ pub fn run(arguments: &Check, context: &mut Context<'_>) -> anyhow::Result<ExitC
     let files = read_paths(&arguments.paths)?;
     let policy = policy(arguments, &files)?;
     let findings = find(files, &policy);
-    match arguments.format {
+    match arguments.output {
         Format::Text => {
             render::text(context.out, &findings.diagnostics, &findings.texts)?;
         }

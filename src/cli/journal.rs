@@ -1,12 +1,11 @@
 //! `tidegate journal`: looks after the journal.
 
-use std::path::PathBuf;
-
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use super::{Context, ExitCode};
+use crate::config;
 use crate::journal::{self, Proof};
 
 /// Findings that the text shows; JSON has all of them.
@@ -30,17 +29,11 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Verify {
-    /// State directory
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "TIDEGATE_STATE_DIR",
-        default_value = "/var/lib/tidegate"
-    )]
-    state_dir: PathBuf,
+    #[command(flatten)]
+    settings: config::SettingArguments,
     /// How to print what was found
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    format: Format,
+    #[arg(short, long, alias = "format", value_name = "FORMAT", default_value = "text")]
+    output: Format,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,7 +51,8 @@ pub(super) fn run(arguments: &Arguments, context: &mut Context<'_>) -> anyhow::R
 }
 
 fn verify(arguments: &Verify, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
-    let root = &arguments.state_dir;
+    let flags = arguments.settings.flags(context.global.config.clone());
+    let root = &config::load(&flags)?.state_dir;
     let proof = match journal::verify(root) {
         Ok(proof) => proof,
         Err(error) => {
@@ -68,7 +62,7 @@ fn verify(arguments: &Verify, context: &mut Context<'_>) -> anyhow::Result<ExitC
             return Ok(ExitCode::Unverified);
         }
     };
-    let printed = match arguments.format {
+    let printed = match arguments.output {
         Format::Text => print_text(&proof, context),
         Format::Json => print_json(&proof, context),
     };
@@ -90,7 +84,7 @@ fn print_text(proof: &Proof, context: &mut Context<'_>) -> std::io::Result<()> {
         writeln!(out, ": {}", finding.message)?;
     }
     if let Some(more @ 1..) = proof.findings.len().checked_sub(FINDINGS_SHOWN) {
-        writeln!(out, "... and {more} more; `--format json` lists all")?;
+        writeln!(out, "... and {more} more; `-o json` lists all")?;
     }
     for note in &proof.notes {
         writeln!(out, "note: {note}")?;

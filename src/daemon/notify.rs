@@ -129,7 +129,7 @@ pub(super) fn log(record: &Record) {
             tracing::info!(%seq, object = %fact.object, outcome = %fact.outcome, "stopped");
         }
         Fact::ConfigAdopted(fact) => {
-            tracing::info!(%seq, hash = %fact.hash, "configuration adopted")
+            tracing::info!(%seq, hash = %fact.hash, "configuration adopted");
         }
         Fact::TagProbed(_)
         | Fact::TriggerFired(_)

@@ -38,12 +38,16 @@ pub(crate) fn report_oddities(draft: &Draft<'_>) {
                 for (key, value) in entries {
                     path.push(Step::Key(key.clone()));
                     if &**key == "<<" {
-                        draft.error_with_hint(
-                            "merge-key",
-                            path,
-                            "merge keys (`<<`) are not part of YAML 1.2 and are not read",
-                            Some("write the fields out; plain anchors and aliases work".into()),
-                        );
+                        draft.errors.borrow_mut().push(Diagnostic {
+                            severity: Severity::Error,
+                            position: draft.position(path, End::Key),
+                            rule: "merge-key".into(),
+                            message: "merge keys (`<<`) are not part of YAML 1.2 and are not read"
+                                .into(),
+                            hint: Some(
+                                "write the fields out; plain anchors and aliases work".into(),
+                            ),
+                        });
                     } else {
                         search(draft, value, path);
                     }

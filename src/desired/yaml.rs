@@ -414,7 +414,7 @@ pub(crate) fn empty_document(text: &str) -> Option<u32> {
         let (length, count) = part_length(rest);
         let (part, after) = rest.split_at(length);
         let is_started = part.lines().next().is_some_and(|line| is_marker(line, "---"));
-        if is_started && !after.is_empty() && is_empty(part) && !part.contains(['#', '%']) {
+        if is_started && is_empty(part) && !part.contains(['#', '%']) {
             return Some(line);
         }
         rest = after;

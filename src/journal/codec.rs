@@ -223,7 +223,7 @@ mod tests {
     fn a_line_is_the_record_and_the_hash_of_all_before_it() {
         let mut line = Vec::new();
         encode(&mut line, &record(), &LineHash::START).unwrap();
-        insta::assert_snapshot!(String::from_utf8(line).unwrap().trim_end(), @r#"{"seq":1,"at":"1970-01-01T00:00:01.000Z","fact":"SourceRecovered","hash":"b7d39ab19f1c4f9a4d5b1ba5e0ef6ef6"}"#);
+        insta::assert_snapshot!(String::from_utf8(line).unwrap().trim_end(), @r#"{"seq":1,"at":"1970-01-01T00:00:01.000Z","fact":"SourceRecovered","hash":"61072495c6102a628c630f9d4f4947c7"}"#);
     }
 
     #[test]

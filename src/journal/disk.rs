@@ -33,8 +33,8 @@ pub enum LockFailure {
 /// A file system.
 ///
 /// Paths are absolute or relative to the working directory; a write is whole or an error; what was written is durable
-/// after [`Disk::sync_data`], and a name, also that of a directory, after [`Disk::sync_dir`] of the directory it is in. After an error of either, nothing
-/// is known about what reached the disk.
+/// after [`Disk::sync_data`], and a name, also that of a directory, after [`Disk::sync_dir`] of the directory it is
+/// in. After an error of either, nothing is known about what reached the disk.
 pub trait Disk: Clone + Send + Sync + 'static {
     /// An open file.
     type File: Send + Sync;

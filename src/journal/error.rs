@@ -304,7 +304,10 @@ pub enum AppendError {
         source: serde_json::Error,
     },
     /// A record is longer than a line may be.
-    #[error("record {seq} has {bytes} bytes, and a line of the journal may have {max}", max = crate::limits::JOURNAL_LINE_BYTES_MAX)]
+    #[error(
+        "record {seq} has {bytes} bytes, and a line of the journal may have {max}",
+        max = crate::limits::JOURNAL_LINE_BYTES_MAX
+    )]
     TooLong {
         /// The record.
         seq: Seq,

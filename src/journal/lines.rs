@@ -7,7 +7,7 @@ use super::disk::Disk;
 use crate::limits;
 
 /// Bytes read at once: long enough that system calls do not count, short enough for the cache.
-const CHUNK_BYTES: usize = 256 * 1024;
+const CHUNK: &[u8] = &[0; 64 * 1024];
 
 /// Where a line stands.
 #[derive(Clone, Debug)]
@@ -92,7 +92,7 @@ impl<D: Disk> Lines<D> {
         self.base += self.at as u64;
         self.at = 0;
         let kept = self.buffer.len();
-        self.buffer.resize(kept + CHUNK_BYTES, 0);
+        self.buffer.extend_from_slice(CHUNK);
         let space = self.buffer.get_mut(kept..).unwrap_or_default();
         let result = self.disk.read_at(&self.file, space, self.base + kept as u64);
         let count = *result.as_ref().unwrap_or(&0);

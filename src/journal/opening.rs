@@ -11,12 +11,12 @@ use super::snapshot;
 use crate::names::Seq;
 
 /// Makes a directory and those above it, durably.
-pub(super) fn make_dir<D: Disk>(disk: &D, path: &Path) -> Result<(), JournalError> {
+pub(super) fn make_dir<D: Disk>(disk: &D, path: &Path, mode: u32) -> Result<(), JournalError> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let made = match (disk.create_dir(path, 0o750), parent) {
+    let made = match (disk.create_dir(path, mode), parent) {
         (Err(error), Some(parent)) if error.kind() == io::ErrorKind::NotFound => {
-            make_dir(disk, parent)?;
-            disk.create_dir(path, 0o750)
+            make_dir(disk, parent, mode)?;
+            disk.create_dir(path, mode)
         }
         (result, _) => result,
     };
@@ -48,8 +48,8 @@ pub(super) fn clear_leftovers<D: Disk>(disk: &D, dir: &Path) -> Result<(), Journ
 pub(super) enum Found<D: Disk> {
     /// Records, read to their end.
     Walk(Box<Walk<D>>),
-    /// No record; the file that was being begun, if one was.
-    Nothing(Option<Segment>),
+    /// No record behind this one; the file that was being begun, if one was.
+    Nothing(Head, Option<Segment>),
 }
 
 /// Reads the newest snapshot that can be used and the records behind it. Changes nothing.
@@ -86,17 +86,22 @@ pub(super) fn read_all<D: Disk>(
                 replay_walk(&mut walk, base.as_ref(), replay)?;
                 Found::Walk(Box::new(walk))
             }
-            None => Found::Nothing(Some(segment.clone())),
+            None => {
+                // What stands behind a file's beginning is known where a snapshot was taken right before it.
+                let base = base.as_ref().map(|(head, _)| *head);
+                let base = base.filter(|head| head.seq.next() == segment.from);
+                Found::Nothing(base.unwrap_or(Head::START), Some(segment.clone()))
+            }
         },
         (None, Some(oldest)) => {
             let last = Seq(oldest.from.0.saturating_sub(1));
             return Err(JournalError::Missing { dir: dir.to_owned(), first: after.next(), last });
         }
-        (None, None) => Found::Nothing(None),
+        (None, None) => Found::Nothing(Head::START, None),
     };
     let last = match &found {
         Found::Walk(walk) => walk.head().seq,
-        Found::Nothing(_) => Seq(0),
+        Found::Nothing(head, _) => head.seq,
     };
     // By name, whether it can be read or not: it was written when its last record was durable.
     match files.first() {
@@ -150,9 +155,7 @@ pub(super) fn settle<D: Disk>(
     let dir = segment.path.parent().unwrap_or_else(|| Path::new("."));
     disk.sync_dir(dir).map_err(JournalError::io("sync", dir))?;
     if let Tail::Begun(next) = walk.tail() {
-        let path = next.path.clone();
-        warnings.push(Warning::TornHeader { path });
-        return begin_segment(disk, dir, Some(next.clone()), &walk.head());
+        return begin_segment(disk, dir, Some(next.clone()), &walk.head(), warnings);
     }
     Ok((walk.head(), segment, file, end))
 }
@@ -184,10 +187,12 @@ fn settle_file<D: Disk>(disk: &D, file: &D::File, walk: &Walk<D>) -> io::Result<
 pub(super) fn begin_segment<D: Disk>(
     disk: &D,
     dir: &Path,
-    segment: Option<Segment>,
+    begun: Option<Segment>,
     head: &Head,
+    warnings: &mut Vec<Warning>,
 ) -> Result<(Head, Segment, D::File, u64), JournalError> {
-    let segment = segment.unwrap_or_else(|| Segment::new(dir, head.seq.next()));
+    warnings.extend(begun.iter().map(|begun| Warning::TornHeader { path: begun.path.clone() }));
+    let segment = begun.unwrap_or_else(|| Segment::new(dir, head.seq.next()));
     let made = create_segment(disk, &segment, head);
     let (file, end) = made.map_err(JournalError::io("begin", &segment.path))?;
     disk.sync_dir(dir).map_err(JournalError::io("sync", dir))?;

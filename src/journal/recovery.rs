@@ -328,7 +328,7 @@ impl<D: Disk> Walk<D> {
         }
         let torn = match whole {
             _ if later_batch => false,
-            Some(start) => self.lost_sector(from.saturating_sub(1), start)?,
+            Some(start) => self.lost_sector(start)?,
             None => true,
         };
         if torn {
@@ -341,14 +341,18 @@ impl<D: Disk> Walk<D> {
         Err(JournalError::damaged(place, kind))
     }
 
-    /// Whether a whole sector between two offsets holds padding only.
-    fn lost_sector(&self, from: u64, to: u64) -> Result<bool, JournalError> {
-        let mut sector = from.next_multiple_of(SECTOR_BYTES);
-        let mut bytes = [0; 512];
-        while sector + SECTOR_BYTES <= to {
-            let count = self.disk.read_at(self.lines.file(), &mut bytes, sector);
-            let count = count.map_err(JournalError::io("read", &self.segment.path))?;
-            if count == bytes.len() && is_padding(&bytes) {
+    /// Whether a sector between the last good line and `whole` shows what was there before: padding, behind that line.
+    fn lost_sector(&self, whole: u64) -> Result<bool, JournalError> {
+        let good = self.end.0;
+        let mut sector = good - good % SECTOR_BYTES;
+        while sector + SECTOR_BYTES <= whole {
+            let start = sector.max(good);
+            let mut bytes = [0; 512];
+            let count = self.disk.read_at(self.lines.file(), &mut bytes, start);
+            let count = count.map_err(JournalError::io("read", &self.segment.path))? as u64;
+            let len = sector + SECTOR_BYTES - start;
+            let rest = usize::try_from(len).ok().and_then(|len| bytes.get(..len));
+            if count >= len && rest.is_some_and(is_padding) {
                 return Ok(true);
             }
             sector += SECTOR_BYTES;

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::disk::{Access, Disk, RealDisk};
 use super::snapshot::write_new;
@@ -56,7 +57,9 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreEr
 #[derive(Clone, Debug)]
 pub struct ObjectStore<D: Disk = RealDisk> {
     disk: D,
-    dir: std::sync::Arc<Path>,
+    dir: Arc<Path>,
+    /// The directories of values that are durable, as far as this process knows.
+    shards: Arc<Mutex<BTreeSet<PathBuf>>>,
 }
 
 impl ObjectStore {
@@ -71,23 +74,22 @@ impl<D: Disk> ObjectStore<D> {
     /// The store of the state directory `root` on `disk`, for reading.
     #[must_use]
     pub fn with_disk(disk: D, root: &Path) -> Self {
-        Self { disk, dir: root.join("objects").into() }
+        Self { disk, dir: root.join("objects").into(), shards: Arc::default() }
     }
 
-    /// Makes the directories, so that storing a value needs to sync no other than the value's own.
-    ///
-    /// The caller syncs the state directory, where the first of them has its name.
-    pub(super) fn prepare(&self) -> Result<(), StoreError> {
-        self.disk.create_dir(&self.dir, 0o700).map_err(failed("make", &self.dir))?;
-        let there = self.disk.list(&self.dir).map_err(failed("list", &self.dir))?;
-        let there: BTreeSet<String> = there.into_iter().collect();
-        for name in (0..=255).map(|byte: u8| format!("{byte:02x}")) {
-            if !there.contains(&name) {
-                let dir = self.dir.join(&name);
-                self.disk.create_dir(&dir, 0o700).map_err(failed("make", &dir))?;
-            }
+    /// Makes the directories of values, and their names durable.
+    fn make_shards(&self, shards: &BTreeSet<PathBuf>) -> Result<(), StoreError> {
+        // Held over the sync: another thread must not store into a directory whose name may still be lost.
+        let mut known = self.shards.lock().unwrap_or_else(PoisonError::into_inner);
+        let unknown: Vec<_> = shards.difference(&known).cloned().collect();
+        for shard in &unknown {
+            self.disk.create_dir(shard, 0o700).map_err(failed("make", shard))?;
         }
-        self.disk.sync_dir(&self.dir).map_err(failed("sync", &self.dir))
+        if !unknown.is_empty() {
+            self.disk.sync_dir(&self.dir).map_err(failed("sync", &self.dir))?;
+            known.extend(unknown);
+        }
+        Ok(())
     }
 
     fn path(&self, hash: &ContentHash) -> PathBuf {
@@ -102,7 +104,7 @@ impl<D: Disk> ObjectStore<D> {
     /// When the file system refuses it.
     pub fn put(&self, content: &[u8]) -> Result<ContentHash, StoreError> {
         let hash = ContentHash::of(content);
-        self.put_all([(hash, content)])?;
+        self.put_all(&[(hash, content)])?;
         Ok(hash)
     }
 
@@ -111,28 +113,26 @@ impl<D: Disk> ObjectStore<D> {
     /// # Errors
     /// When the file system refuses one of them.
     pub fn put_many<T: AsRef<[u8]>>(&self, contents: &[T]) -> Result<Vec<ContentHash>, StoreError> {
-        let hashes: Vec<_> = contents.iter().map(|c| ContentHash::of(c.as_ref())).collect();
-        let contents = contents.iter().map(AsRef::as_ref);
-        self.put_all(hashes.iter().copied().zip(contents))?;
-        Ok(hashes)
+        let values = contents.iter().map(AsRef::as_ref);
+        let values: Vec<_> = values.map(|value| (ContentHash::of(value), value)).collect();
+        self.put_all(&values)?;
+        Ok(values.into_iter().map(|(hash, _)| hash).collect())
     }
 
-    fn put_all<'a>(
-        &self,
-        values: impl IntoIterator<Item = (ContentHash, &'a [u8])>,
-    ) -> Result<(), StoreError> {
-        let mut dirs = BTreeSet::new();
-        for (hash, content) in values {
-            let path = self.path(&hash);
+    fn put_all(&self, values: &[(ContentHash, &[u8])]) -> Result<(), StoreError> {
+        let paths: Vec<_> = values.iter().map(|(hash, _)| self.path(hash)).collect();
+        let parents = paths.iter().filter_map(|path| path.parent());
+        let shards: BTreeSet<_> = parents.map(Path::to_owned).collect();
+        self.make_shards(&shards)?;
+        for (path, (_, content)) in paths.iter().zip(values) {
             // A value that is there may have been put by a process that ended before it synced the directory, so
             // that is done in any case; one that is damaged is replaced.
-            if self.disk.read(&path).ok().as_deref() != Some(content) {
-                write_new(&self.disk, &path, content, 0o600).map_err(failed("write", &path))?;
+            if self.disk.read(path).ok().as_deref() != Some(content) {
+                write_new(&self.disk, path, content, 0o600).map_err(failed("write", path))?;
             }
-            dirs.extend(path.parent().map(Path::to_owned));
         }
-        for dir in dirs {
-            self.disk.sync_dir(&dir).map_err(failed("sync", &dir))?;
+        for shard in shards {
+            self.disk.sync_dir(&shard).map_err(failed("sync", &shard))?;
         }
         Ok(())
     }

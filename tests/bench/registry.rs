@@ -10,7 +10,14 @@
 )]
 
 #[path = "../it/support/mod.rs"]
-#[expect(dead_code, reason = "the suites use the rest")]
+#[expect(
+    dead_code,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "helpers of the suites, which use the rest"
+)]
 mod support;
 
 use std::sync::Arc;

@@ -5,6 +5,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::disallowed_methods,
+    clippy::wildcard_enum_match_arm,
+    clippy::print_stdout,
     reason = "tests and their helpers may panic, and their files need not be synced"
 )]
 
@@ -12,6 +14,7 @@ mod adapter;
 mod cli;
 mod corpus;
 mod desired;
+mod journal;
 mod kill;
 mod reports;
 mod spec;

@@ -116,7 +116,7 @@ fn open_shop() -> Option<Shop> {
     let registry = DockerRegistry::start()?;
     let first = wait(registry.push_image("team/web", "1", "first"));
     let repo = Repo::new();
-    repo.write("streams/web.yaml", &stream(&registry.address()));
+    repo.write("streams/web.yaml", stream(&registry.address()));
     repo.write("apps/web.yaml", DEPLOYMENT);
     repo.commit("the shop");
     let folder = tempfile::tempdir().unwrap();
@@ -197,7 +197,7 @@ fn a_changed_template_rolls_out_once_and_an_unchanged_commit_does_nothing() {
         "the note",
         |fact| matches!(fact, Fact::CommitAdopted(adopted) if adopted.streams.is_empty()),
     );
-    shop.repo.write("apps/web.yaml", &DEPLOYMENT.replace("hello", "good evening"));
+    shop.repo.write("apps/web.yaml", DEPLOYMENT.replace("hello", "good evening"));
     shop.repo.commit("another greeting");
     crate::support::daemon::eventually("the second delivery", || {
         (deliveries(shop.folder.path()).len() == 2).then_some(())
@@ -220,7 +220,7 @@ fn a_workload_removed_from_git_is_stopped() {
 #[test]
 fn an_invalid_edit_keeps_the_last_valid_version_and_is_shown_as_held() {
     let Some(shop) = open_shop() else { return };
-    shop.repo.write("apps/web.yaml", &DEPLOYMENT.replace("replicas: 1", "replicas: -1"));
+    shop.repo.write("apps/web.yaml", DEPLOYMENT.replace("replicas: 1", "replicas: -1"));
     shop.repo.commit("less than nothing");
     shop.host.wait_for("the rejection", |fact| {
         matches!(fact, Fact::CommitAdopted(adopted) if adopted.rejected.iter().any(|r| r.kept.is_some()))
@@ -237,7 +237,7 @@ fn a_retag_to_the_running_digest_is_a_recorded_no_op() {
     wait(shop.registry.push_image("team/web", "2", "first"));
     shop.repo.write(
         "streams/web.yaml",
-        &stream(&shop.registry.address()).replace("team/web:1", "team/web:2"),
+        stream(&shop.registry.address()).replace("team/web:1", "team/web:2"),
     );
     shop.repo.commit("another tag of the same image");
     shop.host.wait_for(

@@ -9,21 +9,27 @@ pub(crate) mod registry;
 pub(crate) mod story;
 pub(crate) mod wait;
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
-/// Finds a program that a suite needs. Where it is missing the test fails, unless
-/// `TIDEGATE_TEST_MISSING=skip` is set: then it says that it was skipped and gives `None`.
-#[expect(clippy::print_stdout, reason = "a skipped test says so")]
+/// Finds a program that a suite needs. Where it is missing the test fails, unless `tests/run` collects what could not
+/// run (`TIDEGATE_TEST_SKIPS` names its list) outside CI: then it is put on that list and the test gets `None`.
 pub(crate) fn need(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|dir| dir.join(program)).find(|p| p.is_file());
     if found.is_none() {
-        let skip = std::env::var_os("TIDEGATE_TEST_MISSING").is_some_and(|word| word == "skip");
-        assert!(
-            skip,
-            "`{program}` is not installed (set TIDEGATE_TEST_MISSING=skip to skip what needs it)"
-        );
-        println!("skipped: `{program}` is not installed");
+        let list =
+            std::env::var_os("TIDEGATE_TEST_SKIPS").filter(|_| std::env::var_os("CI").is_none());
+        let list = list.unwrap_or_else(|| {
+            panic!("`{program}` is not installed; run tests/run, which installs it")
+        });
+        let mut list = std::fs::File::options().append(true).open(list).unwrap();
+        writeln!(
+            list,
+            "{}: `{program}` is not installed",
+            std::thread::current().name().unwrap_or("a test")
+        )
+        .unwrap();
     }
     found
 }

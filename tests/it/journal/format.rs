@@ -1,0 +1,292 @@
+//! The format that must open forever, and that a stranger can check.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use proptest::prelude::*;
+use tidegate::fact::{
+    Appeared, Checkpoint, CommitAdopted, CommitRefused, ConfigAdopted, ContainerList, ContainerRef,
+    DigestHeld, Fact, HoldReleased, ImportFailed, ImportReason, Outcome, Position, Reason, Record,
+    Rejected, Release, RemovalFate, RemovalsReleased, Removed, RolloutCause, RolloutFinished,
+    RolloutImage, RolloutStarted, RolloutSuperseded, SourceFailed, StopFinished, StopStarted,
+    StreamChanged, TagEvent, TagImported, TagProbed, TriggerFired, TriggerOutcome, Via,
+};
+use tidegate::journal::{LineHash, encode};
+use tidegate::names::{
+    CommitId, ContentHash, Digest, Generation, Incarnation, ObjectKey, Revision, Seq,
+};
+use tidegate::time::Timestamp;
+
+use super::{PLAIN, journal_of, open_with, put, records, segments};
+
+/// Record number 12 as it was written on the day of the first release.
+const V1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/journal/v1.jsonl");
+
+fn digest(text: &str) -> Digest {
+    Digest::of(text.as_bytes())
+}
+
+fn content(text: &str) -> ContentHash {
+    ContentHash::of(text.as_bytes())
+}
+
+fn web() -> ObjectKey {
+    "DeploymentConfig/shop/web".parse().unwrap()
+}
+
+fn commit() -> CommitId {
+    "0123456789abcdef0123456789abcdef01234567".parse().unwrap()
+}
+
+fn adopted() -> Fact {
+    let position = Position { path: "apps/old.yaml".into(), line: 3, column: 7 };
+    let old: ObjectKey = "Deployment/shop/old".parse().unwrap();
+    Fact::CommitAdopted(Box::new(CommitAdopted {
+        commit: commit(),
+        branch: "main".into(),
+        forced: true,
+        objects: 3,
+        companions: 2,
+        appeared: vec![Appeared { object: web(), incarnation: Incarnation(2) }],
+        removed: vec![
+            Removed { object: old.clone(), fate: RemovalFate::Pruned },
+            Removed { object: old.clone(), fate: RemovalFate::Kept },
+            Removed { object: old.clone(), fate: RemovalFate::Held { version: content("held") } },
+        ],
+        streams: vec![StreamChanged {
+            stream: "shop/web".parse().unwrap(),
+            generation: Generation(2),
+            tags: vec!["3.10".parse().unwrap()],
+            gone: vec!["3.9".parse().unwrap()],
+        }],
+        rejected: vec![Rejected {
+            object: Some(old),
+            position,
+            rule: "D3".into(),
+            message: "unknown field `replica`".into(),
+            kept: Some(content("kept")),
+        }],
+    }))
+}
+
+fn imported() -> Fact {
+    Fact::TagImported(Box::new(TagImported {
+        tag: "shop/web:3.10".parse().unwrap(),
+        event: TagEvent {
+            created: Timestamp::from_millis(1_700_000_000_123),
+            reference: format!("registry.example.com/shop/web@{}", digest("image")),
+            image: Some(digest("image")),
+            generation: Generation(2),
+        },
+        probed: Some(digest("index")),
+        metadata: Some(content("metadata")),
+        via: Via::Alias("shop/base:latest".parse().unwrap()),
+        reason: Reason::SpecChanged { generation: Generation(2) },
+    }))
+}
+
+fn started() -> Fact {
+    Fact::RolloutStarted(Box::new(RolloutStarted {
+        object: web(),
+        incarnation: Incarnation(2),
+        revision: Revision(4),
+        cause: RolloutCause::ImageChange,
+        commit: commit(),
+        replaces: Some(Seq(5)),
+        template: content("template"),
+        manifest: content("manifest"),
+        images: vec![RolloutImage {
+            container: ContainerRef { list: ContainerList::Init, name: "migrate".into() },
+            reference: "registry.example.com/shop/web".into(),
+            digest: Some(digest("image")),
+            previous: Some(digest("previous")),
+        }],
+        target: "local".parse().unwrap(),
+    }))
+}
+
+fn rollout_facts() -> Vec<Fact> {
+    vec![
+        started(),
+        Fact::RolloutSuperseded(RolloutSuperseded {
+            rollout: Seq(10),
+            object: web(),
+            reason: "newer deployment was found running".into(),
+        }),
+        Fact::RolloutFinished(RolloutFinished {
+            rollout: Seq(10),
+            object: web(),
+            outcome: Outcome::Failed,
+            reason: "exit code 1".into(),
+            log: "línea 1\n\"línea\" 2\u{1}".into(),
+        }),
+        Fact::DigestHeld(DigestHeld {
+            object: web(),
+            rollout: Seq(10),
+            digests: BTreeSet::from([digest("image"), digest("other")]),
+            template: content("template"),
+            reason: "exit code 1".into(),
+        }),
+        Fact::HoldReleased(HoldReleased {
+            object: web(),
+            because: Release::Operator { by: "ada".into() },
+        }),
+        Fact::StopStarted(StopStarted {
+            object: web(),
+            incarnation: Incarnation(2),
+            rollout: Seq(10),
+            manifest: content("manifest"),
+            target: "local".parse().unwrap(),
+        }),
+        Fact::StopFinished(StopFinished {
+            stop: Seq(15),
+            object: web(),
+            outcome: Outcome::Cancelled,
+            reason: String::new(),
+        }),
+    ]
+}
+
+/// One fact of each kind, with every field in use.
+fn every_fact() -> Vec<Fact> {
+    let mut facts = vec![
+        adopted(),
+        Fact::CommitRefused(CommitRefused { commit: commit(), reason: "its tree is empty".into() }),
+        Fact::SourceFailed(SourceFailed { message: "cannot fetch `/srv/manifests`".into() }),
+        Fact::SourceRecovered,
+        Fact::RemovalsReleased(RemovalsReleased { objects: vec![web()], by: "ada".into() }),
+        imported(),
+        Fact::TagProbed(TagProbed {
+            tag: "shop/web:3.10".parse().unwrap(),
+            probed: digest("index 2"),
+        }),
+        Fact::ImportFailed(ImportFailed {
+            tag: "shop/web:3.10".parse().unwrap(),
+            generation: Generation(2),
+            reason: ImportReason::Unauthorized,
+            message: "you may not have access".into(),
+        }),
+        Fact::TriggerFired(TriggerFired {
+            object: web(),
+            trigger: 1,
+            from: "shop/web:3.10".parse().unwrap(),
+            event: Seq(6),
+            old: Some(digest("previous")),
+            new: digest("image"),
+            outcome: TriggerOutcome::Rollout(Revision(4)),
+        }),
+    ];
+    facts.extend(rollout_facts());
+    facts.push(Fact::ConfigAdopted(ConfigAdopted {
+        hash: content("config"),
+        version: "0.1.0".into(),
+    }));
+    facts.push(Fact::Checkpoint(Checkpoint {
+        checked: vec![("shop/web".parse().unwrap(), Timestamp::from_millis(1_700_000_060_000))],
+    }));
+    facts
+}
+
+fn every_record() -> Vec<Record> {
+    let at = |seq: u64| Timestamp::from_millis(1_700_000_000_000 + i64::try_from(seq).unwrap());
+    let numbered = every_fact().into_iter().zip(1..);
+    numbered.map(|(fact, seq)| Record { seq: Seq(seq), at: at(seq), fact }).collect()
+}
+
+#[test]
+fn each_fact_is_written_as_in_the_first_version() {
+    let kinds: BTreeSet<_> = every_fact().iter().map(Fact::kind).collect();
+    assert_eq!(kinds.len(), 18, "{kinds:?}");
+    let batches: Vec<_> = every_record().chunks(4).map(<[Record]>::to_vec).collect();
+    let root = journal_of(PLAIN, &batches);
+    let written = fs::read_to_string(&segments(root.path())[0]).unwrap();
+    let kept = fs::read_to_string(V1).unwrap_or_default();
+    if written != kept {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("v1.jsonl");
+        put(&path, written.as_bytes());
+        panic!(
+            "the journal's lines differ from {V1}; they are now in {}. Old files must stay readable: see habit 23",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn the_journal_of_the_first_version_opens() {
+    let root = super::directory();
+    fs::create_dir(root.path().join("journal")).unwrap();
+    let path = root.path().join("journal/00000000000000000001.jsonl");
+    put(&path, &fs::read(V1).unwrap());
+    let (_, opening) = open_with(root.path(), PLAIN).unwrap();
+    assert_eq!(opening.records, every_record());
+    assert_eq!(opening.warnings, []);
+}
+
+#[test]
+fn a_stranger_can_check_the_chain_in_python() {
+    let root = journal_of(super::SMALL, &[records(1..=3), records(4..=40)]);
+    assert!(segments(root.path()).len() == 1);
+    let (mut journal, _) = open_with(root.path(), super::SMALL).unwrap();
+    journal.append(&records(41..=42)).unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/read-journal.py");
+    let output = match Command::new("python3").arg(script).arg(root.path()).output() {
+        Ok(output) => output,
+        Err(error) => {
+            println!("skipped: python3 cannot be run: {error}");
+            return;
+        }
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let last = text.lines().last().unwrap();
+    assert_eq!(last, format!("42 records, last hash {}", journal.head().hash));
+    assert_eq!(text.lines().count(), 43);
+    // and it notices a change
+    super::edit(&segments(root.path())[0], "for the 7. time", "for the 8. time");
+    let output = Command::new("python3").arg(script).arg(root.path()).output().unwrap();
+    assert!(!output.status.success());
+}
+
+/// The years 1 to 9999, in milliseconds: what RFC 3339 can write.
+const YEARS: std::ops::Range<i64> = -62_135_596_800_000..253_402_000_000_000;
+
+fn any_fact() -> impl Strategy<Value = Fact> {
+    let known = proptest::sample::select(every_fact());
+    let text = any::<String>().prop_map(|message| Fact::SourceFailed(SourceFailed { message }));
+    let log = (any::<String>(), any::<String>(), any::<u64>()).prop_map(|(reason, log, seq)| {
+        Fact::RolloutFinished(RolloutFinished {
+            rollout: Seq(seq),
+            object: web(),
+            outcome: Outcome::Complete,
+            reason,
+            log,
+        })
+    });
+    prop_oneof![known, text, log]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_written_is_read(facts in prop::collection::vec((any_fact(), YEARS), 0..8)) {
+        let records: Vec<_> = facts.into_iter().zip(1..).map(|((fact, millis), seq)| {
+            Record { seq: Seq(seq), at: Timestamp::from_millis(millis), fact }
+        }).collect();
+        let mut text = b"{\"tidegate\":\"journal\",\"format\":1,\"continues\":\"".to_vec();
+        text.extend_from_slice(LineHash::START.as_str().as_bytes());
+        text.extend_from_slice(b"\",\"from\":1}\n");
+        let mut hash = LineHash::START;
+        for record in &records {
+            hash = encode(&mut text, record, &hash).unwrap();
+        }
+        let root = super::directory();
+        fs::create_dir(root.path().join("journal")).unwrap();
+        put(&root.path().join("journal/00000000000000000001.jsonl"), &text);
+        let (journal, opening) = open_with(root.path(), PLAIN).unwrap();
+        prop_assert_eq!(opening.records, records);
+        prop_assert_eq!(journal.head().hash, hash);
+    }
+}
