@@ -6,6 +6,7 @@ mod ask;
 pub mod check;
 mod completions;
 mod config;
+mod demo;
 mod diff;
 mod history;
 mod journal;
@@ -88,6 +89,7 @@ enum Command {
     Status(status::Command),
     Journal(journal::Arguments),
     Config(config::Command),
+    Demo(demo::Command),
     Completions(completions::Command),
     Man(man::Command),
     /// Read manifests and print what is wrong or odd about them
@@ -121,6 +123,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::Release(command) => release::run(&command, &mut context),
         Command::Status(command) => status::run(&command, &mut context),
         Command::Journal(arguments) => journal::run(&arguments, &mut context),
+        Command::Demo(command) => demo::run(&command, &mut context),
         Command::Config(command) => config::run(&command, &mut context),
         Command::Completions(command) => completions::run(&command, &mut context),
         Command::Man(command) => man::run(&command, &mut context),

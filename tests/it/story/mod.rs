@@ -1,3 +1,7 @@
-//! The main job, told on real components.
+//! What people do with it, from end to end: the real program, a real registry, real repositories.
 
+mod demo;
+mod examples;
 pub(crate) mod main_job;
+mod play;
+mod readme;
