@@ -152,7 +152,7 @@ impl Asked<'_> {
     fn share_of(&self, span: Duration) -> Duration {
         // Whole milliseconds, as the wall clock has them: a fraction would be due again a moment before its time.
         let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-        let share = u128::from(millis) * u128::from(self.fingerprint) >> 32;
+        let share = (u128::from(millis) * u128::from(self.fingerprint)) >> 32;
         Duration::from_millis(u64::try_from(share).unwrap_or(u64::MAX))
     }
 }

@@ -3,3 +3,4 @@
 mod sim;
 mod spec;
 mod support;
+mod tidy;

@@ -2,4 +2,5 @@
 
 pub(crate) mod engine;
 pub(crate) mod manifest;
+pub(crate) mod start;
 pub(crate) mod story;
