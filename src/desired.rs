@@ -7,6 +7,7 @@
 mod build_config;
 mod deployment_config;
 pub mod diagnostic;
+mod faults;
 mod image_stream;
 mod json;
 mod marks;
@@ -181,6 +182,7 @@ pub struct ImageStream {
 
 /// An entry of `spec.tags` (section 1.2 of the image-stream specification).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields of the API")]
 pub struct TagReference {
     /// `annotations`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

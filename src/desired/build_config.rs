@@ -1,217 +1,18 @@
-//! BuildConfigs: fields and validation (section 4.1 of the triggers specification). They are not acted on yet.
+//! `BuildConfig`s: fields and validation (section 4.1 of the triggers specification). They are not acted on yet.
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+mod fields;
 
 use crate::names::{Kind, StreamName, StreamTag};
 
 use super::BuildConfig;
 use super::marks::{Step, show};
-use super::object::{Bearer, Draft, Meta, ObjectReference, Ours, steps};
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Fields {
-    api_version: String,
-    kind: String,
-    metadata: Meta,
-    spec: Spec,
-    status: IgnoredAny,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Spec {
-    triggers: Vec<Trigger>,
-    run_policy: String,
-    service_account: String,
-    source: Source,
-    revision: IgnoredAny,
-    strategy: Strategy,
-    output: Output,
-    resources: IgnoredAny,
-    node_selector: IgnoredAny,
-    #[serde(rename = "mountTrustedCA")]
-    mount_trusted_ca: Option<bool>,
-    post_commit: PostCommit,
-    completion_deadline_seconds: Option<i64>,
-    successful_builds_history_limit: Option<i32>,
-    failed_builds_history_limit: Option<i32>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Source {
-    r#type: String,
-    git: Option<Git>,
-    binary: Option<Binary>,
-    dockerfile: Option<String>,
-    images: Vec<ImageSource>,
-    context_dir: String,
-    source_secret: IgnoredAny,
-    secrets: Vec<Mount>,
-    config_maps: Vec<Mount>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Git {
-    uri: String,
-    r#ref: String,
-    http_proxy: String,
-    https_proxy: String,
-    no_proxy: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Binary {
-    as_file: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct ImageSource {
-    from: ObjectReference,
-    r#as: Vec<String>,
-    paths: Vec<ImagePath>,
-    pull_secret: IgnoredAny,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct ImagePath {
-    source_path: String,
-    destination_dir: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Mount {
-    secret: IgnoredAny,
-    config_map: IgnoredAny,
-    destination_dir: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Strategy {
-    r#type: String,
-    docker_strategy: Option<Docker>,
-    source_strategy: Option<SourceStrategy>,
-    custom_strategy: Option<CustomStrategy>,
-    jenkins_pipeline_strategy: Option<Pipeline>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Docker {
-    from: Option<ObjectReference>,
-    pull_secret: IgnoredAny,
-    no_cache: bool,
-    env: IgnoredAny,
-    force_pull: bool,
-    dockerfile_path: String,
-    build_args: IgnoredAny,
-    image_optimization_policy: String,
-    volumes: IgnoredAny,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct SourceStrategy {
-    from: Option<ObjectReference>,
-    pull_secret: IgnoredAny,
-    env: IgnoredAny,
-    scripts: String,
-    incremental: Option<bool>,
-    force_pull: bool,
-    volumes: IgnoredAny,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct CustomStrategy {
-    from: Option<ObjectReference>,
-    pull_secret: IgnoredAny,
-    env: IgnoredAny,
-    expose_docker_socket: bool,
-    force_pull: bool,
-    secrets: IgnoredAny,
-    #[serde(rename = "buildAPIVersion")]
-    build_api_version: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Pipeline {
-    jenkinsfile: String,
-    jenkinsfile_path: String,
-    env: IgnoredAny,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Output {
-    to: Option<ObjectReference>,
-    push_secret: IgnoredAny,
-    image_labels: Vec<ImageLabel>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ImageLabel {
-    name: String,
-    value: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct PostCommit {
-    script: String,
-    command: Vec<String>,
-    args: Vec<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Trigger {
-    r#type: String,
-    #[serde(alias = "gitHub", alias = "GitHub")]
-    github: Option<WebHook>,
-    #[serde(alias = "gitLab")]
-    gitlab: Option<WebHook>,
-    bitbucket: Option<WebHook>,
-    generic: Option<WebHook>,
-    image_change: Option<ImageChange>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct WebHook {
-    secret: String,
-    allow_env: bool,
-    secret_reference: Option<SecretReference>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct SecretReference {
-    name: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct ImageChange {
-    #[serde(rename = "lastTriggeredImageID")]
-    last_triggered_image_id: String,
-    from: Option<ObjectReference>,
-    paused: bool,
-}
+use super::object::{Bearer, Draft, ObjectReference, Ours, steps};
+use fields::{Fields, Output, Spec, Strategy, WebHook};
 
 /// Reads a BuildConfig.
 pub(crate) fn read(draft: &Draft<'_>) -> Option<BuildConfig> {
-    let fields: Fields = draft.read()?;
+    let mut fields: Fields = draft.read()?;
+    default_by_type(&mut fields.spec);
     let (meta, spec) = (&fields.metadata, &fields.spec);
     let key = draft.subdomain_name(Kind::BuildConfig, &meta.name);
     let annotations = steps!["metadata", "annotations"];
@@ -236,6 +37,16 @@ pub(crate) fn read(draft: &Draft<'_>) -> Option<BuildConfig> {
     inputs.dedup();
     let manifest = draft.manifest();
     Some(BuildConfig { object: key?, output, inputs, manifest, position: draft.start() })
+}
+
+/// A `type` without its structure means the empty structure, as OpenShift's defaulting has it.
+fn default_by_type(spec: &mut Spec) {
+    if spec.strategy.r#type == "Docker" {
+        spec.strategy.docker_strategy.get_or_insert_default();
+    }
+    if spec.source.r#type == "Binary" {
+        spec.source.binary.get_or_insert_default();
+    }
 }
 
 fn say(draft: &Draft<'_>, path: &[Step], detail: &str) {
@@ -481,7 +292,7 @@ fn check_triggers(
                 watched.push(tag);
             }
             other => {
-                draft.warn("B1", path, format!("trigger dropped: its type `{other}` is not known"))
+                draft.warn("B1", path, format!("trigger dropped: its type `{other}` is not known"));
             }
         }
     }

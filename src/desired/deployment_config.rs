@@ -1,158 +1,16 @@
-//! DeploymentConfigs: fields, defaults and validation (sections 1.1 to 1.3 of the triggers specification).
+//! `DeploymentConfig`s: fields, defaults and validation (sections 1.1 to 1.3 of the triggers specification).
 
-use std::collections::BTreeMap;
-
-use serde::de::{self, IgnoredAny};
-use serde::{Deserialize, Deserializer};
+mod fields;
 
 use crate::fact::{ContainerList, ContainerRef};
 use crate::names::{Kind, StreamName, StreamTag};
 
 use super::marks::{Step, show};
-use super::object::{Bearer, Draft, Meta, ObjectReference, Ours, steps};
+use super::object::{Bearer, Draft, ObjectReference, Ours, steps};
 use super::pod::{self, Pod};
 use super::workload::{self, Settings};
 use super::{ImageTrigger, Workload};
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Fields {
-    api_version: String,
-    kind: String,
-    metadata: Meta,
-    spec: Spec,
-    status: IgnoredAny,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Spec {
-    strategy: Strategy,
-    min_ready_seconds: i32,
-    triggers: Option<Vec<Trigger>>,
-    replicas: Option<i32>,
-    revision_history_limit: Option<i32>,
-    test: bool,
-    paused: bool,
-    selector: BTreeMap<String, String>,
-    template: IgnoredAny,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Strategy {
-    r#type: String,
-    rolling_params: Option<Rolling>,
-    recreate_params: Option<Recreate>,
-    custom_params: Option<Custom>,
-    resources: IgnoredAny,
-    labels: BTreeMap<String, String>,
-    annotations: BTreeMap<String, String>,
-    active_deadline_seconds: Option<i64>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Rolling {
-    update_period_seconds: Option<i64>,
-    interval_seconds: Option<i64>,
-    timeout_seconds: Option<i64>,
-    max_unavailable: Option<Budget>,
-    max_surge: Option<Budget>,
-    pre: Option<Hook>,
-    post: Option<Hook>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Recreate {
-    timeout_seconds: Option<i64>,
-    pre: Option<Hook>,
-    mid: Option<Hook>,
-    post: Option<Hook>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Custom {
-    image: String,
-    environment: IgnoredAny,
-    command: Vec<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Hook {
-    failure_policy: String,
-    exec_new_pod: Option<ExecNewPod>,
-    tag_images: Vec<TagImage>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct ExecNewPod {
-    command: Vec<String>,
-    env: IgnoredAny,
-    container_name: String,
-    volumes: Vec<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct TagImage {
-    container_name: String,
-    to: ObjectReference,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Trigger {
-    r#type: String,
-    image_change_params: Option<ImageChange>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct ImageChange {
-    automatic: bool,
-    container_names: Vec<String>,
-    from: ObjectReference,
-    last_triggered_image: String,
-}
-
-/// `maxSurge`, `maxUnavailable`: a number or a percentage.
-#[derive(Clone, PartialEq, Debug)]
-enum Budget {
-    Count(i64),
-    Percent(i64),
-    Neither(String),
-}
-
-impl<'de> Deserialize<'de> for Budget {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-        impl de::Visitor<'_> for Either {
-            type Value = Budget;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a number or a percentage")
-            }
-            fn visit_i64<E>(self, value: i64) -> Result<Budget, E> {
-                Ok(Budget::Count(value))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Budget, E> {
-                let percent = text.strip_suffix('%').and_then(|number| number.parse().ok());
-                Ok(percent.map_or_else(|| Budget::Neither(text.into()), Budget::Percent))
-            }
-        }
-        deserializer.deserialize_any(Either)
-    }
-}
-
-impl Budget {
-    fn is_zero(&self) -> bool {
-        matches!(self, Self::Count(0) | Self::Percent(0))
-    }
-}
+use fields::{Budget, Fields, Hook, ImageChange, Rolling, Spec, Trigger};
 
 /// Reads a DeploymentConfig.
 pub(crate) fn read(draft: &Draft<'_>) -> Option<Workload> {

@@ -1,4 +1,4 @@
-//! ImageStreams: fields, defaults and validation (sections 1.1 to 1.6 of the image-stream specification).
+//! `ImageStream`s: fields, defaults and validation (sections 1.1 to 1.6 of the image-stream specification).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

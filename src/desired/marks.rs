@@ -1,5 +1,7 @@
 //! Where the nodes of a document stand: read only when there is a message to print.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "the events are another crate's")]
+
 use std::cell::OnceCell;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};

@@ -39,6 +39,7 @@ pub(crate) struct Meta {
     self_link: IgnoredAny,
     uid: IgnoredAny,
     cluster_name: IgnoredAny,
+    initializers: IgnoredAny,
 }
 
 /// A reference to an object: `from`, `to`.

@@ -1,5 +1,7 @@
 //! From the bytes of one file to objects: documents, Lists and Templates are opened, kinds dispatched.
 
+mod opening;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,16 +14,17 @@ use crate::names::{Kind, Namespace, ObjectKey};
 use crate::policy::Policy;
 
 use super::diagnostic::{Diagnostic, Severity};
-use super::marks::{End, Source, Step, show};
-use super::nearest::nearest;
+use super::faults::{guess_key, place_of, report_oddities, syntax_error};
+use super::marks::{End, Source, Step};
 use super::object::Draft;
-use super::template::{self, Met, Parameters, TemplateFields, Value};
-use super::typed;
+use super::template::{self, Met};
 use super::workload::{self, step};
 use super::yaml::{self, Document, Node, Oddities, Part};
 use super::{
     Companion, Object, RejectedObject, build_config, deployment_config, image_stream, json,
 };
+
+use opening::{report_missing, where_to_write};
 
 /// What one file holds.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -164,6 +167,7 @@ impl FileReader<'_> {
             }
         };
         self.read_params(params);
+        self.odd_format(text);
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         for (count, part) in yaml::split(text).enumerate() {
             if count >= limits::MANIFEST_DOCUMENTS_MAX {
@@ -176,6 +180,49 @@ impl FileReader<'_> {
                 return;
             }
             self.document(part);
+        }
+    }
+
+    /// Forms that are read here, and that other tools stumble over.
+    fn odd_format(&mut self, text: &str) {
+        let mut warn = |rule: &str, line: u32, message: &str, hint: &str| {
+            let position = Position { path: self.path.into(), line, column: 0 };
+            let whole = whole_file(self.path, rule, message.into(), Some(hint));
+            let warning = Diagnostic { severity: Severity::Warning, position, ..whole };
+            self.file.diagnostics.push(warning);
+        };
+        if text.starts_with('\u{feff}') {
+            warn(
+                "byte-order-mark",
+                1,
+                "the file starts with a byte-order mark",
+                "save it as UTF-8 without one",
+            );
+        }
+        if text
+            .lines()
+            .next()
+            .is_some_and(|line| text.get(line.len()..).is_some_and(|rest| rest.starts_with("\r\n")))
+        {
+            let hint = "nothing is lost by it here; `git add --renormalize` with `* text=auto` makes it LF";
+            warn("line-ends", 1, "lines end with CR LF", hint);
+        }
+        if let Some(line) = yaml::empty_document(text) {
+            warn(
+                "empty-document",
+                line,
+                "nothing stands in this document",
+                "delete the line `---`",
+            );
+        }
+        if extension(self.path) == Some("json")
+            && let Err(error) =
+                serde_json::from_str::<serde::de::IgnoredAny>(text.trim_start_matches('\u{feff}'))
+            && yaml::read(text).is_ok()
+        {
+            let line = u32::try_from(error.line()).unwrap_or(0);
+            let message = format!("this is YAML, but not JSON as the name says: {error}");
+            warn("not-json", line, &message, "call it .yaml, or make it JSON");
         }
     }
 
@@ -312,6 +359,13 @@ impl FileReader<'_> {
             (Some(entry), None) => self.file.entries.push(entry),
             (_, Some((first, rest))) => {
                 let mut first = first.clone();
+                let unknown = walk.met.unknown.keys().next();
+                if let (None, Some(name), true) =
+                    (&first.hint, unknown, first.message.contains("${"))
+                {
+                    first.hint =
+                        Some(format!("declare `{name}` under `parameters` of the Template"));
+                }
                 if first.hint.is_none() && !walk.met.empty.is_empty() {
                     let names: Vec<String> =
                         walk.met.empty.iter().map(|n| format!("`{n}`")).collect();
@@ -340,122 +394,10 @@ impl FileReader<'_> {
             None => Ok(default_namespace(self.path, self.policy)),
         }
     }
-
-    fn template(&mut self, node: &Node, base: &[Step], walk: &Walk<'_>, depth: usize) {
-        self.file.has_template = true;
-        let head = Node::Mapping(
-            node.entries()
-                .iter()
-                .filter(|(key, _)| !matches!(&**key, "objects"))
-                .cloned()
-                .collect(),
-        );
-        let draft = Draft {
-            node: &head,
-            source: walk.source,
-            base,
-            policy: self.policy,
-            namespace: Namespace::default(),
-            errors: RefCell::default(),
-            warnings: RefCell::default(),
-        };
-        if walk.oddities.any() {
-            report_oddities(&draft);
-        }
-        let fields = read_head(&draft);
-        let (errors, warnings) = (draft.errors.into_inner(), draft.warnings.into_inner());
-        self.file.diagnostics.extend(warnings);
-        let (Some(fields), None) = (fields, errors.first()) else {
-            self.file.diagnostics.extend(errors.iter().skip(1).cloned());
-            if let Some(first) = errors.into_iter().next() {
-                self.reject(None, first);
-            }
-            return;
-        };
-        let configured = self
-            .policy
-            .parameters
-            .get(self.path)
-            .or_else(|| self.policy.parameters.get(&fields.metadata.name))
-            .cloned()
-            .unwrap_or_default();
-        let parameters = Parameters::new(&fields.parameters, &self.params, &configured);
-        self.check_given(&parameters, walk.source, base);
-        let labels: BTreeMap<String, Node> = ["labels", "objectLabels"]
-            .iter()
-            .find_map(|key| node.get(key))
-            .map(|labels| {
-                let labels = template::substitute(labels, &parameters, &mut Met::default());
-                labels.entries().iter().map(|(k, v)| (k.to_string(), v.clone())).collect()
-            })
-            .unwrap_or_default();
-        for (index, item) in
-            node.get("objects").map(Node::items).unwrap_or_default().iter().enumerate()
-        {
-            let path: Vec<Step> =
-                base.iter().cloned().chain([step("objects"), Step::Index(index)]).collect();
-            let mut met = Met::default();
-            let mut object = template::substitute(item, &parameters, &mut met);
-            workload::add_labels(&mut object, &labels);
-            self.drop_namespace(item, &mut object, &path, walk);
-            let walk =
-                Walk { source: walk.source, oddities: walk.oddities, met, in_template: true };
-            self.node(&object, &path, &walk, depth + 1);
-        }
-    }
-
-    /// A hard-coded namespace of an object in a Template is left out, as OpenShift does.
-    fn drop_namespace(&mut self, item: &Node, object: &mut Node, path: &[Step], walk: &Walk<'_>) {
-        let written = item.at(&["metadata", "namespace"]).and_then(Node::as_text);
-        let Some(text) = written.filter(|text| !text.is_empty() && !text.contains("${")) else {
-            return;
-        };
-        let mut whole = path.to_vec();
-        whole.extend([step("metadata"), step("namespace")]);
-        self.file.diagnostics.push(Diagnostic {
-            severity: Severity::Warning,
-            position: walk.source.position(&whole, End::Value),
-            rule: "template-namespace".into(),
-            message: format!(
-                "namespace `{text}` of an object in a Template is left out, as OpenShift does"
-            ),
-            hint: Some("write it as a parameter, `${NAMESPACE}`, to have it kept".into()),
-        });
-        if let Node::Mapping(entries) = object
-            && let Some((_, Node::Mapping(meta))) =
-                entries.iter_mut().find(|(key, _)| &**key == "metadata")
-        {
-            meta.retain(|(key, _)| &**key != "namespace");
-        }
-    }
-
-    /// A value for a parameter that the Template does not have is likely a typing error.
-    fn check_given(&mut self, parameters: &Parameters, source: &Source<'_>, base: &[Step]) {
-        let mut path = base.to_vec();
-        path.push(step("parameters"));
-        for name in self.params.keys().filter(|name| !parameters.contains(name)) {
-            let near = nearest(name, parameters.names());
-            self.file.diagnostics.push(Diagnostic {
-                severity: Severity::Warning,
-                position: source.position(&path, End::Key),
-                rule: "unknown-parameter".into(),
-                message: format!("the params file gives a value to `{name}`, which is no parameter of the Template"),
-                hint: near.map(|near| format!("did you mean `{near}`?")),
-            });
-        }
-    }
-}
-
-fn read_head(draft: &Draft<'_>) -> Option<TemplateFields> {
-    let findings = RefCell::default();
-    // The objects were taken out of the head, so nothing inside them is looked at twice.
-    typed::read::<TemplateFields>(draft.node, &findings)
-        .map_err(|misfit| draft.misfit("type", misfit))
-        .ok()
 }
 
 /// The namespace of objects that name none: the longest path prefix, else the default.
-fn default_namespace(path: &str, policy: &Policy) -> Namespace {
+pub(crate) fn default_namespace(path: &str, policy: &Policy) -> Namespace {
     let under = |prefix: &str| {
         let prefix = prefix.trim_end_matches('/');
         prefix.is_empty()
@@ -534,176 +476,4 @@ fn typed_item(item: &Node, api_version: &str, kind: &str) -> Node {
         entries.push(("apiVersion".into(), Node::text(api_version)));
     }
     Node::Mapping(entries)
-}
-
-/// Duplicate keys, merge keys and application tags: errors of the object that they are in.
-fn report_oddities(draft: &Draft<'_>) {
-    fn search(draft: &Draft<'_>, node: &Node, path: &mut Vec<Step>) {
-        match node {
-            Node::Scalar(_) => {}
-            Node::Tagged(_) => {
-                let text = format!(
-                    "{}: a YAML tag of an application (`!name`) means nothing here",
-                    show(path)
-                );
-                draft.error("yaml-tag", path, text);
-            }
-            Node::Sequence(items) => {
-                for (index, item) in items.iter().enumerate() {
-                    path.push(Step::Index(index));
-                    search(draft, item, path);
-                    path.pop();
-                }
-            }
-            Node::Mapping(entries) => {
-                if let Some((key, _)) =
-                    yaml::first_duplicate(entries).and_then(|at| entries.get(at))
-                {
-                    duplicate_key(draft, path, key);
-                }
-                for (key, value) in entries {
-                    path.push(Step::Key(key.clone()));
-                    if &**key == "<<" {
-                        draft.error_with_hint(
-                            "merge-key",
-                            path,
-                            "merge keys (`<<`) are not part of YAML 1.2 and are not read",
-                            Some("write the fields out; plain anchors and aliases work".into()),
-                        );
-                    } else {
-                        search(draft, value, path);
-                    }
-                    path.pop();
-                }
-            }
-        }
-    }
-    search(draft, draft.node, &mut Vec::new());
-}
-
-fn duplicate_key(draft: &Draft<'_>, path: &[Step], key: &str) {
-    let whole: Vec<Step> = draft.base.iter().chain(path).cloned().collect();
-    let mut first = whole.clone();
-    first.push(Step::Key(key.into()));
-    let first = draft.source.position(&first, End::Key);
-    let mut field = path.to_vec();
-    field.push(Step::Key(key.into()));
-    let diagnostic = Diagnostic {
-        severity: Severity::Error,
-        position: draft.source.second_key(&whole, key),
-        rule: "duplicate-key".into(),
-        message: format!(
-            "duplicate key `{}`; it stands in line {} already",
-            show(&field),
-            first.line
-        ),
-        hint: Some("readers take either value; leave one of them out".into()),
-    };
-    draft.errors.borrow_mut().push(diagnostic);
-}
-
-fn where_to_write(path: &str) -> String {
-    let file = params_paths(path).into_iter().next().unwrap_or_default();
-    format!(
-        "write `NAME=value` lines to `{file}`, or set it in the configuration under `templates`"
-    )
-}
-
-/// Parameters that need a value reject the object; names that are no parameters are a warning.
-fn report_missing(draft: &Draft<'_>, walk: &Walk<'_>, path: &str) {
-    if !walk.in_template {
-        return;
-    }
-    for (name, (value, at)) in &walk.met.missing {
-        let why = match value {
-            Value::NeedsValue => {
-                "is generated by OpenShift; a value that changes at every reading would be no desired state, so it must be given"
-            }
-            Value::Required => "is required and has no value",
-            Value::Given(_) | Value::Empty => "has no value",
-        };
-        let file = params_paths(path).into_iter().next().unwrap_or_default();
-        let hint = format!(
-            "write `{name}=...` to `{file}`, or set it in the configuration under `templates`"
-        );
-        draft.error_with_hint(
-            "template-parameter",
-            at,
-            format!("parameter `{name}` {why}"),
-            Some(hint),
-        );
-    }
-    for (name, at) in &walk.met.unknown {
-        let text = format!("`${{{name}}}` is no parameter of this Template; it stays as it is");
-        draft.warn("unknown-parameter", at, text);
-    }
-}
-
-/// Line and column of a byte, for files that are not text.
-fn place_of(path: &str, bytes: &[u8], at: usize) -> Position {
-    let before = bytes.get(..at).unwrap_or_default();
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-    let column =
-        String::from_utf8_lossy(before.get(start..).unwrap_or_default()).chars().count() + 1;
-    let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    Position { path: path.into(), line: narrow(line), column: narrow(column) }
-}
-
-/// What can be told of an object whose document is not YAML, so that its last version is kept and not taken as removed.
-fn guess_key(text: &str, path: &str, policy: &Policy) -> Option<ObjectKey> {
-    let mut kind = None;
-    let (mut name, mut namespace) = (None, None);
-    let mut in_metadata = false;
-    for line in text.lines() {
-        let value = |prefix: &str| {
-            let rest = line.trim_start().strip_prefix(prefix)?;
-            Some(rest.trim().trim_matches(['"', '\'']).to_owned())
-        };
-        if !line.starts_with([' ', '\t', '#']) && !line.trim().is_empty() {
-            in_metadata = line.trim_end() == "metadata:";
-            if let Some(word) = value("kind:") {
-                kind = word.parse::<Kind>().ok();
-            }
-        } else if in_metadata && line.starts_with("  ") && !line.starts_with("   ") {
-            name = name.or_else(|| value("name:"));
-            namespace = namespace.or_else(|| value("namespace:"));
-        }
-    }
-    let namespace = match namespace {
-        Some(text) => text.parse().ok()?,
-        None => default_namespace(path, policy),
-    };
-    Some(ObjectKey::new(kind?, namespace, name?.parse().ok()?))
-}
-
-fn syntax_error(source: &Source<'_>, text: &str, error: &yaml::SyntaxError) -> Diagnostic {
-    let line = text.lines().nth(error.line.saturating_sub(1) as usize).unwrap_or_default();
-    let hint = if text.contains("{{") && text.replace("${{", "").contains("{{") {
-        Some(
-            "this looks like a Helm or Jinja template: commit what it renders to, or list it in .tidegateignore",
-        )
-    } else if text.contains("{%") {
-        Some(
-            "this looks like a Jinja template: commit what it renders to, or list it in .tidegateignore",
-        )
-    } else if error.message.contains("repetition limit") {
-        Some("its aliases multiply; write the values out")
-    } else if error.message.contains("recursion limit") {
-        Some("it is nested too deeply to be a manifest")
-    } else if line.trim_start_matches(' ').starts_with('\t') {
-        Some("indent with spaces: YAML allows no tabs there")
-    } else if text.trim_start().starts_with('{') {
-        Some("one JSON document ends before this; several documents in one file are separated by a line `---`")
-            .filter(|_| error.message.contains("document") || error.message.contains("end of stream"))
-    } else {
-        None
-    };
-    Diagnostic {
-        severity: Severity::Error,
-        position: source.at(error.line, error.column),
-        rule: "yaml-syntax".into(),
-        message: format!("this is not YAML: {}", error.message),
-        hint: hint.map(str::to_owned),
-    }
 }

@@ -43,7 +43,7 @@ pub(crate) enum Value {
     /// Nothing: it is neither given nor has it a default.
     Empty,
     /// It must be given: OpenShift would make one up.
-    NeedsValue,
+    Generated,
     /// It must be given: it is required.
     Required,
 }
@@ -64,7 +64,7 @@ impl Parameters {
             let default = || field.value.clone().filter(|value| !value.is_empty());
             match given.or_else(default) {
                 Some(value) => Value::Given(value),
-                None if !field.generate.is_empty() => Value::NeedsValue,
+                None if !field.generate.is_empty() => Value::Generated,
                 None if field.required => Value::Required,
                 None => Value::Empty,
             }
@@ -177,7 +177,7 @@ impl Walk<'_> {
                 self.met.empty.insert(name.into());
                 Some(String::new())
             }
-            Some(value @ (Value::NeedsValue | Value::Required)) => {
+            Some(value @ (Value::Generated | Value::Required)) => {
                 let path = self.path.clone();
                 self.met.missing.entry(name.into()).or_insert_with(|| (value.clone(), path));
                 None
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn unknown_names_stay_and_missing_values_are_noted_with_their_place() {
-        let (node, met) = run("a: [x, '${P} ${NO} $${P}']\n", &[("P", Value::NeedsValue)]);
+        let (node, met) = run("a: [x, '${P} ${NO} $${P}']\n", &[("P", Value::Generated)]);
         assert_eq!(node.get("a").unwrap().items()[1], Node::text("${P} ${NO} $${P}"));
         assert_eq!(met.missing.len(), 1);
         assert_eq!(met.unknown["NO"], [Step::Key("a".into()), Step::Index(1)]);

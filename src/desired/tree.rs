@@ -105,10 +105,10 @@ impl Tree {
             for entry in &file.entries {
                 match entry {
                     Entry::Object(Object::Stream(stream)) => {
-                        streams.push((stream.name.clone(), Arc::clone(stream)))
+                        streams.push((stream.name.clone(), Arc::clone(stream)));
                     }
                     Entry::Object(Object::Build(build)) => {
-                        builds.push((build.object.clone(), Arc::clone(build)))
+                        builds.push((build.object.clone(), Arc::clone(build)));
                     }
                     Entry::Object(Object::Workload(workload)) => {
                         workloads.push((workload.object.clone(), Arc::clone(workload)));

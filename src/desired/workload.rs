@@ -1,5 +1,5 @@
-//! Deployments, StatefulSets, DaemonSets and CronJobs that carry the triggers annotation (section 2 of the triggers
-//! specification), and what they share with DeploymentConfigs.
+//! `Deployment`, `StatefulSet`, `DaemonSet` and `CronJob` that carry the triggers annotation (section 2 of the triggers
+//! specification), and what they share with a DeploymentConfig.
 
 use std::collections::BTreeMap;
 

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::Deserializer;
 use serde::de::{
-    DeserializeSeed, EnumAccess, IgnoredAny, MapAccess, SeqAccess, VariantAccess, Visitor,
+    DeserializeSeed, EnumAccess, IgnoredAny, MapAccess, SeqAccess, VariantAccess as _, Visitor,
 };
 
 /// A node of the syntax tree.
@@ -185,6 +185,13 @@ fn wrong(error: serde_yaml::Error) -> SyntaxError {
         message.truncate(at);
         message.push_str(&tail);
     }
+    let message = message
+        .replace("invalid type: map, expected a text as the key", "a mapping cannot be the key")
+        .replace("invalid type: sequence, expected a text as the key", "a list cannot be the key")
+        .replace(
+            "deserializing from YAML containing more than one document is not supported",
+            "something follows the end of the document",
+        );
     SyntaxError { message, line, column }
 }
 
@@ -397,6 +404,23 @@ pub(crate) fn split(text: &str) -> impl Iterator<Item = Part<'_>> {
             }
         }
     })
+}
+
+/// The line of the first document that starts with a marker and has nothing.
+pub(crate) fn empty_document(text: &str) -> Option<u32> {
+    let mut rest = text;
+    let mut line = 1_u32;
+    while !rest.is_empty() {
+        let (length, count) = part_length(rest);
+        let (part, after) = rest.split_at(length);
+        let is_started = part.lines().next().is_some_and(|line| is_marker(line, "---"));
+        if is_started && is_empty(part) && !part.contains(['#', '%']) {
+            return Some(line);
+        }
+        rest = after;
+        line = line.saturating_add(count);
+    }
+    None
 }
 
 fn is_marker(line: &str, marker: &str) -> bool {

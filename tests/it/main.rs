@@ -1,5 +1,16 @@
 //! The single integration binary.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests and their helpers may panic, and their files need not be synced"
+)]
+
+mod cli;
+mod corpus;
+mod desired;
 mod sim;
 mod spec;
 mod support;

@@ -144,14 +144,15 @@ pub(super) fn sarif(out: &mut dyn Write, diagnostics: &[Diagnostic]) -> std::io:
 
 fn sarif_result(diagnostic: &Diagnostic, rules: &BTreeSet<&str>) -> serde_json::Value {
     let at = &diagnostic.position;
-    let mut location = json!({ "artifactLocation": { "uri": uri(&at.path) } });
-    if at.line > 0 {
-        let mut region = json!({ "startLine": at.line });
-        if at.column > 0 {
-            region["startColumn"] = at.column.into();
-        }
-        location["region"] = region;
-    }
+    let artifact = json!({ "uri": uri(&at.path) });
+    let location = match (at.line, at.column) {
+        (0, _) => json!({ "artifactLocation": artifact }),
+        (line, 0) => json!({ "artifactLocation": artifact, "region": { "startLine": line } }),
+        (line, column) => json!({
+            "artifactLocation": artifact,
+            "region": { "startLine": line, "startColumn": column },
+        }),
+    };
     let text = match &diagnostic.hint {
         Some(hint) => format!("{}\nhint: {hint}", diagnostic.message),
         None => diagnostic.message.clone(),

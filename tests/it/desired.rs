@@ -1,0 +1,891 @@
+//! From manifests to the desired state, one test per rule.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use tidegate::action::{ImportMode, SourceFile, SourceRead};
+use tidegate::desired::{
+    DesiredState, Entry, ImageStream, Object, ParsedFile, TagSource, Tree, Workload, parse_file,
+};
+use tidegate::names::{BlobId, CommitId, Kind};
+use tidegate::policy::Policy;
+
+fn read(text: &str) -> ParsedFile {
+    parse_file("f.yaml", text.as_bytes(), None, &Policy::default())
+}
+
+/// What was found, one line each: position, rule, message.
+fn found(file: &ParsedFile) -> String {
+    let mut all: Vec<_> = file.diagnostics.clone();
+    for entry in &file.entries {
+        if let Entry::Rejected(rejected) = entry {
+            all.push(rejected.diagnostic.clone());
+        }
+    }
+    all.sort_by(|a, b| a.position.cmp(&b.position));
+    let mut text = String::new();
+    for d in all {
+        writeln!(text, "{}:{} {} {}", d.position.line, d.position.column, d.rule, d.message)
+            .unwrap();
+    }
+    text
+}
+
+fn object(text: &str) -> Object {
+    let file = read(text);
+    match &file.entries[..] {
+        [Entry::Object(object)] => object.clone(),
+        other => panic!("{other:?}\n{}", found(&file)),
+    }
+}
+
+fn stream(text: &str) -> Arc<ImageStream> {
+    let Object::Stream(stream) = object(text) else { panic!("no stream") };
+    stream
+}
+
+fn workload(text: &str) -> Arc<Workload> {
+    let Object::Workload(workload) = object(text) else { panic!("no workload") };
+    workload
+}
+
+/// A stream `web` with these lines below `spec`.
+fn with_spec(spec: &str) -> String {
+    format!(
+        "apiVersion: image.openshift.io/v1\nkind: ImageStream\nmetadata: {{name: web}}\nspec:\n{spec}"
+    )
+}
+
+/// A stream with this tag.
+fn with_tag(tag: &str) -> String {
+    with_spec(&format!("  tags:\n  - {tag}\n"))
+}
+
+/// A `DeploymentConfig` with these lines of `spec` beside a template of one container `main`.
+fn dc(spec: &str) -> String {
+    format!(
+        "apiVersion: apps.openshift.io/v1\nkind: DeploymentConfig\nmetadata: {{name: web}}\nspec:\n  replicas: 1\n\
+         \x20 template: {{metadata: {{labels: {{app: web}}}}, spec: {{containers: [{{name: main, image: x}}]}}}}\n{spec}"
+    )
+}
+
+/// A `Deployment` whose triggers annotation is this.
+fn deployment(annotation: &str) -> String {
+    format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n  annotations:\n    image.openshift.io/triggers: |-\n      {annotation}\n\
+         spec:\n  template: {{spec: {{containers: [{{name: main, image: x}}, {{name: 'side car', image: y}}], initContainers: [{{name: init, image: z}}]}}}}\n"
+    )
+}
+
+#[track_caller]
+fn rejects(text: &str, expected: &str) {
+    let file = read(text);
+    assert!(
+        file.entries.iter().any(|entry| matches!(entry, Entry::Rejected(_))),
+        "nothing is rejected:\n{text}"
+    );
+    assert!(found(&file).contains(expected), "expected {expected}\nfound {}", found(&file));
+}
+
+#[track_caller]
+fn warns(text: &str, expected: &str) {
+    let file = read(text);
+    assert!(
+        !file.entries.iter().any(|entry| matches!(entry, Entry::Rejected(_))),
+        "rejected: {}",
+        found(&file)
+    );
+    assert!(found(&file).contains(expected), "expected {expected}\nfound {}", found(&file));
+}
+
+#[test]
+fn i001_a_duplicate_tag_rejects_the_object() {
+    let text = with_spec("  tags:\n  - {name: a}\n  - {name: a}\n");
+    rejects(&text, "7:12 I1 spec.tags[1].name: Duplicate value: \"a\"");
+}
+
+#[test]
+fn i002_status_and_server_leftovers_are_ignored_without_a_word() {
+    let text = "apiVersion: v1\nkind: ImageStream\nmetadata: {name: web, creationTimestamp: null, generation: null, uid: x}\nspec: {tags: null}\nstatus: {dockerImageRepository: '', tags: [{anything: 1}]}\n";
+    assert_eq!(found(&read(text)), "");
+    assert!(stream(text).tags.is_empty());
+}
+
+#[test]
+fn i006_defaults_are_source_and_the_import_mode_of_the_policy() {
+    let text = with_tag("{name: a, from: {kind: DockerImage, name: x}}");
+    let tag = stream(&text).tags.values().next().cloned().unwrap();
+    assert!(!tag.local && !tag.scheduled && !tag.insecure);
+    assert_eq!(tag.mode, ImportMode::Legacy);
+    let policy = Policy { import_mode: ImportMode::PreserveOriginal, ..Policy::default() };
+    let file = parse_file("f.yaml", text.as_bytes(), None, &policy);
+    let Entry::Object(Object::Stream(stream)) = &file.entries[0] else { panic!() };
+    assert_eq!(stream.tags.values().next().unwrap().mode, ImportMode::PreserveOriginal);
+}
+
+#[test]
+fn i007_a_tag_without_a_source_is_legal() {
+    let stream = stream(&with_tag("{name: a, annotations: {description: x}}"));
+    assert!(stream.tags.values().next().unwrap().from.is_none());
+}
+
+#[test]
+fn i012_names_of_streams() {
+    for name in ["a--b", "a__b", "A", "-a", "a.", "'a/b'", "..", "a%b"] {
+        let text = format!("apiVersion: v1\nkind: ImageStream\nmetadata: {{name: {name}}}\n");
+        rejects(&text, "I12 metadata.name: Invalid value");
+    }
+    rejects(
+        "apiVersion: v1\nkind: ImageStream\nmetadata: {}\n",
+        "I12 metadata.name: Required value",
+    );
+    let long = "a".repeat(250);
+    let text = format!("apiVersion: v1\nkind: ImageStream\nmetadata: {{name: {long}}}\n");
+    rejects(&text, "'namespace/name' cannot be longer than 255 characters");
+    stream("apiVersion: v1\nkind: ImageStream\nmetadata: {name: a.b_c-d0}\n");
+}
+
+#[test]
+fn i013_the_repository_carries_neither_tag_nor_digest() {
+    rejects(
+        &with_spec("  dockerImageRepository: a/b:c\n"),
+        "I13 spec.dockerImageRepository: Invalid value: \"a/b:c\": the repository name may not contain a tag",
+    );
+    let digest = format!("  dockerImageRepository: a/b@sha256:{}\n", "0".repeat(64));
+    rejects(&with_spec(&digest), "the repository name may not contain an ID");
+    rejects(&with_spec("  dockerImageRepository: Foo\n"), "repository name must be lowercase");
+}
+
+#[test]
+fn i014_the_rows_of_the_table() {
+    rejects(
+        &with_tag("{name: a, from: {kind: DockerImage}}"),
+        "I14 spec.tags[a].from.name: Required value",
+    );
+    rejects(
+        &with_tag(
+            "{name: a, from: {kind: ImageStreamTag, name: b}, importPolicy: {scheduled: true}}",
+        ),
+        "importPolicy.scheduled: Invalid value: true: only tags pointing to Docker repositories may be scheduled",
+    );
+    for kind in ["", "ImageStream", "dockerimage"] {
+        rejects(
+            &with_tag(&format!("{{name: a, from: {{kind: '{kind}', name: b}}}}")),
+            "from.kind: Required value: valid values are",
+        );
+    }
+    rejects(
+        &with_tag("{name: a, referencePolicy: {type: local}}"),
+        "referencePolicy.type: Invalid value: \"local\"",
+    );
+    rejects(
+        &with_tag("{name: a, importPolicy: {importMode: All}}"),
+        "importPolicy.importMode: Invalid value: \"All\": invalid import mode",
+    );
+}
+
+#[test]
+fn i015_tag_names_are_checked_when_they_are_read() {
+    rejects(&with_tag("{name: -a}"), "I15 spec.tags[0].name: Invalid value: \"-a\": invalid tag");
+    rejects(&with_tag("{name: a b}"), "I15");
+    rejects(&with_tag("{name: null}"), "I15 spec.tags[0].name: Required value");
+}
+
+#[test]
+fn i016_a_missing_stream_is_a_warning_not_a_rejection() {
+    let text = with_tag("{name: a, from: {kind: ImageStreamTag, name: 'other:b'}}");
+    let state = assemble(&[("f.yaml", &text)]);
+    assert!(state.rejected.is_empty());
+    assert_eq!(state.warnings[0].rule, "I16");
+    assert!(state.warnings[0].message.contains("`default/other`"), "{}", state.warnings[0].message);
+}
+
+#[test]
+fn i028_i030_references_are_read_with_their_own_errors() {
+    rejects(
+        &with_tag("{name: a, from: {kind: DockerImage, name: Foo}}"),
+        "6:47 I28 spec.tags[a].from.name: Invalid value: \"Foo\": repository name must be lowercase",
+    );
+    rejects(
+        &with_tag("{name: a, from: {kind: DockerImage, name: 'a b'}}"),
+        "invalid reference format",
+    );
+    rejects(
+        &with_tag("{name: a, from: {kind: DockerImage, name: 'my.image:1.0'}}"),
+        "I30 spec.tags[a].from.name: Invalid value: \"my.image:1.0\": must name a repository, not only a registry",
+    );
+}
+
+#[test]
+fn i035_names_relative_to_the_stream() {
+    let source = |from: &str| {
+        stream(&with_tag(&format!("{{name: a, from: {{{from}}}}}")))
+            .tags
+            .values()
+            .next()
+            .unwrap()
+            .from
+            .clone()
+    };
+    let tag = |text: &str| Some(TagSource::Tag(text.parse().unwrap()));
+    assert_eq!(source("kind: ImageStreamTag, name: b"), tag("default/web:b"));
+    assert_eq!(source("kind: ImageStreamTag, name: 'c:b'"), tag("default/c:b"));
+    assert_eq!(source("kind: ImageStreamTag, name: 'c:b', namespace: n"), tag("n/c:b"));
+    let image =
+        |stream: &str| Some(TagSource::Image { stream: stream.parse().unwrap(), id: "abc".into() });
+    assert_eq!(source("kind: ImageStreamImage, name: abc"), image("default/web"));
+    assert_eq!(source("kind: ImageStreamImage, name: c@abc"), image("default/c"));
+    for name in ["a:b:c", "a@b:c", "a:"] {
+        rejects(
+            &with_tag(&format!("{{name: a, from: {{kind: ImageStreamTag, name: '{name}'}}}}")),
+            "I35 spec.tags[a].from.name: Invalid value",
+        );
+    }
+    rejects(
+        &with_tag("{name: a, from: {kind: ImageStreamImage, name: 'a@b@c'}}"),
+        "must be of the form <tag>, <repo>:<tag>, <id>, or <repo>@<id>",
+    );
+}
+
+#[test]
+fn i050_prefer_annotations_choose_the_platform() {
+    let text = with_tag("{name: a, annotations: {importer.image.openshift.io/prefer-arch: arm64}}");
+    assert_eq!(stream(&text).tags.values().next().unwrap().platform.to_string(), "linux/arm64");
+}
+
+#[test]
+fn i111_schedules_on_streams_and_tags() {
+    let with = |value: &str| {
+        format!(
+            "apiVersion: v1\nkind: ImageStream\nmetadata: {{name: web, annotations: {{tidegate.dev/schedule: '{value}'}}}}\n"
+        )
+    };
+    assert!(stream(&with("15m")).schedule.is_some());
+    assert!(stream(&with("0 3 * * 1")).schedule.is_some());
+    rejects(
+        &with("1s"),
+        "3:60 annotation-value annotation `tidegate.dev/schedule` cannot be \"1s\"",
+    );
+    rejects(&with("soon"), "annotation-value");
+    let tag = with_tag("{name: a, annotations: {tidegate.dev/schedule: 1h}}");
+    assert!(stream(&tag).tags.values().next().unwrap().schedule.is_some());
+}
+
+#[test]
+fn our_annotations_are_known_by_name_and_place() {
+    let with = |key: &str, value: &str| {
+        format!(
+            "apiVersion: v1\nkind: ImageStream\nmetadata: {{name: web, annotations: {{tidegate.dev/{key}: '{value}'}}}}\n"
+        )
+    };
+    let file = read(&with("shedule", "1h"));
+    assert_eq!(file.diagnostics[0].hint.as_deref(), Some("did you mean `tidegate.dev/schedule`?"));
+    warns(
+        &with("retry", "1"),
+        "annotation-place annotation `tidegate.dev/retry` means nothing on an ImageStream",
+    );
+    warns(&with("tag-filter", "glob:*"), "not-acted-on");
+    rejects(&with("pause", "yes"), "annotation `tidegate.dev/pause` cannot be \"yes\"");
+    rejects(&with("history-limit", "0"), "history-limit");
+    rejects(&with("prune", "all"), "expected `removed-tags` or `vanished-tags`");
+    assert!(stream(&with("prune", "removed-tags, vanished-tags")).prune_removed_tags);
+}
+
+#[test]
+fn d002_omitted_replicas_are_none_and_a_warning_says_so() {
+    let text = dc("").replace("  replicas: 1\n", "");
+    warns(&text, "D2 deploymentconfig/web has no spec.replicas; it will run 0 replicas");
+}
+
+#[test]
+fn d003_absent_triggers_are_not_an_empty_list() {
+    assert!(workload(&dc("")).config_change);
+    assert!(workload(&dc("  triggers: null\n")).config_change);
+    assert!(!workload(&dc("  triggers: []\n")).config_change);
+    assert!(workload(&dc("  triggers: [{type: ConfigChange}]\n")).config_change);
+}
+
+fn trigger(params: &str) -> String {
+    dc(&format!("  triggers: [{{type: ImageChange, imageChangeParams: {{{params}}}}}]\n"))
+}
+
+#[test]
+fn d005_a_trigger_defaults_to_a_tag_of_the_own_namespace() {
+    let workload =
+        workload(&trigger("automatic: true, containerNames: [main], from: {name: 'a:1'}"));
+    assert_eq!(workload.triggers[0].from.to_string(), "default/a:1");
+    assert!(workload.triggers[0].automatic);
+}
+
+fn rolling(params: &str) -> String {
+    dc(&format!("  strategy: {{type: Rolling, rollingParams: {{{params}}}}}\n"))
+}
+
+#[test]
+fn d007_01_to_d007_05_numbers_of_a_rolling_strategy() {
+    for key in ["intervalSeconds", "updatePeriodSeconds", "timeoutSeconds"] {
+        rejects(
+            &rolling(&format!("{key}: 0")),
+            &format!("D7.1 spec.strategy.rollingParams.{key}: Invalid value: 0: must be >0"),
+        );
+    }
+    rejects(&rolling("maxUnavailable: 0, maxSurge: 0%"), "D7.2");
+    rejects(
+        &rolling("maxUnavailable: 101%"),
+        "D7.3 spec.strategy.rollingParams.maxUnavailable: Invalid value: \"101%\": should not be more than 100%",
+    );
+    rejects(&rolling("maxSurge: lots"), "D7.4");
+    rejects(&rolling("maxSurge: -1"), "D7.5");
+    workload(&rolling("maxUnavailable: 0")); // D4: the surge becomes 25%
+    workload(&rolling("maxSurge: 150%"));
+}
+
+#[test]
+fn d007_06_and_d007_07_deadlines_fit_into_each_other() {
+    rejects(
+        &dc("  minReadySeconds: 600\n"),
+        "D7.6 spec.minReadySeconds: Invalid value: 600: must be less than the deployment timeout (600s)",
+    );
+    rejects(&dc("  strategy: {activeDeadlineSeconds: 600, rollingParams: {}}\n"), "D7.7");
+}
+
+#[test]
+fn d007_08_to_d007_10_strategy_replicas_selector() {
+    rejects(
+        &dc("  strategy: {type: BlueGreen}\n"),
+        "D7.8 spec.strategy.type: Invalid value: \"BlueGreen\": unsupported strategy type",
+    );
+    rejects(
+        &dc("").replace("replicas: 1", "replicas: -1"),
+        "D7.9 spec.replicas: Invalid value: -1: replicas cannot be negative",
+    );
+    rejects(&dc("").replace("labels: {app: web}", ""), "D7.10");
+}
+
+#[test]
+fn d007_11_to_d007_13_hooks() {
+    let hook = |hook: &str| rolling(&format!("pre: {{{hook}}}"));
+    rejects(
+        &hook("failurePolicy: Abort"),
+        "D7.11 spec.strategy.rollingParams.pre: Invalid value: One of execNewPod or tagImages must be specified",
+    );
+    let both = "failurePolicy: Abort, execNewPod: {command: [a], containerName: main}, tagImages: [{containerName: main, to: {kind: ImageStreamTag, name: 'a:b'}}]";
+    rejects(&hook(both), "only one of 'execNewPod' or 'tagImages' may be specified");
+    rejects(
+        &hook("failurePolicy: Abort, execNewPod: {command: [a], containerName: no}"),
+        "D7.12 spec.strategy.rollingParams.pre.execNewPod.containerName: Invalid value: \"no\": no container \"no\" found",
+    );
+    rejects(
+        &hook("failurePolicy: Abort, tagImages: [{containerName: main, to: {kind: DockerImage}}]"),
+        "Must be 'ImageStreamTag'",
+    );
+    rejects(&hook("execNewPod: {command: [a], containerName: main}"), "D7.15");
+    workload(&hook("failurePolicy: Abort, execNewPod: {command: [a]}")); // D5: the only container
+}
+
+#[test]
+fn d007_14_and_d007_15_triggers() {
+    rejects(
+        &trigger("containerNames: [main], from: {kind: DockerImage, name: 'a:b'}"),
+        "D7.14 spec.triggers[0].imageChangeParams.from.kind: Invalid value: \"DockerImage\": kind must be an ImageStreamTag",
+    );
+    rejects(
+        &trigger("containerNames: [main], from: {kind: ImageStreamTag, name: a}"),
+        "must be in the form of <name>:<tag>",
+    );
+    rejects(
+        &trigger("containerNames: [main], from: {kind: ImageStreamTag, name: 'a:b', namespace: A}"),
+        "namespace must be a valid subdomain",
+    );
+    rejects(
+        &trigger("from: {kind: ImageStreamTag, name: 'a:b'}"),
+        "D7.15 spec.triggers[0].imageChangeParams.containerNames: Required value",
+    );
+    rejects(
+        &dc("  strategy: {type: Custom}\n"),
+        "D7.15 spec.strategy.customParams: Required value",
+    );
+}
+
+#[test]
+fn d008_a_container_without_an_image_needs_a_trigger() {
+    let blank = |text: String| text.replace("image: x", "image: ' '");
+    rejects(&blank(dc("")), "D8 spec.template.spec.containers[0].image: Required value");
+    workload(&blank(trigger("containerNames: [main], from: {name: 'a:b'}")));
+}
+
+#[test]
+fn d009_the_only_container_is_meant_by_an_unknown_name() {
+    let text =
+        trigger("automatic: true, containerNames: [marsview], from: {name: 'marsview:latest'}");
+    warns(
+        &text,
+        "D9 deploymentconfig/web image trigger on marsview:latest names container \"marsview\", but the pod template has only: main",
+    );
+    assert_eq!(workload(&text).triggers[0].containers[0].name, "main");
+    let policy = Policy { strict_openshift: true, ..Policy::default() };
+    let file = parse_file("f.yaml", text.as_bytes(), None, &policy);
+    let Entry::Object(Object::Workload(workload)) = &file.entries[0] else { panic!() };
+    assert!(workload.triggers[0].containers.is_empty());
+}
+
+#[test]
+fn d021b_the_hash_leaves_out_images_of_automatic_triggers_only() {
+    let with = |image: &str, automatic: bool| {
+        let text = trigger(&format!(
+            "automatic: {automatic}, containerNames: [main], from: {{name: 'a:b'}}"
+        ));
+        workload(&text.replace("image: x", &format!("image: {image}"))).template
+    };
+    assert_eq!(with("x", true), with("y", true));
+    assert_ne!(with("x", false), with("y", false));
+    let reordered = dc("").replace("{name: main, image: x}", "{image: x, name: main, env: null}");
+    assert_eq!(workload(&dc("")).template, workload(&reordered).template);
+}
+
+#[test]
+fn d030_the_last_trigger_of_a_container_wins() {
+    let one = |tag: &str| {
+        format!(
+            "{{type: ImageChange, imageChangeParams: {{automatic: true, containerNames: [main], from: {{name: 'a:{tag}'}}}}}}"
+        )
+    };
+    let text = dc(&format!("  triggers: [{}, {}]\n", one("1"), one("2")));
+    warns(&text, "D30 only one trigger may reference each container: main");
+    let workload = workload(&text);
+    assert!(workload.triggers[0].containers.is_empty());
+    assert_eq!(workload.triggers[1].containers.len(), 1);
+}
+
+fn entry(rest: &str) -> String {
+    deployment(&format!("[{{\"from\":{{\"kind\":\"ImageStreamTag\",\"name\":\"a:1\"}},{rest}}}]"))
+}
+
+const MAIN: &str = r#""fieldPath":"spec.template.spec.containers[?(@.name==\"main\")].image""#;
+
+#[test]
+fn t001_only_annotated_workloads_are_ours() {
+    let plain = deployment("[]").replace("image.openshift.io/triggers", "other");
+    assert!(matches!(read(&plain).entries[..], [Entry::Companion(_)]));
+    let targeted = plain.replace("other: |-\n      []", "tidegate.dev/target: podman");
+    let workload = workload(&targeted);
+    assert!(workload.config_change && workload.triggers.is_empty());
+    assert_eq!(workload.target.as_ref().unwrap().as_str(), "podman");
+}
+
+#[test]
+fn t002_a_path_outside_the_template_is_a_warning() {
+    warns(
+        &entry(r#""fieldPath":"spec.jobTemplate.spec.template.spec.containers[0].image""#),
+        "T2 trigger on deployment/web: field path",
+    );
+    let cron = "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: c, annotations: {image.openshift.io/triggers: '[{\"from\":{\"kind\":\"ImageStreamTag\",\"name\":\"a:1\"},\"fieldPath\":\"spec.jobTemplate.spec.template.spec.containers[0].image\"}]'}}\nspec: {schedule: '* * * * *', jobTemplate: {spec: {template: {spec: {containers: [{name: main}]}}}}}\n";
+    let workload = workload(cron);
+    assert_eq!((workload.object.kind, workload.triggers.len()), (Kind::CronJob, 1));
+}
+
+#[test]
+fn t003_field_paths_by_index_and_by_name() {
+    let container = |path: &str| {
+        workload(&entry(&format!("\"fieldPath\":\"spec.template.spec.{path}.image\""))).triggers[0]
+            .containers[0]
+            .to_string()
+    };
+    assert_eq!(container("containers[0]"), "container main");
+    assert_eq!(container(r#"containers[?(@.name==\"main\")]"#), "container main");
+    assert_eq!(container("containers[?(@.name=='main')]"), "container main");
+    assert_eq!(container("containers[?( @.name == 'side car' )]"), "container side car");
+    assert_eq!(container("initContainers[0]"), "init container init");
+    rejects(
+        &entry(r#""fieldPath":"spec.template.spec.containers[9].image""#),
+        "T3 annotation `image.openshift.io/triggers` of deployment/web: no such container",
+    );
+    rejects(
+        &entry(r#""fieldPath":"spec.template.spec.containers[?(@.image=='a')].image""#),
+        "field path is not valid",
+    );
+    rejects(
+        &entry(r#""fieldPath":"spec.template.spec.containers[0].name""#),
+        "field path is not valid",
+    );
+}
+
+#[test]
+fn t004_duplicate_paths_reject_the_object() {
+    let one = format!("{{\"from\":{{\"kind\":\"ImageStreamTag\",\"name\":\"a:1\"}},{MAIN}}}");
+    rejects(&deployment(&format!("[{one},{one}]")), "T4");
+}
+
+#[test]
+fn t005_paused_may_be_text_and_bad_json_is_named() {
+    let automatic = |paused: &str| {
+        workload(&entry(&format!("{MAIN},\"paused\":{paused}"))).triggers[0].automatic
+    };
+    assert!(automatic("false") && automatic("\"false\""));
+    assert!(!automatic("true") && !automatic("\"true\""));
+    rejects(&entry(&format!("{MAIN},\"paused\":\"maybe\"")), "T5");
+    rejects(&deployment("[{"), "not JSON");
+    warns(&entry(&format!("{MAIN},\"pause\":true")), "T5 unknown key `pause`");
+}
+
+#[test]
+fn t006_entries_that_cannot_be_used_are_left_out_with_a_warning() {
+    let with = |from: &str| deployment(&format!("[{{\"from\":{{{from}}},{MAIN}}}]"));
+    warns(
+        &with("\"kind\":\"ImageStreamTag\",\"name\":\"a\""),
+        "T6 trigger on deployment/web must be in the form of <name>:<tag>, not `a`",
+    );
+    warns(&with("\"kind\":\"DockerImage\",\"name\":\"a:1\""), "T6");
+    warns(&with("\"kind\":\"ImageStreamTag\",\"name\":\"a:1\",\"apiVersion\":\"v1\""), "T6");
+}
+
+fn build(rest: &str) -> String {
+    format!(
+        "apiVersion: build.openshift.io/v1\nkind: BuildConfig\nmetadata: {{name: b}}\nspec:\n{rest}"
+    )
+}
+
+#[test]
+fn b001_b002_builds_are_validated() {
+    let good = "  source: {git: {uri: https://example.com/x}}\n  strategy: {sourceStrategy: {from: {kind: ImageStreamTag, name: 'base:1'}}}\n  output: {to: {kind: ImageStreamTag, name: 'web:latest'}}\n";
+    let Object::Build(read_build) = object(&build(good)) else { panic!() };
+    assert_eq!(read_build.output.as_ref().unwrap().to_string(), "default/web:latest");
+    assert_eq!(read_build.inputs[0].to_string(), "default/base:1");
+    rejects(
+        &build("  source: {git: {uri: x}}\n"),
+        "must provide a value for exactly one of sourceStrategy",
+    );
+    rejects(
+        &build("  strategy: {dockerStrategy: {}}\n"),
+        "must provide a value for at least one source input",
+    );
+    object(&build("  source: {type: Binary}\n  strategy: {type: Docker}\n"));
+    rejects(
+        &build(&format!("{good}  runPolicy: Fast\n")),
+        "run policy must Parallel, Serial, or SerialLatestOnly",
+    );
+    rejects(
+        &build(&format!("{good}  postCommit: {{script: a, command: [b]}}\n")),
+        "cannot use command and script together",
+    );
+    rejects(
+        &build(&format!("{good}  triggers: [{{type: GitHub, github: {{}}}}]\n")),
+        "must provide a value for at least one of secret or secretReference",
+    );
+    warns(
+        &build(&format!("{good}  triggers: [{{type: Cron}}]\n")),
+        "B1 trigger dropped: its type `Cron` is not known",
+    );
+}
+
+// --- documents, Lists, Templates ---
+
+#[test]
+fn lists_are_opened_and_their_items_stand_where_they_are() {
+    let text = "apiVersion: v1\nkind: List\nitems:\n- kind: ImageStream\n  apiVersion: v1\n  metadata: {name: a}\n- kind: List\n  apiVersion: v1\n  items:\n  - {kind: ImageStream, apiVersion: v1, metadata: {name: b}}\n";
+    let file = read(text);
+    let at: Vec<_> = file
+        .entries
+        .iter()
+        .map(|entry| match entry {
+            Entry::Object(object) => format!("{} {}", object.key(), object.position()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(at, ["ImageStream/default/a f.yaml:4:3", "ImageStream/default/b f.yaml:10:5"]);
+    let typed =
+        "apiVersion: image.openshift.io/v1\nkind: ImageStreamList\nitems:\n- metadata: {name: a}\n";
+    assert!(matches!(object(typed), Object::Stream(_)));
+}
+
+const TEMPLATE: &str = "apiVersion: template.openshift.io/v1
+kind: Template
+metadata: {name: t}
+labels: {from: template}
+parameters:
+- {name: N, value: '2'}
+- {name: TAG, value: '3.10'}
+- {name: SECRET, generate: expression, from: '[a-z]{8}'}
+objects:
+- kind: DeploymentConfig
+  apiVersion: v1
+  metadata: {name: web, namespace: hard-coded}
+  spec:
+    replicas: ${{N}}
+    template: {metadata: {labels: {a: b}}, spec: {containers: [{name: main, image: 'x:${TAG}'}]}}
+- kind: ImageStream
+  apiVersion: v1
+  metadata: {name: web}
+  spec: {tags: [{name: '${{TAG}}', from: {kind: DockerImage, name: 'x:${TAG}'}}]}
+- kind: Secret
+  apiVersion: v1
+  metadata: {name: s}
+  stringData: {p: '${SECRET}', q: '${NOBODY}'}
+";
+
+#[test]
+fn a_template_is_processed_as_oc_does() {
+    let file = read(TEMPLATE);
+    let [
+        Entry::Object(Object::Workload(web)),
+        Entry::Object(Object::Stream(stream)),
+        Entry::Rejected(secret),
+    ] = &file.entries[..]
+    else {
+        panic!("{}", found(&file));
+    };
+    assert_eq!(web.object.to_string(), "DeploymentConfig/default/web");
+    assert!(web.manifest.contains("\"replicas\":2"), "{}", web.manifest);
+    assert!(web.manifest.contains("\"labels\":{\"from\":\"template\"}"), "{}", web.manifest);
+    assert_eq!(web.containers[0].image, "x:3.10");
+    assert_eq!(stream.tags.keys().next().unwrap().as_str(), "3.10");
+    assert_eq!(secret.diagnostic.rule, "template-parameter");
+    assert_eq!(secret.diagnostic.position.to_string(), "f.yaml:23:19");
+    assert!(secret.diagnostic.hint.as_ref().unwrap().contains("`SECRET=...` to `f.params`"));
+    assert!(found(&file).contains("12:36 template-namespace"));
+    assert!(found(&file).contains("23:35 unknown-parameter `${NOBODY}` is no parameter"));
+}
+
+#[test]
+fn configuration_is_stronger_than_the_params_file() {
+    let mut policy = Policy::default();
+    policy.parameters.insert("t".into(), [("N".to_owned(), "5".to_owned())].into());
+    let file = parse_file("f.yaml", TEMPLATE.as_bytes(), Some(b"N=4\nSECRET=x\nNN=1\n"), &policy);
+    let Entry::Object(Object::Workload(web)) = &file.entries[0] else { panic!() };
+    assert!(web.manifest.contains("\"replicas\":5"));
+    assert!(matches!(file.entries[2], Entry::Companion(_)));
+    assert!(found(&file).contains("unknown-parameter the params file gives a value to `NN`"));
+}
+
+#[test]
+fn a_broken_document_leaves_the_others_and_its_key_is_guessed() {
+    let text = "kind: ImageStream\napiVersion: v1\nmetadata:\n  name: a\nspec: {tags: [}\n---\nkind: ImageStream\napiVersion: v1\nmetadata: {name: b}\n";
+    let file = read(text);
+    let [Entry::Rejected(broken), Entry::Object(_)] = &file.entries[..] else { panic!() };
+    assert_eq!(broken.object.as_ref().unwrap().to_string(), "ImageStream/default/a");
+    assert_eq!(broken.diagnostic.position.line, 5);
+}
+
+#[test]
+fn duplicate_keys_merge_keys_and_tags_reject_the_object_that_holds_them() {
+    rejects(
+        "kind: ImageStream\napiVersion: v1\nmetadata:\n  name: a\n  name: b\n",
+        "5:3 duplicate-key duplicate key `metadata.name`; it stands in line 4 already",
+    );
+    rejects(
+        "kind: ImageStream\napiVersion: v1\nmetadata: &m {name: a}\nspec: {<<: *m}\n",
+        "4:8 merge-key",
+    );
+    rejects("kind: ImageStream\napiVersion: v1\nmetadata: {name: !vault a}\n", "yaml-tag");
+    let file = read("services: {a: &a {x: 1}, b: {<<: *a}}\n");
+    assert_eq!((file.others, file.entries.len(), found(&file)), (1, 0, String::new()));
+}
+
+#[test]
+fn unknown_fields_are_warned_of_but_not_inside_the_template() {
+    let text = dc("  paussed: true\n").replace("image: x}", "image: x, imagge: y}");
+    let file = read(&text);
+    assert_eq!(found(&file), "7:3 unknown-field unknown field `spec.paussed`\n");
+    assert_eq!(file.diagnostics[0].hint.as_deref(), Some("did you mean `paused`?"));
+}
+
+#[test]
+fn words_that_older_readers_take_as_booleans_are_warned_of() {
+    let text = with_tag("{name: 'on', annotations: {a: yes, b: \"no\"}}");
+    assert_eq!(
+        found(&read(&text)),
+        "6:35 yaml-1.1-boolean `spec.tags[0].annotations.a` is the text `yes` here, but readers of YAML 1.1 such as `oc` take it as a boolean\n"
+    );
+    rejects(
+        &with_tag("{name: a, reference: yes}"),
+        "expected `true` or `false`, found the text `yes`",
+    );
+}
+
+#[test]
+fn files_that_are_no_text_say_why() {
+    let file = |bytes: &[u8]| found(&parse_file("f.yaml", bytes, None, &Policy::default()));
+    assert_eq!(file(b"a: 1\nb: \0"), "2:4 encoding the file holds a NUL byte, so it is no text\n");
+    assert_eq!(file(b"a: 1\n\xff"), "2:1 encoding the file is not UTF-8\n");
+    assert!(file(b"kind: x\n\tapiVersion: y\n").starts_with("2:1 yaml-syntax"));
+    assert_eq!(
+        file("\u{feff}a: 1\n".as_bytes()),
+        "1:0 byte-order-mark the file starts with a byte-order mark\n"
+    );
+    assert_eq!(file(b"a: 1\r\nb: 2\r\n"), "1:0 line-ends lines end with CR LF\n");
+    assert_eq!(
+        file(&vec![b'#'; 5 << 20]),
+        "0:0 file-size the file has 5242880 bytes; at most 4194304 are read\n"
+    );
+    assert_eq!(file(b""), "");
+}
+
+#[test]
+fn the_namespace_comes_from_the_object_the_path_or_the_default() {
+    let mut policy = Policy::default();
+    for (prefix, namespace) in [("a", "one"), ("a/b/", "two")] {
+        policy.namespaces.insert(prefix.into(), namespace.parse().unwrap());
+    }
+    let text = "kind: ImageStream\napiVersion: v1\nmetadata: {name: x}\n";
+    let of = |path: &str| {
+        let file = parse_file(path, text.as_bytes(), None, &policy);
+        let Entry::Object(object) = &file.entries[0] else { panic!() };
+        object.key().namespace.to_string()
+    };
+    assert_eq!(of("a/f.yaml"), "one");
+    assert_eq!(of("a/b/f.yaml"), "two");
+    assert_eq!(of("ab/f.yaml"), "default");
+}
+
+#[test]
+fn a_manifest_is_canonical_json_without_what_servers_write() {
+    let text = dc(
+        "  triggers: [{type: ImageChange, imageChangeParams: {containerNames: [main], from: {name: 'a:b'}, lastTriggeredImage: x}}]\nstatus: {latestVersion: 3}\n",
+    );
+    let manifest = workload(&text).manifest.clone();
+    assert!(!manifest.contains("lastTriggered") && !manifest.contains("status"), "{manifest}");
+    warns(
+        &text,
+        "0.4.3 ignoring status field spec.triggers[0].imageChangeParams.lastTriggeredImage",
+    );
+}
+
+// --- a tree of files ---
+
+fn source(path: &str, text: &str) -> SourceFile {
+    let blob = BlobId::from_bytes([0; 20]);
+    let bytes: Arc<[u8]> = text.as_bytes().into();
+    SourceFile { path: path.into(), blob, len: bytes.len() as u64, bytes: Some(bytes) }
+}
+
+fn source_read(base: bool, changed: Vec<SourceFile>, removed: &[&str]) -> SourceRead {
+    let commit = CommitId::from_bytes([1; 20]);
+    SourceRead {
+        commit,
+        base: base.then_some(commit),
+        branch: "main".into(),
+        forced: false,
+        changed,
+        removed: removed.iter().map(|path| (*path).to_owned()).collect(),
+        skipped: Vec::new(),
+    }
+}
+
+fn assemble(files: &[(&str, &str)]) -> DesiredState {
+    let mut tree = Tree::default();
+    let files = files.iter().map(|(path, text)| source(path, text)).collect();
+    tree.apply(&source_read(false, files, &[]), &Policy::default());
+    tree.assemble()
+}
+
+#[test]
+fn of_two_objects_with_one_key_the_first_by_path_is_in_force() {
+    let text = "kind: ImageStream\napiVersion: v1\nmetadata: {name: x}\n";
+    let state = assemble(&[("a.yaml", text), ("b.yaml", text)]);
+    assert_eq!(state.streams.values().next().unwrap().position.path, "a.yaml");
+    let rejected = &state.rejected[0];
+    assert_eq!(rejected.diagnostic.position.to_string(), "b.yaml:1:1");
+    assert!(rejected.diagnostic.message.contains("stands at a.yaml:1:1 already"));
+}
+
+#[test]
+fn only_what_changed_is_read_again_and_the_rest_is_shared() {
+    let text =
+        |name: &str| format!("kind: ImageStream\napiVersion: v1\nmetadata: {{name: {name}}}\n");
+    let policy = Policy::default();
+    let mut tree = Tree::default();
+    let files = vec![source("a.yaml", &text("a")), source("b.yaml", &text("b"))];
+    tree.apply(&source_read(false, files, &[]), &policy);
+    let before = tree.assemble();
+    tree.apply(&source_read(true, vec![source("b.yaml", &text("c"))], &[]), &policy);
+    let after = tree.assemble();
+    let a = "default/a".parse().unwrap();
+    assert!(Arc::ptr_eq(&before.streams[&a], &after.streams[&a]));
+    assert_eq!(after.streams.len(), 2);
+    assert!(after.streams.contains_key(&"default/c".parse().unwrap()));
+    tree.apply(&source_read(true, Vec::new(), &["a.yaml"]), &policy);
+    assert_eq!(tree.assemble().streams.len(), 1);
+    tree.apply(&source_read(false, Vec::new(), &[]), &policy);
+    assert_eq!(tree.assemble(), DesiredState::default());
+}
+
+#[test]
+fn a_changed_params_file_reads_its_template_again() {
+    let policy = Policy::default();
+    let mut tree = Tree::default();
+    let files = vec![source("t.yaml", TEMPLATE), source("t.params", "N=7\n")];
+    tree.apply(&source_read(false, files, &[]), &policy);
+    let replicas = |tree: &Tree| {
+        let state = tree.assemble();
+        let manifest = state.workloads.values().next().unwrap().manifest.to_string();
+        manifest.split("\"replicas\":").nth(1).unwrap().split(',').next().unwrap().to_owned()
+    };
+    assert_eq!(replicas(&tree), "7");
+    tree.apply(&source_read(true, vec![source("t.params", "N=8\n")], &[]), &policy);
+    assert_eq!(replicas(&tree), "8");
+    tree.apply(&source_read(true, Vec::new(), &["t.params"]), &policy);
+    assert_eq!(replicas(&tree), "2");
+}
+
+#[test]
+fn a_file_that_is_too_large_is_a_rejected_entry() {
+    let mut tree = Tree::default();
+    let file = SourceFile { bytes: None, len: 5 << 20, ..source("big.yaml", "") };
+    tree.apply(&source_read(false, vec![file], &[]), &Policy::default());
+    assert_eq!(tree.assemble().rejected[0].diagnostic.rule, "file-size");
+}
+
+#[test]
+fn a_parsed_file_survives_the_cache() {
+    let file = read(TEMPLATE);
+    let text = serde_json::to_string(&file).unwrap();
+    assert_eq!(serde_json::from_str::<ParsedFile>(&text).unwrap(), file);
+}
+
+#[test]
+fn secrets_are_not_printed() {
+    let file =
+        read("kind: Secret\napiVersion: v1\nmetadata: {name: s}\nstringData: {p: hunter2}\n");
+    assert!(!format!("{file:?}").contains("hunter2"));
+    assert!(!serde_json::to_string(&file).unwrap().contains("hunter2"));
+}
+
+/// Plain scalars that are a null, or that end a flow mapping, are another thing than a tag.
+fn is_plain_null(tag: &str) -> bool {
+    matches!(tag, "null" | "Null" | "NULL" | "~")
+}
+
+proptest! {
+    #[test]
+    fn every_tag_that_the_grammar_allows_survives(tag in r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,12}|[0-9]{1,3}\.[0-9]{1,3}|0x[0-9a-f]{1,3}|[0-9]e[0-9]|true|False|null|on|no") {
+        for style in ["'", "\"", ""] {
+            if style.is_empty() && is_plain_null(&tag) {
+                continue;
+            }
+            let text = with_spec(&format!("  tags:\n  - name: {style}{tag}{style}\n"));
+            let stream = stream(&text);
+            prop_assert_eq!(stream.tags.keys().next().unwrap().as_str(), tag.as_str());
+        }
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        drop(parse_file("f.yaml", &bytes, Some(&bytes), &Policy::default())); // that it answers is the test
+    }
+
+    #[test]
+    fn no_mutation_of_a_manifest_makes_it_panic(at in 0usize..1000, cut in 0usize..40, insert in r"[-:{}\[\]$&*!|>'%#\n\t a0~<]{0,6}") {
+        let whole = format!("{TEMPLATE}---\n{}---\n{}", dc("  triggers: []\n"), deployment("[]"));
+        let at = (0..=at.min(whole.len())).rev().find(|at| whole.is_char_boundary(*at)).unwrap();
+        let end = (at + cut).min(whole.len());
+        let text = format!("{}{insert}{}", &whole[..at], &whole[end..]);
+        let file = read(&text);
+        for entry in &file.entries {
+            if let Entry::Rejected(rejected) = entry {
+                prop_assert_ne!(rejected.diagnostic.rule.as_str(), "internal");
+                prop_assert!(rejected.diagnostic.position.line as usize <= text.lines().count() + 1);
+            }
+        }
+    }
+}
