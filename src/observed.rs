@@ -282,3 +282,6 @@ impl ObservedState {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

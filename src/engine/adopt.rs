@@ -345,7 +345,8 @@ impl<'a> Adoption<'a> {
                 None => !key.kind.is_workload(),
             };
             let fate = match object {
-                None if guarded => continue, // without its last version it cannot be held; it stays as it is
+                // Without its last version it cannot be held; it stays as it is.
+                None if guarded => continue,
                 Some(object) if guarded => {
                     let version = self.keep(&object);
                     self.new.put(object);

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::fact::{DigestHeld, Fact, Outcome, Record, RolloutStarted, StopStarted};
+use crate::fact::{
+    DigestHeld, Fact, Outcome, Record, RolloutFinished, RolloutStarted, StopStarted,
+};
 use crate::limits::ROLLOUT_HISTORY_LEN;
 use crate::names::{ContentHash, Digest, ObjectKey, Revision, Seq, StreamTag};
 use crate::time::Timestamp;
@@ -182,18 +184,7 @@ impl WorkloadState {
                 }
             }
             Fact::RolloutFinished(finished) => {
-                let end = End {
-                    at: record.at,
-                    outcome: finished.outcome,
-                    reason: finished.reason.clone(),
-                    log: finished.log.clone(),
-                };
-                if let Some(rollout) = self.rollout_mut(finished.rollout) {
-                    rollout.end = Some(end);
-                    let failed = failed(rollout);
-                    self.hold_back(failed);
-                }
-                self.trim();
+                self.finish(record.at, finished);
             }
             Fact::DigestHeld(held) => self.hold_back(Some(hold(record.at, held))),
             Fact::HoldReleased(_) => {
@@ -230,6 +221,16 @@ impl WorkloadState {
             | Fact::ConfigAdopted(_)
             | Fact::Checkpoint(_) => {}
         }
+    }
+
+    fn finish(&mut self, at: Timestamp, finished: &RolloutFinished) {
+        if let Some(rollout) = self.rollout_mut(finished.rollout) {
+            let (reason, log) = (finished.reason.clone(), finished.log.clone());
+            rollout.end = Some(End { at, outcome: finished.outcome, reason, log });
+            let failed = failed(rollout);
+            self.hold_back(failed);
+        }
+        self.trim();
     }
 
     /// Holds what failed, once per rollout.

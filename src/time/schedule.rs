@@ -446,7 +446,8 @@ mod tests {
             let ours = CronSchedule::parse(&line, "Europe/Berlin").unwrap();
             let oracle: croner::Cron = line.parse().unwrap();
             let matches = |civil: i64| {
-                oracle.is_time_matching(&chrono::DateTime::from_timestamp(civil, 0).unwrap()).unwrap()
+                let at = chrono::DateTime::from_timestamp(civil, 0).unwrap();
+                oracle.is_time_matching(&at).unwrap()
             };
             let zone = TimeZone::get("Europe/Berlin").unwrap();
             let middle = transition.parse::<Timestamp>().unwrap().as_millis() / 1000;

@@ -21,3 +21,4 @@ mod sim;
 mod spec;
 mod story;
 mod support;
+mod tidy;

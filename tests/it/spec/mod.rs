@@ -2,4 +2,6 @@
 
 mod images;
 mod laws;
+mod removals;
 mod rollouts;
+mod triggers;

@@ -9,7 +9,8 @@
 //!
 //! Tags: `IMAGE`, `tag:STREAM:TAG`, `image:STREAM@ID` or `-`, then `,scheduled` `,reference` `,insecure` `,preserve`.
 //! Containers: `NAME<TAG` automatic trigger, `NAME~TAG` trigger that is not, `NAME=IMAGE` none; `init:` in front.
-//! Flags: `env=X` `noconfig` `notriggers` `paused` `prune=false` `retry=N` `target=T` `schedule=S` (`_` is a blank) `ns=N` `label=X`.
+//! Flags: `env=X` `noconfig` `notriggers` `paused` `prune=false` `retry=N` `target=T` `schedule=S` (`_` is a blank)
+//! `ns=N` `label=X`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -6,6 +6,7 @@ pub(crate) mod git;
 pub(crate) mod git_server;
 pub(crate) mod manifest;
 pub(crate) mod registry;
+pub(crate) mod start;
 pub(crate) mod story;
 pub(crate) mod wait;
 

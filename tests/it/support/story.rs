@@ -78,6 +78,17 @@ fn commit(adopted: &tidegate::fact::CommitAdopted) -> String {
     words.join(" ")
 }
 
+fn trigger(fired: &tidegate::fact::TriggerFired) -> String {
+    let old = fired.old.map_or_else(|| "nothing".to_owned(), |old| old.to_string());
+    let outcome = match fired.outcome {
+        tidegate::fact::TriggerOutcome::Rollout(revision) => format!("rollout {revision}"),
+        tidegate::fact::TriggerOutcome::AlreadyRunning => "already running".into(),
+        tidegate::fact::TriggerOutcome::Held => "held".into(),
+    };
+    let (name, from) = (object(&fired.object), tag(&fired.from));
+    format!("TriggerFired {name} {from} {old} to {}: {outcome}", fired.new)
+}
+
 /// One record as a line.
 pub(crate) fn record(record: &Record) -> String {
     let kind = record.fact.kind();
@@ -114,16 +125,7 @@ pub(crate) fn record(record: &Record) -> String {
                 failed.message
             )
         }
-        Fact::TriggerFired(fired) => {
-            let old = fired.old.map_or_else(|| "nothing".to_owned(), |old| old.to_string());
-            let outcome = match fired.outcome {
-                tidegate::fact::TriggerOutcome::Rollout(revision) => format!("rollout {revision}"),
-                tidegate::fact::TriggerOutcome::AlreadyRunning => "already running".into(),
-                tidegate::fact::TriggerOutcome::Held => "held".into(),
-            };
-            let (name, from) = (object(&fired.object), tag(&fired.from));
-            format!("{kind} {name} {from} {old} to {}: {outcome}", fired.new)
-        }
+        Fact::TriggerFired(fired) => trigger(fired),
         Fact::RolloutStarted(started) => format!(
             "{kind} {} {} ({}) {}",
             object(&started.object),

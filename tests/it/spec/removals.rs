@@ -1,0 +1,188 @@
+//! What a commit that is invalid or removes something does (D7, D51, D52).
+
+use std::time::Duration;
+
+use tidegate::action::{Request, RolloutReport};
+use tidegate::policy::{OnInvalid, Policy};
+
+use crate::support::engine::World;
+use crate::support::start::{APP, WEB, committed, moves, running};
+
+/// D7: one commit is one record; an invalid object keeps its last valid version, or stays absent.
+#[test]
+fn d007_an_invalid_object_keeps_its_last_version() {
+    let mut world = running();
+    world.commit(&format!("{WEB}\nbad dc app\nbad dc other\ndc third x=r.io/x:1"));
+    assert_eq!(
+        world.records(),
+        "CommitAdopted +third#1 !app:kept !other:absent\nRolloutStarted third 1 (config change) x=r.io/x:1"
+    );
+    moves(&mut world, "b");
+    assert!(world.pending().contains("roll out app 2 app=#b"), "{}", world.pending());
+}
+
+/// D7: the kept version is in force after a restart, too.
+#[test]
+fn d007_a_kept_version_survives_a_restart() {
+    let mut world = running();
+    world.commit(&format!("{WEB}\nbad dc app"));
+    world.restart();
+    moves(&mut world, "b");
+    assert!(world.pending().contains("roll out app 2 app=#b"), "{}", world.pending());
+}
+
+/// D7: a file that cannot be read at all keeps everything that stood in it.
+#[test]
+fn d007_an_unreadable_file_removes_nothing() {
+    let mut world = running();
+    let mut files = crate::support::manifest::files(APP);
+    files.insert("shop/dc-app.yaml".into(), "{ not yaml".into());
+    world.commit_files(files);
+    assert_eq!(world.records(), "CommitAdopted !app:kept");
+    assert_eq!(world.pending(), "");
+}
+
+/// D7: with `on_invalid = "refuse"` the whole commit is refused, once.
+#[test]
+fn d007_a_commit_is_refused_as_a_whole_if_wanted() {
+    let policy = Policy { on_invalid: OnInvalid::Refuse, ..World::policy() };
+    let mut world = World::with(policy);
+    world.commit(WEB);
+    world.records();
+    world.commit(&format!("{WEB}\nbad dc app"));
+    world.read();
+    let records = world.records();
+    assert!(records.starts_with("CommitRefused: 1 invalid objects, the first at "), "{records}");
+    assert_eq!(records.lines().count(), 1, "{records}");
+}
+
+/// D51: a workload that git no longer has is stopped.
+#[test]
+fn d051_what_git_no_longer_has_is_stopped() {
+    let mut world = running();
+    world.commit(WEB);
+    assert_eq!(world.records(), "CommitAdopted -app:pruned\nStopStarted app");
+    world.complete("app");
+    assert_eq!(world.records(), "StopFinished app Complete");
+    world.commit(APP);
+    assert_eq!(
+        world.records(),
+        "CommitAdopted +app#2\nTriggerFired app web:latest nothing to #a: rollout 2\n\
+         RolloutStarted app 2 (config change) app=#a"
+    );
+}
+
+/// D51: what comes back within the grace time is the same life, and nothing is stopped.
+#[test]
+fn d051_within_the_grace_time_nothing_is_stopped() {
+    let policy = Policy { prune_grace: Duration::from_secs(60), ..World::policy() };
+    let mut world = World::with(policy);
+    world.commit(APP);
+    world.resolve("r.io/web:1", "a");
+    world.complete("app");
+    world.commit(WEB);
+    world.advance(59);
+    assert_eq!(world.pending(), "");
+    world.records();
+    world.commit(APP);
+    assert_eq!(world.records(), "CommitAdopted +app#1");
+    world.commit(WEB);
+    world.advance(61);
+    assert_eq!(world.pending(), "stop app");
+}
+
+/// D51: a running rollout of what is gone is cancelled, then it is stopped.
+#[test]
+fn d051_a_running_rollout_of_what_is_gone_is_ended_first() {
+    let mut world = running();
+    moves(&mut world, "b");
+    world.commit(WEB);
+    assert_eq!(world.told(), "cancel roll out app 2 app=#b");
+    world.report("roll out app", RolloutReport::Cancelled);
+    assert_eq!(world.pending(), "stop app");
+}
+
+/// D51: `tidegate.dev/prune: "false"` keeps it running.
+#[test]
+fn d051_prune_false_keeps_it_running() {
+    let mut world = committed(&format!("{APP} prune=false"));
+    world.resolve("r.io/web:1", "a");
+    world.complete("app");
+    world.commit(WEB);
+    assert_eq!(world.pending(), "");
+    assert!(world.held().contains("keeps running"), "{}", world.held());
+}
+
+/// D51: a stop that fails is told, and an operator lets it be tried again.
+#[test]
+fn d051_a_stop_that_fails_is_tried_again_on_order() {
+    let mut world = running();
+    world.commit(WEB);
+    world.refuse("app");
+    assert_eq!(world.pending(), "");
+    assert!(world.held().contains("stopping it failed: unhealthy"), "{}", world.held());
+    assert_eq!(world.release("DeploymentConfig/shop/app"), "done");
+    assert_eq!(world.pending(), "stop app");
+}
+
+/// D51: a rejected object is not removed.
+#[test]
+fn d051_a_rejected_object_is_present() {
+    let mut world = running();
+    world.commit(&format!("{WEB}\nbad dc app"));
+    assert_eq!(world.records(), "CommitAdopted !app:kept");
+}
+
+/// D51: what comes back invalid within the grace time is not stopped (found by the simulator, seed 462).
+#[test]
+fn d051_what_comes_back_invalid_is_not_stopped() {
+    let policy = Policy { prune_grace: Duration::from_secs(60), ..World::policy() };
+    let mut world = World::with(policy);
+    world.commit(APP);
+    world.resolve("r.io/web:1", "a");
+    world.complete("app");
+    world.commit(WEB);
+    world.commit(&format!("{WEB}\nbad dc app"));
+    world.advance(100);
+    assert_eq!(world.pending(), "");
+    assert!(world.held().starts_with("app: invalid at dc-app.yaml"), "{}", world.held());
+    world.commit(WEB);
+    assert_eq!(world.pending(), "stop app");
+}
+
+/// D52: a commit that removes everything is adopted, and its removals are held until they are released.
+#[test]
+fn d052_an_empty_tree_stops_nothing() {
+    let mut world = running();
+    world.commit("");
+    assert_eq!(world.records(), "CommitAdopted -web:held -app:held");
+    assert_eq!(world.pending(), "");
+    world.restart();
+    moves(&mut world, "b");
+    assert_eq!(world.pending(), "roll out app 2 app=#b", "everything goes on as before");
+    world.complete("app");
+    assert_eq!(world.ask(Request::ReleaseRemovals), "done");
+    assert_eq!(world.pending(), "stop app");
+}
+
+/// D52: more than `prune.max_objects`, or all of a namespace that had three.
+#[test]
+fn d052_a_whole_namespace_is_guarded() {
+    let keep = "dc keep x=r.io/x:1 ns=other";
+    let mut world = committed(&format!("{keep}\nis a\nis b\nis c\nis d ns=two\nis e ns=two"));
+    world.records();
+    world.commit(keep);
+    let all = "CommitAdopted -shop/a:held -shop/b:held -shop/c:held -two/d:held -two/e:held";
+    assert_eq!(world.records(), all.replace("shop/", ""));
+}
+
+/// D52: a commit that brings the objects back ends the hold.
+#[test]
+fn d052_what_comes_back_is_held_no_more() {
+    let mut world = running();
+    world.commit("");
+    world.commit(APP);
+    world.records();
+    assert_eq!(world.held(), "");
+    assert_eq!(world.ask(Request::ReleaseRemovals), "nothing: no removal is held");
+}
