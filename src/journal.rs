@@ -7,9 +7,10 @@
 //! <state>/objects/ab/cdef…                            large values by SHA-256, mode 0600
 //! ```
 //!
-//! A file is JSON Lines. Its first line is a header, `{"tidegate":"journal","format":1,"continues":"<hash>","from":N}`;
-//! each further one a record, `{"seq":12,"at":"…","fact":{…},"hash":"<32 hex digits>"}`. The hash is SHA-256, cut to
-//! 128 bits, over the hash before it (as 32 hex digits; zeros before record 1) and this line up to `,"hash"`.
+//! A file is JSON Lines. Its first line is a header,
+//! `{"tidegate":"journal","format":1,"continues":"<hash>","from":N}`; each further one a record,
+//! `{"seq":12,"at":"…","fact":{…},"hash":"<32 hex digits>"}`. The hash is SHA-256, cut to 128 bits, over the hash before
+//! it (as 32 hex digits; zeros before record 1) and this line up to `,"hash"`.
 //! Blank lines mean nothing to a reader: space is filled with newlines before it is used, so that a synced append is
 //! an overwrite, and a line of one space stands before each batch.
 //!
@@ -30,8 +31,7 @@
 //! | a snapshot whose record has another hash | refuses: they belong to different journals |
 //! | a lock that is held | refuses, and names the process |
 //!
-//! A refusal changes nothing on the disk. A snapshot is read together with the one file that goes on behind it;
-//! older files are checked by [`verify()`] only.
+//! A refusal changes nothing on the disk. A snapshot is read together with the files that go on behind it; older files are checked by [`verify()`] only.
 //!
 //! After a failed sync a file may look whole while its pages never reached the disk. So opening writes the last batch
 //! once more and syncs it before anything acts on it.
@@ -247,11 +247,7 @@ impl<D: Disk> Journal<D> {
     /// Writes the buffer behind the last line and syncs it.
     fn write(&mut self) -> io::Result<()> {
         if self.end >= self.options.segment_bytes {
-            let segment = Segment::new(&self.dir, self.head.seq.next());
-            (self.file, self.end) = opening::create_segment(&self.disk, &segment, &self.head)?;
-            self.disk.sync_dir(&self.dir)?;
-            self.segment = segment;
-            self.filled = self.end;
+            self.rotate()?;
         }
         let end = self.end + self.buffer.len() as u64;
         if end > self.filled {
@@ -266,18 +262,38 @@ impl<D: Disk> Journal<D> {
         Ok(())
     }
 
+    /// Goes on in a new file.
+    fn rotate(&mut self) -> io::Result<()> {
+        let segment = Segment::new(&self.dir, self.head.seq.next());
+        (self.file, self.end) = opening::create_segment(&self.disk, &segment, &self.head)?;
+        self.disk.sync_dir(&self.dir)?;
+        self.segment = segment;
+        self.filled = self.end;
+        Ok(())
+    }
+
     /// Writes the state at the last record, `seq`, as a snapshot, and keeps the one before it.
     ///
+    /// The journal goes on in a new file, unless this one is short, so that a start reads only what is behind.
+    ///
     /// # Errors
-    /// When `seq` is not the last record, or the disk fails. The journal itself takes more records all the same.
+    /// When `seq` is not the last record, or the disk fails. The journal takes more records all the same, unless it is
+    /// the new file that failed.
     pub fn write_snapshot<T: Serialize + ?Sized>(
-        &self,
+        &mut self,
         seq: Seq,
         state: &T,
     ) -> Result<(), SnapshotError> {
         if seq != self.head.seq {
             return Err(SnapshotError::NotAtHead { seq, last: self.head.seq });
         }
-        snapshot::write(&self.disk, &self.dir, &self.head, state)
+        snapshot::write(&self.disk, &self.dir, &self.head, state)?;
+        if self.end > self.options.fill_bytes && !self.poisoned {
+            self.poisoned = true; // a file that is half begun must not be left behind by later records
+            let path = self.dir.clone();
+            self.rotate().map_err(|source| SnapshotError::Io { path, source })?;
+            self.poisoned = false;
+        }
+        Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! Snapshots: the state at a record, so that a start need not read the records before it.
 //!
-//! `snapshot-<seq, 20 digits>.json` is one sealed line: `{"tidegate":"snapshot","format":1,"seq":N,"continues":"<hash
-//! of record N>","state":…,"hash":"…"}`. What the state looks like is its writer's business; a reader that cannot use
+//! `snapshot-<seq, 20 digits>.json` is one sealed line:
+//! `{"tidegate":"snapshot","format":1,"seq":N,"continues":"<hash of record N>","state":…,"hash":"…"}`. What the state looks like is its writer's business; a reader that cannot use
 //! it falls back to an older snapshot or to the records.
 
 use std::ops::Range;
@@ -20,7 +20,7 @@ const KEPT: usize = 2;
 
 const STATE_KEY: &[u8] = b",\"state\":";
 
-/// Why a snapshot was not written. The journal is as it was, and takes more records.
+/// Why a snapshot was not written, or the journal did not go on behind it.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// The state is not that at the last record.
@@ -40,9 +40,9 @@ pub enum SnapshotError {
         source: serde_json::Error,
     },
     /// The file system refused it.
-    #[error("cannot write snapshot `{path}`")]
+    #[error("cannot write snapshot `{path}`, or begin the file behind it")]
     Io {
-        /// The snapshot.
+        /// The snapshot, or the journal's directory.
         path: PathBuf,
         /// What the file system said.
         source: std::io::Error,

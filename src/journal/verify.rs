@@ -151,6 +151,9 @@ fn check_records(
             Err(error) => break Some(damage(error, &dir)?),
         }
     };
+    if walk.segment().path != path {
+        proof.segments += 1; // one that holds no record yet
+    }
     if let Some(finding) = ended {
         proof.findings.push(finding);
         return Ok(()); // what comes behind it is not known, so nothing is said about later snapshots

@@ -1,6 +1,6 @@
 //! Appending and replaying: figures as this machine gives them, and their ratios. Nothing is asserted.
 //!
-//! `cargo bench --bench journal [-- DIRECTORY]`: the state directory is made in DIRECTORY, so that its disk is measured.
+//! `cargo bench --bench journal [-- DIRECTORY]`: state directories are made in DIRECTORY, so that its disk is measured.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its figures")]
 #![expect(clippy::expect_used, reason = "a bench that fails ends")]
@@ -18,6 +18,13 @@ use tidegate::time::Timestamp;
 
 /// Records that are replayed: ten times what a snapshot leaves.
 const REPLAYED: u64 = 1_000_000;
+
+/// Seconds that this thread was on a processor: what a busy machine does not stretch.
+fn cpu_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let nanos = text.split(' ').next().and_then(|text| text.parse::<f64>().ok());
+    nanos.unwrap_or(f64::NAN) / 1e9
+}
 
 fn trigger_fired(seq: u64) -> Fact {
     Fact::TriggerFired(TriggerFired {
@@ -94,26 +101,30 @@ fn replay(parent: &Path, name: &str, fact: fn(u64) -> Fact) {
         encode(&mut line, &record, &LineHash::START).expect("a record can be written");
     }
     let megabytes = line.len() as f64 * REPLAYED as f64 / 1e6;
-    let report = |what: &str, seconds: f64| {
-        println!(
-            "{what} {name} ({} B): {:>9.0} records/s, {:>5.0} MB/s, {seconds:.2} s for {REPLAYED}",
-            line.len(),
-            REPLAYED as f64 / seconds,
-            megabytes / seconds
-        );
+    let report = |what: &str, started: (Instant, f64)| {
+        let spent =
+            [("wall", started.0.elapsed().as_secs_f64()), ("cpu", cpu_seconds() - started.1)];
+        for (clock, seconds) in spent {
+            println!(
+                "{what} {name} ({} B), {clock:>4}: {:>9.0} records/s, {:>5.0} MB/s, {seconds:.2} s for {REPLAYED}",
+                line.len(),
+                REPLAYED as f64 / seconds,
+                megabytes / seconds
+            );
+        }
     };
-    let started = Instant::now();
+    let started = (Instant::now(), cpu_seconds());
     let count = read(root.path()).expect("it opens").filter(Result::is_ok).count();
-    report("read   ", started.elapsed().as_secs_f64());
+    report("read   ", started);
     let mut opened = 0;
-    let started = Instant::now();
+    let started = (Instant::now(), cpu_seconds());
     let journal = Journal::open_with(RealDisk, root.path(), Options::default(), &mut |_| {
         opened += 1;
         Ok(())
     });
-    report("replay ", started.elapsed().as_secs_f64());
+    report("replay ", started);
     println!("        {count} read, {opened} replayed");
-    let (journal, _) = journal.expect("it opens");
+    let (mut journal, _) = journal.expect("it opens");
     journal.write_snapshot(Seq(REPLAYED), "state").expect("the disk has space");
     drop(journal);
     let started = Instant::now();

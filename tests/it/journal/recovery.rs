@@ -190,7 +190,7 @@ fn a_new_file_without_a_whole_header_is_begun_again() {
 #[test]
 fn a_new_file_without_a_whole_header_right_behind_a_snapshot_is_begun_again() {
     let root = journal_of(SMALL, &[records(1..=11)]);
-    let (journal, _) = open_with(root.path(), SMALL).unwrap();
+    let (mut journal, _) = open_with(root.path(), SMALL).unwrap();
     journal.write_snapshot(Seq(11), "eleven").unwrap();
     drop(journal);
     put(&root.path().join("journal/00000000000000000012.jsonl"), b"{\"tide");
@@ -271,7 +271,7 @@ fn a_snapshot_that_cannot_be_used_falls_back_to_the_one_before_and_then_to_all_r
 #[test]
 fn a_snapshot_whose_state_the_program_does_not_know_falls_back_to_all_records() {
     let root = journal_of(SMALL, &[records(1..=2)]);
-    let (journal, _) = open_with(root.path(), SMALL).unwrap();
+    let (mut journal, _) = open_with(root.path(), SMALL).unwrap();
     journal.write_snapshot(Seq(2), &[1, 2, 3]).unwrap(); // `open` wants a string
     drop(journal);
     let opening = open(root.path()).unwrap();
@@ -282,7 +282,7 @@ fn a_snapshot_whose_state_the_program_does_not_know_falls_back_to_all_records() 
 #[test]
 fn a_snapshot_newer_than_the_journal_stops_the_start() {
     let root = journal_of(SMALL, &[records(1..=2)]);
-    let (journal, _) = open_with(root.path(), SMALL).unwrap();
+    let (mut journal, _) = open_with(root.path(), SMALL).unwrap();
     journal.write_snapshot(Seq(2), "two").unwrap();
     drop(journal);
     let path = &segments(root.path())[0];
@@ -300,7 +300,7 @@ fn a_snapshot_newer_than_the_journal_stops_the_start() {
 fn a_snapshot_of_another_journal_stops_the_start() {
     let root = journal_of(SMALL, &[records(1..=2)]);
     let other = journal_of(SMALL, &[vec![super::long_record(1, 9), record(2)]]);
-    let (journal, _) = open_with(other.path(), SMALL).unwrap();
+    let (mut journal, _) = open_with(other.path(), SMALL).unwrap();
     journal.write_snapshot(Seq(2), "other").unwrap();
     let name = "journal/snapshot-00000000000000000002.json";
     put(&root.path().join(name), &fs::read(other.path().join(name)).unwrap());
