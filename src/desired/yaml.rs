@@ -56,6 +56,11 @@ impl Oddities {
     const DUPLICATE: u8 = 1;
     const MERGE: u8 = 2;
     const TAG: u8 = 4;
+    const ODD: u8 = Self::DUPLICATE | Self::MERGE | Self::TAG;
+    // Kinds of scalars that are there; only `read` looks at them.
+    const BOOL: u8 = 8;
+    const INT: u8 = 16;
+    const FLOAT: u8 = 32;
 
     /// Whether there is any.
     pub(crate) fn any(self) -> bool {
@@ -146,15 +151,6 @@ impl Node {
             }
         }
     }
-
-    fn has_typed_scalar(&self) -> bool {
-        match self {
-            Self::Scalar(scalar) => scalar.kind != ScalarKind::Text,
-            Self::Sequence(items) => items.iter().any(Self::has_typed_scalar),
-            Self::Mapping(entries) => entries.iter().any(|(_, value)| value.has_typed_scalar()),
-            Self::Tagged(_) => false,
-        }
-    }
 }
 
 /// Reads one document.
@@ -162,10 +158,22 @@ pub(crate) fn read(text: &str) -> Result<Document, SyntaxError> {
     let mut oddities = Oddities::default();
     let shape = Shape { oddities: &mut oddities };
     let mut root = shape.deserialize(serde_yaml::Deserializer::from_str(text)).map_err(wrong)?;
-    if root.has_typed_scalar() {
+    if needs_text(oddities, text) {
         TextOf(&mut root).deserialize(serde_yaml::Deserializer::from_str(text)).map_err(wrong)?;
     }
-    Ok(Document { root, oddities })
+    Ok(Document { root, oddities: Oddities(oddities.0 & Oddities::ODD) })
+}
+
+/// Whether a scalar may be written in another way than its value is printed: `1.50`, `0x1f`, `True`.
+///
+/// Most documents have neither, and are spared the second reading, which costs as much as the first. The text of a
+/// null is never asked for.
+fn needs_text(oddities: Oddities, text: &str) -> bool {
+    let has = |bit: u8| oddities.0 & bit != 0;
+    let has_any = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    has(Oddities::FLOAT)
+        || has(Oddities::BOOL) && has_any(&["True", "TRUE", "False", "FALSE"])
+        || has(Oddities::INT) && has_any(&["0x", "0o", "0b", "-0", "+"])
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
@@ -207,8 +215,16 @@ impl<'de> DeserializeSeed<'de> for Shape<'_> {
     }
 }
 
-fn scalar(kind: ScalarKind) -> Node {
-    Node::Scalar(Scalar { text: "".into(), kind })
+/// A scalar with the text that its value has by itself.
+fn scalar(kind: ScalarKind, text: &str) -> Node {
+    Node::Scalar(Scalar { text: text.into(), kind })
+}
+
+impl Shape<'_> {
+    fn int(self, value: i128) -> Node {
+        self.oddities.0 |= Oddities::INT;
+        scalar(ScalarKind::Int(value), &value.to_string())
+    }
 }
 
 impl<'de> Visitor<'de> for Shape<'_> {
@@ -219,35 +235,38 @@ impl<'de> Visitor<'de> for Shape<'_> {
     }
 
     fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(scalar(ScalarKind::Null))
+        Ok(scalar(ScalarKind::Null, ""))
     }
 
     fn visit_none<E>(self) -> Result<Node, E> {
-        Ok(scalar(ScalarKind::Null))
+        Ok(scalar(ScalarKind::Null, ""))
     }
 
     fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-        Ok(scalar(ScalarKind::Bool(value)))
+        self.oddities.0 |= Oddities::BOOL;
+        Ok(scalar(ScalarKind::Bool(value), if value { "true" } else { "false" }))
     }
 
     fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-        Ok(scalar(ScalarKind::Int(value.into())))
+        Ok(self.int(value.into()))
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-        Ok(scalar(ScalarKind::Int(value.into())))
+        Ok(self.int(value.into()))
     }
 
     fn visit_i128<E>(self, value: i128) -> Result<Node, E> {
-        Ok(scalar(ScalarKind::Int(value)))
+        Ok(self.int(value))
     }
 
     fn visit_u128<E>(self, value: u128) -> Result<Node, E> {
-        Ok(scalar(ScalarKind::Int(i128::try_from(value).unwrap_or(i128::MAX))))
+        self.oddities.0 |= Oddities::FLOAT; // above i128: the text is kept as for a fraction
+        Ok(self.int(i128::try_from(value).unwrap_or(i128::MAX)))
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        Ok(scalar(ScalarKind::Float(value)))
+        self.oddities.0 |= Oddities::FLOAT;
+        Ok(scalar(ScalarKind::Float(value), ""))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Node, E> {
@@ -486,6 +505,16 @@ mod tests {
         let texts: Vec<_> = node.get("b").unwrap().items().iter().map(Node::as_text).collect();
         assert_eq!(texts, [Some("0x1f"), Some("1e3"), None, Some("True")]);
         assert_eq!(node.get("c"), Some(&Node::text("3.10")));
+    }
+
+    #[test]
+    fn the_text_is_right_with_and_without_the_second_reading() {
+        for text in [
+            "12", "-7", "0x1f", "0o17", "+5", "-0", "00", "true", "True", "false", "FALSE", "1.50",
+            "1e3",
+        ] {
+            assert_eq!(root(&format!("a: {text}\n")).get("a").unwrap().as_text(), Some(text));
+        }
     }
 
     #[test]
