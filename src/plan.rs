@@ -171,6 +171,7 @@ pub fn keys(view: &View<'_>) -> BTreeSet<Key> {
 }
 
 /// Plans everything: what a dry run prints, and what scoped planning must equal.
+#[must_use]
 pub fn whole(view: &View<'_>) -> Vec<(Key, Plan)> {
     keys(view).into_iter().map(|key| (key.clone(), plan(view, &key))).collect()
 }

@@ -39,7 +39,7 @@ impl Engine {
             }
             Input::Resolved(id, result) => {
                 if let Some(InFlight::Check(check, reason)) = self.in_flight.remove(&id) {
-                    self.resolved(&check, &reason, result, now, batch);
+                    self.resolved(&check, &reason, &result, now, batch);
                 }
             }
             Input::RolloutReported(id, report) => {
@@ -119,7 +119,7 @@ impl Engine {
         &mut self,
         check: &Arc<Check>,
         reason: &Reason,
-        result: Result<Resolution, ImportFailure>,
+        result: &Result<Resolution, ImportFailure>,
         now: Now,
         batch: &mut Batch,
     ) {
@@ -129,7 +129,7 @@ impl Engine {
         soft.in_flight = false;
         soft.attempted = Some(now.mono);
         soft.attempted_wall = Some(now.wall);
-        match &result {
+        match result {
             Ok(_) => {
                 soft.failures = 0;
                 soft.proven = Some(now.wall);
@@ -152,7 +152,7 @@ impl Engine {
                 continue;
             }
             self.checked.insert(tag.stream.clone(), now.wall);
-            let fact = match &result {
+            let fact = match result {
                 Ok(resolution) => self.imported((check, reason), &tag, resolution, now, batch),
                 Err(failure) => self.import_failed(&tag, failure, batch),
             };

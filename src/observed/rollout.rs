@@ -118,6 +118,7 @@ impl Rollout {
 
 impl WorkloadState {
     /// Rollouts of this life, oldest first.
+    #[must_use]
     pub fn life(&self) -> impl DoubleEndedIterator<Item = &Rollout> {
         self.rollouts.iter().filter(|rollout| rollout.seq > self.life_began)
     }

@@ -3,7 +3,7 @@
 //! `cargo bench --bench desired` prints figures; nothing is asserted.
 
 #![expect(clippy::disallowed_methods, reason = "a bench reads the clock")]
-#![expect(clippy::print_stdout, reason = "a bench prints its figures")]
+#![expect(clippy::print_stdout, clippy::use_debug, reason = "a bench prints its figures")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -114,7 +114,7 @@ impl Manifest {
             lines.push("    tidegate.dev/pause: 'true'".into());
         }
         let triggers = self.parts.iter().filter(|(_, relation, ..)| *relation != '=');
-        let entries: Vec<_> = triggers.map(|part| annotation_entry(part)).collect();
+        let entries: Vec<_> = triggers.map(annotation_entry).collect();
         if self.kind == "deploy" && !entries.is_empty() {
             let list = entries.join(",");
             lines.push(format!("    image.openshift.io/triggers: '[{list}]'"));

@@ -14,7 +14,7 @@ pub(crate) fn digest(name: &str) -> Digest {
 
 /// The text with digests by name, and without the namespace that most tests use.
 pub(crate) fn short(text: &str, names: &BTreeMap<String, String>) -> String {
-    let mut text = text.replace("shop/", "").replace(|c: char| c == '\n', " ");
+    let mut text = text.replace("shop/", "").replace('\n', " ");
     for (digest, name) in names {
         if text.contains(digest) {
             text = text.replace(digest, &format!("#{name}"));
