@@ -1,7 +1,8 @@
 //! What planning costs: the whole plan, and one step for one tag that moved, at 1,000 to 100,000 tags.
 //!
 //! Figures are printed with their ratio and never asserted: `cargo bench --bench plan`.
-#![expect(clippy::print_stdout, reason = "figures are what a benchmark prints")]
+#![expect(clippy::print_stdout, clippy::use_debug, reason = "figures are what a benchmark prints")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "a benchmark looks at what it measures only")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark reads the clock")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a benchmark may stop")]
 

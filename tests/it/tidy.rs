@@ -144,7 +144,8 @@ fn files_and_functions_are_short() {
     let mut wrong = Vec::new();
     for (path, text) in sources() {
         let before = before_tests(&text).lines().filter(|line| is_code(line)).count();
-        if before > FILE_LINES_MAX {
+        // A suite is as long as its rules are many.
+        if path.starts_with("src") && before > FILE_LINES_MAX {
             wrong.push(format!("{}: {before} lines", path.display()));
         }
         for (line, length) in functions(&text) {
@@ -173,15 +174,18 @@ fn functions(text: &str) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     for (at, line) in lines.iter().enumerate().filter(|(_, line)| is_function(line)) {
         let indent = line.len() - line.trim_start().len();
-        let ends = |line: &&str| {
+        let ends = |line: &str| {
             let own = line.len() - line.trim_start().len();
             own == indent && (line.trim_start().starts_with('}') || line.ends_with(';'))
         };
         if line.ends_with(['}', ';']) {
             continue; // all on one line
         }
-        let end = lines[at + 1..].iter().position(|line| ends(&line)).map_or(0, |n| n + 2);
-        let length = lines[at..at + end].iter().filter(|line| is_code(line)).count();
+        let end = lines[at + 1..].iter().position(|line| ends(line)).map_or(0, |n| n + 2);
+        // The signature does not count, as in clippy's `too_many_lines`.
+        let head = lines[at..].iter().position(|line| line.ends_with('{')).map_or(1, |n| n + 1);
+        let body = at + head..(at + end).saturating_sub(1).max(at + head);
+        let length = lines[body].iter().filter(|line| is_code(line)).count();
         found.push((at + 1, length));
     }
     found

@@ -11,6 +11,7 @@ use tidegate::fact::{
 use tidegate::names::StreamTag;
 use tidegate::names::{CommitId, ContentHash, Digest, Incarnation, ObjectKey, RolloutKey, Seq};
 use tidegate::observed::rollout::{Hold, Rollout};
+use tidegate::observed::tag_history::TagState;
 use tidegate::observed::{ObservedState, Presence};
 use tidegate::policy::Policy;
 use tidegate::time::Now;
@@ -158,7 +159,7 @@ impl Oracle {
 
     /// Law 7: a tag becomes what a registry answered just now, or what it was.
     fn imported(&self, imported: &TagImported) {
-        let before = self.shadow.tag(&imported.tag).and_then(|tag| tag.image());
+        let before = self.shadow.tag(&imported.tag).and_then(TagState::image);
         let Some(image) = imported.event.image else { return };
         let answered = self.answered.contains(&image) || before == Some(image);
         assert!(answered || imported.via != Via::Registry, "law 7: nobody answered {image}");

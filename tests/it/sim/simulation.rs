@@ -195,7 +195,7 @@ impl Simulation {
         while !ids.is_empty() {
             let id = ids.swap_remove(self.rng.place(ids.len()));
             let flight = self.flights.remove(&id).unwrap();
-            let input = self.answer(id, flight);
+            let input = self.answer(id, &flight);
             inputs.push(input);
             if self.faults && self.rng.one_in(20) {
                 // A doubled answer is one that nobody waits for.
@@ -206,7 +206,7 @@ impl Simulation {
         inputs
     }
 
-    fn answer(&mut self, id: ActionId, flight: Flight) -> Input {
+    fn answer(&mut self, id: ActionId, flight: &Flight) -> Input {
         let transient =
             RolloutReport::Transient { reason: "connection reset".into(), retry_after: None };
         let busy = self.faults && self.rng.one_in(6);
