@@ -180,7 +180,6 @@ pub struct ImageStream {
     pub position: Position,
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "the fields of the manifest are flags")]
 /// An entry of `spec.tags` (section 1.2 of the image-stream specification).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields of the API")]

@@ -31,7 +31,8 @@
 //! | a snapshot whose record has another hash | refuses: they belong to different journals |
 //! | a lock that is held | refuses, and names the process |
 //!
-//! A refusal changes nothing on the disk. A snapshot is read together with the files that go on behind it; older files are checked by [`verify()`] only.
+//! A refusal changes nothing on the disk. A snapshot is read together with the files that go on behind it; older files
+//! are checked by [`verify()`] only.
 //!
 //! After a failed sync a file may look whole while its pages never reached the disk. So opening writes the last batch
 //! once more and syncs it before anything acts on it.
@@ -289,7 +290,8 @@ impl<D: Disk> Journal<D> {
         }
         snapshot::write(&self.disk, &self.dir, &self.head, state)?;
         if self.end > self.options.fill_bytes && !self.poisoned {
-            self.poisoned = true; // a file that is half begun must not be left behind by later records
+            // A file that is half begun must not be left behind by later records.
+            self.poisoned = true;
             let path = self.dir.clone();
             self.rotate().map_err(|source| SnapshotError::Io { path, source })?;
             self.poisoned = false;

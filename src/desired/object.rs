@@ -442,7 +442,7 @@ impl<'d, 'a> Ours<'d, 'a> {
         Schedule::parse(text, zone).map_err(|why| self.invalid("schedule", &why.to_string())).ok()
     }
 
-    /// Checks the values of keys that this version does not act on yet: a bad one does not wait for the day it does.
+    /// Checks the values of keys that this version does not act on yet: a bad one does not wait for that day.
     pub(crate) fn check_rest(&self) {
         for name in ["allow-cycle", "verify", "config-hash"] {
             let _: Option<bool> = self.flag(name); // only checked

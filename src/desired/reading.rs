@@ -358,23 +358,7 @@ impl FileReader<'_> {
         match (entry, errors.split_first()) {
             (Some(entry), None) => self.file.entries.push(entry),
             (_, Some((first, rest))) => {
-                let mut first = first.clone();
-                let unknown = walk.met.unknown.keys().next();
-                if let (None, Some(name), true) =
-                    (&first.hint, unknown, first.message.contains("${"))
-                {
-                    first.hint =
-                        Some(format!("declare `{name}` under `parameters` of the Template"));
-                }
-                if first.hint.is_none() && !walk.met.empty.is_empty() {
-                    let names: Vec<String> =
-                        walk.met.empty.iter().map(|n| format!("`{n}`")).collect();
-                    first.hint = Some(format!(
-                        "parameters without a value: {}; {}",
-                        names.join(", "),
-                        where_to_write(self.path)
-                    ));
-                }
+                let first = self.with_parameter_hint(first.clone(), walk);
                 self.file.diagnostics.extend(rest.iter().cloned());
                 self.reject(key, first);
             }
@@ -384,6 +368,20 @@ impl FileReader<'_> {
                 self.reject(key, whole);
             }
         }
+    }
+
+    /// Says which parameter of the Template is behind an error, where one is.
+    fn with_parameter_hint(&self, mut error: Diagnostic, walk: &Walk<'_>) -> Diagnostic {
+        let unknown = walk.met.unknown.keys().next();
+        if let (None, Some(name), true) = (&error.hint, unknown, error.message.contains("${")) {
+            error.hint = Some(format!("declare `{name}` under `parameters` of the Template"));
+        }
+        if error.hint.is_none() && !walk.met.empty.is_empty() {
+            let names: Vec<String> = walk.met.empty.iter().map(|n| format!("`{n}`")).collect();
+            let (names, place) = (names.join(", "), where_to_write(self.path));
+            error.hint = Some(format!("parameters without a value: {names}; {place}"));
+        }
+        error
     }
 
     /// Section 0.4 of the triggers specification, item 6.

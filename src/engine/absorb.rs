@@ -20,7 +20,7 @@ use crate::observed::rollout::Rollout;
 use crate::observed::soft::DeliverySoft;
 use crate::observed::tag_history::TagState;
 use crate::observed::{Presence, rollout::Stop};
-use crate::plan::Key;
+use crate::plan::{self, Key};
 use crate::time::Now;
 
 use super::{Answer, Batch, Engine, InFlight, registry_of};
@@ -54,7 +54,8 @@ impl Engine {
             Input::Nudged(Nudge::Tag(tag)) => {
                 if let Some(key) = self.key_of_tag(&tag) {
                     if let Key::Check(check) = &key {
-                        self.soft.checks.entry(check.clone()).or_default().nudged = true;
+                        let soft = self.soft.checks.entry(check.clone()).or_default();
+                        soft.nudged.insert(tag);
                     }
                     self.dirty.insert(key);
                 }
@@ -125,8 +126,10 @@ impl Engine {
     ) {
         self.admission.give_back(&registry_of(check));
         self.dirty.insert(Key::Check(check.clone()));
+        let tags = plan::import::asking(&self.view(now), check);
         let soft = self.soft.checks.entry(check.clone()).or_default();
         soft.in_flight = false;
+        soft.asking.clear();
         soft.attempted = Some(now.mono);
         soft.attempted_wall = Some(now.wall);
         match result {
@@ -145,12 +148,7 @@ impl Engine {
                 }
             }
         }
-        let tags: Vec<_> = self.index.checks.get(check).into_iter().flatten().cloned().collect();
         for tag in tags {
-            let paused = self.desired.streams.get(&tag.stream).is_none_or(|stream| stream.paused);
-            if paused {
-                continue;
-            }
             self.checked.insert(tag.stream.clone(), now.wall);
             let fact = match result {
                 Ok(resolution) => self.imported((check, reason), &tag, resolution, now, batch),

@@ -50,7 +50,7 @@ impl Engine {
                 }
                 let soft = self.soft.checks.entry(check.clone()).or_default();
                 soft.in_flight = true;
-                soft.nudged = false;
+                soft.asking = std::mem::take(&mut soft.nudged);
                 let request = ResolveRequest { check: (*check).clone(), known };
                 let id = self.new_action(InFlight::Check(check, reason));
                 batch.starts.push((id, Action::Resolve(Box::new(request))));

@@ -1,7 +1,8 @@
 //! Snapshots: the state at a record, so that a start need not read the records before it.
 //!
 //! `snapshot-<seq, 20 digits>.json` is one sealed line:
-//! `{"tidegate":"snapshot","format":1,"seq":N,"continues":"<hash of record N>","state":…,"hash":"…"}`. What the state looks like is its writer's business; a reader that cannot use
+//! `{"tidegate":"snapshot","format":1,"seq":N,"continues":"<hash of record N>","state":…,"hash":"…"}`.
+//! What the state looks like is its writer's business; a reader that cannot use
 //! it falls back to an older snapshot or to the records.
 
 use std::ops::Range;
@@ -195,7 +196,8 @@ pub(super) fn write_new<D: Disk>(
         .and_then(|()| disk.sync_data(&file))
         .and_then(|()| disk.rename(&new, path));
     if written.is_err() {
-        drop(disk.remove(&new)); // the first error is the one that counts; a leftover is removed at the next start
+        // The first error is the one that counts; a leftover is removed at the next start.
+        drop(disk.remove(&new));
     }
     written
 }

@@ -156,7 +156,8 @@ fn check_records(
     }
     if let Some(finding) = ended {
         proof.findings.push(finding);
-        return Ok(()); // what comes behind it is not known, so nothing is said about later snapshots
+        // What comes behind it is not known, so nothing is said about later snapshots.
+        return Ok(());
     }
     match walk.tail() {
         Tail::Clean | Tail::Torn { bytes: 0, .. } => {}

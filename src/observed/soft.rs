@@ -1,10 +1,10 @@
 //! What a restart may forget: last checks, back-off, what waits. It costs an extra check, never a wrong action (law 3).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::action::Check;
-use crate::names::{Seq, StreamName};
+use crate::names::{Seq, StreamName, StreamTag};
 use crate::time::{Monotonic, Timestamp};
 
 /// What a restart may forget.
@@ -54,8 +54,10 @@ pub struct CheckSoft {
     pub failures: u32,
     /// Whether the last failure may pass by itself.
     pub transient: bool,
-    /// Whether somebody asked to look now.
-    pub nudged: bool,
+    /// Tags that somebody asked to look at now.
+    pub nudged: BTreeSet<StreamTag>,
+    /// Tags that the check in flight was nudged for.
+    pub asking: BTreeSet<StreamTag>,
     /// Whether it is being made.
     pub in_flight: bool,
 }

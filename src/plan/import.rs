@@ -33,10 +33,11 @@ pub(super) fn plan_check(view: &View<'_>, check: &Arc<Check>) -> Plan {
     for tag in view.index.checks.get(check).into_iter().flatten() {
         let Some((stream, spec)) = effective::spec_tag(view.desired, tag) else { continue };
         let Some(state) = view.observed.tag(tag) else { continue };
-        let due = Asked { view, check, fingerprint, soft, stream, spec, state }.due();
+        let due = Asked { view, check, fingerprint, soft, tag, stream, spec, state }.due();
+        // A tag that never asks by itself keeps what it has, whatever the others of the check learn.
+        let Some(due) = due else { continue };
         let current = state.asked == fingerprint && !state.is_due() && state.current().is_some();
         known.insert(state.probed.filter(|_| current));
-        let Some(due) = due else { continue };
         if stream.paused {
             held.push(Held {
                 object: crate::names::ObjectKey::stream(&stream.name),
@@ -63,12 +64,29 @@ pub(super) fn plan_check(view: &View<'_>, check: &Arc<Check>) -> Plan {
     plan
 }
 
+/// The tags that an answer to the check in flight is for: those that ask by themselves, and those it was nudged for.
+///
+/// A tag without a schedule that happens to name the same image is not moved by the schedule of another (rule I42).
+pub(crate) fn asking(view: &View<'_>, check: &Arc<Check>) -> Vec<StreamTag> {
+    let fingerprint = effective::fingerprint(check);
+    let soft = view.soft.checks.get(check);
+    let asks = |tag: &&StreamTag| {
+        let Some((stream, spec)) = effective::spec_tag(view.desired, tag) else { return false };
+        let Some(state) = view.observed.tag(tag) else { return false };
+        let asked = Asked { view, check, fingerprint, soft, tag, stream, spec, state };
+        let nudged = soft.is_some_and(|soft| soft.asking.contains(*tag));
+        !stream.paused && (nudged || asked.due().is_some())
+    };
+    view.index.checks.get(check).into_iter().flatten().filter(asks).cloned().collect()
+}
+
 /// One tag of a check.
 struct Asked<'a> {
     view: &'a View<'a>,
     check: &'a Check,
     fingerprint: u32,
     soft: Option<&'a CheckSoft>,
+    tag: &'a StreamTag,
     stream: &'a ImageStream,
     spec: &'a TagReference,
     state: &'a TagState,
@@ -78,7 +96,7 @@ impl Asked<'_> {
     /// When the tag wants the check, and why; none if it never does by itself.
     fn due(&self) -> Option<(Monotonic, Reason)> {
         let now = self.view.now.mono;
-        if self.soft.is_some_and(|soft| soft.nudged) {
+        if self.soft.is_some_and(|soft| soft.nudged.contains(self.tag)) {
             return Some((now, Reason::Nudged));
         }
         // An attempt in this process that failed without a record is retried like one with a condition.

@@ -5,10 +5,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::wildcard_enum_match_arm,
     clippy::disallowed_methods,
     clippy::wildcard_enum_match_arm,
-    clippy::print_stdout,
     reason = "tests and their helpers may panic, and their files need not be synced"
 )]
 

@@ -201,7 +201,9 @@ fn lines_fit_and_open_ends_have_a_number() {
             let long = line.chars().count() > width && (comment || !line.contains('"'));
             // A string that goes on over several lines has no quote on its inner ones.
             let inner = !comment && (line.ends_with('\\') || !line.contains([';', '(', '{', '=']));
-            if long && !inner {
+            // What tests expect of a message is as wide as the message; rustfmt keeps their code narrow.
+            let test = path.starts_with("tests") || path.ends_with("tests.rs");
+            if long && !inner && (comment || !test) {
                 wrong.push(format!("{}:{}: too wide", path.display(), at + 1));
             }
             let open = ["TO", "FIX"].iter().zip(["DO", "ME"]).any(|(a, b)| {

@@ -1,6 +1,6 @@
 //! The exec target: a program is run with the event on its standard input, its exit code is the outcome (rule R31).
 
-use std::io;
+use std::io::{self, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
@@ -55,7 +55,7 @@ pub(super) async fn run(
         }
     };
     let mut tail = Tail::default();
-    let end = supervise(child, output, &mut tail, event, target.timeout, cancel).await;
+    let end = supervise(child, output, &mut tail, target.timeout, cancel).await;
     drop(lock);
     let log = tail.lines(event.secrets.iter().map(String::as_str));
     match end {
@@ -119,6 +119,11 @@ async fn take_lock(path: &Path, timeout: Duration) -> io::Result<Lock> {
 fn spawn(target: &ExecTarget, event: &Event, lock: &mut Lock) -> io::Result<(Child, Receiver)> {
     // One pipe for both, so that lines keep their order.
     let (read, write) = io::pipe()?;
+    // The whole event is there before the program is: one that outlives a daemon killed at this moment must never take a
+    // part of an event, or none, for an event.
+    let mut input = tempfile::tempfile()?;
+    input.write_all(&event.body)?;
+    input.rewind()?;
     let mut command = Command::new(&target.program);
     command
         .args(&target.arguments)
@@ -126,7 +131,7 @@ fn spawn(target: &ExecTarget, event: &Event, lock: &mut Lock) -> io::Result<(Chi
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .envs(&target.environment)
         .envs(&event.environment)
-        .stdin(Stdio::piped())
+        .stdin(Stdio::from(input))
         .stdout(write.try_clone()?)
         .stderr(write)
         .process_group(0)
@@ -141,24 +146,14 @@ async fn supervise(
     mut child: Child,
     mut output: Receiver,
     tail: &mut Tail,
-    event: &Event,
     timeout: Duration,
     cancel: &CancellationToken,
 ) -> io::Result<End> {
     let group = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-    let stdin = child.stdin.take();
     let end = {
         let wait = child.wait();
-        let feed = async {
-            if let Some(mut stdin) = stdin {
-                // A program that does not read its input closes it: EPIPE is its right.
-                drop(stdin.write_all(&event.body).await);
-            }
-            std::future::pending::<()>().await;
-        };
         tokio::select! {
             status = wait => End::Exited(status?),
-            () = feed => End::Deadline,
             () = drain(&mut output, tail) => End::Deadline,
             () = tokio::time::sleep_until(tokio::time::Instant::now() + timeout) => End::Deadline,
             () = cancel.cancelled() => End::Cancelled,

@@ -6,6 +6,7 @@ use tidegate::fact::{Fact, Reason};
 use crate::support::engine::World;
 
 const WEB: &str = "is web latest=r.io/web:1,scheduled";
+const BESIDE: &str = "is web latest=r.io/web:1,scheduled kept=r.io/web:1";
 
 /// A world in which `web:latest` is imported as `a`, with nothing left to show.
 fn imported() -> World {
@@ -545,4 +546,20 @@ fn i197_5_another_question_makes_the_answer_void() {
     world.resolve("r.io/web:1", "x/a");
     world.commit("is web latest=r.io/web:1,scheduled,preserve");
     assert_eq!(world.pending(), "resolve r.io/web:1");
+}
+
+/// I42, I103: a tag without a schedule is not moved by the schedule of another tag that names the same image.
+#[test]
+fn i042_an_unscheduled_tag_keeps_its_image_beside_a_scheduled_one_with_the_same_source() {
+    let mut world = committed(BESIDE);
+    world.resolve("r.io/web:1", "x/a");
+    world.records();
+    world.advance(1000);
+    assert_eq!(world.pending(), "resolve r.io/web:1 known #x");
+    world.resolve("r.io/web:1", "y/b");
+    assert!(world.tag("shop/web:latest").starts_with("#b"), "{}", world.tag("shop/web:latest"));
+    assert!(world.tag("shop/web:kept").starts_with("#a"), "{}", world.tag("shop/web:kept"));
+    world.nudge("shop/web:kept");
+    world.resolve("r.io/web:1", "y/b");
+    assert!(world.tag("shop/web:kept").starts_with("#b"), "{}", world.tag("shop/web:kept"));
 }

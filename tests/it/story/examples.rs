@@ -111,22 +111,26 @@ async fn shared_streams_in_another_namespace_reach_each_dependent_once() {
     assert_eq!(digests(&facts, "billing/runtime:approved"), [first, second]);
 }
 
+/// The folders of the stories; a single file beside them is no story.
+fn folders() -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(project().join("examples")).unwrap();
+    let mut folders: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    folders.retain(|path| path.is_dir());
+    folders.sort();
+    folders
+}
+
 #[test]
 fn every_example_has_a_story() {
-    let mut folders: Vec<_> = std::fs::read_dir(project().join("examples"))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .collect();
-    folders.sort();
+    let names = folders().into_iter().map(|f| f.file_name().unwrap().to_owned());
+    let folders: Vec<_> = names.map(|name| name.into_string().unwrap()).collect();
     let played = ["scheduled-import", "shared-streams-in-another-namespace", "webhook-rollout"];
     assert_eq!(folders, played);
 }
 
 #[test]
 fn starter_manifests_and_examples_are_checked_without_a_warning() {
-    let examples = std::fs::read_dir(project().join("examples")).unwrap();
-    let folders = examples.map(|entry| entry.unwrap().path());
-    for folder in folders.chain([project().to_owned()]) {
+    for folder in folders().into_iter().chain([project().to_owned()]) {
         let manifests = if folder == project() { "manifests" } else { "apps" };
         let output = tidegate(&folder, &["check", manifests]).output().unwrap();
         let said = [output.stdout, output.stderr].concat();
@@ -138,8 +142,7 @@ fn starter_manifests_and_examples_are_checked_without_a_warning() {
 
 #[test]
 fn the_configuration_of_every_example_is_understood() {
-    for entry in std::fs::read_dir(project().join("examples")).unwrap() {
-        let folder = entry.unwrap().path();
+    for folder in folders() {
         let output = tidegate(&folder, &["config"]).output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {error}", folder.display());
