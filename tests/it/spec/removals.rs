@@ -154,13 +154,14 @@ fn d051_what_comes_back_invalid_is_not_stopped() {
 #[test]
 fn d051_a_lost_mirror_removes_nothing_that_is_invalid() {
     let mut world = running();
-    let mut files = crate::support::manifest::files(&format!("{WEB}\nbad dc app"));
+    let mut files = crate::support::manifest::files(&format!("{WEB}\nbad dc app\nis other"));
     files.insert("shop/is-web.yaml".into(), "{ not yaml".into());
     world.now_is(files);
     world.restart_without_mirror();
     assert_eq!(
         world.records(),
-        "CommitAdopted !app:absent !shop/is-web.yaml:absent".replace("shop/", "")
+        "CommitAdopted +other#1 ~other@1() !app:absent !shop/is-web.yaml:absent"
+            .replace("shop/", "")
     );
     assert!(world.held().starts_with("app: "), "{}", world.held());
     world.commit(APP);

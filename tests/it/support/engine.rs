@@ -20,7 +20,7 @@ use super::manifest;
 use super::story::{self, digest, short};
 
 /// Whether the adopted commit can be read at a start.
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Mirror {
     There,
     Lost,
