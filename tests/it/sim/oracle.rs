@@ -9,7 +9,9 @@ use tidegate::fact::{
     TagImported, Via,
 };
 use tidegate::names::StreamTag;
-use tidegate::names::{CommitId, ContentHash, Digest, Incarnation, ObjectKey, RolloutKey, Seq};
+use tidegate::names::{
+    CommitId, ContentHash, Digest, Incarnation, Kind, ObjectKey, RolloutKey, Seq,
+};
 use tidegate::observed::rollout::{Hold, Rollout};
 use tidegate::observed::tag_history::TagState;
 use tidegate::observed::{ObservedState, Presence};
@@ -105,6 +107,12 @@ impl Oracle {
                 let again = self.last_commit == Some(adopted.commit);
                 assert!(!again, "law 9: commit {} was adopted twice in a row", adopted.commit);
                 self.last_commit = Some(adopted.commit);
+                let paths = repository.paths(adopted.commit);
+                for removed in &adopted.removed {
+                    // Every object stands in a file of its own here.
+                    let path = path_of(&removed.object);
+                    assert!(!paths.contains(path.as_str()), "law 9: {path} is present and removed");
+                }
                 for appeared in &adopted.appeared {
                     let before = self.shadow.objects.get(&appeared.object);
                     let lives = before.map(|known| known.incarnation) <= Some(appeared.incarnation);
@@ -206,12 +214,7 @@ impl Oracle {
     fn stopped(&self, started: &StopStarted, repository: &Repository) {
         let adopted = self.shadow.adopted.as_ref().expect("a stop follows from a commit");
         let paths = repository.paths(adopted.commit);
-        let kind = match started.object.kind {
-            tidegate::names::Kind::DeploymentConfig => "dc",
-            _ => "deploy",
-        };
-        let ObjectKey { namespace, name, .. } = &started.object;
-        let path = format!("{namespace}/{kind}-{name}.yaml");
+        let path = path_of(&started.object);
         // What an unreadable file holds is not known, once its object was removed.
         let in_git = repository.commits[&adopted.commit].get(&path);
         let readable = in_git.is_some_and(|text| !text.contains("[unclosed"));
@@ -273,6 +276,16 @@ impl Oracle {
             }
         }
     }
+}
+
+/// The file that an object stands in.
+fn path_of(object: &ObjectKey) -> String {
+    let kind = match object.kind {
+        Kind::ImageStream => "is",
+        Kind::DeploymentConfig => "dc",
+        _ => "deploy",
+    };
+    format!("{}/{kind}-{}.yaml", object.namespace, object.name)
 }
 
 fn digests(started: &RolloutStarted) -> BTreeSet<Digest> {

@@ -150,6 +150,44 @@ fn d051_what_comes_back_invalid_is_not_stopped() {
     assert_eq!(world.pending(), "stop app");
 }
 
+/// D51: without the mirror nobody knows what stood where; what is invalid or unreadable is still no removal.
+#[test]
+fn d051_a_lost_mirror_removes_nothing_that_is_invalid() {
+    let mut world = running();
+    let mut files = crate::support::manifest::files(&format!("{WEB}\nbad dc app\nis other"));
+    files.insert("shop/is-web.yaml".into(), "{ not yaml".into());
+    world.now_is(files);
+    world.restart_without_mirror();
+    assert_eq!(
+        world.records(),
+        "CommitAdopted +other#1 ~other@1() !app:absent !shop/is-web.yaml:absent"
+            .replace("shop/", "")
+    );
+    assert!(world.held().starts_with("app: "), "{}", world.held());
+    world.commit(APP);
+    assert_eq!(world.pending(), "", "nothing is rolled out again");
+}
+
+/// D51: what git removed while the mirror was lost keeps running: nobody knows whether it may be stopped.
+#[test]
+fn d051_a_lost_mirror_stops_nothing() {
+    let mut world = running();
+    world.now_is(crate::support::manifest::files(WEB));
+    world.restart_without_mirror();
+    assert!(world.records().starts_with("CommitAdopted -app:kept"));
+    world.advance(100);
+    assert_eq!(world.pending(), "");
+}
+
+/// D51: reading the adopted commit again after its mirror was lost changes nothing.
+#[test]
+fn d051_a_lost_mirror_alone_changes_nothing() {
+    let mut world = running();
+    world.restart_without_mirror();
+    assert_eq!(world.records(), "");
+    assert_eq!(world.pending(), "");
+}
+
 /// D52: a commit that removes everything is adopted, and its removals are held until they are released.
 #[test]
 fn d052_an_empty_tree_stops_nothing() {

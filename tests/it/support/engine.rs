@@ -19,6 +19,13 @@ use tidegate::time::{Monotonic, Now, Timestamp};
 use super::manifest;
 use super::story::{self, digest, short};
 
+/// Whether the adopted commit can be read at a start.
+#[derive(Clone, Copy, PartialEq)]
+enum Mirror {
+    There,
+    Lost,
+}
+
 /// One daemon, its journal and what is outside of it.
 pub(crate) struct World {
     pub(crate) engine: Engine,
@@ -128,11 +135,16 @@ impl World {
 
     /// Makes a commit of these files and lets the engine read it.
     pub(crate) fn commit_files(&mut self, files: BTreeMap<String, String>) {
+        self.now_is(files);
+        self.read();
+    }
+
+    /// Makes a commit of these files, which nobody has read yet.
+    pub(crate) fn now_is(&mut self, files: BTreeMap<String, String>) {
         self.files = files;
         let id = format!("{:040x}", self.commits.len() + 1);
         self.head = id.parse().unwrap();
         self.commits.insert(self.head, self.files.clone());
-        self.read();
     }
 
     /// Lets the engine read the source as it is.
@@ -275,12 +287,23 @@ impl World {
 
     /// The process ends without a word and starts again.
     pub(crate) fn restart(&mut self) {
+        self.start_again(Mirror::There);
+    }
+
+    /// The same, and the mirror with the adopted commit is gone.
+    pub(crate) fn restart_without_mirror(&mut self) {
+        self.start_again(Mirror::Lost);
+    }
+
+    fn start_again(&mut self, mirror: Mirror) {
         let observed = ObservedState::default().replay(&self.journal);
         self.actions.clear();
         let adopted = observed.adopted.as_ref().map(|adopted| adopted.commit);
         let kept: Vec<_> = observed.kept_versions().map(|hash| (hash, self.object(hash))).collect();
         self.engine = Engine::new(self.policy.clone(), observed, self.now);
-        if let Some(commit) = adopted {
+        if mirror == Mirror::Lost {
+            self.engine.keep(kept);
+        } else if let Some(commit) = adopted {
             let read = source_read(&self.commits, commit, None);
             self.engine.load(&read, kept);
         }
