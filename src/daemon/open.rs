@@ -90,6 +90,7 @@ fn load(
     match source.read_adopted(&commit) {
         Ok(read) => engine.load(&read, kept),
         Err(failure) => {
+            engine.keep(kept);
             tracing::warn!(%commit, reason = failure.message, "the adopted commit is not in the mirror; nothing is planned until the source is read");
         }
     }
