@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 
 use crate::action::{SourceFile, SourceRead};
+use crate::config;
 use crate::desired::diagnostic::{Diagnostic, Severity};
 use crate::desired::{self, DesiredState, Tree};
 use crate::limits;
@@ -36,6 +37,8 @@ pub struct Check {
     /// Value of a parameter of every Template; stronger than --param-file
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = parameter)]
     param: Vec<(String, String)>,
+    #[command(flatten)]
+    settings: config::SettingArguments,
 }
 
 /// How to print what was found.
@@ -74,7 +77,8 @@ struct Findings {
 /// When a path cannot be read, or the output cannot be written.
 pub fn run(arguments: &Check, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     let files = read_paths(&arguments.paths)?;
-    let policy = policy(arguments, &files)?;
+    let flags = arguments.settings.flags(context.global.config.clone());
+    let policy = policy(arguments, config::load(&flags)?.policy, &files)?;
     let findings = find(files, &policy);
     match arguments.output {
         Format::Text => {
@@ -98,8 +102,7 @@ pub fn run(arguments: &Check, context: &mut Context<'_>) -> anyhow::Result<ExitC
 }
 
 /// The settings that decide how manifests are read. The one place where the configuration file comes in.
-fn policy(arguments: &Check, files: &[SourceFile]) -> anyhow::Result<Policy> {
-    let mut policy = Policy::default();
+fn policy(arguments: &Check, mut policy: Policy, files: &[SourceFile]) -> anyhow::Result<Policy> {
     if let Some(namespace) = &arguments.namespace {
         policy.default_namespace = namespace.clone();
     }

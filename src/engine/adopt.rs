@@ -95,7 +95,7 @@ impl Engine {
     fn take_over(&mut self, read: &SourceRead, new: DesiredState, now: Now, batch: &mut Batch) {
         let mut adoption = Adoption::new(&self.observed, &self.desired, new);
         adoption.keep_rejected();
-        adoption.remove(self.policy.prune_objects_max);
+        adoption.remove(self.policy.prune_objects_max, read.commit);
         let Adoption { new, rejected, removed, appeared, kept, .. } = adoption;
         let streams = stream_changes(&self.observed, &self.desired, &new);
         let adopted = CommitAdopted {
@@ -316,7 +316,7 @@ impl<'a> Adoption<'a> {
     }
 
     /// Decides what happens to objects that the commit no longer has (rules D51, D52), and which are new.
-    fn remove(&mut self, objects_max: usize) {
+    fn remove(&mut self, objects_max: usize, commit: CommitId) {
         let mut gone = Vec::new();
         for (key, known) in &self.observed.objects {
             let in_new = self.new.get(key).is_some();
@@ -336,6 +336,7 @@ impl<'a> Adoption<'a> {
         self.appeared.extend(first.map(|object| Appeared { object, incarnation: Incarnation(1) }));
         self.appeared.sort_by(|a, b| a.object.cmp(&b.object));
         let guarded = self.is_suspicious(&gone, objects_max);
+        let again = self.observed.adopted.as_ref().is_some_and(|known| known.commit == commit);
         for key in gone {
             let object = self.old.get(&key);
             let prune = match &object {
@@ -345,8 +346,8 @@ impl<'a> Adoption<'a> {
                 None => !key.kind.is_workload(),
             };
             let fate = match object {
-                // Without its last version it cannot be held; it stays as it is.
-                None if guarded => continue,
+                // Without its last version it cannot be held; it stays as it is, also when the commit is read again.
+                None if guarded || again => continue,
                 Some(object) if guarded => {
                     let version = self.keep(&object);
                     self.new.put(object);

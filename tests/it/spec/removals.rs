@@ -224,3 +224,18 @@ fn d052_what_comes_back_is_held_no_more() {
     assert_eq!(world.held(), "");
     assert_eq!(world.ask(Request::ReleaseRemovals), "nothing: no removal is held");
 }
+
+/// D52: the adopted commit, read again after its mirror was lost, removes no more than it did (simulator, seed 1727).
+#[test]
+fn d052_a_commit_read_again_removes_no_more_than_before() {
+    let mut world = running();
+    let mut files = crate::support::manifest::files(APP);
+    files.insert("shop/is-web.yaml".into(), "{ not yaml".into());
+    world.now_is(files);
+    world.restart_without_mirror();
+    world.commit("");
+    world.records();
+    world.restart_without_mirror();
+    assert_eq!(world.records(), "");
+    assert_eq!(world.pending(), "");
+}
