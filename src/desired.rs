@@ -1,6 +1,6 @@
 //! Files at one commit become the desired state. Pure: bytes in, objects and diagnostics out.
 //!
-//! Reading never fails as a whole. An object that is wrong becomes a [`Rejected`] entry, and the others of its file
+//! Reading never fails as a whole. An object that is wrong becomes a [`RejectedObject`], and the others of its file
 //! and of the commit are unaffected (rule D7). Objects are shared ([`Arc`]) between one commit and the next, so that
 //! what did not change costs nothing to keep and is recognised by its address.
 

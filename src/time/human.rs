@@ -9,6 +9,12 @@ use serde::{Deserialize, Serialize};
 /// A span of time as configuration and annotations write it: `15m`, `1h30m`, `10s`, `500ms`.
 ///
 /// Hours and smaller, or days of 24 hours; months and years are refused because they have no fixed length.
+///
+/// ```
+/// let span: tidegate::time::Span = "1h30m".parse()?;
+/// assert_eq!(span.0.as_secs(), 5_400);
+/// # Ok::<(), tidegate::time::ParseSpanError>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Span(pub Duration);
 
