@@ -59,6 +59,10 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
     }
     let store = journal.objects();
     let world = world(config, &store)?;
+    // The journal's lock is held: what a killed `git` left locked in the mirror is nobody's.
+    if let Err(error) = world.source.recover() {
+        tracing::warn!(%error, "cannot clear what a killed git left in the mirror");
+    }
     let mut engine = Engine::new(config.policy.clone(), observed, clock.now());
     let cached = load(&mut engine, &world.source, &store, &config.state_dir);
     Ok(Opened {
