@@ -148,8 +148,8 @@ impl fmt::Display for Platform {
 /// What is asked of a registry. One check serves every tag and stream that would ask the same.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Check {
-    /// What to look up.
-    pub image: ImageReference,
+    /// What to look up; the spec's own copy of it.
+    pub image: Arc<ImageReference>,
     /// Whether plain HTTP and unverified TLS are allowed.
     pub insecure: bool,
     /// What to make of an index.

@@ -28,6 +28,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::action::{ImportMode, Platform};
+use crate::dense;
 use crate::fact::{ContainerRef, Position};
 use crate::names::{ContentHash, Namespace, ObjectKey, StreamName, StreamTag, TagName, TargetName};
 use crate::reference::ImageReference;
@@ -163,6 +164,7 @@ pub struct ImageStream {
     #[serde(default)]
     pub repository: Option<ImageReference>,
     /// `spec.tags`.
+    #[serde(deserialize_with = "dense::map")]
     pub tags: BTreeMap<TagName, TagReference>,
     /// `tidegate.dev/schedule`.
     #[serde(default)]
@@ -185,7 +187,7 @@ pub struct ImageStream {
 #[expect(clippy::struct_excessive_bools, reason = "the fields of the API")]
 pub struct TagReference {
     /// `annotations`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default)]
     pub annotations: BTreeMap<String, String>,
     /// `from`; none for a tag that only carries annotations (rule I7).
     pub from: Option<TagSource>,
@@ -216,7 +218,7 @@ pub struct TagReference {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum TagSource {
     /// `DockerImage`: a registry.
-    Registry(ImageReference),
+    Registry(Arc<ImageReference>),
     /// `ImageStreamTag`: another tag, which it follows.
     Tag(StreamTag),
     /// `ImageStreamImage`: an image of a stream, by digest or the beginning of one (rule I36).
@@ -252,6 +254,7 @@ pub struct Workload {
     /// Its key.
     pub object: ObjectKey,
     /// Its image triggers, in the order in which they are written.
+    #[serde(deserialize_with = "dense::list")]
     pub triggers: Vec<ImageTrigger>,
     /// Whether a changed template rolls out by itself: a `ConfigChange` trigger, or any kind but `DeploymentConfig`.
     pub config_change: bool,
@@ -261,6 +264,7 @@ pub struct Workload {
     /// Hash of the canonical pod template, images of containers that an automatic trigger names left out (rule D21b).
     pub template: ContentHash,
     /// The containers of the template, init containers first, each list in the order in which it is written.
+    #[serde(deserialize_with = "dense::list")]
     pub containers: Vec<Container>,
     /// `tidegate.dev/target`.
     #[serde(default)]
@@ -281,6 +285,7 @@ pub struct ImageTrigger {
     /// The tag that it watches.
     pub from: StreamTag,
     /// The containers whose image it sets; only those that exist.
+    #[serde(deserialize_with = "dense::list")]
     pub containers: Vec<ContainerRef>,
     /// Whether it acts by itself: `automatic: true`, or an annotation entry that is not `paused`.
     pub automatic: bool,

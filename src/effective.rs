@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -34,7 +35,12 @@ pub fn check_of(spec: &TagReference, policy: &Policy) -> Option<Check> {
     }
     let insecure = spec.insecure
         || policy.insecure_registries.contains(image.registry.as_deref().unwrap_or(""));
-    Some(Check { image: image.clone(), insecure, mode: spec.mode, platform: spec.platform.clone() })
+    Some(Check {
+        image: Arc::clone(image),
+        insecure,
+        mode: spec.mode,
+        platform: spec.platform.clone(),
+    })
 }
 
 /// A short number that tells one check from another (rule I197, item 5); never 0.

@@ -325,8 +325,9 @@ impl Engine {
     }
 
     fn dirty_all(&mut self) {
-        let keys = plan::keys(&self.view(Now { wall: Timestamp::EPOCH, mono: Monotonic::START }));
-        self.dirty.extend(keys);
+        let mut keys =
+            plan::keys(&self.view(Now { wall: Timestamp::EPOCH, mono: Monotonic::START }));
+        self.dirty.append(&mut keys);
     }
 
     /// Plans everything again when the wall clock was set: cron slots moved.

@@ -9,6 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dense;
 use crate::names::{
     CommitId, ContentHash, Digest, Generation, Incarnation, ObjectKey, Revision, RolloutKey, Seq,
     StreamName, StreamTag, TagName, TargetName,
@@ -494,6 +495,7 @@ pub struct RolloutStarted {
     /// The manifest as rolled out, in the object store.
     pub manifest: ContentHash,
     /// The images, ordered by container.
+    #[serde(deserialize_with = "dense::list")]
     pub images: Vec<RolloutImage>,
     /// Where it goes.
     pub target: TargetName,

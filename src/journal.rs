@@ -50,6 +50,7 @@ mod verify;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -58,7 +59,7 @@ pub use disk::{Disk, RealDisk};
 pub use error::{AppendError, Damage, DamageKind, JournalError, Place, Warning};
 pub use reader::{From, Reader, read, read_state};
 pub use recovery::Head;
-pub use snapshot::{Snapshot, SnapshotError};
+pub use snapshot::{Snapshot, SnapshotError, StateError};
 pub use store::{ObjectStore, StoreError, objects_of};
 pub use verify::{Finding, Proof, verify};
 
@@ -91,7 +92,7 @@ impl Default for Options {
 #[derive(Debug, Default)]
 pub struct Opened {
     /// The newest snapshot that can be used.
-    pub snapshot: Option<Snapshot>,
+    pub snapshot: Option<Arc<Snapshot>>,
     /// The records behind it.
     pub records: Vec<Record>,
     /// What was put right.
@@ -102,7 +103,9 @@ pub struct Opened {
 #[derive(Debug)]
 pub enum Replay {
     /// The state begins here. Comes first or not at all; refusing it asks for an older one, then for all records.
-    Snapshot(Snapshot),
+    ///
+    /// It may be damaged, which [`Snapshot::state`] finds while it reads: what it returned an error for is to be refused.
+    Snapshot(Arc<Snapshot>),
     /// The next record.
     Record(Record),
 }
@@ -135,6 +138,9 @@ impl Journal {
         let (journal, warnings) =
             Self::open_with(RealDisk, root, Options::default(), &mut |replay| {
                 match replay {
+                    Replay::Snapshot(snapshot) if !snapshot.is_whole() => {
+                        return Err(StateError::Damaged.to_string());
+                    }
                     Replay::Snapshot(snapshot) => opened.snapshot = Some(snapshot),
                     Replay::Record(record) => opened.records.push(record),
                 }

@@ -27,6 +27,7 @@
 //! | [`names`] | digests, tags, streams, objects, counters: newtypes, parsed once |
 //! | [`reference`](mod@reference) | image references: grammar, normal form, what is shown |
 //! | [`time`] | wall and monotonic time, spans, crontab lines; no clock |
+//! | `dense` | how large collections are read into no more room than they need |
 //! | [`limits`] | every bound with its unit and its argument |
 //! | [`fact`] | what can happen: the vocabulary of the journal |
 //! | [`action`] | what the core asks of the world, and what comes back |
@@ -55,7 +56,7 @@
 //! shell   async, IO     main → cli → daemon, control → world        config · telemetry
 //! edge    sync IO                       journal → Disk
 //! core    pure, sync    report · engine → plan · admit → effective → desired, observed
-//!                       → policy · fact · action · names · reference · time · limits
+//!                       → policy · fact · action · names · reference · time · limits · dense
 //! ```
 //!
 //! A module uses what is to its right or below it. The core imports no tokio, no filesystem, no environment, no clock,
@@ -86,6 +87,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod daemon;
+mod dense;
 pub mod desired;
 pub mod effective;
 pub mod engine;

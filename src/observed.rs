@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dense;
 use crate::fact::{CommitAdopted, Fact, Record, Rejected, RemovalFate};
 use crate::names::{CommitId, ContentHash, Generation, Incarnation, ObjectKey, Seq, StreamName};
 use crate::names::{Kind, StreamTag, TagName};
@@ -37,13 +38,13 @@ pub struct ObservedState {
     #[serde(default)]
     pub source_failure: Option<SourceDown>,
     /// Every object that ever was.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "dense::map")]
     pub objects: BTreeMap<ObjectKey, ObjectState>,
     /// Streams with their tags.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "dense::map")]
     pub streams: BTreeMap<StreamName, StreamState>,
     /// Workloads with their rollouts.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "dense::map")]
     pub workloads: BTreeMap<ObjectKey, WorkloadState>,
     /// The configuration that was adopted last.
     #[serde(default)]
@@ -114,7 +115,7 @@ pub struct StreamState {
     /// `metadata.generation` (rule I27).
     pub generation: Generation,
     /// Its tags, those of the spec and those that only have history.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "dense::map")]
     pub tags: BTreeMap<TagName, TagState>,
     /// When it was last checked, as of the last checkpoint.
     #[serde(default)]

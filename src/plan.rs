@@ -137,11 +137,59 @@ impl Plan {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Index {
     /// The tags that ask each check.
-    pub checks: std::collections::BTreeMap<Arc<Check>, BTreeSet<StreamTag>>,
+    pub checks: std::collections::BTreeMap<Arc<Check>, Few<StreamTag>>,
     /// Who looks at each tag: aliases and workloads.
-    pub tag_followers: std::collections::BTreeMap<StreamTag, BTreeSet<Key>>,
+    pub tag_followers: std::collections::BTreeMap<StreamTag, Few<Key>>,
     /// Who looks at a stream as a whole: pins of its images, aliases of its tags.
-    pub stream_followers: std::collections::BTreeMap<crate::names::StreamName, BTreeSet<Key>>,
+    pub stream_followers: std::collections::BTreeMap<crate::names::StreamName, Few<Key>>,
+}
+
+/// A set that mostly holds one value, in order: a [`BTreeSet`] takes room for eleven, and there is one for each tag.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Few<T>(Vec<T>);
+
+impl<T> Default for Few<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: Ord> Few<T> {
+    /// One value.
+    pub(crate) fn of(value: T) -> Self {
+        Self(vec![value])
+    }
+
+    /// Puts a value in.
+    pub(crate) fn insert(&mut self, value: T) {
+        if let Err(at) = self.0.binary_search(&value) {
+            if self.0.is_empty() {
+                self.0.reserve_exact(1);
+            }
+            self.0.insert(at, value);
+        }
+    }
+
+    /// Takes a value out.
+    pub(crate) fn remove(&mut self, value: &T) {
+        if let Ok(at) = self.0.binary_search(value) {
+            self.0.remove(at);
+        }
+    }
+
+    /// Whether nothing is in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'a, T> IntoIterator for &'a Few<T> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter()
+    }
 }
 
 /// Plans one key.
@@ -156,18 +204,18 @@ pub fn plan(view: &View<'_>, key: &Key) -> Plan {
 
 /// Every key that there is, in order.
 pub fn keys(view: &View<'_>) -> BTreeSet<Key> {
-    let mut keys = BTreeSet::from([Key::Source]);
+    let mut keys = vec![Key::Source];
     keys.extend(view.index.checks.keys().cloned().map(Key::Check));
     for stream in view.desired.streams.values() {
         for (tag, spec) in &stream.tags {
             if effective::check_of(spec, view.policy).is_none() {
-                keys.insert(Key::Tag(stream.name.tag(tag.clone())));
+                keys.push(Key::Tag(stream.name.tag(tag.clone())));
             }
         }
     }
     keys.extend(view.desired.workloads.keys().cloned().map(Key::Workload));
     keys.extend(view.observed.workloads.keys().cloned().map(Key::Workload));
-    keys
+    keys.into_iter().collect() // at once: what is nearly in order is sorted in one pass
 }
 
 /// Plans everything: what a dry run prints, and what scoped planning must equal.

@@ -116,9 +116,7 @@ fn state(state_dir: &Path) -> anyhow::Result<ObservedState> {
     }
     let (snapshot, records) = journal::read_state(state_dir)?;
     let mut state: ObservedState = match &snapshot {
-        Some(snapshot) => snapshot
-            .state()
-            .context("the snapshot of the journal holds a state that this version cannot read")?,
+        Some(snapshot) => snapshot.state().context("the snapshot of the journal cannot be used")?,
         None => ObservedState::default(),
     };
     for record in records {

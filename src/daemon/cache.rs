@@ -13,26 +13,26 @@ use crate::desired::Tree;
 use crate::names::{CommitId, ContentHash};
 use crate::policy::Policy;
 
-/// The first line of the file.
+/// What stands before the rest: what the rest is, and how it can be told that it is whole.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Header {
     /// The commit whose files these are.
     commit: CommitId,
-    /// What decided how they were read: version of the program and settings.
+    /// What decided how they were read: the program and its settings.
     reader: ContentHash,
     /// Hash of the rest of the file: a damaged cache must not become the desired state.
     content: ContentHash,
 }
 
 fn path(state_dir: &Path) -> PathBuf {
-    state_dir.join("cache").join("tree.json")
+    state_dir.join("cache").join("tree")
 }
 
 /// What decides how files are read.
 pub(super) fn reader(policy: &Policy) -> ContentHash {
     let text = format!(
         "{} {:?} {:?} {:?} {:?} {:?} {}",
-        env!("CARGO_PKG_VERSION"),
+        program(),
         policy.default_namespace,
         policy.namespaces,
         policy.parameters,
@@ -43,21 +43,25 @@ pub(super) fn reader(policy: &Policy) -> ContentHash {
     ContentHash::of(text.as_bytes())
 }
 
-/// Reads the files of `commit`, if exactly they are kept.
-pub(super) fn read(state_dir: &Path, commit: CommitId, policy: &Policy) -> Option<Tree> {
+/// Tells this program from another one of the same version: a build from a working tree may read differently.
+fn program() -> String {
+    let file = std::env::current_exe().and_then(std::fs::metadata);
+    let file = file.map(|file| (file.len(), file.modified().ok()));
+    format!("{} {file:?}", env!("CARGO_PKG_VERSION"))
+}
+
+/// Reads the files that are kept, and of which commit they are.
+pub(super) fn read(state_dir: &Path, policy: &Policy) -> Option<(CommitId, Tree)> {
     let bytes = std::fs::read(path(state_dir)).ok()?;
-    let end = bytes.iter().position(|byte| *byte == b'\n')?;
-    let (first, rest) = bytes.split_at(end);
-    let rest = rest.get(1..)?;
-    let header: Header = serde_json::from_slice(first).ok()?;
-    if header.commit != commit || header.reader != reader(policy) {
+    let (header, rest) = postcard::take_from_bytes::<Header>(&bytes).ok()?;
+    if header.reader != reader(policy) {
         return None;
     }
     if header.content != ContentHash::of(rest) {
         tracing::warn!(path = %path(state_dir).display(), "the cache of manifests is damaged; they are read again");
         return None;
     }
-    serde_json::from_slice(rest).ok()
+    Some((header.commit, postcard::from_bytes(rest).ok()?))
 }
 
 /// Keeps the files of `commit`. A failure costs time at the next start and nothing else.
@@ -76,11 +80,11 @@ fn try_write(
 ) -> std::io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent)?;
-    let content = serde_json::to_vec(tree)?;
+    let content = postcard::to_stdvec(tree).map_err(std::io::Error::other)?;
     let header = Header { commit, reader, content: ContentHash::of(&content) };
+    let header = postcard::to_stdvec(&header).map_err(std::io::Error::other)?;
     let mut file = tempfile::NamedTempFile::new_in(parent)?;
-    serde_json::to_writer(&mut file, &header)?;
-    file.write_all(b"\n")?;
+    file.write_all(&header)?;
     file.write_all(&content)?;
     file.persist(path)?;
     Ok(())

@@ -26,6 +26,6 @@ pub struct Diagnostic {
     /// What is wrong; lower case, no full stop, values in backticks.
     pub message: String,
     /// What to do about it, if anything can be said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub hint: Option<String>,
 }

@@ -295,7 +295,7 @@ fn read_from(
             invalid("I30", "must name a repository, not only a registry");
             return None;
         }
-        return Some(TagSource::Registry(reference));
+        return Some(TagSource::Registry(Arc::new(reference)));
     }
     let namespace = if from.namespace.is_empty() {
         stream.namespace.clone()

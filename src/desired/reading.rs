@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dense;
 use crate::fact::Position;
 use crate::limits;
 use crate::names::{Kind, Namespace, ObjectKey};
@@ -30,6 +31,7 @@ use opening::{report_missing, where_to_write};
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct ParsedFile {
     /// Its objects, in the order of the text.
+    #[serde(deserialize_with = "dense::list")]
     pub entries: Vec<Entry>,
     /// What is odd about it, and what else is wrong with rejected objects; sorted by position.
     pub diagnostics: Vec<Diagnostic>,

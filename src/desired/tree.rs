@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::action::SourceRead;
+use crate::dense;
 use crate::names::{ObjectKey, StreamName};
 use crate::policy::Policy;
 
@@ -14,6 +15,7 @@ use super::{DesiredState, Object, RejectedObject, TagSource};
 /// All files at one commit. A copy costs as much as a map of shared pointers.
 #[derive(Clone, Default, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Tree {
+    #[serde(deserialize_with = "dense::map")]
     files: BTreeMap<String, Arc<ParsedFile>>,
     /// Content of templates, and of params files, which must be read again when the other changes.
     kept: BTreeMap<String, Arc<[u8]>>,

@@ -1,12 +1,13 @@
 //! Who depends on what, kept as commits come: only objects that changed are looked at.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::action::Check;
 use crate::desired::{ImageStream, Object, TagSource, Workload};
 use crate::effective;
 use crate::names::StreamTag;
-use crate::plan::{Index, Key};
+use crate::plan::{Few, Index, Key};
 
 use super::Engine;
 
@@ -20,32 +21,60 @@ pub(super) enum Link {
 impl Engine {
     /// Makes the index anew.
     pub(super) fn reindex(&mut self) {
-        self.index = Index::default();
+        self.index = Index { checks: self.checks(), ..Index::default() };
         for stream in self.desired.streams.values().cloned().collect::<Vec<_>>() {
-            self.link_stream(&stream, Link::Add);
+            self.link_followers(&stream, Link::Add);
         }
         for workload in self.desired.workloads.values().cloned().collect::<Vec<_>>() {
             self.link_workload(&workload, Link::Add);
         }
     }
 
+    /// The tags by what they ask, made at once: a map that grows key by key is half empty and takes twice as long.
+    fn checks(&self) -> BTreeMap<Arc<Check>, Few<StreamTag>> {
+        let mut asking = Vec::new();
+        for stream in self.desired.streams.values() {
+            for (name, spec) in &stream.tags {
+                if let Some(check) = effective::check_of(spec, &self.policy) {
+                    asking.push((check, stream.name.tag(name.clone())));
+                }
+            }
+        }
+        asking.sort();
+        let mut checks: Vec<(Arc<Check>, Few<StreamTag>)> = Vec::new();
+        for (check, tag) in asking {
+            match checks.last_mut() {
+                Some((last, tags)) if **last == check => tags.insert(tag),
+                Some(_) | None => checks.push((Arc::new(check), Few::of(tag))),
+            }
+        }
+        checks.into_iter().collect()
+    }
+
     /// Puts the links of an object into the index, or takes them out.
     pub(super) fn link(&mut self, object: &Object, link: Link) {
         match object {
-            Object::Stream(stream) => self.link_stream(stream, link),
+            Object::Stream(stream) => {
+                self.link_checks(stream, link);
+                self.link_followers(stream, link);
+            }
             Object::Workload(workload) => self.link_workload(workload, link),
             Object::Build(_) => {}
         }
     }
 
-    fn link_stream(&mut self, stream: &ImageStream, link: Link) {
+    fn link_checks(&mut self, stream: &ImageStream, link: Link) {
         for (name, spec) in &stream.tags {
-            let tag = stream.name.tag(name.clone());
             if let Some(check) = effective::check_of(spec, &self.policy) {
+                let tag = stream.name.tag(name.clone());
                 change(&mut self.index.checks, Arc::new(check), tag, link);
-                continue;
             }
-            let key = Key::Tag(tag);
+        }
+    }
+
+    fn link_followers(&mut self, stream: &ImageStream, link: Link) {
+        for (name, spec) in &stream.tags {
+            let key = Key::Tag(stream.name.tag(name.clone()));
             match &spec.from {
                 Some(TagSource::Tag(source)) => {
                     let of_stream = source.stream.clone();
@@ -84,7 +113,7 @@ impl Engine {
 }
 
 fn change<K: Ord, V: Ord>(
-    map: &mut std::collections::BTreeMap<K, std::collections::BTreeSet<V>>,
+    map: &mut std::collections::BTreeMap<K, Few<V>>,
     key: K,
     value: V,
     link: Link,

@@ -6,8 +6,8 @@
 
 use std::fmt;
 
+use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
-use sha2::Digest as _;
 
 use crate::fact::{Fact, Record};
 use crate::names::Seq;
@@ -35,10 +35,13 @@ impl LineHash {
 
     /// The hash of a line that follows this one, given its bytes up to `,"hash"`.
     pub(super) fn next(&self, body: &[u8]) -> Self {
-        let full = sha2::Sha256::new().chain_update(self.0).chain_update(body).finalize();
+        let mut full = Context::new(&SHA256);
+        full.update(&self.0);
+        full.update(body);
+        let full = full.finish();
         let mut text = Self::START;
         let digits = b"0123456789abcdef";
-        for (pair, byte) in text.0.chunks_exact_mut(2).zip(full) {
+        for (pair, byte) in text.0.chunks_exact_mut(2).zip(full.as_ref()) {
             if let [high, low] = pair {
                 *high = digits.get(usize::from(byte >> 4)).copied().unwrap_or_default();
                 *low = digits.get(usize::from(byte & 15)).copied().unwrap_or_default();

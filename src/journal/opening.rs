@@ -2,12 +2,13 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Replay;
 use super::disk::{Access, Disk, LockFailure};
 use super::error::{JournalError, Warning};
 use super::recovery::{Head, Segment, Tail, Walk, segments};
-use super::snapshot;
+use super::snapshot::{self, StateError};
 use crate::names::Seq;
 
 /// Makes a directory and those above it, durably.
@@ -63,8 +64,14 @@ pub(super) fn read_all<D: Disk>(
     let mut base = None;
     for file in &files {
         let usable = snapshot::read(disk, file).and_then(|snapshot| {
-            let head = snapshot.head();
-            replay(Replay::Snapshot(snapshot)).map(|()| head)
+            let snapshot = Arc::new(snapshot);
+            replay(Replay::Snapshot(Arc::clone(&snapshot)))?;
+            // Known already if its state was read; who did not read it has nothing to lose.
+            if snapshot.is_whole() {
+                Ok(snapshot.head())
+            } else {
+                Err(StateError::Damaged.to_string())
+            }
         });
         match usable {
             Ok(head) => {

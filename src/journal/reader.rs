@@ -33,7 +33,7 @@ pub fn read(root: &Path) -> Result<Reader, JournalError> {
 pub fn read_state(root: &Path) -> Result<(Option<Snapshot>, Reader), JournalError> {
     let dir = root.join("journal");
     let files = snapshot::list(&RealDisk, &dir)?;
-    let snapshot = files.iter().find_map(|file| snapshot::read(&RealDisk, file).ok());
+    let snapshot = files.iter().find_map(|file| snapshot::read_whole(&RealDisk, file).ok());
     let from = snapshot.as_ref().map_or(From::Oldest, |snapshot| From::After(snapshot.seq()));
     Ok((snapshot, Reader::open(RealDisk, root, from)?))
 }

@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,12 +51,28 @@ pub enum SnapshotError {
     },
 }
 
-/// A state at a record, read and found whole.
+/// A state at a record, as it was read.
 pub struct Snapshot {
     head: Head,
     path: PathBuf,
     text: Vec<u8>,
+    /// What the hash covers; always from the first byte.
+    body: Range<usize>,
     state: Range<usize>,
+    stated: LineHash,
+    /// Whether the hash fits, once that was asked.
+    whole: OnceLock<bool>,
+}
+
+/// Why the state of a snapshot cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Its bytes are not those that were written.
+    #[error("it is damaged")]
+    Damaged,
+    /// It was written by another version.
+    #[error("it holds a state that this version cannot read")]
+    Unknown(#[source] serde_json::Error),
 }
 
 impl Snapshot {
@@ -77,12 +94,30 @@ impl Snapshot {
         &self.path
     }
 
-    /// Reads the state.
+    /// Whether its bytes are those that were written.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        *self.whole.get_or_init(|| {
+            let body = self.text.get(self.body.clone()).unwrap_or_default();
+            self.head.hash.next(body) == self.stated
+        })
+    }
+
+    /// Reads the state, and its hash beside that: each takes about as long, and a start waits for both.
     ///
     /// # Errors
-    /// When the state is not of this type.
-    pub fn state<'a, T: Deserialize<'a>>(&'a self) -> Result<T, serde_json::Error> {
-        serde_json::from_slice(self.text.get(self.state.clone()).unwrap_or_default())
+    /// When the bytes are not those that were written, or the state is not of this type.
+    pub fn state<'a, T: Deserialize<'a>>(&'a self) -> Result<T, StateError> {
+        std::thread::scope(|scope| {
+            let whole = scope.spawn(|| self.is_whole());
+            let state =
+                serde_json::from_slice(self.text.get(self.state.clone()).unwrap_or_default());
+            if whole.join().unwrap_or(false) {
+                state.map_err(StateError::Unknown)
+            } else {
+                Err(StateError::Damaged)
+            }
+        })
     }
 }
 
@@ -131,7 +166,7 @@ struct Front<'a> {
     continues: &'a str,
 }
 
-/// Reads a snapshot, or says why it cannot be used.
+/// Reads a snapshot, or says why it cannot be used; whether it is whole is left to be asked.
 pub(super) fn read<D: Disk>(disk: &D, file: &SnapshotFile) -> Result<Snapshot, String> {
     let text = disk.read(&file.path).map_err(|error| format!("cannot read it: {error}"))?;
     let damaged = || "it is damaged".to_owned();
@@ -141,7 +176,7 @@ pub(super) fn read<D: Disk>(disk: &D, file: &SnapshotFile) -> Result<Snapshot, S
     let front = [front, b"}"].concat();
     let front: Front<'_> = serde_json::from_slice(&front).map_err(|_| damaged())?;
     let continues = LineHash::parse(front.continues.as_bytes()).ok_or_else(damaged)?;
-    if front.tidegate != "snapshot" || continues.next(body) != stated {
+    if front.tidegate != "snapshot" {
         return Err(damaged());
     }
     if front.format > FORMAT {
@@ -152,7 +187,14 @@ pub(super) fn read<D: Disk>(disk: &D, file: &SnapshotFile) -> Result<Snapshot, S
     }
     let state = at.unwrap_or_default() + STATE_KEY.len()..body.len();
     let head = Head { seq: front.seq, hash: continues };
-    Ok(Snapshot { head, path: file.path.clone(), state, text })
+    let (body, path, whole) = (0..body.len(), file.path.clone(), OnceLock::new());
+    Ok(Snapshot { head, path, body, state, stated, whole, text })
+}
+
+/// Reads a snapshot that is whole, or says why it cannot be used.
+pub(super) fn read_whole<D: Disk>(disk: &D, file: &SnapshotFile) -> Result<Snapshot, String> {
+    let snapshot = read(disk, file)?;
+    if snapshot.is_whole() { Ok(snapshot) } else { Err(StateError::Damaged.to_string()) }
 }
 
 /// Writes the state at `head` as a new file, and removes what is older than the one before it.

@@ -101,7 +101,7 @@ type Snapshots = Vec<(PathBuf, Seq, Option<Head>)>;
 fn read_snapshots(dir: &Path, proof: &mut Proof) -> Result<Snapshots, JournalError> {
     let mut snapshots = Vec::new();
     for file in snapshot::list(&RealDisk, dir)? {
-        let head = match snapshot::read(&RealDisk, &file) {
+        let head = match snapshot::read_whole(&RealDisk, &file) {
             Ok(snapshot) => Some(snapshot.head()),
             Err(_) if !file.path.exists() => continue, // a daemon removed it as the third newest
             Err(reason) => {

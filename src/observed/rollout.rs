@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::dense;
 use crate::fact::{
     DigestHeld, Fact, Outcome, Record, RolloutFinished, RolloutStarted, StopStarted,
 };
@@ -18,10 +19,10 @@ pub struct WorkloadState {
     #[serde(default)]
     pub latest_revision: Revision,
     /// Rollouts, oldest first; old ones are left out, the running and the restorable ones never.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "dense::list")]
     pub rollouts: Vec<Rollout>,
     /// What each trigger saw last, by the tag that it watches.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "dense::map")]
     pub seen: BTreeMap<StreamTag, Seen>,
     /// What failed and is not tried again by itself.
     #[serde(default)]

@@ -1,5 +1,7 @@
 //! The history of one tag: what pushes an item, what rewrites item 0, what is a no-op (rules I61 to I71, I81).
 
+mod text;
+
 use serde::{Deserialize, Serialize};
 
 use crate::fact::{ImportFailed, ImportReason, TagEvent, TagImported};
@@ -8,32 +10,28 @@ use crate::time::Timestamp;
 
 /// A tag: its place in the spec, its history, its condition.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(from = "text::State", into = "text::State")]
 pub struct TagState {
     /// Generation of the spec tag; 0 where the spec has none (rule I91: the history stays).
     pub generation: Generation,
     /// Newest first; item 0 is the image of the tag (rule I37).
-    #[serde(default)]
     pub items: Vec<TagItem>,
     /// The failure of the last import, while it lasts (rule I8).
-    #[serde(default)]
     pub condition: Option<TagCondition>,
     /// The digest that the registry itself answered last (rule I197).
-    #[serde(default)]
     pub probed: Option<Digest>,
     /// Fingerprint of the check that `probed` answers; another check makes it void (rule I197, item 5).
-    #[serde(default)]
     pub asked: u32,
 }
 
 /// An item of a tag's history.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TagItem {
     /// The record that made it what it is: the identity of the tag event for triggers (rule T32).
     pub seq: Seq,
     /// The event.
     pub event: TagEvent,
     /// The image's metadata in the object store.
-    #[serde(default)]
     pub metadata: Option<ContentHash>,
 }
 
@@ -118,6 +116,9 @@ impl TagState {
         match (effect, self.items.first_mut()) {
             (Effect::Push, _) | (_, None) => {
                 let (event, metadata) = (event.clone(), imported.metadata);
+                if self.items.is_empty() {
+                    self.items.reserve_exact(1); // most tags never have another
+                }
                 self.items.insert(0, TagItem { seq, event, metadata });
             }
             (Effect::Rewrite, Some(item)) => {

@@ -216,7 +216,7 @@ pub(super) fn observed() -> ObservedState {
 pub(super) fn stream(name: &str, tag: &str, image: &str) -> ImageStream {
     let reference = TagReference {
         annotations: BTreeMap::new(),
-        from: Some(TagSource::Registry(image.parse().unwrap())),
+        from: Some(TagSource::Registry(Arc::new(image.parse().unwrap()))),
         reference: false,
         insecure: false,
         scheduled: true,

@@ -33,7 +33,7 @@ use tidegate::world::registry::{Registries, RegistryConfig};
 const CHECKS: usize = 8_000;
 
 fn request(address: &str, known: Option<Digest>) -> ResolveRequest {
-    let image = format!("{address}/bench/web:1").parse().unwrap();
+    let image = format!("{address}/bench/web:1").parse().map(Arc::new).unwrap();
     let (mode, platform) = (ImportMode::Legacy, Platform::default());
     ResolveRequest { check: Check { image, insecure: true, mode, platform }, known }
 }

@@ -215,7 +215,7 @@ fn start(dir: &Path, config: &Path) -> (Duration, u64) {
     };
     let resident = resident_kb(&child);
     // The first start keeps what it read for the next one, beside its work; any real daemon runs longer than that takes.
-    let cache = dir.join("state/cache/tree.json");
+    let cache = dir.join("state/cache/tree");
     while !cache.exists() {
         std::thread::park_timeout(Duration::from_millis(20));
     }

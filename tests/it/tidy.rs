@@ -18,7 +18,8 @@ const CODE_WIDTH: usize = 100;
 /// Columns of a comment.
 const COMMENT_WIDTH: usize = 124;
 
-const VOCABULARY: &[&str] = &["action", "fact", "limits", "names", "policy", "reference", "time"];
+const VOCABULARY: &[&str] =
+    &["action", "dense", "fact", "limits", "names", "policy", "reference", "time"];
 
 /// The core, from below: each row may use itself and the rows before it. Where a row has several modules that must not
 /// use each other, they stand in rows of `APART`.

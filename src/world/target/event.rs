@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use ring::hmac;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -209,10 +209,8 @@ impl Event {
 
     /// The value of [`SIGNATURE_HEADER`].
     pub(super) fn signature(&self, key: &[u8]) -> String {
-        #[expect(clippy::expect_used, reason = "HMAC takes keys of every length")]
-        let mut hmac = Hmac::<sha2::Sha256>::new_from_slice(key).expect("HMAC takes every key");
-        hmac.update(&self.body);
-        format!("sha256={}", hex::encode(hmac.finalize().into_bytes()))
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+        format!("sha256={}", hex::encode(hmac::sign(&key, &self.body)))
     }
 }
 

@@ -58,7 +58,7 @@ impl Ours {
 
 fn check(image: &str) -> Check {
     let (mode, platform) = (ImportMode::Legacy, Platform::default());
-    Check { image: image.parse().unwrap(), insecure: true, mode, platform }
+    Check { image: image.parse().map(Arc::new).unwrap(), insecure: true, mode, platform }
 }
 
 fn quick() -> RegistryConfig {
