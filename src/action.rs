@@ -352,6 +352,8 @@ pub enum Input {
     Nudged(Nudge),
     /// An operator asks.
     Asked(Ask),
+    /// Records are lost, up to this one at least, and an operator said at the start to go on without them.
+    RecordsLost(Option<Seq>),
     /// End: finish what is being written and start nothing more.
     Stop,
 }

@@ -26,7 +26,7 @@ use crate::names::CommitId;
 use crate::time::{Monotonic, Now, Timestamp};
 use crate::world::World;
 
-pub use open::{Opened, open};
+pub use open::{LostRecords, Opened, open};
 
 /// Inputs that may wait; more than a step can bring about by itself.
 const INPUTS_WAITING_MAX: usize = 4096;
@@ -101,6 +101,8 @@ pub struct Daemon {
     /// The commit whose files the cache holds.
     cached: Option<CommitId>,
     watcher: Option<crate::world::watch::Watcher>,
+    /// What the first step takes in.
+    first: Vec<Input>,
     wake_at: Monotonic,
 }
 
@@ -130,6 +132,7 @@ impl Daemon {
             state_dir: opened.state_dir,
             cached: opened.cached,
             watcher: None,
+            first: opened.lost.into_iter().collect(),
             wake_at: Monotonic::START,
         }
     }
@@ -150,7 +153,8 @@ impl Daemon {
             self.notify.ready(&self.engine);
         }
         let mut ping = tokio::time::interval(self.notify.interval());
-        self.reconcile(Vec::new())?;
+        let first = std::mem::take(&mut self.first);
+        self.reconcile(first)?;
         loop {
             let wake = tokio::time::sleep_until(self.clock.instant(self.wake_at));
             let mut inputs = Vec::new();
@@ -327,11 +331,15 @@ impl Daemon {
 ///
 /// # Errors
 /// When it cannot start, or when the journal cannot be written.
-pub async fn serve(config: Config, reload: Reload) -> anyhow::Result<()> {
+pub async fn serve(
+    config: Config,
+    lost_records: LostRecords,
+    reload: Reload,
+) -> anyhow::Result<()> {
     // First of all: a signal that comes while the journal is replayed is obeyed right after.
     let signals = Signals::listen().context("cannot listen for signals")?;
     let socket = config.control_socket.clone();
-    let opened = tokio::task::spawn_blocking(move || open(&config)).await??;
+    let opened = tokio::task::spawn_blocking(move || open(&config, lost_records)).await??;
     let daemon = Daemon::new(opened, reload);
     let events = daemon.events();
     let control = control::serve(&socket, events.clone())?;

@@ -312,6 +312,7 @@ impl Engine {
             | Fact::SourceFailed(_)
             | Fact::SourceRecovered
             | Fact::ConfigAdopted(_)
+            | Fact::RecordsLost(_)
             | Fact::Checkpoint(_) => {}
         }
     }

@@ -65,6 +65,8 @@ pub enum Fact {
     StopFinished(StopFinished),
     /// The daemon took a configuration into use; only when it differs from the last one recorded.
     ConfigAdopted(ConfigAdopted),
+    /// Records that were written once are gone, and an operator said to go on without them.
+    RecordsLost(RecordsLost),
     /// When each scheduled stream was last checked, so that a restart neither herds nor delays (rule I111).
     Checkpoint(Checkpoint),
 }
@@ -91,6 +93,7 @@ impl Fact {
             Self::StopStarted(_) => "StopStarted",
             Self::StopFinished(_) => "StopFinished",
             Self::ConfigAdopted(_) => "ConfigAdopted",
+            Self::RecordsLost(_) => "RecordsLost",
             Self::Checkpoint(_) => "Checkpoint",
         }
     }
@@ -499,6 +502,9 @@ pub struct RolloutStarted {
     pub images: Vec<RolloutImage>,
     /// Where it goes.
     pub target: TargetName,
+    /// When records were lost last, see [`RolloutKey::epoch`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Timestamp>,
 }
 
 impl RolloutStarted {
@@ -510,6 +516,7 @@ impl RolloutStarted {
             name: self.object.name.clone(),
             incarnation: self.incarnation,
             seq,
+            epoch: self.epoch,
         }
     }
 }
@@ -621,6 +628,9 @@ pub struct StopStarted {
     pub manifest: ContentHash,
     /// Where it runs.
     pub target: TargetName,
+    /// When records were lost last, see [`RolloutKey::epoch`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Timestamp>,
 }
 
 /// Stopping a workload ended.
@@ -646,6 +656,14 @@ pub struct ConfigAdopted {
     pub hash: ContentHash,
     /// The version of the program that took it.
     pub version: String,
+}
+
+/// Records that were written once are gone: an older copy of the journal was put in place, or none at all.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordsLost {
+    /// The last of them that is known of; none if only the operator knows that there were any.
+    pub last: Option<Seq>,
 }
 
 /// When each scheduled stream was last checked.

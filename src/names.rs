@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::time::Timestamp;
+
 /// Why a text is not the name that it was meant to be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not {what}: {why}")]
@@ -646,11 +648,15 @@ pub struct RolloutKey {
     pub incarnation: Incarnation,
     /// The record that started it.
     pub seq: Seq,
+    /// When records were lost last, if any ever were: the numbers of lost records are given again, and a receiver that
+    /// remembers keys must not take the new rollout for the old one. In milliseconds behind a `+`.
+    pub epoch: Option<Timestamp>,
 }
 
 impl fmt::Display for RolloutKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}/{}", self.namespace, self.name, self.incarnation, self.seq)
+        write!(f, "{}/{}/{}/{}", self.namespace, self.name, self.incarnation, self.seq)?;
+        self.epoch.map_or(Ok(()), |epoch| write!(f, "+{}", epoch.as_millis()))
     }
 }
 

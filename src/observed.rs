@@ -46,6 +46,9 @@ pub struct ObservedState {
     /// Workloads with their rollouts.
     #[serde(default, deserialize_with = "dense::map")]
     pub workloads: BTreeMap<ObjectKey, WorkloadState>,
+    /// When records were lost last.
+    #[serde(default)]
+    pub epoch: Option<Timestamp>,
     /// The configuration that was adopted last.
     #[serde(default)]
     pub config: Option<ContentHash>,
@@ -206,6 +209,7 @@ impl ObservedState {
             | Fact::HoldReleased(_)
             | Fact::StopStarted(_)
             | Fact::StopFinished(_) => self.apply_to_workload(record),
+            Fact::RecordsLost(_) => self.epoch = Some(record.at),
             Fact::ConfigAdopted(config) => self.config = Some(config.hash),
             Fact::Checkpoint(checkpoint) => {
                 for (stream, at) in &checkpoint.checked {

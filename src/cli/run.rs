@@ -11,6 +11,12 @@ use crate::{config, daemon, telemetry, world};
 pub(super) struct Command {
     #[command(flatten)]
     settings: config::SettingArguments,
+    /// Go on though the journal is an older copy, or a new one in the place of a lost one
+    ///
+    /// Record numbers are given again then, and with them the idempotency keys of rollouts. From this start on every
+    /// key carries a mark, so that a receiver does not take a new rollout for one that it remembers. For one start.
+    #[arg(long)]
+    accept_lost_records: bool,
 }
 
 pub(super) fn run(command: &Command, context: &Context<'_>) -> anyhow::Result<ExitCode> {
@@ -21,9 +27,14 @@ pub(super) fn run(command: &Command, context: &Context<'_>) -> anyhow::Result<Ex
         tracing::warn!("{warning}");
     }
     world::tls::init();
+    let lost_records = if command.accept_lost_records {
+        daemon::LostRecords::Accept
+    } else {
+        daemon::LostRecords::Refuse
+    };
     let reload: daemon::Reload = Box::new(move || Ok(config::load(&flags)?));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let ended = runtime.block_on(daemon::serve(config, reload));
+    let ended = runtime.block_on(daemon::serve(config, lost_records, reload));
     // What still runs is left to its own end or to the next start; nobody waits for it.
     runtime.shutdown_background();
     ended.map(|()| ExitCode::Done)

@@ -128,6 +128,9 @@ pub(super) fn log(record: &Record) {
         Fact::StopFinished(fact) => {
             tracing::info!(%seq, object = %fact.object, outcome = %fact.outcome, "stopped");
         }
+        Fact::RecordsLost(_) => {
+            tracing::warn!(%seq, "going on without records that are lost, as the operator said");
+        }
         Fact::ConfigAdopted(fact) => {
             tracing::info!(%seq, hash = %fact.hash, "configuration adopted");
         }

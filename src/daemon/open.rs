@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use crate::action::Input;
 use crate::config::Config;
 use crate::desired::{Object, Tree};
 use crate::engine::Engine;
 use crate::journal::disk::RealDisk;
 use crate::journal::{Journal, ObjectStore, Options, Replay};
-use crate::names::{CommitId, ContentHash};
+use crate::names::{CommitId, ContentHash, Seq};
 use crate::observed::ObservedState;
 use crate::world::World;
 use crate::world::git::{Source, SourceConfig};
@@ -30,13 +31,24 @@ pub struct Opened {
     pub(super) state_dir: PathBuf,
     /// The commit whose files the cache holds.
     pub(super) cached: Option<CommitId>,
+    /// What the engine has to know first.
+    pub(super) lost: Option<Input>,
+}
+
+/// What to do where records were written once and are gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LostRecords {
+    /// Do not start: the numbers of lost records, and so the keys of rollouts, would be given twice.
+    Refuse,
+    /// Go on, and mark every later key.
+    Accept,
 }
 
 /// Opens the journal, replays it, and loads the adopted commit from the mirror.
 ///
 /// # Errors
-/// When the journal cannot be opened, or an adopted commit is not in the mirror any more.
-pub fn open(config: &Config) -> anyhow::Result<Opened> {
+/// When the journal cannot be opened, or is an older one than the mirror knows.
+pub fn open(config: &Config, lost_records: LostRecords) -> anyhow::Result<Opened> {
     let clock = Clock::start();
     // Beside the journal: each takes about half of the time of a start.
     let cache = {
@@ -49,7 +61,8 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
         Journal::open_with(RealDisk, &config.state_dir, Options::default(), &mut |replay| {
             match replay {
                 Replay::Snapshot(snapshot) => {
-                    observed = snapshot.state().map_err(|error| error.to_string())?;
+                    let state = snapshot.state().map_err(anyhow::Error::from);
+                    observed = state.map_err(|error| format!("{error:#}"))?;
                 }
                 Replay::Record(record) => {
                     observed.apply(&record);
@@ -68,6 +81,13 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
     if let Err(error) = world.source.recover() {
         tracing::warn!(%error, "cannot clear what a killed git left in the mirror");
     }
+    let lost = match known_beyond(&world.source, observed.last_seq) {
+        Some(last) if lost_records == LostRecords::Refuse => {
+            anyhow::bail!(lost_message(config, observed.last_seq, last))
+        }
+        last if lost_records == LostRecords::Accept => Some(Input::RecordsLost(last)),
+        Some(_) | None => None,
+    };
     let mut engine = Engine::new(config.policy.clone(), observed, clock.now());
     let cached = load(&mut engine, &world.source, &store, cache.join().unwrap_or_default());
     Ok(Opened {
@@ -79,7 +99,31 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
         records_since_snapshot,
         state_dir: config.state_dir.clone(),
         cached,
+        lost,
     })
+}
+
+/// The last record that adopted a commit, by the mirror, if the journal does not reach there.
+///
+/// A commit is kept in the mirror right after its record is durable, so the mirror is never ahead by itself.
+fn known_beyond(source: &Source, last: Seq) -> Option<Seq> {
+    match source.kept() {
+        Ok(kept) => kept.last_key_value().map(|(seq, _)| *seq).filter(|seq| *seq > last),
+        Err(error) => {
+            tracing::warn!(%error, "cannot read which commits the mirror keeps");
+            None
+        }
+    }
+}
+
+fn lost_message(config: &Config, last: Seq, known: Seq) -> String {
+    format!(
+        "the journal in `{}` ends at record {last}, but the mirror beside it keeps a commit that record {known} \
+         adopted: the journal is an older copy, or its files were removed. Nothing was started. Put the newer journal \
+         back; if it is lost, start once with `tidegate run --accept-lost-records`: what the lost records rolled out \
+         may be rolled out again, under new keys",
+        config.state_dir.join("journal").display()
+    )
 }
 
 /// Loads the files of the adopted commit, from the cache or else from the mirror; a mirror that lost the commit is

@@ -10,8 +10,8 @@ use crate::action::{
 use crate::admit::Scarce;
 use crate::effective;
 use crate::fact::{
-    CommitRefused, DigestHeld, Fact, HoldReleased, ImportFailed, Outcome, Reason, Release,
-    RemovalsReleased, RolloutFinished, SourceFailed, StopFinished, TagEvent, TagImported,
+    CommitRefused, DigestHeld, Fact, HoldReleased, ImportFailed, Outcome, Reason, RecordsLost,
+    Release, RemovalsReleased, RolloutFinished, SourceFailed, StopFinished, TagEvent, TagImported,
     TagProbed, Via,
 };
 use crate::limits::{ROLLOUT_RETRY_FIRST, ROLLOUT_RETRY_MAX};
@@ -31,6 +31,9 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 impl Engine {
     pub(super) fn absorb(&mut self, input: Input, now: Now, batch: &mut Batch) {
         match input {
+            Input::RecordsLost(last) => {
+                self.record(Fact::RecordsLost(RecordsLost { last }), now, batch);
+            }
             Input::Wake | Input::Stop => {}
             Input::SourceRead(id, result) => {
                 if self.in_flight.remove(&id) == Some(InFlight::Source) {

@@ -151,6 +151,7 @@ impl Engine {
                 name: object.name.clone(),
                 incarnation: stop.started.incarnation,
                 seq,
+                epoch: stop.started.epoch,
             },
             started: stop.at,
             object: object.clone(),

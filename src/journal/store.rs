@@ -214,6 +214,7 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
                 manifest,
                 images: _,
                 target: _,
+                epoch: _,
             } = &**started;
             vec![*manifest]
         }
@@ -223,6 +224,7 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
             rollout: _,
             manifest,
             target: _,
+            epoch: _,
         }) => vec![*manifest],
         Fact::CommitRefused(_)
         | Fact::SourceFailed(_)
@@ -237,6 +239,7 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
         | Fact::HoldReleased(_)
         | Fact::StopFinished(_)
         | Fact::ConfigAdopted(_)
+        | Fact::RecordsLost(_)
         | Fact::Checkpoint(_) => Vec::new(),
     }
 }

@@ -220,6 +220,7 @@ impl WorkloadState {
             | Fact::TagProbed(_)
             | Fact::ImportFailed(_)
             | Fact::ConfigAdopted(_)
+            | Fact::RecordsLost(_)
             | Fact::Checkpoint(_) => {}
         }
     }
@@ -303,6 +304,7 @@ pub(crate) fn object_of(fact: &Fact) -> Option<&ObjectKey> {
         | Fact::TagProbed(_)
         | Fact::ImportFailed(_)
         | Fact::ConfigAdopted(_)
+        | Fact::RecordsLost(_)
         | Fact::Checkpoint(_) => None,
     }
 }

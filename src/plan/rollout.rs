@@ -165,6 +165,7 @@ impl Planning<'_> {
             cause: RolloutCause::Restore,
             replaces: Some(last.seq),
             images: with_previous(previous.started.images.clone(), Some(last)),
+            epoch: self.view.observed.epoch,
             ..previous.started.clone()
         };
         let rollout = Box::new(started);
@@ -271,6 +272,7 @@ impl Planning<'_> {
             manifest: ContentHash::of(&manifest),
             images: with_previous(wanted.images, self.state.active()),
             target,
+            epoch: self.view.observed.epoch,
         };
         let mut steps = self.releases(&rollout);
         steps.extend(self.fired(workload, &TriggerOutcome::Rollout(revision)));
@@ -373,6 +375,7 @@ impl Planning<'_> {
             rollout: rollout.seq,
             manifest: rollout.started.manifest,
             target: rollout.started.target.clone(),
+            epoch: self.view.observed.epoch,
         })))
     }
 

@@ -96,6 +96,7 @@ fn started(revision: u64, cause: RolloutCause, old: Option<u8>, new: u8) -> Fact
             previous: old.map(digest),
         }],
         target: "none".parse().unwrap(),
+        epoch: None,
     }))
 }
 

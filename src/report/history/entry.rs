@@ -27,7 +27,10 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
             Outcome::Failed => BAD,
             Outcome::Cancelled => WAITS,
         },
-        Fact::CommitRefused(_) | Fact::SourceFailed(_) | Fact::ImportFailed(_) => BAD,
+        Fact::CommitRefused(_)
+        | Fact::SourceFailed(_)
+        | Fact::ImportFailed(_)
+        | Fact::RecordsLost(_) => BAD,
         Fact::DigestHeld(_) | Fact::RolloutSuperseded(_) => WAITS,
         Fact::StopFinished(finished) if finished.outcome != Outcome::Complete => BAD,
         Fact::SourceRecovered
@@ -90,6 +93,14 @@ impl Reader<'_> {
                 said("source", &"cannot be read", format!(": {}", one_line(&failed.message)))
             }
             Fact::SourceRecovered => said("source", &"can be read again", ""),
+            Fact::RecordsLost(lost) => {
+                let known = lost.last.map_or_else(
+                    || ": nobody knows how many".to_owned(),
+                    |last| format!(": they went up to record {last} at least"),
+                );
+                let keys = "; from here on every key of a rollout says so";
+                said("lost", &"records before this one", known + keys)
+            }
             Fact::RemovalsReleased(released) => {
                 let objects: Vec<_> = released.objects.iter().map(ToString::to_string).collect();
                 said("release", &"removals", format!(" by {}: {}", released.by, objects.join(", ")))

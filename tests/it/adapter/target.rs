@@ -49,6 +49,7 @@ fn key(seq: u64) -> RolloutKey {
         name: object.name,
         incarnation: Incarnation(1),
         seq: Seq(seq),
+        epoch: None,
     }
 }
 

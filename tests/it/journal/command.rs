@@ -36,6 +36,7 @@ fn journal() -> tempfile::TempDir {
         rollout: Seq(3),
         manifest,
         target: "local".parse().unwrap(),
+        epoch: None,
     });
     journal.append(&[Record { seq: Seq(4), at: Timestamp::EPOCH, fact }]).unwrap();
     journal.write_snapshot(Seq(4), "four").unwrap();

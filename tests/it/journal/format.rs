@@ -9,9 +9,10 @@ use proptest::prelude::*;
 use tidegate::fact::{
     Appeared, Checkpoint, CommitAdopted, CommitRefused, ConfigAdopted, ContainerList, ContainerRef,
     DigestHeld, Fact, HoldReleased, ImportFailed, ImportReason, Outcome, Position, Reason, Record,
-    Rejected, Release, RemovalFate, RemovalsReleased, Removed, RolloutCause, RolloutFinished,
-    RolloutImage, RolloutStarted, RolloutSuperseded, SourceFailed, StopFinished, StopStarted,
-    StreamChanged, TagEvent, TagImported, TagProbed, TriggerFired, TriggerOutcome, Via,
+    RecordsLost, Rejected, Release, RemovalFate, RemovalsReleased, Removed, RolloutCause,
+    RolloutFinished, RolloutImage, RolloutStarted, RolloutSuperseded, SourceFailed, StopFinished,
+    StopStarted, StreamChanged, TagEvent, TagImported, TagProbed, TriggerFired, TriggerOutcome,
+    Via,
 };
 use tidegate::journal::{LineHash, encode};
 use tidegate::names::{
@@ -105,6 +106,7 @@ fn started() -> Fact {
             previous: Some(digest("previous")),
         }],
         target: "local".parse().unwrap(),
+        epoch: None,
     }))
 }
 
@@ -140,6 +142,7 @@ fn rollout_facts() -> Vec<Fact> {
             rollout: Seq(10),
             manifest: content("manifest"),
             target: "local".parse().unwrap(),
+            epoch: None,
         }),
         Fact::StopFinished(StopFinished {
             stop: Seq(15),
@@ -187,6 +190,7 @@ fn every_fact() -> Vec<Fact> {
     facts.push(Fact::Checkpoint(Checkpoint {
         checked: vec![("shop/web".parse().unwrap(), Timestamp::from_millis(1_700_000_060_000))],
     }));
+    facts.push(Fact::RecordsLost(RecordsLost { last: Some(Seq(15)) }));
     facts
 }
 
@@ -199,7 +203,7 @@ fn every_record() -> Vec<Record> {
 #[test]
 fn each_fact_is_written_as_in_the_first_version() {
     let kinds: BTreeSet<_> = every_fact().iter().map(Fact::kind).collect();
-    assert_eq!(kinds.len(), 18, "{kinds:?}");
+    assert_eq!(kinds.len(), 19, "{kinds:?}");
     let batches: Vec<_> = every_record().chunks(4).map(<[Record]>::to_vec).collect();
     let root = journal_of(PLAIN, &batches);
     let written = fs::read_to_string(&segments(root.path())[0]).unwrap();

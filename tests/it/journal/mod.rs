@@ -65,7 +65,8 @@ fn open_with(root: &Path, options: Options) -> Result<(Journal<NoSync>, Opening)
     let (journal, warnings) = Journal::open_with(NoSync, root, options, &mut |replay| {
         match replay {
             Replay::Snapshot(snapshot) => {
-                opening.state = Some(snapshot.state().map_err(|error| error.to_string())?);
+                let state = snapshot.state().map_err(anyhow::Error::from);
+                opening.state = Some(state.map_err(|error| format!("{error:#}"))?);
             }
             Replay::Record(record) => opening.records.push(record),
         }

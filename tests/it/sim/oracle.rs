@@ -53,6 +53,7 @@ impl Oracle {
                 | Input::Wake
                 | Input::Nudged(_)
                 | Input::Asked(_)
+                | Input::RecordsLost(_)
                 | Input::Stop => {}
             }
         }
@@ -160,6 +161,7 @@ impl Oracle {
             | Fact::DigestHeld(_)
             | Fact::StopFinished(_)
             | Fact::ConfigAdopted(_)
+            | Fact::RecordsLost(_)
             | Fact::Checkpoint(_) => {}
         }
         self.shadow.apply(record);

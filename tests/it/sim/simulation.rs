@@ -369,6 +369,8 @@ fn outline(input: &Input) -> String {
         }
         Input::Resolved(_, Err(failure)) => failure.message.clone(),
         Input::RolloutReported(_, report) => format!("{report:?}"),
-        Input::Wake | Input::Nudged(_) | Input::Asked(_) | Input::Stop => format!("{input:?}"),
+        Input::Wake | Input::Nudged(_) | Input::Asked(_) | Input::RecordsLost(_) | Input::Stop => {
+            format!("{input:?}")
+        }
     }
 }

@@ -91,10 +91,15 @@ impl Host {
     }
 
     pub(crate) fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// Starts the daemon with further flags.
+    pub(crate) fn start_with(&mut self, flags: &[&str]) {
         assert!(self.child.is_none(), "one daemon at a time");
         let log = std::fs::File::options().create(true).append(true).open(&self.log).unwrap();
-        self.child =
-            Some(self.tidegate(&["run"]).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        let mut command = self.tidegate(&["run"]);
+        self.child = Some(command.args(flags).stdout(Stdio::null()).stderr(log).spawn().unwrap());
     }
 
     /// Ends the daemon as a power cut would.
