@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crate::action::{Action, ActionId, Check, Input, Request};
 use crate::admit::{Admission, Scarce};
 use crate::desired::{DesiredState, Object, Tree};
-use crate::fact::{Checkpoint, Fact, Reason, Record};
+use crate::fact::{Checkpoint, Fact, ImportFailed, Reason, Record, TagRecovered};
 use crate::limits::{CHECKPOINT_INTERVAL, CLOCK_DRIFT_MAX, WAKE_INTERVAL_MAX};
 use crate::names::{CommitId, ContentHash, Generation, Seq, StreamName};
 use crate::observed::ObservedState;
@@ -277,10 +277,11 @@ impl Engine {
                 self.dirty.extend(stream.into_iter().flatten().cloned());
                 self.dirty.extend(self.key_of_tag(&tag));
             }
-            Fact::ImportFailed(failed) => {
-                let followers = self.index.tag_followers.get(&failed.tag);
+            Fact::ImportFailed(ImportFailed { tag, .. })
+            | Fact::TagRecovered(TagRecovered { tag }) => {
+                let followers = self.index.tag_followers.get(tag);
                 self.dirty.extend(followers.into_iter().flatten().cloned());
-                self.dirty.extend(self.key_of_tag(&failed.tag));
+                self.dirty.extend(self.key_of_tag(tag));
             }
             Fact::RemovalsReleased(released) => {
                 let objects = released.objects.iter();
@@ -309,6 +310,7 @@ impl Engine {
             Fact::TriggerFired(_)
             | Fact::TagProbed(_)
             | Fact::CommitRefused(_)
+            | Fact::CommitWithdrawn(_)
             | Fact::SourceFailed(_)
             | Fact::SourceRecovered
             | Fact::ConfigAdopted(_)

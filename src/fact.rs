@@ -34,6 +34,8 @@ pub enum Fact {
     CommitAdopted(Box<CommitAdopted>),
     /// A commit was looked at and not adopted; the one before stays in force.
     CommitRefused(CommitRefused),
+    /// Nothing is refused any more: the branch is at the adopted commit again.
+    CommitWithdrawn(CommitWithdrawn),
     /// The source stopped being readable. Recorded once, when it stops.
     SourceFailed(SourceFailed),
     /// The source is readable again.
@@ -46,6 +48,9 @@ pub enum Fact {
     TagProbed(TagProbed),
     /// A tag could not be imported. Recorded when the failure begins or changes (rules I69 to I71).
     ImportFailed(ImportFailed),
+    /// A tag does not fail any more though it was not imported: what it follows is there and has no image yet, or it
+    /// follows nothing (rule I77).
+    TagRecovered(TagRecovered),
     /// A trigger saw a tag event; what it led to (rule T23).
     TriggerFired(TriggerFired),
     /// A rollout is about to be given to its target; its `seq` is its identity (law 1).
@@ -75,12 +80,14 @@ impl Fact {
         match self {
             Self::CommitAdopted(_) => "CommitAdopted",
             Self::CommitRefused(_) => "CommitRefused",
+            Self::CommitWithdrawn(_) => "CommitWithdrawn",
             Self::SourceFailed(_) => "SourceFailed",
             Self::SourceRecovered => "SourceRecovered",
             Self::RemovalsReleased(_) => "RemovalsReleased",
             Self::TagImported(_) => "TagImported",
             Self::TagProbed(_) => "TagProbed",
             Self::ImportFailed(_) => "ImportFailed",
+            Self::TagRecovered(_) => "TagRecovered",
             Self::TriggerFired(_) => "TriggerFired",
             Self::RolloutStarted(_) => "RolloutStarted",
             Self::RolloutSuperseded(_) => "RolloutSuperseded",
@@ -221,6 +228,14 @@ pub struct CommitRefused {
     pub commit: CommitId,
     /// Why.
     pub reason: String,
+}
+
+/// A commit is not refused any more, because the adopted one is the branch's head.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommitWithdrawn {
+    /// The commit that was refused.
+    pub commit: CommitId,
 }
 
 /// The source cannot be read.
@@ -367,6 +382,14 @@ pub struct ImportFailed {
     pub reason: ImportReason,
     /// The condition's message.
     pub message: String,
+}
+
+/// A tag does not fail any more, without an import.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TagRecovered {
+    /// The tag.
+    pub tag: StreamTag,
 }
 
 /// What a trigger's firing led to.

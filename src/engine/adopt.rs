@@ -7,12 +7,13 @@ use crate::action::SourceRead;
 use crate::desired::{DesiredState, ImageStream, Object, RejectedObject, TagReference, Tree};
 use crate::effective::count_by_namespace;
 use crate::fact::{
-    Appeared, CommitAdopted, CommitRefused, Fact, Rejected, RemovalFate, Removed, StreamChanged,
+    Appeared, CommitAdopted, CommitRefused, CommitWithdrawn, Fact, Rejected, RemovalFate, Removed,
+    StreamChanged,
 };
 use crate::names::{
     CommitId, ContentHash, Generation, Incarnation, Kind, ObjectKey, StreamName, TagName,
 };
-use crate::observed::{ObservedState, Presence};
+use crate::observed::{ObservedState, Presence, Refused};
 use crate::plan::Key;
 use crate::policy::OnInvalid;
 use crate::time::Now;
@@ -66,6 +67,7 @@ impl Engine {
 
     pub(super) fn adopt(&mut self, read: &SourceRead, now: Now, batch: &mut Batch) {
         if self.is_adopted(read) {
+            self.withdraw(now, batch);
             return;
         }
         let mut tree = self.tree.clone();
@@ -112,6 +114,7 @@ impl Engine {
         let old = std::mem::replace(&mut self.desired, new);
         self.relink(&old);
         if self.is_recorded(&adopted) {
+            self.withdraw(now, batch);
             return;
         }
         for (bytes, hash, object) in kept {
@@ -125,6 +128,13 @@ impl Engine {
         let id = self.new_action(super::InFlight::Silent);
         batch.starts.push((id, crate::action::Action::KeepCommit { seq, commit }));
         self.in_flight.remove(&id); // nobody answers
+    }
+
+    /// The head is the adopted commit: whatever was refused is not asked for any more (law 8).
+    fn withdraw(&mut self, now: Now, batch: &mut Batch) {
+        if let Some(Refused { commit, .. }) = self.observed.refused {
+            self.record(Fact::CommitWithdrawn(CommitWithdrawn { commit }), now, batch);
+        }
     }
 
     /// Whether the adopted commit was only read again, after the mirror was lost or for new settings, and means what it

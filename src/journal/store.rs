@@ -225,11 +225,13 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
             target: _,
         }) => vec![*manifest],
         Fact::CommitRefused(_)
+        | Fact::CommitWithdrawn(_)
         | Fact::SourceFailed(_)
         | Fact::SourceRecovered
         | Fact::RemovalsReleased(_)
         | Fact::TagProbed(_)
         | Fact::ImportFailed(_)
+        | Fact::TagRecovered(_)
         | Fact::TriggerFired(_)
         | Fact::RolloutSuperseded(_)
         | Fact::RolloutFinished(_)

@@ -297,12 +297,14 @@ fn event_of(fact: &Fact) -> Option<(&ObjectKey, Event<'_>)> {
         Fact::StopFinished(finished) => (&finished.object, Event::StopFinished(finished)),
         Fact::CommitAdopted(_)
         | Fact::CommitRefused(_)
+        | Fact::CommitWithdrawn(_)
         | Fact::SourceFailed(_)
         | Fact::SourceRecovered
         | Fact::RemovalsReleased(_)
         | Fact::TagImported(_)
         | Fact::TagProbed(_)
         | Fact::ImportFailed(_)
+        | Fact::TagRecovered(_)
         | Fact::ConfigAdopted(_)
         | Fact::Checkpoint(_) => return None,
     })

@@ -152,10 +152,12 @@ impl Oracle {
             }
             Fact::StopStarted(started) => self.stopped(started, repository),
             Fact::CommitRefused(_)
+            | Fact::CommitWithdrawn(_)
             | Fact::SourceFailed(_)
             | Fact::SourceRecovered
             | Fact::TagProbed(_)
             | Fact::ImportFailed(_)
+            | Fact::TagRecovered(_)
             | Fact::RolloutSuperseded(_)
             | Fact::DigestHeld(_)
             | Fact::StopFinished(_)

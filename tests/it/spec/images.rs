@@ -387,6 +387,54 @@ fn i087_a_ring_that_closes_far_away_is_told() {
     }
 }
 
+/// I87, I77: a ring that is opened has no condition any more, also where the end of it has no image yet.
+#[test]
+fn i087_a_ring_that_is_opened_is_told_once() {
+    let mut world = committed("is web a=tag:b b=tag:base:1\nis base 1=tag:web:a");
+    assert_eq!(world.tag("shop/web:a"), "CircularReference @1; spec @1");
+    world.records();
+    world.commit("is web a=tag:b b=tag:base:1\nis base 1=-");
+    assert_eq!(
+        world.records(),
+        "CommitAdopted ~base@2(1)\nTagRecovered base:1\nTagRecovered web:b\nTagRecovered web:a"
+    );
+    for tag in ["shop/web:a", "shop/web:b"] {
+        assert_eq!(world.tag(tag), "spec @1");
+    }
+    world.commit("is web a=tag:b b=tag:base:1\nis base 1=r.io/base:1");
+    world.resolve("r.io/base:1", "a");
+    assert_eq!(world.tag("shop/web:a"), "#a r.io/base@#a @1; spec @1");
+}
+
+/// I16, I77: a stream that appears ends the condition of its aliases before it has an image.
+#[test]
+fn i016_a_stream_that_appears_without_an_image_ends_the_condition() {
+    let mut world = committed("is web latest=tag:base:1 other=tag:base:2");
+    assert!(world.tag("shop/web:latest").starts_with("NotFound"));
+    world.records();
+    world.commit("is web latest=tag:base:1 other=tag:base:2\nis base 1=r.io/base:1");
+    let records = world.records();
+    assert_eq!(
+        records,
+        "CommitAdopted +base#1 ~base@1(1)\nTagRecovered web:latest\nTagRecovered web:other"
+    );
+    world.restart();
+    assert_eq!(world.records(), "", "once");
+}
+
+/// I91, I77: what the spec does not ask for any more does not fail.
+#[test]
+fn i091_what_nobody_asks_for_does_not_fail() {
+    let mut world = committed("is web a=r.io/web:a b=r.io/web:b");
+    world.resolve_fails("r.io/web:a", NotFound, false);
+    world.resolve_fails("r.io/web:b", NotFound, false);
+    world.records();
+    world.commit("is web a=-");
+    assert_eq!(world.records(), "CommitAdopted ~web@4(a)-b\nTagRecovered web:a");
+    assert_eq!(world.tag("shop/web:a"), "spec @4");
+    assert_eq!(world.tag("shop/web:b"), "unknown");
+}
+
 /// I88: an alias keeps its history when its source goes.
 #[test]
 fn i088_an_alias_outlives_its_source() {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tidegate::action::Input;
+use tidegate::policy::{OnInvalid, Policy};
 use tidegate::time::Timestamp;
 
 use crate::support::engine::World;
@@ -34,6 +35,61 @@ fn law_9_an_unreadable_tree_is_refused_once() {
     world.source_fails("object missing", Some(head));
     let told = "SourceFailed: cannot fetch\nSourceRecovered\nCommitRefused: object missing";
     assert_eq!(world.records(), told);
+}
+
+/// Law 8: a refusal ends when the branch goes back to the adopted commit, and is a new one when it happens again.
+#[test]
+fn law_8_a_refusal_ends_when_the_commit_is_taken_back() {
+    let policy = Policy { on_invalid: OnInvalid::Refuse, ..World::policy() };
+    let mut world = World::with(policy);
+    world.commit(APP);
+    let adopted = world.head;
+    world.commit(&format!("{APP}\nbad dc other"));
+    let refused = world.head;
+    assert!(world.engine.observed().refused.is_some());
+    world.records();
+    for _ in 0..2 {
+        world.head = adopted;
+        world.read();
+        assert_eq!(world.records(), "CommitWithdrawn");
+        assert_eq!(world.engine.observed().refused, None);
+        world.read();
+        world.restart();
+        assert_eq!(world.records(), "", "once");
+        world.head = refused;
+        world.read();
+        assert!(world.records().starts_with("CommitRefused: "));
+    }
+}
+
+/// Law 8: what git cannot give any more is no refusal once the adopted commit is read as a whole again.
+#[test]
+fn law_8_a_refusal_ends_when_everything_is_read_again() {
+    let mut world = World::new();
+    world.commit(APP);
+    world.records();
+    let unreadable = "f".repeat(40).parse().unwrap();
+    world.source_fails("object missing", Some(unreadable));
+    world.engine.forget_tree();
+    world.step(vec![]);
+    world.read_answer();
+    assert_eq!(world.records(), "CommitRefused: object missing\nCommitWithdrawn");
+}
+
+/// Law 9: the adopted commit, refused under new settings, is refused once however often it is read.
+#[test]
+fn law_9_new_settings_refuse_the_adopted_commit_once() {
+    let mut world = World::new();
+    world.commit(&format!("{APP}\nbad dc other"));
+    world.records();
+    world.engine.set_policy(Policy { on_invalid: OnInvalid::Refuse, ..World::policy() });
+    world.engine.forget_tree();
+    world.step(vec![]);
+    world.read_answer();
+    world.read();
+    let records = world.records();
+    assert!(records.starts_with("CommitRefused: "), "{records}");
+    assert_eq!(records.lines().count(), 1, "{records}");
 }
 
 /// Law 9: reading everything again for other settings makes no record where it means the same.

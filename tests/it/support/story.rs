@@ -96,7 +96,7 @@ pub(crate) fn record(record: &Record) -> String {
         Fact::CommitAdopted(adopted) => commit(adopted),
         Fact::CommitRefused(refused) => format!("{kind}: {}", refused.reason),
         Fact::SourceFailed(failed) => format!("{kind}: {}", failed.message),
-        Fact::SourceRecovered => kind.into(),
+        Fact::CommitWithdrawn(_) | Fact::SourceRecovered => kind.into(),
         Fact::RemovalsReleased(released) => {
             let list: Vec<_> = released.objects.iter().map(object).collect();
             format!("{kind} {}", list.join(" "))
@@ -125,6 +125,7 @@ pub(crate) fn record(record: &Record) -> String {
                 failed.message
             )
         }
+        Fact::TagRecovered(recovered) => format!("{kind} {}", tag(&recovered.tag)),
         Fact::TriggerFired(fired) => trigger(fired),
         Fact::RolloutStarted(started) => format!(
             "{kind} {} {} ({}) {}",
