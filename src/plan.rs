@@ -19,6 +19,7 @@ use crate::effective;
 use crate::fact::{Fact, Outcome, Reason, RolloutStarted, StopStarted};
 use crate::names::{Digest, ObjectKey, Seq, StreamTag};
 use crate::observed::ObservedState;
+use crate::observed::rollout::WorkloadState;
 use crate::observed::soft::Soft;
 use crate::policy::Policy;
 use crate::time::{Monotonic, Now};
@@ -168,6 +169,28 @@ pub fn keys(view: &View<'_>) -> BTreeSet<Key> {
     keys.extend(view.desired.workloads.keys().cloned().map(Key::Workload));
     keys.extend(view.observed.workloads.keys().cloned().map(Key::Workload));
     keys
+}
+
+/// Everything that waits, ordered by object: an answer to "why not yet" for each that is wanted and does not run.
+#[must_use]
+pub fn held(view: &View<'_>) -> Vec<Held> {
+    let running = |state: &&WorkloadState| state.running().is_some();
+    let in_flight = view.observed.workloads.values().filter(running).count();
+    let slots = view.policy.rollouts_in_flight_max;
+    let mut all = hold::recorded(view.observed);
+    for (key, plan) in whole(view) {
+        all.extend(plan.held);
+        if let Key::Workload(object) = key
+            && plan.steps.iter().any(|step| matches!(step, Step::Start { .. }))
+        {
+            let waits = HeldReason::WaitingForSlot { in_flight, slots };
+            let reason = if in_flight < slots { HeldReason::Due } else { waits };
+            all.push(Held { object, reason, until: None });
+        }
+    }
+    all.sort_by_cached_key(|held| (held.object.clone(), held.reason.to_string()));
+    all.dedup();
+    all
 }
 
 /// Plans everything: what a dry run prints, and what scoped planning must equal.

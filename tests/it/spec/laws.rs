@@ -92,6 +92,31 @@ fn law_9_new_settings_refuse_the_adopted_commit_once() {
     assert_eq!(records.lines().count(), 1, "{records}");
 }
 
+/// Law 8: every workload that wants a rollout and has none says what it waits for.
+#[test]
+fn law_8_what_waits_says_for_what() {
+    let policy = Policy { rollouts_in_flight_max: 1, ..World::policy() };
+    let mut world = World::with(policy);
+    let three = "dc one x=r.io/x:1\ndc two x=r.io/x:1\ndc three app<web:latest";
+    world.commit(&format!("is web latest=r.io/web:1\n{three}"));
+    let slot = "a rollout waits for a slot: 1 in flight, at most 1 (`rollouts.in_flight`)";
+    let image = "waiting on image update: tag web:latest has no image yet";
+    assert_eq!(world.held(), format!("three: {image}\ntwo: {slot}"));
+    world.resolve("r.io/web:1", "a");
+    assert_eq!(world.held(), format!("three: {slot}\ntwo: {slot}"));
+    world.complete("one");
+    world.commit(&format!("is web latest=r.io/web:1\n{three}\nbad dc one"));
+    let held = world.held();
+    assert!(held.starts_with("one: invalid at "), "{held}");
+    assert!(held.contains("; its last valid version stays in force\n"), "{held}");
+    world.refuse("two");
+    world.complete("three");
+    assert!(world.held().contains("two: rollout 1 (record "), "{}", world.held());
+    world.commit("");
+    let guarded = world.held().matches("no longer in git, but its commit removed too much").count();
+    assert_eq!(guarded, 4, "{}", world.held());
+}
+
 /// Law 9: reading everything again for other settings makes no record where it means the same.
 #[test]
 fn law_9_reading_again_is_no_second_record() {
