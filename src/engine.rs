@@ -226,7 +226,7 @@ impl Engine {
         match key {
             Key::Check(check) => self.admission.waits(&registry_of(check), key),
             Key::Workload(_) => self.admission.waits(&Scarce::Rollouts, key),
-            Key::Source | Key::Tag(_) => false,
+            Key::Source | Key::Tag(_) | Key::History(_) => false,
         }
     }
 
@@ -276,6 +276,7 @@ impl Engine {
                 let stream = self.index.stream_followers.get(&tag.stream);
                 self.dirty.extend(stream.into_iter().flatten().cloned());
                 self.dirty.extend(self.key_of_tag(&tag));
+                self.mark_history(&tag);
             }
             Fact::ImportFailed(ImportFailed { tag, .. })
             | Fact::TagRecovered(TagRecovered { tag }) => {
@@ -304,11 +305,13 @@ impl Engine {
             | Fact::StopFinished(_) => {
                 if let Some(object) = crate::observed::rollout::object_of(fact) {
                     self.dirty.insert(Key::Workload(object.clone()));
+                    self.mark_histories_used_by(object);
                 }
             }
             // A firing is recorded with what it leads to; the rest is marked where it is recorded.
             Fact::TriggerFired(_)
             | Fact::TagProbed(_)
+            | Fact::TagTrimmed(_)
             | Fact::CommitRefused(_)
             | Fact::CommitWithdrawn(_)
             | Fact::SourceFailed(_)

@@ -51,6 +51,8 @@ pub enum Fact {
     /// A tag does not fail any more though it was not imported: what it follows is there and has no image yet, or it
     /// follows nothing (rule I77).
     TagRecovered(TagRecovered),
+    /// Old items of a tag's history went, by the limit of its stream (rule I64).
+    TagTrimmed(TagTrimmed),
     /// A trigger saw a tag event; what it led to (rule T23).
     TriggerFired(TriggerFired),
     /// A rollout is about to be given to its target; its `seq` is its identity (law 1).
@@ -88,6 +90,7 @@ impl Fact {
             Self::TagProbed(_) => "TagProbed",
             Self::ImportFailed(_) => "ImportFailed",
             Self::TagRecovered(_) => "TagRecovered",
+            Self::TagTrimmed(_) => "TagTrimmed",
             Self::TriggerFired(_) => "TriggerFired",
             Self::RolloutStarted(_) => "RolloutStarted",
             Self::RolloutSuperseded(_) => "RolloutSuperseded",
@@ -390,6 +393,16 @@ pub struct ImportFailed {
 pub struct TagRecovered {
     /// The tag.
     pub tag: StreamTag,
+}
+
+/// Old items of a tag's history went.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TagTrimmed {
+    /// The tag.
+    pub tag: StreamTag,
+    /// The items, by the record that made each what it is; item 0 never goes.
+    pub items: Vec<Seq>,
 }
 
 /// What a trigger's firing led to.

@@ -203,6 +203,11 @@ impl ObservedState {
                     tag.condition = None;
                 }
             }
+            Fact::TagTrimmed(trimmed) => {
+                if let Some(tag) = self.tag_mut(&trimmed.tag) {
+                    tag.trim(&trimmed.items);
+                }
+            }
             Fact::TriggerFired(_)
             | Fact::RolloutStarted(_)
             | Fact::RolloutSuperseded(_)

@@ -5,6 +5,7 @@
 //! key looks only at what that key depends on, so the cost of one changed tag does not depend on how many there are
 //! (law 4); [`whole`] plans every key and is what a dry run prints and what the tests compare with.
 
+pub mod history;
 pub mod hold;
 pub mod import;
 pub mod rollout;
@@ -56,6 +57,8 @@ pub enum Key {
     Check(Arc<Check>),
     /// A workload.
     Workload(ObjectKey),
+    /// The history of a tag whose stream limits it, after what may use its images.
+    History(StreamTag),
 }
 
 /// One step.
@@ -152,6 +155,7 @@ pub fn plan(view: &View<'_>, key: &Key) -> Plan {
         Key::Tag(tag) => import::plan_tag(view, tag),
         Key::Check(check) => import::plan_check(view, check),
         Key::Workload(object) => rollout::plan(view, object),
+        Key::History(tag) => history::plan(view, tag),
     }
 }
 
@@ -165,6 +169,11 @@ pub fn keys(view: &View<'_>) -> BTreeSet<Key> {
                 keys.insert(Key::Tag(stream.name.tag(tag.clone())));
             }
         }
+    }
+    for stream in view.desired.streams.values().filter(|stream| stream.history_limit.is_some()) {
+        let state = view.observed.streams.get(&stream.name);
+        let tags = state.into_iter().flat_map(|state| state.tags.keys());
+        keys.extend(tags.map(|tag| Key::History(stream.name.tag(tag.clone()))));
     }
     keys.extend(view.desired.workloads.keys().cloned().map(Key::Workload));
     keys.extend(view.observed.workloads.keys().cloned().map(Key::Workload));

@@ -138,6 +138,7 @@ pub(super) fn log(record: &Record) {
             tracing::info!(%seq, hash = %fact.hash, "configuration adopted");
         }
         Fact::TagProbed(_)
+        | Fact::TagTrimmed(_)
         | Fact::TriggerFired(_)
         | Fact::RolloutSuperseded(_)
         | Fact::StopStarted(_)

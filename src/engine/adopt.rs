@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::action::SourceRead;
-use crate::desired::{DesiredState, ImageStream, Object, RejectedObject, TagReference, Tree};
+use crate::desired::{
+    DesiredState, ImageStream, Object, RejectedObject, TagReference, TagSource, Tree,
+};
 use crate::effective::count_by_namespace;
 use crate::fact::{
     Appeared, CommitAdopted, CommitRefused, CommitWithdrawn, Fact, Rejected, RemovalFate, Removed,
@@ -173,11 +175,18 @@ impl Engine {
             Object::Build(_) => {}
             Object::Workload(workload) => {
                 self.dirty.insert(Key::Workload(workload.object.clone()));
+                for trigger in &workload.triggers {
+                    self.mark_history(&trigger.from);
+                }
             }
             Object::Stream(stream) => {
+                self.mark_histories_of(&stream.name);
                 let followers = self.index.stream_followers.get(&stream.name);
                 self.dirty.extend(followers.into_iter().flatten().cloned());
-                for tag in stream.tags.keys() {
+                for (tag, spec) in &stream.tags {
+                    if let Some(TagSource::Image { stream, .. }) = &spec.from {
+                        self.mark_histories_of(stream);
+                    }
                     let tag = stream.name.tag(tag.clone());
                     let key = self.key_of_tag(&tag);
                     if let Some(Key::Check(check)) = &key

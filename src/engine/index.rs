@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::action::Check;
 use crate::desired::{ImageStream, Object, TagSource, Workload};
 use crate::effective;
-use crate::names::StreamTag;
+use crate::names::{ObjectKey, StreamName, StreamTag};
 use crate::plan::{Index, Key};
 
 use super::Engine;
@@ -64,6 +64,32 @@ impl Engine {
         for trigger in &workload.triggers {
             let key = Key::Workload(workload.object.clone());
             change(&mut self.index.tag_followers, trigger.from.clone(), key, link);
+        }
+    }
+
+    /// Marks the history of a tag, if its stream limits it (rule I64).
+    pub(super) fn mark_history(&mut self, tag: &StreamTag) {
+        let stream = self.desired.streams.get(&tag.stream);
+        if stream.is_some_and(|stream| stream.history_limit.is_some()) {
+            self.dirty.insert(Key::History(tag.clone()));
+        }
+    }
+
+    /// Marks the histories of all tags of a stream, those of tags that left the spec too.
+    pub(super) fn mark_histories_of(&mut self, stream: &StreamName) {
+        let state = self.observed.streams.get(stream);
+        let tags: Vec<_> = state.into_iter().flat_map(|state| state.tags.keys()).collect();
+        for tag in tags.into_iter().map(|tag| stream.tag(tag.clone())).collect::<Vec<_>>() {
+            self.mark_history(&tag);
+        }
+    }
+
+    /// Marks the histories that a workload keeps images in.
+    pub(super) fn mark_histories_used_by(&mut self, object: &ObjectKey) {
+        if let Some(workload) = self.desired.workloads.get(object).cloned() {
+            for trigger in &workload.triggers {
+                self.mark_history(&trigger.from);
+            }
         }
     }
 

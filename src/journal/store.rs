@@ -232,6 +232,7 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
         | Fact::TagProbed(_)
         | Fact::ImportFailed(_)
         | Fact::TagRecovered(_)
+        | Fact::TagTrimmed(_)
         | Fact::TriggerFired(_)
         | Fact::RolloutSuperseded(_)
         | Fact::RolloutFinished(_)

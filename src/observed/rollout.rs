@@ -305,6 +305,7 @@ fn event_of(fact: &Fact) -> Option<(&ObjectKey, Event<'_>)> {
         | Fact::TagProbed(_)
         | Fact::ImportFailed(_)
         | Fact::TagRecovered(_)
+        | Fact::TagTrimmed(_)
         | Fact::ConfigAdopted(_)
         | Fact::Checkpoint(_) => return None,
     })

@@ -324,16 +324,19 @@ impl Following<'_> {
     }
 }
 
+/// Whether `id`, the beginning of a digest, names an image (rule I36).
+pub(super) fn is_named(image: &Digest, id: &str) -> bool {
+    let text = image.to_string();
+    text.starts_with(id) || text.trim_start_matches("sha256:").starts_with(id)
+}
+
 /// Finds the image of a stream that `id` names (rule I36: the newest event, then the smallest tag).
 fn find_image<'a>(
     view: &'a View<'_>,
     stream: &StreamName,
     id: &str,
 ) -> Result<&'a TagItem, (ImportReason, String)> {
-    let matches = |digest: &Digest| {
-        let text = digest.to_string();
-        text.starts_with(id) || text.trim_start_matches("sha256:").starts_with(id)
-    };
+    let matches = |digest: &Digest| is_named(digest, id);
     let tags = view.observed.streams.get(stream).map(|stream| &stream.tags);
     let items = tags.into_iter().flatten().flat_map(|(_, tag)| &tag.items);
     let found: Vec<_> =

@@ -33,6 +33,7 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
         Fact::CommitWithdrawn(_)
         | Fact::SourceRecovered
         | Fact::TagRecovered(_)
+        | Fact::TagTrimmed(_)
         | Fact::RemovalsReleased(_)
         | Fact::TagProbed(_)
         | Fact::TriggerFired(_)
@@ -58,6 +59,9 @@ pub(super) fn is_about(fact: &Fact, select: &Selection, watched: &BTreeSet<Strea
     }
     if let Fact::TagProbed(probed) = fact {
         return select.has_tag(&probed.tag);
+    }
+    if let Fact::TagTrimmed(trimmed) = fact {
+        return select.has_tag(&trimmed.tag);
     }
     let Fact::RemovalsReleased(released) = fact else { return false };
     released.objects.iter().any(|object| select.has(object))
@@ -107,7 +111,8 @@ impl Reader<'_> {
             Fact::TagImported(_)
             | Fact::TagProbed(_)
             | Fact::ImportFailed(_)
-            | Fact::TagRecovered(_) => self.tag(&record.fact)?,
+            | Fact::TagRecovered(_)
+            | Fact::TagTrimmed(_) => self.tag(&record.fact)?,
             Fact::TriggerFired(fired) => {
                 let change = change(fired.old.as_ref(), Some(&fired.new));
                 let outcome = match fired.outcome {
@@ -168,6 +173,10 @@ impl Reader<'_> {
             Fact::ImportFailed(failed) => {
                 let message = one_line(&failed.message);
                 said("failed", &failed.tag, format!(" import: {}: {message}", failed.reason))
+            }
+            Fact::TagTrimmed(trimmed) => {
+                let items = count(trimmed.items.len(), "old image", "old images");
+                said("trim", &trimmed.tag, format!(" lost {items} (`tidegate.dev/history-limit`)"))
             }
             Fact::TagRecovered(recovered) => {
                 said("recovered", &recovered.tag, " does not fail any more; nothing was imported")

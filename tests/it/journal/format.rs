@@ -12,7 +12,7 @@ use tidegate::fact::{
     Outcome, Position, Reason, Record, Rejected, Release, RemovalFate, RemovalsReleased, Removed,
     RolloutCause, RolloutFinished, RolloutImage, RolloutStarted, RolloutSuperseded, SourceFailed,
     StopFinished, StopStarted, StreamChanged, TagEvent, TagImported, TagProbed, TagRecovered,
-    TriggerFired, TriggerOutcome, Via,
+    TagTrimmed, TriggerFired, TriggerOutcome, Via,
 };
 use tidegate::journal::{LineHash, encode};
 use tidegate::names::{
@@ -191,6 +191,10 @@ fn every_fact() -> Vec<Fact> {
     // Facts that came later stand last: the lines before them stay what they were.
     facts.push(Fact::CommitWithdrawn(CommitWithdrawn { commit: commit() }));
     facts.push(Fact::TagRecovered(TagRecovered { tag: "shop/web:3.10".parse().unwrap() }));
+    facts.push(Fact::TagTrimmed(TagTrimmed {
+        tag: "shop/web:3.10".parse().unwrap(),
+        items: vec![Seq(3), Seq(5)],
+    }));
     facts
 }
 
@@ -203,7 +207,7 @@ fn every_record() -> Vec<Record> {
 #[test]
 fn each_fact_is_written_as_in_the_first_version() {
     let kinds: BTreeSet<_> = every_fact().iter().map(Fact::kind).collect();
-    assert_eq!(kinds.len(), 20, "{kinds:?}");
+    assert_eq!(kinds.len(), 21, "{kinds:?}");
     let batches: Vec<_> = every_record().chunks(4).map(<[Record]>::to_vec).collect();
     let root = journal_of(PLAIN, &batches);
     let written = fs::read_to_string(&segments(root.path())[0]).unwrap();

@@ -158,6 +158,7 @@ impl Oracle {
             | Fact::TagProbed(_)
             | Fact::ImportFailed(_)
             | Fact::TagRecovered(_)
+            | Fact::TagTrimmed(_)
             | Fact::RolloutSuperseded(_)
             | Fact::DigestHeld(_)
             | Fact::StopFinished(_)

@@ -126,6 +126,9 @@ pub(crate) fn record(record: &Record) -> String {
             )
         }
         Fact::TagRecovered(recovered) => format!("{kind} {}", tag(&recovered.tag)),
+        Fact::TagTrimmed(trimmed) => {
+            format!("{kind} {} {}", tag(&trimmed.tag), trimmed.items.len())
+        }
         Fact::TriggerFired(fired) => trigger(fired),
         Fact::RolloutStarted(started) => format!(
             "{kind} {} {} ({}) {}",
