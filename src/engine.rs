@@ -260,6 +260,7 @@ impl Engine {
         if matches!(record.fact, Fact::CommitAdopted(_)) {
             self.mark_rejected();
         }
+        self.mark_histories_used(&record.fact);
         self.observed.apply(&record);
         self.mark_dependents(&record.fact);
         let seq = record.seq;
@@ -305,7 +306,6 @@ impl Engine {
             | Fact::StopFinished(_) => {
                 if let Some(object) = crate::observed::rollout::object_of(fact) {
                     self.dirty.insert(Key::Workload(object.clone()));
-                    self.mark_histories_used_by(object);
                 }
             }
             // A firing is recorded with what it leads to; the rest is marked where it is recorded.

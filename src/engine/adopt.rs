@@ -151,6 +151,7 @@ impl Engine {
     /// Brings the index up to date and marks what changed; what is shared with the old state is not looked at.
     fn relink(&mut self, old: &DesiredState) {
         let keys: BTreeSet<_> = old.keys().chain(self.desired.keys()).collect();
+        let mut replaced = Vec::new();
         for key in keys {
             let (before, after) = (old.get(&key), self.desired.get(&key));
             if let (Some(before), Some(after)) = (&before, &after)
@@ -166,6 +167,11 @@ impl Engine {
                 self.link(after, Link::Add);
                 self.mark_object(after);
             }
+            replaced.extend(before);
+        }
+        // Only now, when every tag that goes on asking is linked again.
+        for object in &replaced {
+            self.forget_checks_of(object);
         }
     }
 
@@ -175,9 +181,6 @@ impl Engine {
             Object::Build(_) => {}
             Object::Workload(workload) => {
                 self.dirty.insert(Key::Workload(workload.object.clone()));
-                for trigger in &workload.triggers {
-                    self.mark_history(&trigger.from);
-                }
             }
             Object::Stream(stream) => {
                 self.mark_histories_of(&stream.name);
@@ -207,6 +210,7 @@ impl Engine {
         if let Some(object) = self.desired.get(key) {
             self.mark_object(&object);
             self.link(&object, Link::Remove);
+            self.forget_checks_of(&object);
         }
         match key.kind {
             Kind::ImageStream => {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use crate::action::Check;
 use crate::desired::{ImageStream, Object, TagSource, Workload};
 use crate::effective;
-use crate::names::{ObjectKey, StreamName, StreamTag};
+use crate::fact::Fact;
+use crate::names::{StreamName, StreamTag};
+use crate::observed::rollout::object_of;
 use crate::plan::{Index, Key};
 
 use super::Engine;
@@ -26,6 +28,26 @@ impl Engine {
         }
         for workload in self.desired.workloads.values().cloned().collect::<Vec<_>>() {
             self.link_workload(&workload, Link::Add);
+        }
+        let index = &self.index;
+        self.soft.checks.retain(|check, soft| soft.in_flight || index.checks.contains_key(check));
+    }
+
+    /// Forgets what is known of checks of a stream as it was, if no tag asks for them any more.
+    pub(super) fn forget_checks_of(&mut self, object: &Object) {
+        let Object::Stream(stream) = object else { return };
+        for spec in stream.tags.values() {
+            if let Some(check) = effective::check_of(spec, &self.policy) {
+                self.forget_check(&check);
+            }
+        }
+    }
+
+    /// Forgets what is known of a check, if no tag asks for it any more and no answer is under way.
+    pub(super) fn forget_check(&mut self, check: &Check) {
+        let in_flight = self.soft.checks.get(check).is_some_and(|soft| soft.in_flight);
+        if !in_flight && !self.index.checks.contains_key(check) {
+            self.soft.checks.remove(check);
         }
     }
 
@@ -84,12 +106,16 @@ impl Engine {
         }
     }
 
-    /// Marks the histories that a workload keeps images in.
-    pub(super) fn mark_histories_used_by(&mut self, object: &ObjectKey) {
-        if let Some(workload) = self.desired.workloads.get(object).cloned() {
-            for trigger in &workload.triggers {
-                self.mark_history(&trigger.from);
-            }
+    /// Marks the histories that the workloads of a fact keep images in: before it is applied, which may end that.
+    pub(super) fn mark_histories_used(&mut self, fact: &Fact) {
+        let mut objects: Vec<_> = object_of(fact).into_iter().collect();
+        if let Fact::CommitAdopted(adopted) = fact {
+            objects.extend(adopted.appeared.iter().map(|appeared| &appeared.object));
+        }
+        let states = objects.into_iter().filter_map(|object| self.observed.workloads.get(object));
+        let tags: Vec<_> = states.flat_map(|state| state.seen.keys()).cloned().collect();
+        for tag in &tags {
+            self.mark_history(tag);
         }
     }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::desired::TagSource;
 use crate::effective;
 use crate::fact::{Fact, TagTrimmed};
-use crate::names::{Digest, ObjectKey, StreamTag};
+use crate::names::{Digest, StreamTag};
 use crate::observed::rollout::Rollout;
 
 use super::import::is_named;
@@ -37,19 +37,14 @@ pub(super) fn plan(view: &View<'_>, tag: &StreamTag) -> Plan {
     Plan::step(Step::Record(Box::new(Fact::TagTrimmed(TagTrimmed { tag, items }))))
 }
 
-/// What workloads that watch the tag run, try to run, or would be put back to.
+/// What workloads whose triggers saw the tag run, try to run, or would be put back to.
+///
+/// The journal says who they are: one whose manifest cannot be read at this commit goes on running. This looks at every
+/// workload, which only a tag costs that has more items than its limit.
 fn running(view: &View<'_>, tag: &StreamTag) -> BTreeSet<Digest> {
-    let followers = view.index.tag_followers.get(tag).into_iter().flatten();
-    let states = followers.filter_map(|key| view.observed.workloads.get(workload(key)?));
+    let states = view.observed.workloads.values().filter(|state| state.seen.contains_key(tag));
     let rollouts = states.flat_map(|state| [state.active(), state.last()]).flatten();
     rollouts.flat_map(Rollout::digests).collect()
-}
-
-fn workload(key: &Key) -> Option<&ObjectKey> {
-    match key {
-        Key::Workload(object) => Some(object),
-        Key::Source | Key::Tag(_) | Key::Check(_) | Key::History(_) => None,
-    }
 }
 
 /// The images of the stream that tags pin, as they are written.

@@ -117,6 +117,35 @@ fn law_8_what_waits_says_for_what() {
     assert_eq!(guarded, 4, "{}", world.held());
 }
 
+/// What is known of a check goes with the last tag that asks for it; another tag's question keeps it.
+#[test]
+fn a_check_that_nobody_asks_for_is_forgotten() {
+    let mut world = World::new();
+    let images = |world: &World| {
+        let checks = world.engine.soft().checks.keys();
+        checks.map(|check| check.image.to_string()).collect::<Vec<_>>()
+    };
+    world.commit("is web a=r.io/web:1,scheduled b=r.io/web:1,scheduled");
+    world.resolve("r.io/web:1", "a");
+    world.commit("is web a=r.io/web:1,scheduled b=r.io/web:2,scheduled");
+    assert_eq!(images(&world), ["r.io/web:1", "r.io/web:2"]);
+    assert_eq!(world.pending(), "resolve r.io/web:2", "what is known of the other is kept");
+    world.commit("is web b=r.io/web:3,scheduled");
+    assert_eq!(images(&world), ["r.io/web:2", "r.io/web:3"], "an answer is under way");
+    world.resolve("r.io/web:2", "b");
+    assert_eq!(images(&world), ["r.io/web:3"]);
+    world
+        .engine
+        .set_policy(Policy { insecure_registries: ["r.io".into()].into(), ..World::policy() });
+    world.resolve("r.io/web:3", "c");
+    world.step(vec![]);
+    assert!(world.engine.soft().checks.keys().all(|check| check.insecure));
+    world.commit("");
+    world.ask(tidegate::action::Request::ReleaseRemovals);
+    world.resolve("r.io/web:3", "c");
+    assert_eq!(images(&world), [""; 0]);
+}
+
 /// Law 9: reading everything again for other settings makes no record where it means the same.
 #[test]
 fn law_9_reading_again_is_no_second_record() {
