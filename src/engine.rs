@@ -15,7 +15,7 @@ use std::sync::Arc;
 use crate::action::{Action, ActionId, Check, Input, Request};
 use crate::admit::{Admission, Scarce};
 use crate::desired::{DesiredState, Object, Tree};
-use crate::fact::{Checkpoint, Fact, Reason, Record};
+use crate::fact::{Checkpoint, Fact, ImportFailed, Reason, Record, TagRecovered};
 use crate::limits::{CHECKPOINT_INTERVAL, CLOCK_DRIFT_MAX, WAKE_INTERVAL_MAX};
 use crate::names::{CommitId, ContentHash, Generation, Seq, StreamName};
 use crate::observed::ObservedState;
@@ -226,7 +226,7 @@ impl Engine {
         match key {
             Key::Check(check) => self.admission.waits(&registry_of(check), key),
             Key::Workload(_) => self.admission.waits(&Scarce::Rollouts, key),
-            Key::Source | Key::Tag(_) => false,
+            Key::Source | Key::Tag(_) | Key::History(_) => false,
         }
     }
 
@@ -260,6 +260,7 @@ impl Engine {
         if matches!(record.fact, Fact::CommitAdopted(_)) {
             self.mark_rejected();
         }
+        self.mark_histories_used(&record.fact);
         self.observed.apply(&record);
         self.mark_dependents(&record.fact);
         let seq = record.seq;
@@ -276,11 +277,13 @@ impl Engine {
                 let stream = self.index.stream_followers.get(&tag.stream);
                 self.dirty.extend(stream.into_iter().flatten().cloned());
                 self.dirty.extend(self.key_of_tag(&tag));
+                self.mark_history(&tag);
             }
-            Fact::ImportFailed(failed) => {
-                let followers = self.index.tag_followers.get(&failed.tag);
+            Fact::ImportFailed(ImportFailed { tag, .. })
+            | Fact::TagRecovered(TagRecovered { tag }) => {
+                let followers = self.index.tag_followers.get(tag);
                 self.dirty.extend(followers.into_iter().flatten().cloned());
-                self.dirty.extend(self.key_of_tag(&failed.tag));
+                self.dirty.extend(self.key_of_tag(tag));
             }
             Fact::RemovalsReleased(released) => {
                 let objects = released.objects.iter();
@@ -308,7 +311,9 @@ impl Engine {
             // A firing is recorded with what it leads to; the rest is marked where it is recorded.
             Fact::TriggerFired(_)
             | Fact::TagProbed(_)
+            | Fact::TagTrimmed(_)
             | Fact::CommitRefused(_)
+            | Fact::CommitWithdrawn(_)
             | Fact::SourceFailed(_)
             | Fact::SourceRecovered
             | Fact::ConfigAdopted(_)

@@ -175,6 +175,7 @@ impl ObservedState {
                 let (commit, reason) = (refused.commit, refused.reason.clone());
                 self.refused = Some(Refused { at: record.at, commit, reason });
             }
+            Fact::CommitWithdrawn(_) => self.refused = None,
             Fact::SourceFailed(failed) => {
                 let message = failed.message.clone();
                 self.source_failure = Some(SourceDown { since: record.at, message });
@@ -200,6 +201,16 @@ impl ObservedState {
                 let stream = self.streams.entry(failed.tag.stream.clone()).or_default();
                 stream.generation = stream.generation.max(failed.generation);
                 stream.tags.entry(failed.tag.tag.clone()).or_default().fail(record.at, failed);
+            }
+            Fact::TagRecovered(recovered) => {
+                if let Some(tag) = self.tag_mut(&recovered.tag) {
+                    tag.condition = None;
+                }
+            }
+            Fact::TagTrimmed(trimmed) => {
+                if let Some(tag) = self.tag_mut(&trimmed.tag) {
+                    tag.trim(&trimmed.items);
+                }
             }
             Fact::TriggerFired(_)
             | Fact::RolloutStarted(_)
@@ -268,6 +279,7 @@ impl ObservedState {
             for tag in &changed.gone {
                 if let Some(tag) = stream.tags.get_mut(tag) {
                     tag.generation = Generation(0);
+                    tag.condition = None; // nobody asks for it any more
                 }
             }
             stream.tags.retain(|_, tag| !tag.is_empty());

@@ -5,6 +5,7 @@
 //! key looks only at what that key depends on, so the cost of one changed tag does not depend on how many there are
 //! (law 4); [`whole`] plans every key and is what a dry run prints and what the tests compare with.
 
+pub mod history;
 pub mod hold;
 pub mod import;
 pub mod rollout;
@@ -19,6 +20,7 @@ use crate::effective;
 use crate::fact::{Fact, Outcome, Reason, RolloutStarted, StopStarted};
 use crate::names::{Digest, ObjectKey, Seq, StreamTag};
 use crate::observed::ObservedState;
+use crate::observed::rollout::WorkloadState;
 use crate::observed::soft::Soft;
 use crate::policy::Policy;
 use crate::time::{Monotonic, Now};
@@ -55,6 +57,8 @@ pub enum Key {
     Check(Arc<Check>),
     /// A workload.
     Workload(ObjectKey),
+    /// The history of a tag whose stream limits it, after what may use its images.
+    History(StreamTag),
 }
 
 /// One step.
@@ -199,6 +203,7 @@ pub fn plan(view: &View<'_>, key: &Key) -> Plan {
         Key::Tag(tag) => import::plan_tag(view, tag),
         Key::Check(check) => import::plan_check(view, check),
         Key::Workload(object) => rollout::plan(view, object),
+        Key::History(tag) => history::plan(view, tag),
     }
 }
 
@@ -213,9 +218,36 @@ pub fn keys(view: &View<'_>) -> BTreeSet<Key> {
             }
         }
     }
+    for stream in view.desired.streams.values().filter(|stream| stream.history_limit.is_some()) {
+        let state = view.observed.streams.get(&stream.name);
+        let tags = state.into_iter().flat_map(|state| state.tags.keys());
+        keys.extend(tags.map(|tag| Key::History(stream.name.tag(tag.clone()))));
+    }
     keys.extend(view.desired.workloads.keys().cloned().map(Key::Workload));
     keys.extend(view.observed.workloads.keys().cloned().map(Key::Workload));
     keys.into_iter().collect() // at once: what is nearly in order is sorted in one pass
+}
+
+/// Everything that waits, ordered by object: an answer to "why not yet" for each that is wanted and does not run.
+#[must_use]
+pub fn held(view: &View<'_>) -> Vec<Held> {
+    let running = |state: &&WorkloadState| state.running().is_some();
+    let in_flight = view.observed.workloads.values().filter(running).count();
+    let slots = view.policy.rollouts_in_flight_max;
+    let mut all = hold::recorded(view.observed);
+    for (key, plan) in whole(view) {
+        all.extend(plan.held);
+        if let Key::Workload(object) = key
+            && plan.steps.iter().any(|step| matches!(step, Step::Start { .. }))
+        {
+            let waits = HeldReason::WaitingForSlot { in_flight, slots };
+            let reason = if in_flight < slots { HeldReason::Due } else { waits };
+            all.push(Held { object, reason, until: None });
+        }
+    }
+    all.sort_by_cached_key(|held| (held.object.clone(), held.reason.to_string()));
+    all.dedup();
+    all
 }
 
 /// Plans everything: what a dry run prints, and what scoped planning must equal.

@@ -20,12 +20,18 @@ impl Timestamp {
     /// 1970-01-01T00:00:00Z.
     pub const EPOCH: Self = Self(0);
 
-    /// Makes one from milliseconds since the epoch; what jiff cannot represent is clamped to its range.
+    /// The first instant that can be told: a whole second, in the year -9999.
+    pub const MIN: Self = Self(-377_705_023_201_000);
+
+    /// The last instant that can be told: a whole second, in the year 9999.
+    ///
+    /// jiff reads the part of a second after it and refuses to make it from milliseconds.
+    pub const MAX: Self = Self(253_402_207_200_000);
+
+    /// Makes one from milliseconds since the epoch; what cannot be told becomes [`Self::MIN`] or [`Self::MAX`].
     #[must_use]
     pub fn from_millis(millis: i64) -> Self {
-        let min = jiff::Timestamp::MIN.as_millisecond();
-        let max = jiff::Timestamp::MAX.as_millisecond();
-        Self(millis.clamp(min, max))
+        Self(millis.clamp(Self::MIN.0, Self::MAX.0))
     }
 
     /// Milliseconds since the epoch.
@@ -37,13 +43,14 @@ impl Timestamp {
     /// The same instant for jiff.
     #[must_use]
     pub fn to_jiff(self) -> jiff::Timestamp {
-        jiff::Timestamp::from_millisecond(self.0).unwrap_or_default()
+        let end = if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+        jiff::Timestamp::from_millisecond(self.0).unwrap_or(end)
     }
 
     /// The instant of a jiff timestamp, cut to milliseconds.
     #[must_use]
     pub fn from_jiff(instant: jiff::Timestamp) -> Self {
-        Self(instant.as_millisecond())
+        Self::from_millis(instant.as_millisecond())
     }
 
     /// The instant `span` later, saturating.
@@ -61,8 +68,7 @@ impl Timestamp {
     /// RFC 3339 with whole seconds, as OpenShift prints times: `2019-11-01T03:39:18Z`.
     #[must_use]
     pub fn to_rfc3339_seconds(self) -> String {
-        let whole = jiff::Timestamp::from_second(self.0.div_euclid(1000)).unwrap_or_default();
-        whole.to_string()
+        format!("{:.0}", Self(self.0.div_euclid(1000) * 1000).to_jiff())
     }
 }
 
@@ -166,6 +172,36 @@ mod tests {
         assert_eq!(at.to_rfc3339_seconds(), "2026-11-21T01:02:03Z");
         let back: Timestamp = serde_json::from_str(&serde_json::to_string(&at).unwrap()).unwrap();
         assert_eq!(back, at);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_timestamp_at_any_time_reads_itself_back(millis: i64) {
+            reads_itself_back(millis);
+        }
+
+        #[test]
+        fn a_timestamp_near_the_ends_of_time_reads_itself_back(near in -3_000_i64..3_000) {
+            for end in [jiff::Timestamp::MIN, jiff::Timestamp::MAX] {
+                reads_itself_back(end.as_millisecond() + near);
+            }
+        }
+    }
+
+    #[test]
+    fn the_ends_of_time_are_the_whole_seconds_of_jiff() {
+        assert_eq!(Timestamp::MIN.as_millis(), jiff::Timestamp::MIN.as_second() * 1000);
+        assert_eq!(Timestamp::MAX.as_millis(), jiff::Timestamp::MAX.as_second() * 1000);
+        assert_eq!(Timestamp::from_jiff(jiff::Timestamp::MAX), Timestamp::MAX);
+        assert_eq!(Timestamp::MAX.to_string(), "9999-12-30T22:00:00.000Z");
+    }
+
+    fn reads_itself_back(millis: i64) {
+        let at = Timestamp::from_millis(millis);
+        assert_eq!(at.to_string().parse::<Timestamp>().unwrap(), at, "{millis}");
+        assert_eq!(at.to_jiff().as_millisecond(), at.as_millis(), "{millis}");
+        let whole: Timestamp = at.to_rfc3339_seconds().parse().unwrap();
+        assert_eq!(whole.as_millis(), at.as_millis().div_euclid(1000) * 1000, "{millis}");
     }
 
     #[test]

@@ -98,6 +98,9 @@ pub(super) fn log(record: &Record) {
         Fact::CommitRefused(fact) => {
             tracing::warn!(%seq, commit = %fact.commit, reason = fact.reason, "commit refused");
         }
+        Fact::CommitWithdrawn(fact) => {
+            tracing::info!(%seq, commit = %fact.commit, "no longer refused: the branch is at the adopted commit again");
+        }
         Fact::SourceFailed(fact) => {
             tracing::warn!(%seq, reason = fact.message, "the source cannot be read");
         }
@@ -110,6 +113,9 @@ pub(super) fn log(record: &Record) {
         }
         Fact::ImportFailed(fact) => {
             tracing::warn!(%seq, tag = %fact.tag, reason = %fact.reason, message = fact.message, "tag cannot be imported");
+        }
+        Fact::TagRecovered(fact) => {
+            tracing::info!(%seq, tag = %fact.tag, "tag does not fail any more");
         }
         Fact::RolloutStarted(fact) => {
             let (object, revision, cause) = (&fact.object, fact.revision, fact.cause);
@@ -135,6 +141,7 @@ pub(super) fn log(record: &Record) {
             tracing::info!(%seq, hash = %fact.hash, "configuration adopted");
         }
         Fact::TagProbed(_)
+        | Fact::TagTrimmed(_)
         | Fact::TriggerFired(_)
         | Fact::RolloutSuperseded(_)
         | Fact::StopStarted(_)

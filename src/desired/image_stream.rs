@@ -4,25 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use crate::action::{ImportMode, Platform};
 use crate::names::{Kind, ObjectKey, StreamName, TagName};
 use crate::reference::ImageReference;
 
 use super::marks::Step;
-use super::object::{Bearer, Draft, Meta, ObjectReference, Ours, steps};
+use super::object::{Bearer, Draft, ObjectReference, Ours, steps};
 use super::{ImageStream, TagReference, TagSource};
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Fields {
-    api_version: String,
-    kind: String,
-    metadata: Meta,
-    spec: Spec,
-    status: IgnoredAny,
-}
+type Fields = super::object::Fields<Spec>;
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]

@@ -19,6 +19,17 @@ use super::nearest::nearest;
 use super::typed::{self, Finding, Misfit};
 use super::yaml::{Node, Scalar, ScalarKind};
 
+/// An object: what every kind has around its `spec`.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Fields<S> {
+    pub(crate) api_version: String,
+    pub(crate) kind: String,
+    pub(crate) metadata: Meta,
+    pub(crate) spec: S,
+    pub(crate) status: IgnoredAny,
+}
+
 /// `metadata` of an object.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]

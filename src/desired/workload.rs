@@ -12,7 +12,7 @@ use crate::names::{Kind, ObjectKey, StreamName, TargetName};
 
 use super::marks::{End, Step};
 use super::nearest::nearest;
-use super::object::{Bearer, Draft, Meta, Ours, steps};
+use super::object::{Bearer, Draft, Fields, Ours, steps};
 use super::pod::{self, Pod};
 use super::yaml::{self, Node, ScalarKind};
 use super::{ImageTrigger, Workload};
@@ -67,16 +67,6 @@ pub(crate) fn assemble(
     };
     finish(&mut workload);
     workload
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Fields<S> {
-    api_version: String,
-    kind: String,
-    metadata: Meta,
-    spec: S,
-    status: IgnoredAny,
 }
 
 #[derive(Deserialize, Default)]

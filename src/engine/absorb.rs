@@ -151,6 +151,7 @@ impl Engine {
                 }
             }
         }
+        self.forget_check(check);
         for tag in tags {
             self.checked.insert(tag.stream.clone(), now.wall);
             let fact = match result {

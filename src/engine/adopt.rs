@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::action::SourceRead;
-use crate::desired::{DesiredState, ImageStream, Object, RejectedObject, TagReference, Tree};
+use crate::desired::{
+    DesiredState, ImageStream, Object, RejectedObject, TagReference, TagSource, Tree,
+};
 use crate::effective::count_by_namespace;
 use crate::fact::{
-    Appeared, CommitAdopted, CommitRefused, Fact, Rejected, RemovalFate, Removed, StreamChanged,
+    Appeared, CommitAdopted, CommitRefused, CommitWithdrawn, Fact, Rejected, RemovalFate, Removed,
+    StreamChanged,
 };
 use crate::names::{
     CommitId, ContentHash, Generation, Incarnation, Kind, ObjectKey, StreamName, TagName,
 };
-use crate::observed::{ObservedState, Presence};
+use crate::observed::{ObservedState, Presence, Refused};
 use crate::plan::Key;
 use crate::policy::OnInvalid;
 use crate::time::Now;
@@ -66,6 +69,7 @@ impl Engine {
 
     pub(super) fn adopt(&mut self, read: &SourceRead, now: Now, batch: &mut Batch) {
         if self.is_adopted(read) {
+            self.withdraw(now, batch);
             return;
         }
         let mut tree = self.tree.clone();
@@ -112,6 +116,7 @@ impl Engine {
         let old = std::mem::replace(&mut self.desired, new);
         self.relink(&old);
         if self.is_recorded(&adopted) {
+            self.withdraw(now, batch);
             return;
         }
         for (bytes, hash, object) in kept {
@@ -127,6 +132,13 @@ impl Engine {
         self.in_flight.remove(&id); // nobody answers
     }
 
+    /// The head is the adopted commit: whatever was refused is not asked for any more (law 8).
+    fn withdraw(&mut self, now: Now, batch: &mut Batch) {
+        if let Some(Refused { commit, .. }) = self.observed.refused {
+            self.record(Fact::CommitWithdrawn(CommitWithdrawn { commit }), now, batch);
+        }
+    }
+
     /// Whether the adopted commit was only read again, after the mirror was lost or for new settings, and means what it
     /// meant: one commit, one record (law 9).
     fn is_recorded(&self, read: &CommitAdopted) -> bool {
@@ -139,6 +151,7 @@ impl Engine {
     /// Brings the index up to date and marks what changed; what is shared with the old state is not looked at.
     fn relink(&mut self, old: &DesiredState) {
         let keys: BTreeSet<_> = old.keys().chain(self.desired.keys()).collect();
+        let mut replaced = Vec::new();
         for key in keys {
             let (before, after) = (old.get(&key), self.desired.get(&key));
             if let (Some(before), Some(after)) = (&before, &after)
@@ -154,6 +167,11 @@ impl Engine {
                 self.link(after, Link::Add);
                 self.mark_object(after);
             }
+            replaced.extend(before);
+        }
+        // Only now, when every tag that goes on asking is linked again.
+        for object in &replaced {
+            self.forget_checks_of(object);
         }
     }
 
@@ -165,9 +183,13 @@ impl Engine {
                 self.dirty.insert(Key::Workload(workload.object.clone()));
             }
             Object::Stream(stream) => {
+                self.mark_histories_of(&stream.name);
                 let followers = self.index.stream_followers.get(&stream.name);
                 self.dirty.extend(followers.into_iter().flatten().cloned());
-                for tag in stream.tags.keys() {
+                for (tag, spec) in &stream.tags {
+                    if let Some(TagSource::Image { stream, .. }) = &spec.from {
+                        self.mark_histories_of(stream);
+                    }
                     let tag = stream.name.tag(tag.clone());
                     let key = self.key_of_tag(&tag);
                     if let Some(Key::Check(check)) = &key
@@ -188,6 +210,7 @@ impl Engine {
         if let Some(object) = self.desired.get(key) {
             self.mark_object(&object);
             self.link(&object, Link::Remove);
+            self.forget_checks_of(&object);
         }
         match key.kind {
             Kind::ImageStream => {

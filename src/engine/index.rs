@@ -6,7 +6,9 @@ use std::sync::Arc;
 use crate::action::Check;
 use crate::desired::{ImageStream, Object, TagSource, Workload};
 use crate::effective;
-use crate::names::StreamTag;
+use crate::fact::Fact;
+use crate::names::{StreamName, StreamTag};
+use crate::observed::rollout::object_of;
 use crate::plan::{Few, Index, Key};
 
 use super::Engine;
@@ -27,6 +29,26 @@ impl Engine {
         }
         for workload in self.desired.workloads.values().cloned().collect::<Vec<_>>() {
             self.link_workload(&workload, Link::Add);
+        }
+        let index = &self.index;
+        self.soft.checks.retain(|check, soft| soft.in_flight || index.checks.contains_key(check));
+    }
+
+    /// Forgets what is known of checks of a stream as it was, if no tag asks for them any more.
+    pub(super) fn forget_checks_of(&mut self, object: &Object) {
+        let Object::Stream(stream) = object else { return };
+        for spec in stream.tags.values() {
+            if let Some(check) = effective::check_of(spec, &self.policy) {
+                self.forget_check(&check);
+            }
+        }
+    }
+
+    /// Forgets what is known of a check, if no tag asks for it any more and no answer is under way.
+    pub(super) fn forget_check(&mut self, check: &Check) {
+        let in_flight = self.soft.checks.get(check).is_some_and(|soft| soft.in_flight);
+        if !in_flight && !self.index.checks.contains_key(check) {
+            self.soft.checks.remove(check);
         }
     }
 
@@ -93,6 +115,36 @@ impl Engine {
         for trigger in &workload.triggers {
             let key = Key::Workload(workload.object.clone());
             change(&mut self.index.tag_followers, trigger.from.clone(), key, link);
+        }
+    }
+
+    /// Marks the history of a tag, if its stream limits it (rule I64).
+    pub(super) fn mark_history(&mut self, tag: &StreamTag) {
+        let stream = self.desired.streams.get(&tag.stream);
+        if stream.is_some_and(|stream| stream.history_limit.is_some()) {
+            self.dirty.insert(Key::History(tag.clone()));
+        }
+    }
+
+    /// Marks the histories of all tags of a stream, those of tags that left the spec too.
+    pub(super) fn mark_histories_of(&mut self, stream: &StreamName) {
+        let state = self.observed.streams.get(stream);
+        let tags: Vec<_> = state.into_iter().flat_map(|state| state.tags.keys()).collect();
+        for tag in tags.into_iter().map(|tag| stream.tag(tag.clone())).collect::<Vec<_>>() {
+            self.mark_history(&tag);
+        }
+    }
+
+    /// Marks the histories that the workloads of a fact keep images in: before it is applied, which may end that.
+    pub(super) fn mark_histories_used(&mut self, fact: &Fact) {
+        let mut objects: Vec<_> = object_of(fact).into_iter().collect();
+        if let Fact::CommitAdopted(adopted) = fact {
+            objects.extend(adopted.appeared.iter().map(|appeared| &appeared.object));
+        }
+        let states = objects.into_iter().filter_map(|object| self.observed.workloads.get(object));
+        let tags: Vec<_> = states.flat_map(|state| state.seen.keys()).cloned().collect();
+        for tag in &tags {
+            self.mark_history(tag);
         }
     }
 

@@ -227,11 +227,14 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
             epoch: _,
         }) => vec![*manifest],
         Fact::CommitRefused(_)
+        | Fact::CommitWithdrawn(_)
         | Fact::SourceFailed(_)
         | Fact::SourceRecovered
         | Fact::RemovalsReleased(_)
         | Fact::TagProbed(_)
         | Fact::ImportFailed(_)
+        | Fact::TagRecovered(_)
+        | Fact::TagTrimmed(_)
         | Fact::TriggerFired(_)
         | Fact::RolloutSuperseded(_)
         | Fact::RolloutFinished(_)

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::dense;
 use crate::fact::{
-    DigestHeld, Fact, Outcome, Record, RolloutFinished, RolloutStarted, StopStarted,
+    DigestHeld, Fact, Outcome, Record, RolloutFinished, RolloutStarted, RolloutSuperseded,
+    StopFinished, StopStarted, TriggerFired,
 };
 use crate::limits::ROLLOUT_HISTORY_LEN;
 use crate::names::{ContentHash, Digest, ObjectKey, Revision, Seq, StreamTag};
@@ -163,43 +164,42 @@ impl WorkloadState {
     }
 
     pub(super) fn apply(&mut self, record: &Record) {
-        match &record.fact {
-            Fact::TriggerFired(fired) => {
+        let Some((_, event)) = event_of(&record.fact) else { return };
+        match event {
+            Event::Fired(fired) => {
                 let seen = Seen { event: fired.event, image: fired.new };
                 self.seen.insert(fired.from.clone(), seen);
             }
-            Fact::RolloutStarted(started) => {
+            Event::Started(started) => {
                 self.latest_revision = self.latest_revision.max(started.revision);
                 self.stop.take_if(|stop| stop.end.is_some());
                 self.rollouts.push(Rollout {
                     seq: record.seq,
                     at: record.at,
-                    started: (**started).clone(),
+                    started: started.clone(),
                     superseded: None,
                     end: None,
                 });
             }
-            Fact::RolloutSuperseded(superseded) => {
+            Event::Superseded(superseded) => {
                 if let Some(rollout) = self.rollout_mut(superseded.rollout) {
                     rollout.superseded = Some(superseded.reason.clone());
                 }
             }
-            Fact::RolloutFinished(finished) => {
-                self.finish(record.at, finished);
-            }
-            Fact::DigestHeld(held) => self.hold_back(Some(hold(record.at, held))),
-            Fact::HoldReleased(_) => {
+            Event::Finished(finished) => self.finish(record.at, finished),
+            Event::Held(held) => self.hold_back(Some(hold(record.at, held))),
+            Event::Released => {
                 self.holds.clear();
                 // A stop that failed may be tried again.
                 self.stop.take_if(|stop| {
                     stop.end.as_ref().is_some_and(|e| e.outcome != Outcome::Complete)
                 });
             }
-            Fact::StopStarted(started) => {
+            Event::StopStarted(started) => {
                 let (seq, at) = (record.seq, record.at);
                 self.stop = Some(Stop { seq, at, started: started.clone(), end: None });
             }
-            Fact::StopFinished(finished) => {
+            Event::StopFinished(finished) => {
                 let (at, outcome) = (record.at, finished.outcome);
                 let reason = finished.reason.clone();
                 if let Some(stop) = &mut self.stop {
@@ -211,17 +211,6 @@ impl WorkloadState {
                     self.stop = stop;
                 }
             }
-            Fact::CommitAdopted(_)
-            | Fact::CommitRefused(_)
-            | Fact::SourceFailed(_)
-            | Fact::SourceRecovered
-            | Fact::RemovalsReleased(_)
-            | Fact::TagImported(_)
-            | Fact::TagProbed(_)
-            | Fact::ImportFailed(_)
-            | Fact::ConfigAdopted(_)
-            | Fact::RecordsLost(_)
-            | Fact::Checkpoint(_) => {}
         }
     }
 
@@ -284,27 +273,47 @@ fn hold(since: Timestamp, held: &DigestHeld) -> Hold {
     }
 }
 
-/// The workload that a fact is about.
-pub(crate) fn object_of(fact: &Fact) -> Option<&ObjectKey> {
-    match fact {
-        Fact::TriggerFired(fired) => Some(&fired.object),
-        Fact::RolloutStarted(started) => Some(&started.object),
-        Fact::RolloutSuperseded(superseded) => Some(&superseded.object),
-        Fact::RolloutFinished(finished) => Some(&finished.object),
-        Fact::DigestHeld(held) => Some(&held.object),
-        Fact::HoldReleased(released) => Some(&released.object),
-        Fact::StopStarted(started) => Some(&started.object),
-        Fact::StopFinished(finished) => Some(&finished.object),
+/// What a fact says about one workload.
+enum Event<'a> {
+    Fired(&'a TriggerFired),
+    Started(&'a RolloutStarted),
+    Superseded(&'a RolloutSuperseded),
+    Finished(&'a RolloutFinished),
+    Held(&'a DigestHeld),
+    Released,
+    StopStarted(&'a StopStarted),
+    StopFinished(&'a StopFinished),
+}
+
+/// The workload that a fact is about, and what it says: the one list of such facts.
+fn event_of(fact: &Fact) -> Option<(&ObjectKey, Event<'_>)> {
+    Some(match fact {
+        Fact::TriggerFired(fired) => (&fired.object, Event::Fired(fired)),
+        Fact::RolloutStarted(started) => (&started.object, Event::Started(started)),
+        Fact::RolloutSuperseded(fact) => (&fact.object, Event::Superseded(fact)),
+        Fact::RolloutFinished(finished) => (&finished.object, Event::Finished(finished)),
+        Fact::DigestHeld(held) => (&held.object, Event::Held(held)),
+        Fact::HoldReleased(released) => (&released.object, Event::Released),
+        Fact::StopStarted(started) => (&started.object, Event::StopStarted(started)),
+        Fact::StopFinished(finished) => (&finished.object, Event::StopFinished(finished)),
         Fact::CommitAdopted(_)
         | Fact::CommitRefused(_)
+        | Fact::CommitWithdrawn(_)
         | Fact::SourceFailed(_)
         | Fact::SourceRecovered
         | Fact::RemovalsReleased(_)
         | Fact::TagImported(_)
         | Fact::TagProbed(_)
         | Fact::ImportFailed(_)
+        | Fact::TagRecovered(_)
+        | Fact::TagTrimmed(_)
         | Fact::ConfigAdopted(_)
         | Fact::RecordsLost(_)
-        | Fact::Checkpoint(_) => None,
-    }
+        | Fact::Checkpoint(_) => return None,
+    })
+}
+
+/// The workload that a fact is about.
+pub(crate) fn object_of(fact: &Fact) -> Option<&ObjectKey> {
+    event_of(fact).map(|(object, _)| object)
 }

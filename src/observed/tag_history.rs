@@ -144,6 +144,12 @@ impl TagState {
         }
     }
 
+    /// Takes old items out of the history (rule I64); item 0 stays, whatever a record says.
+    pub(super) fn trim(&mut self, gone: &[Seq]) {
+        let mut newest = true;
+        self.items.retain(|item| std::mem::take(&mut newest) || !gone.contains(&item.seq));
+    }
+
     /// Adds a failed import; what the tag had stays (rule I69: last known good).
     pub(super) fn fail(&mut self, at: Timestamp, failed: &ImportFailed) {
         let same = |c: &&TagCondition| c.reason == failed.reason && c.message == failed.message;

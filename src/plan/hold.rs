@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::fact::Position;
 use crate::names::{ContentHash, ObjectKey, Seq, StreamTag, TargetName};
+use crate::observed::ObservedState;
 use crate::time::Timestamp;
 
 /// Something that waits.
@@ -67,9 +68,13 @@ pub enum HeldReason {
     },
     /// Other rollouts go first.
     WaitingForSlot {
+        /// How many run.
+        in_flight: usize,
         /// How many may run at once.
         slots: usize,
     },
+    /// Nothing is in its way: a daemon starts it in its next step.
+    Due,
     /// The object is invalid at the adopted commit (rule D7).
     Rejected {
         /// Where.
@@ -134,9 +139,11 @@ impl fmt::Display for HeldReason {
                 f,
                 "target `{target}` is not configured; add `[targets.{target}]` or change the route"
             ),
-            Self::WaitingForSlot { slots } => {
-                write!(f, "waiting for one of {slots} rollout slots (`rollouts.in_flight`)")
-            }
+            Self::WaitingForSlot { in_flight, slots } => write!(
+                f,
+                "a rollout waits for a slot: {in_flight} in flight, at most {slots} (`rollouts.in_flight`)"
+            ),
+            Self::Due => f.write_str("a rollout is due; a running daemon starts it at once"),
             Self::Rejected { position, message, kept } => {
                 let now = if kept.is_some() {
                     "its last valid version stays in force"
@@ -167,4 +174,27 @@ impl fmt::Display for HeldReason {
             }
         }
     }
+}
+
+/// What waits by the journal alone: what is invalid at the adopted commit, and removals that the guard holds.
+#[must_use]
+pub fn recorded(observed: &ObservedState) -> Vec<Held> {
+    let rejected = observed.adopted.iter().flat_map(|adopted| &adopted.rejected);
+    let rejected = rejected.filter_map(|rejected| {
+        Some(Held {
+            object: rejected.object.clone()?,
+            reason: HeldReason::Rejected {
+                position: rejected.position.clone(),
+                message: rejected.message.clone(),
+                kept: rejected.kept,
+            },
+            until: None,
+        })
+    });
+    let removals = observed.held_removals().map(|(object, _)| Held {
+        object: object.clone(),
+        reason: HeldReason::RemovalGuarded,
+        until: None,
+    });
+    rejected.chain(removals).collect()
 }

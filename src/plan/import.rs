@@ -7,7 +7,9 @@ use std::time::Duration;
 use crate::action::Check;
 use crate::desired::{ImageStream, TagReference, TagSource};
 use crate::effective;
-use crate::fact::{Fact, ImportFailed, ImportReason, Reason, TagEvent, TagImported, Via};
+use crate::fact::{
+    Fact, ImportFailed, ImportReason, Reason, TagEvent, TagImported, TagRecovered, Via,
+};
 use crate::limits::IMPORT_RETRY_FIRST;
 use crate::names::{Digest, Generation, StreamName, StreamTag};
 use crate::observed::soft::CheckSoft;
@@ -186,7 +188,7 @@ pub(super) fn plan_tag(view: &View<'_>, tag: &StreamTag) -> Plan {
     }
     let following = Following { view, tag, spec, state };
     match &spec.from {
-        None => Plan::default(),
+        None => following.nothing(),
         Some(TagSource::Registry(image)) if spec.reference => following.reference(image),
         Some(TagSource::Registry(_)) => Plan::default(), // planned as a check
         Some(TagSource::Tag(source)) => following.alias(source),
@@ -222,7 +224,7 @@ impl Following<'_> {
             return self.no_stream(&source.stream);
         }
         let Some(item) = effective::image_of(self.view.observed, source) else {
-            return Plan::default(); // stays without history until the source has some (rule I79)
+            return self.nothing(); // stays as it is until the source has an image (rules I79, I88)
         };
         let same_stream = source.stream == self.tag.stream;
         let theirs = if same_stream { item.event.generation } else { Generation(0) };
@@ -245,6 +247,15 @@ impl Following<'_> {
             ..found.event.clone()
         };
         self.import(event, Some(found), Via::Image(stream.clone()))
+    }
+
+    /// There is nothing to follow, which is no failure: one that was told before is over (rule I77).
+    fn nothing(&self) -> Plan {
+        if self.state.condition.is_none() {
+            return Plan::default();
+        }
+        let tag = self.tag.clone();
+        Plan::step(Step::Record(Box::new(Fact::TagRecovered(TagRecovered { tag }))))
     }
 
     fn no_stream(&self, stream: &StreamName) -> Plan {
@@ -313,16 +324,19 @@ impl Following<'_> {
     }
 }
 
+/// Whether `id`, the beginning of a digest, names an image (rule I36).
+pub(super) fn is_named(image: &Digest, id: &str) -> bool {
+    let text = image.to_string();
+    text.starts_with(id) || text.trim_start_matches("sha256:").starts_with(id)
+}
+
 /// Finds the image of a stream that `id` names (rule I36: the newest event, then the smallest tag).
 fn find_image<'a>(
     view: &'a View<'_>,
     stream: &StreamName,
     id: &str,
 ) -> Result<&'a TagItem, (ImportReason, String)> {
-    let matches = |digest: &Digest| {
-        let text = digest.to_string();
-        text.starts_with(id) || text.trim_start_matches("sha256:").starts_with(id)
-    };
+    let matches = |digest: &Digest| is_named(digest, id);
     let tags = view.observed.streams.get(stream).map(|stream| &stream.tags);
     let items = tags.into_iter().flatten().flat_map(|(_, tag)| &tag.items);
     let found: Vec<_> =

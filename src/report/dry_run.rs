@@ -144,9 +144,7 @@ fn no_commit() -> CommitId {
 
 impl Side {
     fn of(engine: &Engine, now: Now) -> Self {
-        let plans = plan::whole(&engine.view(now)).into_iter();
-        let mut held: Vec<_> = plans.flat_map(|(_, plan)| plan.held).collect();
-        held.dedup();
+        let held = plan::held(&engine.view(now));
         Self { desired: engine.desired().clone(), observed: engine.observed().clone(), held }
     }
 }

@@ -36,6 +36,16 @@ impl HeldReport {
         &self.object
     }
 
+    /// Whether it is an invalid object, which texts list with what is rejected.
+    pub(super) fn is_rejected(&self) -> bool {
+        self.reason == "rejected"
+    }
+
+    /// Whether it is a removal that the guard holds.
+    pub(super) fn is_guarded(&self) -> bool {
+        self.reason == "removalGuarded"
+    }
+
     /// One line: what, why, until when.
     pub(super) fn line(&self, now: Timestamp) -> String {
         let until = self.until.map(|at| format!(" (until {})", when_exactly(at, now)));
@@ -47,6 +57,15 @@ impl HeldReport {
 /// Whether it is meant to be so, and nothing is wrong or waits.
 pub(super) fn is_at_rest(reason: &HeldReason) -> bool {
     matches!(reason, HeldReason::KeptRunning)
+}
+
+/// Whether it counts as held: what is rejected is counted by itself, and a rollout in the queue is on its way.
+pub(super) fn is_counted(reason: &HeldReason) -> bool {
+    let elsewhere = matches!(
+        reason,
+        HeldReason::Rejected { .. } | HeldReason::WaitingForSlot { .. } | HeldReason::Due
+    );
+    !is_at_rest(reason) && !elsewhere
 }
 
 /// A stable word for the reason, and what ends it.
@@ -66,6 +85,7 @@ fn words(reason: &HeldReason) -> (&'static str, &'static str) {
             ("noSuchTarget", "a target of that name, or another route")
         }
         HeldReason::WaitingForSlot { .. } => ("waitingForSlot", "the end of another rollout"),
+        HeldReason::Due => ("due", "a running daemon"),
         HeldReason::Rejected { .. } => ("rejected", "a commit that corrects the manifest"),
         HeldReason::RemovalGuarded => {
             ("removalGuarded", "`tidegate release --removals`, or a commit that brings it back")

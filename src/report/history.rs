@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 
 use super::FORMAT_VERSION;
 use super::select::Selection;
-use super::words::{FAINT, HEADING, count, styled};
+use super::words::{FAINT, HEADING, left_out, styled};
 
 pub use runs::{Run, Runs};
 
@@ -79,12 +79,7 @@ impl History {
     /// Writes the report for people.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut out = String::new();
-        if self.left_out > 0 {
-            let left = count(self.left_out, "older entry", "older entries");
-            out.push_str(&styled(FAINT, format!("({left} left out; --limit 0 shows all)")));
-            out.push('\n');
-        }
+        let mut out = left_out(self.left_out, "older entry", "older entries");
         if let Some(first) = self.first_record.filter(|first| first.0 > 1) {
             let text = format!("(the journal begins at record {first}; older ones were compacted)");
             out.push_str(&styled(FAINT, text));

@@ -8,11 +8,11 @@ use serde::Serialize;
 use crate::desired::DesiredState;
 use crate::fact::Rejected;
 use crate::names::{CommitId, Digest, Generation, ObjectKey, Revision, Seq, StreamTag, TargetName};
-use crate::plan::{self, Held, HeldReason, View};
+use crate::plan::{self, Held, View};
 use crate::time::Timestamp;
 
 use super::FORMAT_VERSION;
-use super::held::{HeldReport, is_at_rest};
+use super::held::{HeldReport, is_counted};
 use super::live::Live;
 use super::select::Selection;
 use super::words::one_line;
@@ -213,15 +213,9 @@ impl Status {
         let (view, now) = (&input.view, input.view.now.wall);
         let shown = |object: &ObjectKey| input.select.is_none_or(|select| select.has(object));
         let held: Vec<Held> = if input.unread.is_some() {
-            removals(view)
+            plan::hold::recorded(view.observed)
         } else {
-            let plans = plan::whole(view).into_iter().flat_map(|(_, plan)| plan.held);
-            let mut held: Vec<_> = removals(view).into_iter().chain(plans).collect();
-            held.sort_by(|a, b| {
-                (&a.object, a.reason.to_string()).cmp(&(&b.object, b.reason.to_string()))
-            });
-            held.dedup();
-            held
+            plan::held(view)
         };
         let held: Vec<_> = held.iter().filter(|held| shown(&held.object)).collect();
         let rejected = view.observed.adopted.iter().flat_map(|adopted| &adopted.rejected);
@@ -237,7 +231,7 @@ impl Status {
             tags: tags.len(),
             rollouts_running: workloads.iter().filter(|w| w.is_running()).count(),
             workloads: workloads.len(),
-            held: held.iter().filter(|held| !is_at_rest(&held.reason)).count(),
+            held: held.iter().filter(|held| is_counted(&held.reason)).count(),
             rejected: rejected.len(),
             ..Counts::of(view.desired)
         };
@@ -324,17 +318,6 @@ impl RejectedReport {
         let object = super::words::styled(super::words::BAD, object);
         format!("{object} at {position}: {} [{}]{now}", self.message, self.rule)
     }
-}
-
-/// Removals that the guard holds; no plan names streams and builds among them.
-fn removals(view: &View<'_>) -> Vec<Held> {
-    let removals = view.observed.held_removals();
-    let held = removals.map(|(object, _)| Held {
-        object: object.clone(),
-        reason: HeldReason::RemovalGuarded,
-        until: None,
-    });
-    held.collect()
 }
 
 #[cfg(test)]

@@ -58,6 +58,15 @@ pub(super) fn count(n: usize, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
 }
 
+/// The line that says how much a limit left out; nothing if it left nothing out.
+pub(super) fn left_out(n: usize, one: &str, many: &str) -> String {
+    if n == 0 {
+        return String::new();
+    }
+    let left = count(n, one, many);
+    format!("{}\n", styled(FAINT, format!("({left} left out; --limit 0 shows all)")))
+}
+
 /// Text of the outside on one line, without what could move a terminal's cursor.
 pub(super) fn one_line(text: &str) -> String {
     let clean = |c: char| if c.is_control() { ' ' } else { c };

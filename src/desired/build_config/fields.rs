@@ -3,17 +3,10 @@
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::desired::object::{Meta, ObjectReference};
+use crate::desired::object::ObjectReference;
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Fields {
-    pub(super) api_version: String,
-    pub(super) kind: String,
-    pub(super) metadata: Meta,
-    pub(super) spec: Spec,
-    pub(super) status: IgnoredAny,
-}
+/// The whole object.
+pub(super) type Fields = crate::desired::object::Fields<Spec>;
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]

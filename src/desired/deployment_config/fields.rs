@@ -5,17 +5,10 @@ use std::collections::BTreeMap;
 use serde::de::{self, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 
-use crate::desired::object::{Meta, ObjectReference};
+use crate::desired::object::ObjectReference;
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Fields {
-    pub(super) api_version: String,
-    pub(super) kind: String,
-    pub(super) metadata: Meta,
-    pub(super) spec: Spec,
-    pub(super) status: IgnoredAny,
-}
+/// The whole object.
+pub(super) type Fields = crate::desired::object::Fields<Spec>;
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]

@@ -368,7 +368,7 @@ fn held(run: &Simulated, imports: &[ImportReport]) -> Vec<DryHeld> {
     };
     let ends = |held: &Held| match &held.reason {
         HeldReason::WaitingForImage { tag, .. } | HeldReason::Settling { tag } => pending(tag),
-        HeldReason::Grace | HeldReason::WaitingForSlot { .. } => true,
+        HeldReason::Grace | HeldReason::WaitingForSlot { .. } | HeldReason::Due => true,
         HeldReason::NoDigest { .. }
         | HeldReason::WaitingForOrder { .. }
         | HeldReason::NoTrigger

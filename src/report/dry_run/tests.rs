@@ -213,6 +213,38 @@ fn an_invalid_object_is_shown_with_its_position_and_keeps_its_version() {
     assert!(text.contains("its last valid version stays in force"), "{text}");
 }
 
+/// Law 8: programs find every hold in one list, people find each in one place.
+#[test]
+fn what_is_rejected_or_guarded_is_held_for_programs_and_shown_once_to_people() {
+    let reasons = |report: &DryRun| {
+        let json: serde_json::Value = serde_json::from_str(&to_json(report)).unwrap();
+        let held = json["held"].as_array().unwrap().iter();
+        held.map(|held| held["held"]["reason"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let invalid = offline(at_rest(), edited("replicas: 1", "replicas: many"));
+    assert_eq!(reasons(&invalid), ["rejected"]);
+    let shown = text(&invalid);
+    assert_eq!(shown.matches("its last valid version stays in force").count(), 1, "{shown}");
+    assert!(!shown.contains("\nHeld\n"), "{shown}");
+    let emptied = offline(at_rest(), read(2, &[]));
+    assert_eq!(reasons(&emptied), ["removalGuarded", "removalGuarded"]);
+    assert!(!text(&emptied).contains("\nHeld\n"), "{}", text(&emptied));
+}
+
+/// Law 8: what waits for another rollout now is shown as due, in its turn.
+#[test]
+fn rollouts_that_wait_for_a_slot_are_listed_in_their_turn() {
+    let worker = WORKLOAD.replace("name: web, namespace", "name: worker, namespace");
+    let files = [FILES[0], FILES[2], ("shop/worker.yaml", worker.as_str())];
+    let policy = Policy { rollouts_in_flight_max: 1, ..Policy::default() };
+    let engine = Engine::new(policy, ObservedState::default(), now());
+    let report = resolve(engine, read(1, &files), &|| answer(1));
+    let text = text(&report);
+    assert!(text.contains("1. DeploymentConfig/shop/web revision 1"), "{text}");
+    assert!(text.contains("2. DeploymentConfig/shop/worker revision 1"), "{text}");
+    assert!(!text.contains("\nHeld\n"), "{text}");
+}
+
 #[test]
 fn a_work_tree_on_the_adopted_commit_is_compared_with_it() {
     let files = SourceRead { commit: story::commit(1), ..edited("info", "debug") };

@@ -1,5 +1,7 @@
 //! A dry run as text: what changes, what follows from it, what does not happen and why.
 
+use std::collections::BTreeSet;
+
 use crate::names::Digest;
 use crate::time::Timestamp;
 
@@ -8,7 +10,7 @@ use super::super::status::RejectedReport;
 use super::super::words::{
     BAD, FAINT, GOOD, HEADING, WAITS, count, short, short_or, styled, when, when_exactly,
 };
-use super::report::{DryRun, ImportReport, RolloutReport, TagFact, Verdict};
+use super::report::{DryHeld, DryRun, ImportReport, RolloutReport, TagFact, Verdict};
 
 impl DryRun {
     /// Writes the report for people.
@@ -25,7 +27,7 @@ impl DryRun {
             format!("{} sees {} {change}: {}", trigger.object, trigger.from, trigger.outcome)
         });
         section(&mut out, "Rollouts, in order", &self.rollouts, RolloutReport::lines);
-        section(&mut out, "Held", &self.held, |held| {
+        section(&mut out, "Held", &self.shown_held(), |held| {
             let note = match (held.already, held.ends_by_itself) {
                 (true, _) => " [already so]",
                 (false, true) => " [ends by itself]",
@@ -110,6 +112,16 @@ impl DryRun {
         });
     }
 
+    /// What waits and stands in no other section.
+    fn shown_held(&self) -> Vec<&DryHeld> {
+        let removed: BTreeSet<_> = self.removals.iter().map(|removal| &removal.object).collect();
+        let elsewhere = |held: &&DryHeld| {
+            let guarded = held.held.is_guarded() && removed.contains(held.held.object());
+            held.held.is_rejected() || guarded
+        };
+        self.held.iter().filter(|held| !elsewhere(held)).collect()
+    }
+
     fn tail(&self, out: &mut String) {
         out.push('\n');
         if self.cut {
@@ -120,7 +132,7 @@ impl DryRun {
             count(self.manifests.len(), "manifest change", "manifest changes"),
             count(self.imports.len(), "import", "imports"),
             count(self.rollouts.len(), "rollout", "rollouts"),
-            format!("{} held", self.held.len()),
+            format!("{} held", self.shown_held().len()),
             count(self.removals.len(), "removal", "removals"),
             format!("{} rejected", self.rejected.len()),
         ];

@@ -33,7 +33,10 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
         | Fact::RecordsLost(_) => BAD,
         Fact::DigestHeld(_) | Fact::RolloutSuperseded(_) => WAITS,
         Fact::StopFinished(finished) if finished.outcome != Outcome::Complete => BAD,
-        Fact::SourceRecovered
+        Fact::CommitWithdrawn(_)
+        | Fact::SourceRecovered
+        | Fact::TagRecovered(_)
+        | Fact::TagTrimmed(_)
         | Fact::RemovalsReleased(_)
         | Fact::TagProbed(_)
         | Fact::TriggerFired(_)
@@ -54,8 +57,14 @@ pub(super) fn is_about(fact: &Fact, select: &Selection, watched: &BTreeSet<Strea
     if let Fact::ImportFailed(failed) = fact {
         return select.has_tag(&failed.tag) || watched.contains(&failed.tag);
     }
+    if let Fact::TagRecovered(recovered) = fact {
+        return select.has_tag(&recovered.tag) || watched.contains(&recovered.tag);
+    }
     if let Fact::TagProbed(probed) = fact {
         return select.has_tag(&probed.tag);
+    }
+    if let Fact::TagTrimmed(trimmed) = fact {
+        return select.has_tag(&trimmed.tag);
     }
     let Fact::RemovalsReleased(released) = fact else { return false };
     released.objects.iter().any(|object| select.has(object))
@@ -89,6 +98,11 @@ impl Reader<'_> {
                 let subject = refused.commit.short();
                 said("refused", &subject, format!(": {}", one_line(&refused.reason)))
             }
+            Fact::CommitWithdrawn(withdrawn) => said(
+                "withdrawn",
+                &withdrawn.commit.short(),
+                ": the branch is at the adopted commit again",
+            ),
             Fact::SourceFailed(failed) => {
                 said("source", &"cannot be read", format!(": {}", one_line(&failed.message)))
             }
@@ -105,9 +119,11 @@ impl Reader<'_> {
                 let objects: Vec<_> = released.objects.iter().map(ToString::to_string).collect();
                 said("release", &"removals", format!(" by {}: {}", released.by, objects.join(", ")))
             }
-            Fact::TagImported(_) | Fact::TagProbed(_) | Fact::ImportFailed(_) => {
-                self.tag(&record.fact)?
-            }
+            Fact::TagImported(_)
+            | Fact::TagProbed(_)
+            | Fact::ImportFailed(_)
+            | Fact::TagRecovered(_)
+            | Fact::TagTrimmed(_) => self.tag(&record.fact)?,
             Fact::TriggerFired(fired) => {
                 let change = change(fired.old.as_ref(), Some(&fired.new));
                 let outcome = match fired.outcome {
@@ -168,6 +184,13 @@ impl Reader<'_> {
             Fact::ImportFailed(failed) => {
                 let message = one_line(&failed.message);
                 said("failed", &failed.tag, format!(" import: {}: {message}", failed.reason))
+            }
+            Fact::TagTrimmed(trimmed) => {
+                let items = count(trimmed.items.len(), "old image", "old images");
+                said("trim", &trimmed.tag, format!(" lost {items} (`tidegate.dev/history-limit`)"))
+            }
+            Fact::TagRecovered(recovered) => {
+                said("recovered", &recovered.tag, " does not fail any more; nothing was imported")
             }
             _ => return None,
         };

@@ -11,7 +11,7 @@ use crate::observed::rollout::Rollout;
 use crate::time::Timestamp;
 
 use super::super::FORMAT_VERSION;
-use super::super::words::{BAD, FAINT, GOOD, HEADING, WAITS, count, one_line, short_or, styled};
+use super::super::words::{BAD, GOOD, HEADING, WAITS, left_out, one_line, short_or, styled};
 use super::Filter;
 
 /// The rollouts of workloads, each with the time in which its result was what the target ran.
@@ -72,12 +72,7 @@ impl Runs {
     /// Writes the table for people.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut out = String::new();
-        if self.left_out > 0 {
-            let left = count(self.left_out, "older rollout", "older rollouts");
-            out.push_str(&styled(FAINT, format!("({left} left out; --limit 0 shows all)")));
-            out.push('\n');
-        }
+        let mut out = left_out(self.left_out, "older rollout", "older rollouts");
         if self.runs.is_empty() {
             out.push_str("nothing was rolled out\n");
             return out;

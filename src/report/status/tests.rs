@@ -101,6 +101,35 @@ fn an_object_is_shown_alone_with_what_is_wrong_with_it() {
     assert!(!shown.contains("DeploymentConfig"), "{shown}");
 }
 
+/// Law 8: a workload that wants a rollout and has none says why not yet.
+#[test]
+fn a_rollout_that_waits_for_a_slot_says_so() {
+    let records = story::records();
+    let mut setting = Setting {
+        observed: crate::observed::ObservedState::default().replay(&records[..8]),
+        policy: Policy { rollouts_in_flight_max: 1, ..Policy::default() },
+        ..Setting::story()
+    };
+    let object: ObjectKey = "DeploymentConfig/shop/worker".parse().unwrap();
+    let worker = crate::desired::Workload { object: object.clone(), ..story::workload("{}") };
+    setting.desired.workloads.insert(object, worker.into());
+    let known = Known::of(&setting.desired, &setting.observed);
+    let select = known.select("dc/worker", &"shop".parse().unwrap()).unwrap();
+    let live = setting.live("shop/python:3.6");
+    let live = Some(&live);
+    insta::assert_snapshot!(
+        "waiting",
+        text(&Input { select: Some(&select), live, ..setting.input() })
+    );
+    let input = Input { select: Some(&select), live, ..setting.input() };
+    insta::assert_snapshot!("waiting_json", to_json(&Status::of(&input)));
+    assert_eq!(Status::of(&input).health(), Health::Fine, "a queue is nothing wrong");
+    let free = Policy { rollouts_in_flight_max: 2, ..Policy::default() };
+    let setting = Setting { policy: free, ..setting };
+    let shown = text(&Input { select: Some(&select), ..setting.input() });
+    assert!(shown.contains("worker: a rollout is due; a running daemon starts it"), "{shown}");
+}
+
 #[test]
 fn a_first_start_has_an_empty_page() {
     let setting = Setting {

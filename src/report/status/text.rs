@@ -76,7 +76,7 @@ impl Status {
         for rejected in &self.rejected {
             line(out, &format!("  {}", rejected.line()));
         }
-        for held in &self.held {
+        for held in self.held.iter().filter(|held| !held.is_rejected()) {
             line(out, &format!("  {}", held.line(self.at)));
         }
     }

@@ -7,12 +7,12 @@ use std::process::Command;
 
 use proptest::prelude::*;
 use tidegate::fact::{
-    Appeared, Checkpoint, CommitAdopted, CommitRefused, ConfigAdopted, ContainerList, ContainerRef,
-    DigestHeld, Fact, HoldReleased, ImportFailed, ImportReason, Outcome, Position, Reason, Record,
-    RecordsLost, Rejected, Release, RemovalFate, RemovalsReleased, Removed, RolloutCause,
-    RolloutFinished, RolloutImage, RolloutStarted, RolloutSuperseded, SourceFailed, StopFinished,
-    StopStarted, StreamChanged, TagEvent, TagImported, TagProbed, TriggerFired, TriggerOutcome,
-    Via,
+    Appeared, Checkpoint, CommitAdopted, CommitRefused, CommitWithdrawn, ConfigAdopted,
+    ContainerList, ContainerRef, DigestHeld, Fact, HoldReleased, ImportFailed, ImportReason,
+    Outcome, Position, Reason, Record, RecordsLost, Rejected, Release, RemovalFate,
+    RemovalsReleased, Removed, RolloutCause, RolloutFinished, RolloutImage, RolloutStarted,
+    RolloutSuperseded, SourceFailed, StopFinished, StopStarted, StreamChanged, TagEvent,
+    TagImported, TagProbed, TagRecovered, TagTrimmed, TriggerFired, TriggerOutcome, Via,
 };
 use tidegate::journal::{LineHash, encode};
 use tidegate::names::{
@@ -190,6 +190,13 @@ fn every_fact() -> Vec<Fact> {
     facts.push(Fact::Checkpoint(Checkpoint {
         checked: vec![("shop/web".parse().unwrap(), Timestamp::from_millis(1_700_000_060_000))],
     }));
+    // Facts that came later stand last: the lines before them stay what they were.
+    facts.push(Fact::CommitWithdrawn(CommitWithdrawn { commit: commit() }));
+    facts.push(Fact::TagRecovered(TagRecovered { tag: "shop/web:3.10".parse().unwrap() }));
+    facts.push(Fact::TagTrimmed(TagTrimmed {
+        tag: "shop/web:3.10".parse().unwrap(),
+        items: vec![Seq(3), Seq(5)],
+    }));
     facts.push(Fact::RecordsLost(RecordsLost { last: Some(Seq(15)) }));
     facts
 }
@@ -203,7 +210,7 @@ fn every_record() -> Vec<Record> {
 #[test]
 fn each_fact_is_written_as_in_the_first_version() {
     let kinds: BTreeSet<_> = every_fact().iter().map(Fact::kind).collect();
-    assert_eq!(kinds.len(), 19, "{kinds:?}");
+    assert_eq!(kinds.len(), 22, "{kinds:?}");
     let batches: Vec<_> = every_record().chunks(4).map(<[Record]>::to_vec).collect();
     let root = journal_of(PLAIN, &batches);
     let written = fs::read_to_string(&segments(root.path())[0]).unwrap();

@@ -47,6 +47,7 @@ fn calm(simulation: &mut Simulation) {
 fn everything_runs(simulation: &Simulation) {
     let engine = &simulation.engine;
     assert_eq!(engine.desired().workloads.len(), 6, "everything is in git again");
+    assert_eq!(engine.observed().refused, None, "law 8: the head is in force");
     let held = tidegate::plan::whole(&engine.view(simulation.now));
     let held: Vec<_> = held.iter().flat_map(|(_, plan)| &plan.held).collect();
     for stream in engine.desired().streams.values() {

@@ -6,7 +6,7 @@ use tidegate::action::{Action, Input};
 use tidegate::engine::Engine;
 use tidegate::fact::{
     Fact, Outcome, Record, Release, RemovalFate, RolloutCause, RolloutStarted, StopStarted,
-    TagImported, Via,
+    TagImported, TagTrimmed, Via,
 };
 use tidegate::names::StreamTag;
 use tidegate::names::{
@@ -122,6 +122,7 @@ impl Oracle {
                 }
             }
             Fact::TagImported(imported) => self.imported(imported),
+            Fact::TagTrimmed(trimmed) => self.trimmed(trimmed),
             Fact::TriggerFired(fired) => {
                 let life = self.shadow.objects[&fired.object].incarnation;
                 let identity = (fired.object.clone(), life, fired.from.clone(), fired.event);
@@ -153,10 +154,12 @@ impl Oracle {
             }
             Fact::StopStarted(started) => self.stopped(started, repository),
             Fact::CommitRefused(_)
+            | Fact::CommitWithdrawn(_)
             | Fact::SourceFailed(_)
             | Fact::SourceRecovered
             | Fact::TagProbed(_)
             | Fact::ImportFailed(_)
+            | Fact::TagRecovered(_)
             | Fact::RolloutSuperseded(_)
             | Fact::DigestHeld(_)
             | Fact::StopFinished(_)
@@ -173,6 +176,21 @@ impl Oracle {
         let Some(image) = imported.event.image else { return };
         let answered = self.answered.contains(&image) || before == Some(image);
         assert!(answered || imported.via != Via::Registry, "law 7: nobody answered {image}");
+    }
+
+    /// I64: what a workload runs stays in the history of the tag that it watches, and so does item 0.
+    fn trimmed(&self, trimmed: &TagTrimmed) {
+        let items = &self.shadow.tag(&trimmed.tag).expect("what is cut is known").items;
+        let gone = |seq: &Seq| items.iter().skip(1).find(|item| item.seq == *seq);
+        let gone = trimmed.items.iter().map(|seq| gone(seq).expect("an old item").event.image);
+        let gone: BTreeSet<_> = gone.flatten().collect();
+        for (object, state) in &self.shadow.workloads {
+            let present = self.shadow.objects[object].presence == Presence::Present;
+            if present && state.seen.contains_key(&trimmed.tag) {
+                let runs = state.active().map(Rollout::digests).unwrap_or_default();
+                assert!(runs.is_disjoint(&gone), "I64: {object} runs what {} lost", trimmed.tag);
+            }
+        }
     }
 
     fn started(&mut self, started: &RolloutStarted) {
@@ -251,6 +269,11 @@ impl Oracle {
             };
             let checks = flights.iter().filter(asks).count();
             assert!(checks <= policy.checks_in_flight_max, "{checks} checks at {host}");
+        }
+        let index = engine.view(now).index;
+        for (check, soft) in &engine.soft().checks {
+            let asked = soft.in_flight || index.checks.contains_key(check);
+            assert!(asked, "a check is kept that nobody asks for: {}", check.image);
         }
         self.failures_are_told(engine);
     }

@@ -36,8 +36,8 @@ enum State {
 /// The objects: streams first.
 const HEADS: [&str; 9] = [
     "is s0",
-    "is s1",
-    "is s2",
+    "is s1 history=1",
+    "is s2 history=2",
     "dc w0 app<s0:t",
     "dc w1 app<s0:t side<s1:t",
     "deploy w2 app<s2:follow",
@@ -84,7 +84,7 @@ impl Repository {
         }
         let option = if *scheduled { ",scheduled" } else { "" };
         let image = IMAGES[*image];
-        let more = if *head == "is s2" {
+        let more = if head.starts_with("is s2") {
             " follow=tag:s0:t chain=tag:follow pushed=r1.io/c:1,insecure,scheduled"
         } else {
             ""

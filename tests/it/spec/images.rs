@@ -4,6 +4,7 @@ use tidegate::fact::ImportReason::{InternalError, NotFound};
 use tidegate::fact::{Fact, Reason};
 
 use crate::support::engine::World;
+use crate::support::story::digest;
 
 const WEB: &str = "is web latest=r.io/web:1,scheduled";
 const BESIDE: &str = "is web latest=r.io/web:1,scheduled kept=r.io/web:1";
@@ -249,6 +250,54 @@ fn i063_an_event_is_pushed_only_if_reference_and_image_differ() {
     assert_eq!(world.tag("shop/web:latest"), "#b r.io/moved@#b @8; #a r.io/moved@#a @6; spec @8");
 }
 
+/// I64: without a limit nothing goes; with one the oldest items go, item 0 and what is in use never do.
+#[test]
+fn i064_a_limit_takes_the_oldest_items_and_never_one_in_use() {
+    let app = "dc app app<web:latest";
+    let mut world = committed(&format!("is web latest=r.io/web:1\n{app}"));
+    world.resolve("r.io/web:1", "a");
+    world.complete("app");
+    // The workload stays at `a`: everything after it waits for the end of a pause.
+    let commit =
+        |tag: u32, more: &str| format!("is web latest=r.io/web{tag}:1{more}\n{app} paused");
+    for (tag, image) in [(2, "b"), (3, "c"), (4, "d")] {
+        world.commit(&commit(tag, ""));
+        world.resolve(&format!("r.io/web{tag}:1"), image);
+    }
+    let images = |world: &World| {
+        let state = world.engine.observed().tag(&"shop/web:latest".parse().unwrap());
+        let items = state.unwrap().items.iter().map(|item| item.event.image.unwrap());
+        let name = |d| ["a", "b", "c", "d"].into_iter().find(|n| d == digest(n)).unwrap();
+        items.map(name).collect::<String>()
+    };
+    assert_eq!(images(&world), "dcba", "no limit");
+    world.records();
+    world.commit(&commit(4, " history=2"));
+    assert_eq!(world.records(), "CommitAdopted\nTagTrimmed web:latest 1");
+    assert_eq!(images(&world), "dca", "what runs stays");
+    world.commit(&commit(4, " history=1").replace(" paused", ""));
+    assert_eq!(images(&world), "da", "while `d` is tried, `a` may have to be put back");
+    world.complete("app");
+    assert_eq!(images(&world), "d");
+    world.restart();
+    assert_eq!(images(&world), "d");
+}
+
+/// I64, I36: an image that a tag pins is in use.
+#[test]
+fn i064_a_pinned_image_stays() {
+    let hex: String = digest("a").to_string()[7..17].into();
+    let stream = |image: &str| format!("is web latest=r.io/{image}:1 history=1");
+    let pin = format!("is pin old=image:web@{hex}");
+    let mut world = committed(&format!("{}\n{pin}", stream("web").replace(" history=1", "")));
+    world.resolve("r.io/web:1", "a");
+    world.commit(&format!("{}\n{pin}", stream("two")));
+    world.resolve("r.io/two:1", "b");
+    assert!(world.tag("shop/web:latest").contains("; #a "), "{}", world.tag("shop/web:latest"));
+    world.commit(&stream("two"));
+    assert_eq!(world.tag("shop/web:latest"), "#b r.io/two@#b @4; spec @4");
+}
+
 /// I65: checking an unchanged tag writes nothing.
 #[test]
 fn i065_an_unchanged_tag_writes_nothing() {
@@ -385,6 +434,54 @@ fn i087_a_ring_that_closes_far_away_is_told() {
     for tag in ["shop/web:a", "shop/web:b", "shop/web:c"] {
         assert!(world.tag(tag).starts_with("CircularReference"), "{tag} {}", world.tag(tag));
     }
+}
+
+/// I87, I77: a ring that is opened has no condition any more, also where the end of it has no image yet.
+#[test]
+fn i087_a_ring_that_is_opened_is_told_once() {
+    let mut world = committed("is web a=tag:b b=tag:base:1\nis base 1=tag:web:a");
+    assert_eq!(world.tag("shop/web:a"), "CircularReference @1; spec @1");
+    world.records();
+    world.commit("is web a=tag:b b=tag:base:1\nis base 1=-");
+    assert_eq!(
+        world.records(),
+        "CommitAdopted ~base@2(1)\nTagRecovered base:1\nTagRecovered web:b\nTagRecovered web:a"
+    );
+    for tag in ["shop/web:a", "shop/web:b"] {
+        assert_eq!(world.tag(tag), "spec @1");
+    }
+    world.commit("is web a=tag:b b=tag:base:1\nis base 1=r.io/base:1");
+    world.resolve("r.io/base:1", "a");
+    assert_eq!(world.tag("shop/web:a"), "#a r.io/base@#a @1; spec @1");
+}
+
+/// I16, I77: a stream that appears ends the condition of its aliases before it has an image.
+#[test]
+fn i016_a_stream_that_appears_without_an_image_ends_the_condition() {
+    let mut world = committed("is web latest=tag:base:1 other=tag:base:2");
+    assert!(world.tag("shop/web:latest").starts_with("NotFound"));
+    world.records();
+    world.commit("is web latest=tag:base:1 other=tag:base:2\nis base 1=r.io/base:1");
+    let records = world.records();
+    assert_eq!(
+        records,
+        "CommitAdopted +base#1 ~base@1(1)\nTagRecovered web:latest\nTagRecovered web:other"
+    );
+    world.restart();
+    assert_eq!(world.records(), "", "once");
+}
+
+/// I91, I77: what the spec does not ask for any more does not fail.
+#[test]
+fn i091_what_nobody_asks_for_does_not_fail() {
+    let mut world = committed("is web a=r.io/web:a b=r.io/web:b");
+    world.resolve_fails("r.io/web:a", NotFound, false);
+    world.resolve_fails("r.io/web:b", NotFound, false);
+    world.records();
+    world.commit("is web a=-");
+    assert_eq!(world.records(), "CommitAdopted ~web@4(a)-b\nTagRecovered web:a");
+    assert_eq!(world.tag("shop/web:a"), "spec @4");
+    assert_eq!(world.tag("shop/web:b"), "unknown");
 }
 
 /// I88: an alias keeps its history when its source goes.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tidegate::action::Input;
+use tidegate::policy::{OnInvalid, Policy};
 use tidegate::time::Timestamp;
 
 use crate::support::engine::World;
@@ -34,6 +35,115 @@ fn law_9_an_unreadable_tree_is_refused_once() {
     world.source_fails("object missing", Some(head));
     let told = "SourceFailed: cannot fetch\nSourceRecovered\nCommitRefused: object missing";
     assert_eq!(world.records(), told);
+}
+
+/// Law 8: a refusal ends when the branch goes back to the adopted commit, and is a new one when it happens again.
+#[test]
+fn law_8_a_refusal_ends_when_the_commit_is_taken_back() {
+    let policy = Policy { on_invalid: OnInvalid::Refuse, ..World::policy() };
+    let mut world = World::with(policy);
+    world.commit(APP);
+    let adopted = world.head;
+    world.commit(&format!("{APP}\nbad dc other"));
+    let refused = world.head;
+    assert!(world.engine.observed().refused.is_some());
+    world.records();
+    for _ in 0..2 {
+        world.head = adopted;
+        world.read();
+        assert_eq!(world.records(), "CommitWithdrawn");
+        assert_eq!(world.engine.observed().refused, None);
+        world.read();
+        world.restart();
+        assert_eq!(world.records(), "", "once");
+        world.head = refused;
+        world.read();
+        assert!(world.records().starts_with("CommitRefused: "));
+    }
+}
+
+/// Law 8: what git cannot give any more is no refusal once the adopted commit is read as a whole again.
+#[test]
+fn law_8_a_refusal_ends_when_everything_is_read_again() {
+    let mut world = World::new();
+    world.commit(APP);
+    world.records();
+    let unreadable = "f".repeat(40).parse().unwrap();
+    world.source_fails("object missing", Some(unreadable));
+    world.engine.forget_tree();
+    world.step(vec![]);
+    world.read_answer();
+    assert_eq!(world.records(), "CommitRefused: object missing\nCommitWithdrawn");
+}
+
+/// Law 9: the adopted commit, refused under new settings, is refused once however often it is read.
+#[test]
+fn law_9_new_settings_refuse_the_adopted_commit_once() {
+    let mut world = World::new();
+    world.commit(&format!("{APP}\nbad dc other"));
+    world.records();
+    world.engine.set_policy(Policy { on_invalid: OnInvalid::Refuse, ..World::policy() });
+    world.engine.forget_tree();
+    world.step(vec![]);
+    world.read_answer();
+    world.read();
+    let records = world.records();
+    assert!(records.starts_with("CommitRefused: "), "{records}");
+    assert_eq!(records.lines().count(), 1, "{records}");
+}
+
+/// Law 8: every workload that wants a rollout and has none says what it waits for.
+#[test]
+fn law_8_what_waits_says_for_what() {
+    let policy = Policy { rollouts_in_flight_max: 1, ..World::policy() };
+    let mut world = World::with(policy);
+    let three = "dc one x=r.io/x:1\ndc two x=r.io/x:1\ndc three app<web:latest";
+    world.commit(&format!("is web latest=r.io/web:1\n{three}"));
+    let slot = "a rollout waits for a slot: 1 in flight, at most 1 (`rollouts.in_flight`)";
+    let image = "waiting on image update: tag web:latest has no image yet";
+    assert_eq!(world.held(), format!("three: {image}\ntwo: {slot}"));
+    world.resolve("r.io/web:1", "a");
+    assert_eq!(world.held(), format!("three: {slot}\ntwo: {slot}"));
+    world.complete("one");
+    world.commit(&format!("is web latest=r.io/web:1\n{three}\nbad dc one"));
+    let held = world.held();
+    assert!(held.starts_with("one: invalid at "), "{held}");
+    assert!(held.contains("; its last valid version stays in force\n"), "{held}");
+    world.refuse("two");
+    world.complete("three");
+    assert!(world.held().contains("two: rollout 1 (record "), "{}", world.held());
+    world.commit("");
+    let guarded = world.held().matches("no longer in git, but its commit removed too much").count();
+    assert_eq!(guarded, 4, "{}", world.held());
+}
+
+/// What is known of a check goes with the last tag that asks for it; another tag's question keeps it.
+#[test]
+fn a_check_that_nobody_asks_for_is_forgotten() {
+    let mut world = World::new();
+    let images = |world: &World| {
+        let checks = world.engine.soft().checks.keys();
+        checks.map(|check| check.image.to_string()).collect::<Vec<_>>()
+    };
+    world.commit("is web a=r.io/web:1,scheduled b=r.io/web:1,scheduled");
+    world.resolve("r.io/web:1", "a");
+    world.commit("is web a=r.io/web:1,scheduled b=r.io/web:2,scheduled");
+    assert_eq!(images(&world), ["r.io/web:1", "r.io/web:2"]);
+    assert_eq!(world.pending(), "resolve r.io/web:2", "what is known of the other is kept");
+    world.commit("is web b=r.io/web:3,scheduled");
+    assert_eq!(images(&world), ["r.io/web:2", "r.io/web:3"], "an answer is under way");
+    world.resolve("r.io/web:2", "b");
+    assert_eq!(images(&world), ["r.io/web:3"]);
+    world
+        .engine
+        .set_policy(Policy { insecure_registries: ["r.io".into()].into(), ..World::policy() });
+    world.resolve("r.io/web:3", "c");
+    world.step(vec![]);
+    assert!(world.engine.soft().checks.keys().all(|check| check.insecure));
+    world.commit("");
+    world.ask(tidegate::action::Request::ReleaseRemovals);
+    world.resolve("r.io/web:3", "c");
+    assert_eq!(images(&world), [""; 0]);
 }
 
 /// Law 9: reading everything again for other settings makes no record where it means the same.

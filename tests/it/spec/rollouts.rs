@@ -9,7 +9,10 @@ use crate::support::start::{APP, WEB, committed, moves, running};
 fn d014_6_a_blank_image_is_held() {
     let mut world = committed(&format!("{WEB}\ndeploy app app~web:latest\ndc other app="));
     assert!(world.records().contains("!other:absent"));
-    assert_eq!(world.held(), "app: container app has no image and no trigger that sets one");
+    let held = world.held();
+    let (rejected, blank) = held.split_once('\n').unwrap();
+    assert!(rejected.starts_with("other: invalid at dc-other.yaml:16:16: "), "{held}");
+    assert_eq!(blank, "app: container app has no image and no trigger that sets one");
 }
 
 /// D16: something newer ends the running rollout and waits for its end.

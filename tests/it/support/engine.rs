@@ -360,9 +360,8 @@ impl World {
 
     /// What waits, and why.
     pub(crate) fn held(&self) -> String {
-        let plans = tidegate::plan::whole(&self.engine.view(self.now));
-        let held = plans.iter().flat_map(|(_, plan)| &plan.held);
-        held.map(|h| short(&story::held(h), &self.names)).collect::<Vec<_>>().join("\n")
+        let held = tidegate::plan::held(&self.engine.view(self.now));
+        held.iter().map(|h| short(&story::held(h), &self.names)).collect::<Vec<_>>().join("\n")
     }
 
     /// The history of a tag, newest first, and its condition.

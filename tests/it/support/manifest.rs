@@ -10,7 +10,7 @@
 //! Tags: `IMAGE`, `tag:STREAM:TAG`, `image:STREAM@ID` or `-`, then `,scheduled` `,reference` `,insecure` `,preserve`.
 //! Containers: `NAME<TAG` automatic trigger, `NAME~TAG` trigger that is not, `NAME=IMAGE` none; `init:` in front.
 //! Flags: `env=X` `noconfig` `notriggers` `paused` `prune=false` `retry=N` `target=T` `schedule=S` (`_` is a blank)
-//! `ns=N` `label=X`.
+//! `ns=N` `label=X` `history=N` (the limit of a stream).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -42,7 +42,8 @@ impl Manifest {
     }
 
     fn word(&mut self, word: &str) {
-        const FLAGS: [&str; 10] = [
+        const FLAGS: [&str; 11] = [
+            "history",
             "env",
             "noconfig",
             "notriggers",
@@ -103,9 +104,13 @@ impl Manifest {
 
     fn annotations(&self, text: &mut String) {
         let mut lines = Vec::new();
-        for (flag, key) in
-            [("prune", "prune"), ("retry", "retry"), ("target", "target"), ("schedule", "schedule")]
-        {
+        for (flag, key) in [
+            ("prune", "prune"),
+            ("retry", "retry"),
+            ("target", "target"),
+            ("schedule", "schedule"),
+            ("history", "history-limit"),
+        ] {
             if let Some(value) = self.flags.get(flag) {
                 lines.push(format!("    tidegate.dev/{key}: '{value}'"));
             }

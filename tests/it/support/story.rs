@@ -96,7 +96,7 @@ pub(crate) fn record(record: &Record) -> String {
         Fact::CommitAdopted(adopted) => commit(adopted),
         Fact::CommitRefused(refused) => format!("{kind}: {}", refused.reason),
         Fact::SourceFailed(failed) => format!("{kind}: {}", failed.message),
-        Fact::SourceRecovered | Fact::RecordsLost(_) => kind.into(),
+        Fact::CommitWithdrawn(_) | Fact::SourceRecovered | Fact::RecordsLost(_) => kind.into(),
         Fact::RemovalsReleased(released) => {
             let list: Vec<_> = released.objects.iter().map(object).collect();
             format!("{kind} {}", list.join(" "))
@@ -124,6 +124,10 @@ pub(crate) fn record(record: &Record) -> String {
                 failed.reason,
                 failed.message
             )
+        }
+        Fact::TagRecovered(recovered) => format!("{kind} {}", tag(&recovered.tag)),
+        Fact::TagTrimmed(trimmed) => {
+            format!("{kind} {} {}", tag(&trimmed.tag), trimmed.items.len())
         }
         Fact::TriggerFired(fired) => trigger(fired),
         Fact::RolloutStarted(started) => format!(

@@ -1,0 +1,288 @@
+//! What happens to workloads: triggers, rollouts, holds, stops.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dense;
+use crate::names::{
+    CommitId, ContentHash, Digest, Incarnation, ObjectKey, Revision, RolloutKey, Seq, StreamTag,
+    TargetName,
+};
+use crate::time::Timestamp;
+
+/// What a trigger's firing led to.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum TriggerOutcome {
+    /// A rollout with this revision.
+    Rollout(Revision),
+    /// Nothing: the target already runs this digest (rule T32).
+    AlreadyRunning,
+    /// Nothing: this set of digests failed there and is held (rule T25).
+    Held,
+}
+
+/// A trigger saw a tag event. The identity of a firing is (object, trigger, tag event): never acted on twice (T32).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TriggerFired {
+    /// The dependent.
+    pub object: ObjectKey,
+    /// Index of the trigger in the object's list.
+    pub trigger: u32,
+    /// The tag it watches.
+    pub from: StreamTag,
+    /// The record that holds the tag event.
+    pub event: Seq,
+    /// The digest that the trigger saw last.
+    pub old: Option<Digest>,
+    /// The digest that it sees now.
+    pub new: Digest,
+    /// What came of it.
+    pub outcome: TriggerOutcome,
+}
+
+/// Whether a container runs before the others or beside them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum ContainerList {
+    /// `initContainers`.
+    #[serde(rename = "initContainers")]
+    Init,
+    /// `containers`.
+    #[serde(rename = "containers")]
+    Regular,
+}
+
+/// A container of a pod template (rule D21a: ordered by list, then name).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContainerRef {
+    /// Which list.
+    pub list: ContainerList,
+    /// Its name.
+    pub name: String,
+}
+
+impl fmt::Display for ContainerRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.list {
+            ContainerList::Init => write!(f, "init container {}", self.name),
+            ContainerList::Regular => write!(f, "container {}", self.name),
+        }
+    }
+}
+
+/// One image of a rollout.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RolloutImage {
+    /// The container.
+    pub container: ContainerRef,
+    /// What to pull.
+    pub reference: String,
+    /// Its digest; none where the manifest names an image by tag and no trigger resolves it.
+    pub digest: Option<Digest>,
+    /// The digest that the container ran before.
+    #[serde(default)]
+    pub previous: Option<Digest>,
+}
+
+/// Why a rollout was started; the texts are OpenShift's and those of rule R30.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum RolloutCause {
+    /// A changed template, or the first rollout (rules D18, D20).
+    #[serde(rename = "config change")]
+    ConfigChange,
+    /// A tag moved (rule D19).
+    #[serde(rename = "image change")]
+    ImageChange,
+    /// Somebody asked (rule D41).
+    #[serde(rename = "manual change")]
+    ManualChange,
+    /// The rollout before failed, and the revision before it is put back (rule R7).
+    #[serde(rename = "restore")]
+    Restore,
+}
+
+impl fmt::Display for RolloutCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::ConfigChange => "config change",
+            Self::ImageChange => "image change",
+            Self::ManualChange => "manual change",
+            Self::Restore => "restore",
+        })
+    }
+}
+
+/// A rollout is about to be given to its target (rule R2).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RolloutStarted {
+    /// The object.
+    pub object: ObjectKey,
+    /// Which life of it.
+    pub incarnation: Incarnation,
+    /// Its number.
+    pub revision: Revision,
+    /// Why.
+    pub cause: RolloutCause,
+    /// The adopted commit whose template it carries.
+    pub commit: CommitId,
+    /// The rollout that it supersedes or undoes.
+    pub replaces: Option<Seq>,
+    /// Hash of the pod template, images of triggered containers left out.
+    pub template: ContentHash,
+    /// The manifest as rolled out, in the object store.
+    pub manifest: ContentHash,
+    /// The images, ordered by container.
+    #[serde(deserialize_with = "dense::list")]
+    pub images: Vec<RolloutImage>,
+    /// Where it goes.
+    pub target: TargetName,
+    /// When records were lost last, see [`RolloutKey::epoch`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Timestamp>,
+}
+
+impl RolloutStarted {
+    /// The idempotency key of the rollout that the record `seq` started.
+    #[must_use]
+    pub fn key(&self, seq: Seq) -> RolloutKey {
+        RolloutKey {
+            namespace: self.object.namespace.clone(),
+            name: self.object.name.clone(),
+            incarnation: self.incarnation,
+            seq,
+            epoch: self.epoch,
+        }
+    }
+}
+
+/// A running rollout is to be ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RolloutSuperseded {
+    /// The rollout.
+    pub rollout: Seq,
+    /// Its object.
+    pub object: ObjectKey,
+    /// Why (rule D13).
+    pub reason: String,
+}
+
+/// How a rollout or a stop ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The target runs it.
+    Complete,
+    /// The target refused it or it did not become healthy: a verdict (rule T25).
+    Failed,
+    /// Something newer ended it before its end.
+    Cancelled,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Complete => "Complete",
+            Self::Failed => "Failed",
+            Self::Cancelled => "Cancelled",
+        })
+    }
+}
+
+/// A rollout ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RolloutFinished {
+    /// The rollout.
+    pub rollout: Seq,
+    /// Its object.
+    pub object: ObjectKey,
+    /// How.
+    pub outcome: Outcome,
+    /// Why, in words; empty for a success that needs none.
+    #[serde(default)]
+    pub reason: String,
+    /// The last lines that the target printed.
+    #[serde(default)]
+    pub log: String,
+}
+
+/// What failed at a target is not tried there again by itself.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DigestHeld {
+    /// The object.
+    pub object: ObjectKey,
+    /// The rollout that failed.
+    pub rollout: Seq,
+    /// The set of digests that failed together (rule T25).
+    pub digests: BTreeSet<Digest>,
+    /// The template that they failed with.
+    pub template: ContentHash,
+    /// Why.
+    pub reason: String,
+}
+
+/// What ended a hold.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Release {
+    /// Another set of digests is rolled out.
+    NewImages,
+    /// The template changed.
+    NewTemplate,
+    /// An operator.
+    Operator {
+        /// Who.
+        by: String,
+    },
+    /// The object was removed from git.
+    Removed,
+}
+
+/// A hold ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldReleased {
+    /// The object.
+    pub object: ObjectKey,
+    /// What ended it.
+    pub because: Release,
+}
+
+/// A workload that git no longer has is about to be stopped.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StopStarted {
+    /// The object.
+    pub object: ObjectKey,
+    /// Which life of it.
+    pub incarnation: Incarnation,
+    /// The rollout whose result is stopped.
+    pub rollout: Seq,
+    /// The manifest as it was rolled out, in the object store.
+    pub manifest: ContentHash,
+    /// Where it runs.
+    pub target: TargetName,
+    /// When records were lost last, see [`RolloutKey::epoch`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<Timestamp>,
+}
+
+/// Stopping a workload ended.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StopFinished {
+    /// The `StopStarted` record.
+    pub stop: Seq,
+    /// The object.
+    pub object: ObjectKey,
+    /// How.
+    pub outcome: Outcome,
+    /// Why, in words.
+    #[serde(default)]
+    pub reason: String,
+}
