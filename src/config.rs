@@ -23,6 +23,8 @@ pub use layer::Origin;
 
 use crate::names::{ContentHash, TargetName};
 use crate::policy::Policy;
+use crate::world::git::SourceConfig;
+use crate::world::registry::RegistryConfig;
 use crate::world::target::TargetConfig;
 use keys::KeyPath;
 use layer::Layers;
@@ -68,6 +70,19 @@ pub struct SourceSettings {
     pub poll: Duration,
 }
 
+impl SourceSettings {
+    /// What the daemon and every command open.
+    pub(crate) fn source(&self) -> SourceConfig {
+        SourceConfig {
+            branch: self.branch.clone(),
+            paths: self.paths.clone(),
+            ignore_file: self.ignore_file.clone(),
+            poll: self.poll,
+            ..SourceConfig::new(self.repository.clone())
+        }
+    }
+}
+
 impl fmt::Debug for SourceSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SourceSettings")
@@ -86,6 +101,18 @@ pub struct RegistrySettings {
     pub timeout: Duration,
     /// Logins; none means where podman keeps its own.
     pub auth_file: Option<PathBuf>,
+}
+
+impl RegistrySettings {
+    /// How the daemon and every command ask.
+    pub(crate) fn client(&self) -> RegistryConfig {
+        RegistryConfig {
+            insecure: self.insecure.clone(),
+            timeout: self.timeout,
+            auth_file: self.auth_file.clone(),
+            ..RegistryConfig::default()
+        }
+    }
 }
 
 /// What is logged: `[log]`.

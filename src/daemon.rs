@@ -26,6 +26,7 @@ use crate::names::CommitId;
 use crate::time::{Monotonic, Now, Timestamp};
 use crate::world::World;
 
+pub(crate) use open::kept_version;
 pub use open::{Opened, open};
 
 /// Inputs that may wait; more than a step can bring about by itself.

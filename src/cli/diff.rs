@@ -12,7 +12,7 @@ use crate::names::ContentHash;
 use crate::report;
 use crate::report::dry_run::{self, Answer, Mode, Subject, Verdict};
 use crate::world::git::{Freshness, Source};
-use crate::world::registry::{Registries, RegistryConfig};
+use crate::world::registry::Registries;
 
 use super::offline::{self, Offline, Output};
 use super::{Context, ExitCode};
@@ -105,12 +105,7 @@ impl Asker {
     fn new(config: &Config) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let registries = Registries::new(
-            RegistryConfig {
-                insecure: config.registries.insecure.clone(),
-                timeout: config.registries.timeout,
-                auth_file: config.registries.auth_file.clone(),
-                ..RegistryConfig::default()
-            },
+            config.registries.client(),
             // A dry run keeps nothing: the hash is all that is needed.
             Arc::new(|bytes: &[u8]| Ok(ContentHash::of(bytes))),
         )?;

@@ -13,8 +13,8 @@ use crate::journal::{Journal, ObjectStore, Options, Replay};
 use crate::names::{CommitId, ContentHash};
 use crate::observed::ObservedState;
 use crate::world::World;
-use crate::world::git::{Source, SourceConfig};
-use crate::world::registry::{Registries, RegistryConfig};
+use crate::world::git::Source;
+use crate::world::registry::Registries;
 use crate::world::target::Targets;
 
 use super::Clock;
@@ -102,17 +102,10 @@ fn load(
 }
 
 /// Reads the last valid versions that stay in force from the object store.
-pub(crate) fn kept_versions(
-    observed: &ObservedState,
-    store: &ObjectStore,
-) -> Vec<(ContentHash, Object)> {
+fn kept_versions(observed: &ObservedState, store: &ObjectStore) -> Vec<(ContentHash, Object)> {
     let mut kept = Vec::new();
     for hash in observed.kept_versions() {
-        let object = store
-            .get(&hash)
-            .map_err(anyhow::Error::from)
-            .and_then(|bytes| Ok(serde_json::from_slice::<Object>(&bytes)?));
-        match object {
+        match kept_version(&hash, store) {
             Ok(object) => kept.push((hash, object)),
             Err(error) => {
                 tracing::error!(%hash, error = format!("{error:#}"), "the last valid version of an object is lost; it stays as it is");
@@ -122,21 +115,26 @@ pub(crate) fn kept_versions(
     kept
 }
 
+/// Reads one last valid version from the object store.
+///
+/// # Errors
+/// When it is lost or damaged.
+pub(crate) fn kept_version(hash: &ContentHash, store: &ObjectStore) -> anyhow::Result<Object> {
+    let bytes = store.get(hash)?;
+    serde_json::from_slice(&bytes)
+        .with_context(|| format!("the stored version `{hash}` of an object cannot be understood"))
+}
+
 /// Makes everything outside that actions reach.
 ///
 /// # Errors
 /// When the mirror cannot be made or a client cannot be built.
 pub(super) fn world(config: &Config, store: &ObjectStore) -> anyhow::Result<World> {
-    let source = Source::open(source_config(config), &config.state_dir)
+    let source = Source::open(config.source.source(), &config.state_dir)
         .context("cannot set up the source")?;
     let puts = store.clone();
     let registries = Registries::new(
-        RegistryConfig {
-            insecure: config.registries.insecure.clone(),
-            timeout: config.registries.timeout,
-            auth_file: config.registries.auth_file.clone(),
-            ..RegistryConfig::default()
-        },
+        config.registries.client(),
         Arc::new(move |bytes: &[u8]| puts.put(bytes).map_err(std::io::Error::other)),
     )
     .context("cannot set up the registry client")?;
@@ -149,15 +147,4 @@ pub(super) fn world(config: &Config, store: &ObjectStore) -> anyhow::Result<Worl
     )
     .context("cannot set up the targets")?;
     Ok(World { source: Arc::new(source), registries, targets })
-}
-
-/// The source as the configuration says.
-pub(crate) fn source_config(config: &Config) -> SourceConfig {
-    SourceConfig {
-        branch: config.source.branch.clone(),
-        paths: config.source.paths.clone(),
-        ignore_file: config.source.ignore_file.clone(),
-        poll: config.source.poll,
-        ..SourceConfig::new(config.source.repository.clone())
-    }
 }

@@ -1,3 +1,4 @@
 //! The commands, through the real binary.
 
 mod check;
+mod offline;
