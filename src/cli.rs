@@ -12,6 +12,7 @@ mod history;
 mod journal;
 mod man;
 mod offline;
+mod output;
 mod release;
 mod run;
 mod status;
@@ -113,8 +114,8 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         ColorWhen::Always => anstream::ColorChoice::Always,
         ColorWhen::Never => anstream::ColorChoice::Never,
     };
-    let mut out = anstream::AutoStream::new(std::io::stdout(), choice);
-    let mut err = anstream::AutoStream::new(std::io::stderr(), choice);
+    let mut out = output::Output::new(anstream::AutoStream::new(std::io::stdout(), choice));
+    let mut err = output::Output::new(anstream::AutoStream::new(std::io::stderr(), choice));
     let mut context = Context { global: arguments.global, out: &mut out, err: &mut err };
     let result: anyhow::Result<ExitCode> = match arguments.command {
         Command::Run(command) => run::run(&command, &context),
@@ -130,7 +131,10 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::Check(check) => check::run(&check, &mut context),
     };
     result.unwrap_or_else(|error| {
-        drop(print_error(context.err, &error)); // nothing is left to tell a closed terminal
+        if out.is_gone() && error.is::<std::io::Error>() {
+            return ExitCode::Done; // it ended because nobody reads on
+        }
+        drop(print_error(&mut err, &error)); // nothing is left to tell a closed terminal
         ExitCode::Error
     })
 }
