@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 
 use super::FORMAT_VERSION;
 use super::select::Selection;
-use super::words::{FAINT, HEADING, count, styled};
+use super::words::{FAINT, HEADING, count, printed, styled};
 
 pub use runs::{Run, Runs};
 
@@ -110,6 +110,7 @@ impl History {
                 }
             };
             out.push_str(&format!("{record:>width$}  {at}  {word} {subject}{text}{because}\n"));
+            out.push_str(&printed(&entry::log(&entry.fact), width + 2));
         }
         out
     }

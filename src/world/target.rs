@@ -167,7 +167,14 @@ impl Targets {
             Ok(manifest) => Event::stop(&self.0.instance, request, &manifest),
             Err(reason) => return transient(reason),
         };
-        self.deliver(&request.target, &event, &cancel).await
+        match self.deliver(&request.target, &event, &cancel).await {
+            // The record of a stop has no place for what was printed but its reason.
+            RolloutReport::Failed { reason, log } if !log.is_empty() => {
+                let reason = format!("{reason}: {}", log.replace('\n', "; "));
+                RolloutReport::Failed { reason, log: String::new() }
+            }
+            report => report,
+        }
     }
 
     /// Asks how a rollout goes on that the target said is running.

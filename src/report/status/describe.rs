@@ -13,7 +13,7 @@ use crate::observed::tag_history::TagState;
 use crate::time::{Schedule, Timestamp};
 
 use super::super::live::LiveCheck;
-use super::super::words::{one_line, when};
+use super::super::words::{lines_of, one_line, when};
 use super::{
     ImageReport, Input, Problem, RefusedReport, RolloutReport, Source, TagReport, Verdict,
     WorkloadReport,
@@ -160,6 +160,7 @@ fn rollout(rollout: &Rollout) -> RolloutReport {
         ended_at: rollout.end.as_ref().map(|end| end.at),
         outcome: rollout.outcome().map(|outcome| outcome.to_string()),
         reason: rollout.end.as_ref().map(|end| one_line(&end.reason)).unwrap_or_default(),
+        log: rollout.end.as_ref().map(|end| lines_of(&end.log)).unwrap_or_default(),
         images: images(&started.images),
     }
 }

@@ -78,6 +78,7 @@ impl Status {
         }
         for held in &self.held {
             line(out, &format!("  {}", held.line(self.at)));
+            out.push_str(&held.below(4));
         }
     }
 

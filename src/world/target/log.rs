@@ -1,5 +1,9 @@
 //! The last of what a target printed, short enough for the journal and without the secrets that are known.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
+
 use crate::limits;
 
 /// Shorter texts are not masked: `true` or `1` would stand for everything.
@@ -12,6 +16,23 @@ pub(crate) fn sounds_secret(name: &str) -> bool {
         .iter()
         .any(|word| name.contains(word))
 }
+
+/// What looks like a secret in what programs print, each with what is shown instead. Words before a colon are left: of
+/// `unauthorized: no such user` nothing would remain.
+static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    const NAME: &str = r"[\w.-]*(?:pass|pwd|secret|token|key|credential|auth)[\w.-]*";
+    let patterns = [
+        (r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*-----|\z)".to_owned(), "***"),
+        (r"(?s)\A[^-]*-----END [A-Z ]*PRIVATE KEY-----".to_owned(), "***"),
+        (r"(://)[^\s/@]+@".to_owned(), "$1***@"),
+        (r"(?i)(authorization:[ \t]*).+".to_owned(), "$1***"),
+        (r"(?i)\b(bearer[ \t]+)[\w.~+/=-]{16,}".to_owned(), "$1***"),
+        (format!(r#"(?i)("{NAME}"\s*:\s*)"(?:[^"\\]|\\.)*""#), "$1\"***\""),
+        (format!(r#"(?i)\b({NAME}=)("[^"]*"|'[^']*'|[^\s&,;]+)"#), "$1***"),
+    ];
+    let compiled = patterns.into_iter().map(|(text, shown)| Regex::new(&text).map(|r| (r, shown)));
+    compiled.filter_map(Result::ok).collect() // a test makes sure that all are there
+});
 
 /// The end of an output of any length.
 #[derive(Default)]
@@ -39,6 +60,9 @@ pub(super) fn last_lines<'a>(text: &str, secrets: impl IntoIterator<Item = &'a s
     for secret in secrets.into_iter().filter(|secret| secret.len() >= SECRET_LEN_MIN) {
         text = text.replace(secret, "***");
     }
+    for (pattern, shown) in PATTERNS.iter() {
+        text = pattern.replace_all(&text, *shown).into_owned();
+    }
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let first = lines.len().saturating_sub(limits::ROLLOUT_LOG_LINES_MAX);
     let kept = lines.get(first..).unwrap_or_default().join("\n");
@@ -56,6 +80,27 @@ mod tests {
     fn the_last_five_lines_are_kept() {
         let text: String = (1..=9).map(|line| format!("line {line}\n")).collect();
         assert_eq!(last_lines(&text, []), "line 5\nline 6\nline 7\nline 8\nline 9");
+    }
+
+    #[test]
+    fn what_looks_like_a_secret_is_not_kept() {
+        assert_eq!(PATTERNS.len(), 7, "a pattern does not compile");
+        for (printed, kept) in [
+            ("login with DB_PASSWORD=hunter2 failed", "login with DB_PASSWORD=*** failed"),
+            ("--token='a b' rejected", "--token=*** rejected"),
+            ("https://me:hunter2@r.example/v2: 401", "https://***@r.example/v2: 401"),
+            ("> Authorization: Basic aHVudGVyMg==", "> Authorization: ***"),
+            ("sent bearer abcdefghijklmnopq", "sent bearer ***"),
+            (r#"{"user":"ada","apiKey": "hu\"nter2"}"#, r#"{"user":"ada","apiKey": "***"}"#),
+            (
+                "a -----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY-----\nb",
+                "a ***\nb",
+            ),
+            ("MIIB\n-----END PRIVATE KEY-----\nb", "***\nb"),
+            ("unauthorized: no such user", "unauthorized: no such user"),
+        ] {
+            assert_eq!(last_lines(printed, []), kept);
+        }
     }
 
     #[test]
