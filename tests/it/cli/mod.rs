@@ -1,5 +1,6 @@
 //! The commands, through the real binary.
 
 mod check;
+mod diff;
 mod offline;
 mod output;
