@@ -157,13 +157,13 @@ pub struct Flags {
 /// The flags that set keys, for commands that use the configuration.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct SettingArguments {
-    /// Where state is kept (`state_dir`)
+    /// Where state is kept, in place of `state_dir`
     #[arg(long, value_name = "DIR", help_heading = "Settings")]
     state_dir: Option<String>,
-    /// Level or filter of log lines (`log.level`)
+    /// What the daemon logs: error, warn, info, debug, trace, or a filter, in place of `log.level`
     #[arg(long, value_name = "LEVEL", help_heading = "Settings")]
     log_level: Option<String>,
-    /// Set any key for this run, like imports.interval=1m
+    /// Set any key of the configuration for this run, like imports.interval=1m; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "Settings")]
     set: Vec<String>,
 }

@@ -23,14 +23,17 @@ use super::Context;
 pub(super) enum Output {
     /// For people
     Text,
-    /// One object, with `formatVersion`
+    /// For programs: one object, with `formatVersion`
     Json,
 }
 
 /// Options of every command that reports on objects.
 #[derive(Debug, clap::Args)]
 pub(super) struct ObjectArguments {
-    /// Object: `dc/web`, `web`, `shop/web`, `is/python`, `istag/python:3.6` [default: everything]
+    /// A workload, image stream or tag [default: everything]
+    ///
+    /// By name (`web`), with its namespace (`shop/web`), with its kind (`dc/web`, `deployment/web`, `is/python`), or a
+    /// tag (`python:3.6`, `istag/python:3.6`).
     #[arg(value_name = "OBJECT")]
     pub(super) object: Option<String>,
     /// Namespace of an OBJECT that names none [default: `default_namespace`]

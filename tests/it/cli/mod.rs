@@ -2,5 +2,6 @@
 
 mod check;
 mod diff;
+mod help;
 mod offline;
 mod output;
