@@ -17,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::action::{ActionId, Ask, Input, Nudge, Request};
+use crate::action::{Action, ActionId, Ask, Input, Nudge, Request};
 use crate::config::Config;
 use crate::control::{self, Reply};
 use crate::engine::{Effect, Engine};
@@ -25,6 +25,7 @@ use crate::journal::{Journal, ObjectStore};
 use crate::names::CommitId;
 use crate::time::{Monotonic, Now, Timestamp};
 use crate::world::World;
+use crate::world::watch::{self, Watcher};
 
 pub(crate) use open::kept_version;
 pub use open::{Opened, open};
@@ -101,7 +102,9 @@ pub struct Daemon {
     state_dir: PathBuf,
     /// The commit whose files the cache holds.
     cached: Option<CommitId>,
-    watcher: Option<crate::world::watch::Watcher>,
+    watcher: Option<Watcher>,
+    /// Whether it was told that the repository cannot be watched.
+    unwatched: bool,
     wake_at: Monotonic,
 }
 
@@ -131,6 +134,7 @@ impl Daemon {
             state_dir: opened.state_dir,
             cached: opened.cached,
             watcher: None,
+            unwatched: false,
             wake_at: Monotonic::START,
         }
     }
@@ -239,7 +243,13 @@ impl Daemon {
         Ok(stop)
     }
 
-    fn start(&mut self, id: ActionId, action: crate::action::Action) {
+    fn start(&mut self, id: ActionId, action: Action) {
+        // Before the look, so that no commit falls between the two.
+        if matches!(action, Action::ReadSource(_))
+            && self.watcher.as_ref().is_none_or(Watcher::is_stale)
+        {
+            self.watch();
+        }
         let token = CancellationToken::new();
         self.running.insert(id, token.clone());
         let (world, events, finish) =
@@ -305,7 +315,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// Watches a local repository; a remote one is polled.
+    /// Watches a local repository, anew if it is watched already; a remote one is polled.
     fn watch(&mut self) {
         self.watcher = None;
         let source = self.world.source.clone();
@@ -315,9 +325,17 @@ impl Daemon {
             // A full channel means that a step is about to look anyway (law 5).
             drop(events.try_send(Event::Input(Input::Nudged(Nudge::Source))));
         };
-        match crate::world::watch::watch(path, nudge) {
-            Ok(watcher) => self.watcher = Some(watcher),
+        match watch::watch(path, nudge) {
+            Ok(watcher) => {
+                self.watcher = Some(watcher);
+                if std::mem::take(&mut self.unwatched) {
+                    tracing::info!(path = %path.display(), "the repository is watched again");
+                }
+            }
+            // It is tried again at each look; once is enough to tell.
+            Err(_) if self.unwatched => {}
             Err(error) => {
+                self.unwatched = true;
                 tracing::warn!(path = %path.display(), %error, "cannot watch the repository; it is polled");
             }
         }

@@ -6,3 +6,4 @@ mod failure;
 pub(crate) mod main_job;
 mod play;
 mod readme;
+mod source;
