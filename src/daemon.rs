@@ -7,6 +7,7 @@
 mod cache;
 mod notify;
 mod open;
+mod reading;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ use crate::names::CommitId;
 use crate::time::{Monotonic, Now, Timestamp};
 use crate::world::World;
 use crate::world::watch::{self, Watcher};
+
+use reading::Reading;
 
 pub(crate) use open::kept_version;
 pub use open::{Opened, open};
@@ -102,6 +105,8 @@ pub struct Daemon {
     state_dir: PathBuf,
     /// The commit whose files the cache holds.
     cached: Option<CommitId>,
+    /// The settings of the last reading that the journal has.
+    reading: Option<Reading>,
     watcher: Option<Watcher>,
     /// Whether it was told that the repository cannot be watched.
     unwatched: bool,
@@ -133,6 +138,7 @@ impl Daemon {
             reload,
             state_dir: opened.state_dir,
             cached: opened.cached,
+            reading: opened.reading,
             watcher: None,
             unwatched: false,
             wake_at: Monotonic::START,
@@ -155,7 +161,8 @@ impl Daemon {
             self.notify.ready(&self.engine);
         }
         let mut ping = tokio::time::interval(self.notify.interval());
-        self.reconcile(Vec::new())?;
+        let adopted = self.read_adopted();
+        self.reconcile(adopted)?;
         loop {
             let wake = tokio::time::sleep_until(self.clock.instant(self.wake_at));
             let mut inputs = Vec::new();
@@ -237,6 +244,7 @@ impl Daemon {
         }
         if !stop {
             self.snapshot()?;
+            self.keep_reading();
             self.cache();
             self.notify.after_step(&self.engine);
         }
@@ -275,13 +283,47 @@ impl Daemon {
         Ok(())
     }
 
+    /// The adopted commit as changed settings read it, where they changed while no daemon ran.
+    ///
+    /// It is adopted again, as it would have been by a reload; what the branch is now is read after it.
+    fn read_adopted(&self) -> Vec<Input> {
+        let now = Reading::of(self.engine.policy(), self.world.source.config());
+        let adopted = self.engine.observed().adopted.as_ref();
+        let Some(adopted) =
+            adopted.filter(|_| self.reading.as_ref().is_some_and(|last| *last != now))
+        else {
+            return Vec::new();
+        };
+        match self.world.source.read_adopted(&adopted.commit) {
+            Ok(mut read) => {
+                read.branch.clone_from(&adopted.branch);
+                let read = Input::SourceRead(ActionId(0), Ok(Box::new(read)));
+                vec![read, Input::Nudged(Nudge::Source)]
+            }
+            // The source is about to be read, whole.
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Keeps the settings that the files in force were read by, once the journal has what came of it.
+    fn keep_reading(&mut self) {
+        let adopted = self.engine.observed().adopted.as_ref().map(|adopted| adopted.commit);
+        let now = Reading::of(self.engine.policy(), self.world.source.config());
+        let is_new = self.reading.as_ref() != Some(&now);
+        if adopted.is_some() && self.engine.tree_commit() == adopted && is_new {
+            now.keep(&self.state_dir);
+            self.cached = None; // it holds what other settings read
+            self.reading = Some(now);
+        }
+    }
+
     /// Keeps the files of a newly adopted commit for the next start, beside the loop.
     fn cache(&mut self) {
         let adopted = self.engine.observed().adopted.as_ref().map(|adopted| adopted.commit);
         let Some(commit) = adopted.filter(|_| adopted != self.cached) else { return };
         self.cached = adopted;
         let (dir, tree) = (self.state_dir.clone(), self.engine.tree().clone());
-        let reader = cache::reader(self.engine.policy());
+        let reader = cache::reader(self.engine.policy(), self.world.source.config());
         tokio::task::spawn_blocking(move || cache::write(&dir, commit, reader, &tree));
     }
 
@@ -293,12 +335,12 @@ impl Daemon {
             Ok((config, world))
         }) {
             Ok((config, world)) => {
+                let before = Reading::of(self.engine.policy(), self.world.source.config());
+                let after = Reading::of(&config.policy, world.source.config());
                 self.world = world;
-                let reads_differently =
-                    cache::reader(self.engine.policy()) != cache::reader(&config.policy);
                 let hash = config.hash();
                 self.engine.set_policy(config.policy);
-                if reads_differently {
+                if before != after {
                     self.engine.forget_tree();
                 }
                 self.watch();

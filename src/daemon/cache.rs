@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::desired::Tree;
 use crate::names::{CommitId, ContentHash};
 use crate::policy::Policy;
+use crate::world::git::SourceConfig;
 
 /// The first line of the file.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,9 +30,9 @@ fn path(state_dir: &Path) -> PathBuf {
 }
 
 /// What decides how files are read.
-pub(super) fn reader(policy: &Policy) -> ContentHash {
+pub(super) fn reader(policy: &Policy, source: &SourceConfig) -> ContentHash {
     let text = format!(
-        "{} {:?} {:?} {:?} {:?} {:?} {}",
+        "{} {:?} {:?} {:?} {:?} {:?} {} {:?} {:?}",
         env!("CARGO_PKG_VERSION"),
         policy.default_namespace,
         policy.namespaces,
@@ -39,18 +40,20 @@ pub(super) fn reader(policy: &Policy) -> ContentHash {
         policy.platform,
         policy.import_mode,
         policy.strict_openshift,
+        source.paths,
+        source.ignore_file,
     );
     ContentHash::of(text.as_bytes())
 }
 
 /// Reads the files of `commit`, if exactly they are kept.
-pub(super) fn read(state_dir: &Path, commit: CommitId, policy: &Policy) -> Option<Tree> {
+pub(super) fn read(state_dir: &Path, commit: CommitId, reader: ContentHash) -> Option<Tree> {
     let bytes = std::fs::read(path(state_dir)).ok()?;
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
     let (first, rest) = bytes.split_at(end);
     let rest = rest.get(1..)?;
     let header: Header = serde_json::from_slice(first).ok()?;
-    if header.commit != commit || header.reader != reader(policy) {
+    if header.commit != commit || header.reader != reader {
         return None;
     }
     if header.content != ContentHash::of(rest) {

@@ -18,6 +18,7 @@ use crate::world::registry::Registries;
 use crate::world::target::Targets;
 
 use super::Clock;
+use super::reading::Reading;
 
 /// Everything that a start finds.
 pub struct Opened {
@@ -30,6 +31,8 @@ pub struct Opened {
     pub(super) state_dir: PathBuf,
     /// The commit whose files the cache holds.
     pub(super) cached: Option<CommitId>,
+    /// The settings of the last reading that the journal has.
+    pub(super) reading: Option<Reading>,
 }
 
 /// Opens the journal, replays it, and loads the adopted commit from the mirror.
@@ -64,7 +67,18 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
         tracing::warn!(%error, "cannot clear what a killed git left in the mirror");
     }
     let mut engine = Engine::new(config.policy.clone(), observed, clock.now());
-    let cached = load(&mut engine, &world.source, &store, &config.state_dir);
+    let reading = Reading::last(&config.state_dir);
+    let now = Reading::of(&config.policy, world.source.config());
+    let adopted = engine.observed().adopted.as_ref().map(|adopted| adopted.commit);
+    let cached = match (adopted, reading.as_ref().filter(|last| **last != now)) {
+        // The daemon adopts it again by the new settings, before anything is planned.
+        (Some(commit), Some(last)) => {
+            let kept = kept_versions(engine.observed(), &store);
+            last.load(&mut engine, &commit, world.source.config(), &config.state_dir, kept);
+            None
+        }
+        _ => load(&mut engine, &world.source, &store, &config.state_dir),
+    };
     Ok(Opened {
         engine,
         journal,
@@ -74,6 +88,7 @@ pub fn open(config: &Config) -> anyhow::Result<Opened> {
         records_since_snapshot,
         state_dir: config.state_dir.clone(),
         cached,
+        reading,
     })
 }
 
@@ -87,7 +102,8 @@ fn load(
 ) -> Option<CommitId> {
     let commit = engine.observed().adopted.as_ref()?.commit;
     let kept = kept_versions(engine.observed(), store);
-    if let Some(tree) = super::cache::read(state_dir, commit, engine.policy()) {
+    let reader = super::cache::reader(engine.policy(), source.config());
+    if let Some(tree) = super::cache::read(state_dir, commit, reader) {
         engine.load_tree(tree, commit, kept);
         return Some(commit);
     }

@@ -81,8 +81,9 @@ impl Engine {
                 if self.observed.source_failure.is_some() {
                     self.record(Fact::SourceRecovered, now, batch);
                 }
-                if read.base.is_some() && read.base != self.tree_commit {
-                    // Asked before the tree was forgotten: it brings only a part of what is wanted now.
+                let outdated = std::mem::take(&mut self.soft.source.outdated);
+                if outdated || read.base.is_some() && read.base != self.tree_commit {
+                    // Asked before the tree was forgotten: it brings a part of what is wanted now, or other files.
                     self.soft.source.nudged = true;
                     return;
                 }
@@ -91,6 +92,7 @@ impl Engine {
             }
             Err(failure) => failure,
         };
+        self.soft.source.outdated = false;
         self.soft.source.failures = self.soft.source.failures.saturating_add(1);
         if let Some(commit) = failure.commit {
             if self.observed.source_failure.is_some() {

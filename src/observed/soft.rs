@@ -39,6 +39,8 @@ pub struct SourceSoft {
     pub nudged: bool,
     /// Whether it is being read.
     pub in_flight: bool,
+    /// Whether what is being read was asked for by settings that are no longer in force.
+    pub outdated: bool,
 }
 
 /// One check of a registry.

@@ -41,10 +41,12 @@ impl HeldReport {
     pub(super) fn with_log(held: &Held, observed: &ObservedState) -> Self {
         let rollouts = observed.workloads.get(&held.object).map(|state| &state.rollouts);
         let mut rollouts = rollouts.into_iter().flatten();
-        let rollout = match &held.reason {
-            HeldReason::Failed { rollout, .. } => rollouts.find(|known| known.seq == *rollout),
-            HeldReason::RestoreFailed { .. } => rollouts.next_back(),
-            _ => None,
+        let rollout = if let HeldReason::Failed { rollout, .. } = &held.reason {
+            rollouts.find(|known| known.seq == *rollout)
+        } else if let HeldReason::RestoreFailed { .. } = &held.reason {
+            rollouts.last()
+        } else {
+            None
         };
         let end = rollout.and_then(|rollout| rollout.end.as_ref());
         let log = end.map(|end| lines_of(&end.log)).unwrap_or_default();
