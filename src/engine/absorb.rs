@@ -266,8 +266,8 @@ impl Engine {
                 let reason = self.running(object, seq).and_then(|r| r.superseded.clone());
                 (Outcome::Cancelled, reason.unwrap_or_default(), String::new())
             }
-            RolloutReport::Transient { retry_after, .. } => {
-                self.try_again(seq, retry_after, now);
+            RolloutReport::Transient { reason, retry_after } => {
+                self.try_again(seq, reason, retry_after, now);
                 return;
             }
             RolloutReport::Running { status_url } => {
@@ -288,9 +288,10 @@ impl Engine {
         }
     }
 
-    fn try_again(&mut self, seq: Seq, retry_after: Option<Duration>, now: Now) {
+    fn try_again(&mut self, seq: Seq, reason: String, retry_after: Option<Duration>, now: Now) {
         if let Some(delivery) = self.soft.deliveries.get_mut(&seq) {
             delivery.failures = delivery.failures.saturating_add(1);
+            delivery.reason = reason;
             let doubled = 1_u32.checked_shl(delivery.failures - 1).unwrap_or(u32::MAX);
             let delay = ROLLOUT_RETRY_FIRST.saturating_mul(doubled).min(ROLLOUT_RETRY_MAX);
             delivery.not_before = now.mono.after(delay.max(retry_after.unwrap_or_default()));

@@ -71,6 +71,8 @@ pub struct DeliverySoft {
     pub first: Monotonic,
     /// Deliveries that did not get through.
     pub failures: u32,
+    /// Why the last of them did not; empty if none failed.
+    pub reason: String,
     /// Not to be delivered or asked about before this.
     pub not_before: Monotonic,
     /// Where to ask how it goes on; none where it has to be delivered.
@@ -88,6 +90,7 @@ impl DeliverySoft {
         Self {
             first: now,
             failures: 0,
+            reason: String::new(),
             not_before: now,
             status_url: None,
             in_flight: false,

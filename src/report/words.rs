@@ -60,8 +60,11 @@ pub(super) fn count(n: usize, one: &str, many: &str) -> String {
 
 /// Text of the outside on one line, without what could move a terminal's cursor or turn the order of letters around.
 pub(super) fn one_line(text: &str) -> String {
-    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let clean = |c: char| if c.is_control() || turns(c) { ' ' } else { c };
+    const TURNS: [char; 11] = [
+        '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}',
+        '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
+    ];
+    let clean = |c: char| if c.is_control() || TURNS.contains(&c) { ' ' } else { c };
     let text: String = text.chars().map(clean).collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,11 +1,11 @@
 //! A rollout that failed says why where people look: in `status` and `history`, with what its target printed.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use tidegate::fact::Fact;
 
-use crate::support::daemon::Host;
+use crate::support::daemon::{Host, eventually};
 use crate::support::git::{Repo, program};
 
 const DEPLOYMENT: &str = "apiVersion: apps.openshift.io/v1
@@ -72,14 +72,14 @@ exit 3
     }
 }
 
-#[test]
-fn the_answer_of_a_webhook_that_refused_is_shown() {
+/// A receiver that gives every request the same answer.
+fn answering(status: &'static str) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         let body = "no such image\r\n\x1b[2JDB_PASSWORD is hunter2\n";
         let answer = format!(
-            "HTTP/1.1 422 Unprocessable Entity\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{}",
+            "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{}",
             body.len(),
             body
         );
@@ -88,9 +88,35 @@ fn the_answer_of_a_webhook_that_refused_is_shown() {
             drop(stream.write_all(answer.as_bytes()));
         }
     });
+    address
+}
+
+#[test]
+fn the_answer_of_a_webhook_that_refused_is_shown() {
+    let address = answering("422 Unprocessable Entity");
     let toml = format!("[targets.hook]\nkind = \"webhook\"\nurl = \"http://{address}/hook\"\n");
     for shown in failed(&toml) {
         assert!(shown.contains("the target answered 422 Unprocessable Entity"), "{shown}");
         assert_eq!(printed(&shown), ["no such image", "[2JDB_PASSWORD is ***"], "{shown}");
     }
+}
+
+#[test]
+fn a_rollout_that_does_not_get_through_says_why_while_it_is_tried_again() {
+    let address = answering("503 Service Unavailable");
+    let repo = Repo::new();
+    repo.write("web.yaml", DEPLOYMENT).commit("the shop");
+    let toml = format!("[targets.hook]\nkind = \"webhook\"\nurl = \"http://{address}/hook\"\n");
+    let mut host = Host::new(repo.path(), &format!("{toml}[routes]\ndefault = \"hook\"\n"));
+    host.start();
+    let status = eventually("the reason", || {
+        let output = host.run(&["status"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.contains("; tried again in ").then_some(text)
+    });
+    let line = "DeploymentConfig/shop/web: rollout not delivered, ";
+    let line = status.lines().find(|found| found.trim_start().starts_with(line)).unwrap();
+    let answer = "the target answered 503 Service Unavailable: [2JDB_PASSWORD is ***";
+    assert!(line.contains(answer), "{status}");
+    assert_eq!(host.count(|fact| matches!(fact, Fact::RolloutFinished(_))), 0);
 }
