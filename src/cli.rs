@@ -12,6 +12,7 @@ mod history;
 mod journal;
 mod man;
 mod offline;
+mod output;
 mod release;
 mod run;
 mod status;
@@ -38,9 +39,14 @@ pub enum ExitCode {
     Usage = 64,
 }
 
+/// What [`Arguments`] says below its options.
+const AFTER_HELP: &str = "Begin with `tidegate demo`; then write a tidegate.toml (`tidegate config --keys` explains \
+every key) and look with `tidegate diff` before you start `tidegate run`.\n\nExit codes: 0 done or nothing to do, 1 \
+error, 2 changes pending, 3 changes pending and something held or refused, 4 could not verify, 64 wrong usage.";
+
 /// Image streams for GitOps, without OpenShift.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate", version, about, propagate_version = true)]
+#[command(name = "tidegate", version, about, propagate_version = true, after_help = AFTER_HELP)]
 pub struct Arguments {
     #[command(flatten)]
     global: Global,
@@ -48,14 +54,19 @@ pub struct Arguments {
     command: Command,
 }
 
+/// Where the help shows them.
+const GLOBAL: &str = "Options of every command";
+
 /// Options that every command takes.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Global {
     /// Configuration file [default: ./tidegate.toml if there is one, else /etc/tidegate/tidegate.toml]
     #[arg(long, global = true, value_name = "FILE", env = "TIDEGATE_CONFIG")]
+    #[arg(hide_env_values = true, help_heading = GLOBAL)]
     pub config: Option<PathBuf>,
     /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    #[arg(help_heading = GLOBAL)]
     pub color: ColorWhen,
 }
 
@@ -82,18 +93,21 @@ pub struct Context<'a> {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Run(run::Command),
+    Demo(demo::Command),
+    /// Read manifests and print what is wrong or odd about them
+    ///
+    /// Needs no daemon, no repository and no registry. Exits with 1 if an object is rejected, and with 0 if there are
+    /// warnings at most.
+    Check(check::Check),
     Diff(diff::Command),
+    Run(run::Command),
+    Status(status::Command),
     History(history::Command),
     Release(release::Command),
-    Status(status::Command),
-    Journal(journal::Arguments),
     Config(config::Command),
-    Demo(demo::Command),
+    Journal(journal::Arguments),
     Completions(completions::Command),
     Man(man::Command),
-    /// Read manifests and print what is wrong or odd about them
-    Check(check::Check),
 }
 
 /// Runs the command that `arguments` (with the program's name first) ask for.
@@ -113,8 +127,8 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         ColorWhen::Always => anstream::ColorChoice::Always,
         ColorWhen::Never => anstream::ColorChoice::Never,
     };
-    let mut out = anstream::AutoStream::new(std::io::stdout(), choice);
-    let mut err = anstream::AutoStream::new(std::io::stderr(), choice);
+    let mut out = output::Output::new(anstream::AutoStream::new(std::io::stdout(), choice));
+    let mut err = output::Output::new(anstream::AutoStream::new(std::io::stderr(), choice));
     let mut context = Context { global: arguments.global, out: &mut out, err: &mut err };
     let result: anyhow::Result<ExitCode> = match arguments.command {
         Command::Run(command) => run::run(&command, &context),
@@ -130,7 +144,10 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::Check(check) => check::run(&check, &mut context),
     };
     result.unwrap_or_else(|error| {
-        drop(print_error(context.err, &error)); // nothing is left to tell a closed terminal
+        if out.is_gone() && error.is::<std::io::Error>() {
+            return ExitCode::Done; // it ended because nobody reads on
+        }
+        drop(print_error(&mut err, &error)); // nothing is left to tell a closed terminal
         ExitCode::Error
     })
 }

@@ -23,6 +23,8 @@ pub use layer::Origin;
 
 use crate::names::{ContentHash, TargetName};
 use crate::policy::Policy;
+use crate::world::git::SourceConfig;
+use crate::world::registry::RegistryConfig;
 use crate::world::target::TargetConfig;
 use keys::KeyPath;
 use layer::Layers;
@@ -68,6 +70,19 @@ pub struct SourceSettings {
     pub poll: Duration,
 }
 
+impl SourceSettings {
+    /// What the daemon and every command open.
+    pub(crate) fn source(&self) -> SourceConfig {
+        SourceConfig {
+            branch: self.branch.clone(),
+            paths: self.paths.clone(),
+            ignore_file: self.ignore_file.clone(),
+            poll: self.poll,
+            ..SourceConfig::new(self.repository.clone())
+        }
+    }
+}
+
 impl fmt::Debug for SourceSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SourceSettings")
@@ -86,6 +101,18 @@ pub struct RegistrySettings {
     pub timeout: Duration,
     /// Logins; none means where podman keeps its own.
     pub auth_file: Option<PathBuf>,
+}
+
+impl RegistrySettings {
+    /// How the daemon and every command ask.
+    pub(crate) fn client(&self) -> RegistryConfig {
+        RegistryConfig {
+            insecure: self.insecure.clone(),
+            timeout: self.timeout,
+            auth_file: self.auth_file.clone(),
+            ..RegistryConfig::default()
+        }
+    }
 }
 
 /// What is logged: `[log]`.
@@ -130,13 +157,13 @@ pub struct Flags {
 /// The flags that set keys, for commands that use the configuration.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct SettingArguments {
-    /// Where state is kept (`state_dir`)
+    /// Where state is kept, in place of `state_dir`
     #[arg(long, value_name = "DIR", help_heading = "Settings")]
     state_dir: Option<String>,
-    /// Level or filter of log lines (`log.level`)
+    /// What the daemon logs: error, warn, info, debug, trace, or a filter, in place of `log.level`
     #[arg(long, value_name = "LEVEL", help_heading = "Settings")]
     log_level: Option<String>,
-    /// Set any key for this run, like imports.interval=1m
+    /// Set any key of the configuration for this run, like imports.interval=1m; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "Settings")]
     set: Vec<String>,
 }

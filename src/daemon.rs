@@ -7,6 +7,7 @@
 mod cache;
 mod notify;
 mod open;
+mod reading;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::action::{ActionId, Ask, Input, Nudge, Request};
+use crate::action::{Action, ActionId, Ask, Input, Nudge, Request};
 use crate::config::Config;
 use crate::control::{self, Reply};
 use crate::engine::{Effect, Engine};
@@ -25,7 +26,11 @@ use crate::journal::{Journal, ObjectStore};
 use crate::names::CommitId;
 use crate::time::{Monotonic, Now, Timestamp};
 use crate::world::World;
+use crate::world::watch::{self, Watcher};
 
+use reading::Reading;
+
+pub(crate) use open::kept_version;
 pub use open::{LostRecords, Opened, open};
 
 /// Inputs that may wait; more than a step can bring about by itself.
@@ -100,9 +105,13 @@ pub struct Daemon {
     state_dir: PathBuf,
     /// The commit whose files the cache holds.
     cached: Option<CommitId>,
-    watcher: Option<crate::world::watch::Watcher>,
     /// What the first step takes in.
     first: Vec<Input>,
+    /// The settings of the last reading that the journal has.
+    reading: Option<Reading>,
+    watcher: Option<Watcher>,
+    /// Whether it was told that the repository cannot be watched.
+    unwatched: bool,
     wake_at: Monotonic,
 }
 
@@ -131,8 +140,10 @@ impl Daemon {
             reload,
             state_dir: opened.state_dir,
             cached: opened.cached,
+            reading: opened.reading,
             watcher: None,
             first: opened.lost.into_iter().collect(),
+            unwatched: false,
             wake_at: Monotonic::START,
         }
     }
@@ -153,7 +164,8 @@ impl Daemon {
             self.notify.ready(&self.engine);
         }
         let mut ping = tokio::time::interval(self.notify.interval());
-        let first = std::mem::take(&mut self.first);
+        let mut first = std::mem::take(&mut self.first);
+        first.extend(self.read_adopted());
         self.reconcile(first)?;
         loop {
             let wake = tokio::time::sleep_until(self.clock.instant(self.wake_at));
@@ -236,13 +248,20 @@ impl Daemon {
         }
         if !stop {
             self.snapshot()?;
+            self.keep_reading();
             self.cache();
             self.notify.after_step(&self.engine);
         }
         Ok(stop)
     }
 
-    fn start(&mut self, id: ActionId, action: crate::action::Action) {
+    fn start(&mut self, id: ActionId, action: Action) {
+        // Before the look, so that no commit falls between the two.
+        if matches!(action, Action::ReadSource(_))
+            && self.watcher.as_ref().is_none_or(Watcher::is_stale)
+        {
+            self.watch();
+        }
         let token = CancellationToken::new();
         self.running.insert(id, token.clone());
         let (world, events, finish) =
@@ -268,13 +287,47 @@ impl Daemon {
         Ok(())
     }
 
+    /// The adopted commit as changed settings read it, where they changed while no daemon ran.
+    ///
+    /// It is adopted again, as it would have been by a reload; what the branch is now is read after it.
+    fn read_adopted(&self) -> Vec<Input> {
+        let now = Reading::of(self.engine.policy(), self.world.source.config());
+        let adopted = self.engine.observed().adopted.as_ref();
+        let Some(adopted) =
+            adopted.filter(|_| self.reading.as_ref().is_some_and(|last| *last != now))
+        else {
+            return Vec::new();
+        };
+        match self.world.source.read_adopted(&adopted.commit) {
+            Ok(mut read) => {
+                read.branch.clone_from(&adopted.branch);
+                let read = Input::SourceRead(ActionId(0), Ok(Box::new(read)));
+                vec![read, Input::Nudged(Nudge::Source)]
+            }
+            // The source is about to be read, whole.
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Keeps the settings that the files in force were read by, once the journal has what came of it.
+    fn keep_reading(&mut self) {
+        let adopted = self.engine.observed().adopted.as_ref().map(|adopted| adopted.commit);
+        let now = Reading::of(self.engine.policy(), self.world.source.config());
+        let is_new = self.reading.as_ref() != Some(&now);
+        if adopted.is_some() && self.engine.tree_commit() == adopted && is_new {
+            now.keep(&self.state_dir);
+            self.cached = None; // it holds what other settings read
+            self.reading = Some(now);
+        }
+    }
+
     /// Keeps the files of a newly adopted commit for the next start, beside the loop.
     fn cache(&mut self) {
         let adopted = self.engine.observed().adopted.as_ref().map(|adopted| adopted.commit);
         let Some(commit) = adopted.filter(|_| adopted != self.cached) else { return };
         self.cached = adopted;
         let (dir, tree) = (self.state_dir.clone(), self.engine.tree().clone());
-        let reader = cache::reader(self.engine.policy());
+        let reader = cache::reader(self.engine.policy(), self.world.source.config());
         tokio::task::spawn_blocking(move || cache::write(&dir, commit, reader, &tree));
     }
 
@@ -286,12 +339,12 @@ impl Daemon {
             Ok((config, world))
         }) {
             Ok((config, world)) => {
+                let before = Reading::of(self.engine.policy(), self.world.source.config());
+                let after = Reading::of(&config.policy, world.source.config());
                 self.world = world;
-                let reads_differently =
-                    cache::reader(self.engine.policy()) != cache::reader(&config.policy);
                 let hash = config.hash();
                 self.engine.set_policy(config.policy);
-                if reads_differently {
+                if before != after {
                     self.engine.forget_tree();
                 }
                 self.watch();
@@ -308,7 +361,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// Watches a local repository; a remote one is polled.
+    /// Watches a local repository, anew if it is watched already; a remote one is polled.
     fn watch(&mut self) {
         self.watcher = None;
         let source = self.world.source.clone();
@@ -318,9 +371,17 @@ impl Daemon {
             // A full channel means that a step is about to look anyway (law 5).
             drop(events.try_send(Event::Input(Input::Nudged(Nudge::Source))));
         };
-        match crate::world::watch::watch(path, nudge) {
-            Ok(watcher) => self.watcher = Some(watcher),
+        match watch::watch(path, nudge) {
+            Ok(watcher) => {
+                self.watcher = Some(watcher);
+                if std::mem::take(&mut self.unwatched) {
+                    tracing::info!(path = %path.display(), "the repository is watched again");
+                }
+            }
+            // It is tried again at each look; once is enough to tell.
+            Err(_) if self.unwatched => {}
             Err(error) => {
+                self.unwatched = true;
                 tracing::warn!(path = %path.display(), %error, "cannot watch the repository; it is polled");
             }
         }

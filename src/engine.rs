@@ -189,6 +189,7 @@ impl Engine {
     pub fn forget_tree(&mut self) {
         self.tree_commit = None;
         self.soft.source.nudged = true;
+        self.soft.source.outdated = self.soft.source.in_flight;
         self.dirty.insert(Key::Source);
     }
 

@@ -30,6 +30,16 @@ pub const SOURCE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// around this number a run of `git fetch` is cheaper.
 pub const SOURCE_COPY_OBJECTS_MAX: usize = 64;
 
+/// Loose objects in the mirror before they are packed, and references with them.
+///
+/// A commit of one file brings three of them and one reference, which take 16 KiB on disk; packed, it takes some hundred
+/// bytes. So the mirror has at most some 30 MiB more than it needs, and `git repack` runs once in two thousand commits,
+/// for a second.
+pub const MIRROR_LOOSE_MAX: usize = 6_400;
+
+/// Packs in the mirror before they become one, as with `git gc`.
+pub const MIRROR_PACKS_MAX: usize = 50;
+
 /// Bytes that are kept of what `git` prints to either stream: a listing of 1,000 branches has 60 kB.
 pub const GIT_OUTPUT_BYTES_MAX: usize = 256 * 1024;
 

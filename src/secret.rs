@@ -11,6 +11,9 @@ use regex::Regex;
 pub(crate) const WORDS: &str =
     "pass|pwd|secret|token|key|credential|auth|private|salt|signature|session|cookie|dsn|webhook";
 
+/// Ends of names that are never a word of a sentence.
+const CERTAIN: &str = "password|passwd|pwd|secret|token|api[_-]?key|private[_-]?key|cookie|dsn";
+
 /// What stands where a secret stood in free text.
 const MASK: &str = "***";
 
@@ -25,18 +28,19 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
                 .to_owned(),
             MASK,
         ),
-        (r"(?s)\A[A-Za-z0-9+/=\s]+-----END [A-Z ]*PRIVATE KEY-----".to_owned(), MASK),
+        (r"(?s)\A[^-]*-----END [A-Z ]*PRIVATE KEY-----".to_owned(), MASK),
         // user:password@host
         (r"(://)[^\s/@]+@".to_owned(), "${1}***@"),
-        // name=value, name: value, "name": "value", Authorization: Bearer value
-        (
-            format!(
-                r#"(?i)({name}["']?[ \t]*[=:][ \t]*(?:(?:bearer|basic)[ \t]+)?)("[^"\n]*"|'[^'\n]*'|[^\s,;&"']+)"#
-            ),
-            "${1}***",
-        ),
+        (r"(?i)(authorization:[ \t]*).+".to_owned(), "${1}***"),
+        (r"(?i)\b(bearer[ \t]+)[\w.~+/=-]{16,}".to_owned(), "${1}***"),
+        // "name": "value"
+        (format!(r#"(?i)("{name}"\s*:\s*)"(?:[^"\\]|\\.)*""#), "${1}\"***\""),
+        // name=value
+        (format!(r#"(?i)\b({name}=)("[^"]*"|'[^']*'|[^\s&,;]+)"#), "${1}***"),
+        // name: value, for names that leave no doubt: of `unauthorized: no such user` nothing would remain
+        (format!(r"(?im)^(\s*[\w.-]*(?:{CERTAIN}):[ \t]+)\S.*$"), "${1}***"),
         // --name value
-        (format!(r"(?i)(--?{name}[ \t]+)([^\s-]\S*)"), "${1}***"),
+        (format!(r"(?i)(\B--?{name}[ \t]+)([^\s-]\S*)"), "${1}***"),
     ];
     let compiled =
         patterns.into_iter().filter_map(|(text, to)| Some((Regex::new(&text).ok()?, to)));
@@ -65,7 +69,7 @@ mod tests {
 
     #[test]
     fn every_pattern_compiles() {
-        assert_eq!(PATTERNS.len(), 5);
+        assert_eq!(PATTERNS.len(), 9);
         assert!(NAME.is_some());
     }
 

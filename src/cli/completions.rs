@@ -5,6 +5,9 @@ use clap::CommandFactory as _;
 use super::{Arguments, Context, ExitCode};
 
 /// Print what a shell needs to complete commands and flags
+///
+/// For bash: `tidegate completions bash > ~/.local/share/bash-completion/completions/tidegate`; for zsh into a file
+/// `_tidegate` in a folder of `$fpath`; for fish into `~/.config/fish/completions/tidegate.fish`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
     /// The shell

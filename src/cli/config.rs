@@ -24,9 +24,9 @@ pub(super) struct Command {
 
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
 enum Output {
-    /// For people
+    /// For people: lines that a tidegate.toml may have
     Text,
-    /// One object
+    /// For programs: one object, with `formatVersion`
     Json,
 }
 

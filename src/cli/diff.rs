@@ -12,29 +12,32 @@ use crate::names::ContentHash;
 use crate::report;
 use crate::report::dry_run::{self, Answer, Mode, Subject, Verdict};
 use crate::world::git::{Freshness, Source};
-use crate::world::registry::{Registries, RegistryConfig};
+use crate::world::registry::Registries;
 
 use super::offline::{self, Offline, Output};
 use super::{Context, ExitCode};
 
 /// Show what a commit or the work tree would change, without changing anything
 ///
-/// Manifests, imports, triggers, rollouts in order, what would be held and why. Uses what the journal knows; registries
-/// are asked only with --resolve. Exits with 0 if there is nothing to do, 2 if changes are pending, 3 if some of them
-/// would be held or refused, 4 if a registry that was to be asked gave no answer.
+/// Changed manifests, tags that would be imported, triggers, rollouts in order, what would be held and why, compared
+/// with the adopted commit. Uses what the journal knows; registries are asked only with --resolve. Exits with 0 if there
+/// is nothing to do, 2 if changes are pending, 3 if some of them would be held or refused, 4 if a registry that was to
+/// be asked gave no answer.
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
     /// Commit, branch or tag [default: the end of the watched branch]
     #[arg(value_name = "REV", conflicts_with = "worktree")]
     revision: Option<String>,
-    /// The files on disk instead, committed or not; of the repository in DIR, else of the configured one if it is
-    /// local, else of the current directory
+    /// Instead of a commit, the files on disk, committed or not
+    ///
+    /// Those of the repository in DIR; without DIR, of the configured one if it is local, else of the current
+    /// directory.
     #[arg(long, value_name = "DIR", num_args = 0..=1, require_equals = true)]
     worktree: Option<Option<PathBuf>>,
-    /// Ask the registries about every tag that is due or scheduled
+    /// Ask the registries now about every tag that is scheduled or waits for an import
     #[arg(long)]
     resolve: bool,
-    /// Fetch a remote repository first
+    /// Fetch from the configured repository first, if it is a remote one
     #[arg(long, conflicts_with = "worktree")]
     fetch: bool,
     /// How to print
@@ -105,12 +108,7 @@ impl Asker {
     fn new(config: &Config) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let registries = Registries::new(
-            RegistryConfig {
-                insecure: config.registries.insecure.clone(),
-                timeout: config.registries.timeout,
-                auth_file: config.registries.auth_file.clone(),
-                ..RegistryConfig::default()
-            },
+            config.registries.client(),
             // A dry run keeps nothing: the hash is all that is needed.
             Arc::new(|bytes: &[u8]| Ok(ContentHash::of(bytes))),
         )?;

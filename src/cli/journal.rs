@@ -11,7 +11,7 @@ use crate::journal::{self, Proof};
 /// Findings that the text shows; JSON has all of them.
 const FINDINGS_SHOWN: usize = 20;
 
-/// Look after the journal
+/// Look after the journal, the file of everything that happened
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -40,7 +40,7 @@ struct Verify {
 enum Format {
     /// For people
     Text,
-    /// For programs
+    /// For programs: one object, with `formatVersion`
     Json,
 }
 

@@ -10,6 +10,8 @@ use clap::CommandFactory as _;
 use super::{Arguments, Context, ExitCode};
 
 /// Print a manual page, or write all of them into a folder
+///
+/// To read one: `tidegate man journal verify | man -l -`. To install all: `tidegate man --all /usr/local/share/man/man1`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
     /// The command whose page is printed [default: the page of `tidegate` itself]

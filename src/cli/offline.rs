@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 
 use crate::config::{self, Config};
+use crate::daemon;
 use crate::desired::Object;
 use crate::engine::Engine;
 use crate::journal::{self, ObjectStore};
@@ -13,7 +14,7 @@ use crate::names::{CommitId, ContentHash, Namespace};
 use crate::observed::ObservedState;
 use crate::report::select::{Known, Selection};
 use crate::time::{Monotonic, Now, Timestamp};
-use crate::world::git::{Freshness, Source, SourceConfig};
+use crate::world::git::{Freshness, Source};
 
 use super::Context;
 
@@ -22,14 +23,17 @@ use super::Context;
 pub(super) enum Output {
     /// For people
     Text,
-    /// One object, with `formatVersion`
+    /// For programs: one object, with `formatVersion`
     Json,
 }
 
 /// Options of every command that reports on objects.
 #[derive(Debug, clap::Args)]
 pub(super) struct ObjectArguments {
-    /// Object: `dc/web`, `web`, `shop/web`, `is/python`, `istag/python:3.6` [default: everything]
+    /// A workload, image stream or tag [default: everything]
+    ///
+    /// By name (`web`), with its namespace (`shop/web`), with its kind (`dc/web`, `deployment/web`, `is/python`), or a
+    /// tag (`python:3.6`, `istag/python:3.6`).
     #[arg(value_name = "OBJECT")]
     pub(super) object: Option<String>,
     /// Namespace of an OBJECT that names none [default: `default_namespace`]
@@ -139,13 +143,7 @@ fn source(config: &Config) -> anyhow::Result<(Source, Option<tempfile::TempDir>)
     if settings.repository.is_empty() {
         anyhow::bail!("no repository is set; set `source.repository`");
     }
-    let source = SourceConfig {
-        branch: settings.branch.clone(),
-        paths: settings.paths.clone(),
-        ignore_file: settings.ignore_file.clone(),
-        poll: settings.poll,
-        ..SourceConfig::new(settings.repository.clone())
-    };
+    let source = settings.source();
     if config.state_dir.join("mirror.git").is_dir() {
         return Ok((Source::open(source, &config.state_dir)?, None));
     }
@@ -163,15 +161,16 @@ fn adopted_read(source: &Source, commit: &CommitId) -> Result<crate::action::Sou
     })
 }
 
-/// The last valid versions that stay in force.
+/// The last valid versions that stay in force. One that is lost is an error here: without it, a comparison would show
+/// its object as removed.
 fn kept_versions(
     observed: &ObservedState,
     store: &ObjectStore,
 ) -> anyhow::Result<Vec<(ContentHash, Object)>> {
-    let mut kept = Vec::new();
-    for hash in observed.kept_versions() {
-        let bytes = store.get(&hash)?;
-        kept.push((hash, serde_json::from_slice(&bytes)?));
-    }
-    Ok(kept)
+    let read = |hash| {
+        let object = daemon::kept_version(&hash, store)
+            .context("the last valid version of an object that is held is lost")?;
+        Ok((hash, object))
+    };
+    observed.kept_versions().map(read).collect()
 }

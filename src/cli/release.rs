@@ -17,10 +17,10 @@ use super::{Context, ExitCode};
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("what").required(true).args(["object", "removals"])))]
 pub(super) struct Command {
-    /// Object: `dc/web`, `web`, `shop/web`
+    /// The workload whose hold ends: `web`, `shop/web`, `dc/web`
     #[arg(value_name = "OBJECT")]
     object: Option<String>,
-    /// All removals that are held
+    /// Instead of an OBJECT: let all removals happen that are held
     #[arg(long)]
     removals: bool,
     /// Namespace of an OBJECT that names none [default: `default_namespace`]

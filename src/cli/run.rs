@@ -5,8 +5,9 @@ use crate::{config, daemon, telemetry, world};
 
 /// Run the daemon: watch the repository, import tags, roll out what depends on them
 ///
-/// Runs in the foreground until SIGTERM or SIGINT; SIGHUP reads the configuration again. Under systemd it says when it
-/// is ready and how it goes (Type=notify).
+/// Needs at least `source.repository` in its configuration. Runs in the foreground until SIGTERM or SIGINT and logs to
+/// standard error; SIGHUP reads the configuration again. Under systemd it says when it is ready and how it goes
+/// (Type=notify).
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
     #[command(flatten)]

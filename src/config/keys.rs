@@ -38,13 +38,13 @@ pub const KEYS: &[KeyDoc] = &[
         "default_platform",
         "os/architecture",
         "linux/amd64",
-        "Which image of an index is imported (rule I50)",
+        "Which image of an index is imported",
     ),
     key(
         "strict_openshift",
         "boolean",
         "false",
-        "Turn off the deviations from OpenShift that concern triggers and rollouts (DBT 0.1)",
+        "Follow OpenShift also where tidegate deviates from it in triggers and rollouts",
     ),
     key(
         "source.repository",
@@ -70,7 +70,7 @@ pub const KEYS: &[KeyDoc] = &[
         "source.on_invalid",
         "hold or refuse",
         "hold",
-        "What an invalid object does: keep its last valid version, or refuse the whole commit (rule D7)",
+        "What an invalid object does: keep its last valid version, or refuse the whole commit",
     ),
     key(
         "source.namespaces.*",
@@ -94,7 +94,7 @@ pub const KEYS: &[KeyDoc] = &[
         "imports.mode",
         "Legacy or PreserveOriginal",
         "Legacy",
-        "What is imported of an index by tags that do not say: one platform, or the index (rule I6)",
+        "What is imported of an index by tags that do not say: one platform, or the index",
     ),
     key("imports.scheduled", "boolean", "true", "Whether scheduled tags are checked again by time"),
     key(
@@ -150,13 +150,13 @@ pub const KEYS: &[KeyDoc] = &[
         "prune.grace",
         "span",
         "0s",
-        "Time between the removal of a workload from the source and its stop (rule D51)",
+        "Time between the removal of a workload from the source and its stop",
     ),
     key(
         "prune.max_objects",
         "number",
         "5",
-        "Objects that one commit may remove before the removals are held (rule D52)",
+        "Objects that one commit may remove before the removals are held",
     ),
     key(
         "control.socket",

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::desired::Tree;
 use crate::names::{CommitId, ContentHash};
 use crate::policy::Policy;
+use crate::world::git::SourceConfig;
 
 /// What stands before the rest: what the rest is, and how it can be told that it is whole.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,9 +30,9 @@ fn path(state_dir: &Path) -> PathBuf {
 }
 
 /// What decides how files are read.
-pub(super) fn reader(policy: &Policy) -> ContentHash {
+pub(super) fn reader(policy: &Policy, source: &SourceConfig) -> ContentHash {
     let text = format!(
-        "{} {:?} {:?} {:?} {:?} {:?} {}",
+        "{} {:?} {:?} {:?} {:?} {:?} {} {:?} {:?}",
         program(),
         policy.default_namespace,
         policy.namespaces,
@@ -39,6 +40,8 @@ pub(super) fn reader(policy: &Policy) -> ContentHash {
         policy.platform,
         policy.import_mode,
         policy.strict_openshift,
+        source.paths,
+        source.ignore_file,
     );
     ContentHash::of(text.as_bytes())
 }
@@ -51,10 +54,10 @@ fn program() -> String {
 }
 
 /// Reads the files that are kept, and of which commit they are.
-pub(super) fn read(state_dir: &Path, policy: &Policy) -> Option<(CommitId, Tree)> {
+pub(super) fn read(state_dir: &Path, reader: ContentHash) -> Option<(CommitId, Tree)> {
     let bytes = std::fs::read(path(state_dir)).ok()?;
     let (header, rest) = postcard::take_from_bytes::<Header>(&bytes).ok()?;
-    if header.reader != reader(policy) {
+    if header.reader != reader {
         return None;
     }
     if header.content != ContentHash::of(rest) {

@@ -14,11 +14,12 @@ use crate::journal::{Journal, ObjectStore, Options, Replay};
 use crate::names::{CommitId, ContentHash, Seq};
 use crate::observed::ObservedState;
 use crate::world::World;
-use crate::world::git::{Source, SourceConfig};
-use crate::world::registry::{Registries, RegistryConfig};
+use crate::world::git::Source;
+use crate::world::registry::Registries;
 use crate::world::target::Targets;
 
 use super::Clock;
+use super::reading::Reading;
 
 /// Everything that a start finds.
 pub struct Opened {
@@ -33,6 +34,8 @@ pub struct Opened {
     pub(super) cached: Option<CommitId>,
     /// What the engine has to know first.
     pub(super) lost: Option<Input>,
+    /// The settings of the last reading that the journal has.
+    pub(super) reading: Option<Reading>,
 }
 
 /// What to do where records were written once and are gone.
@@ -52,8 +55,9 @@ pub fn open(config: &Config, lost_records: LostRecords) -> anyhow::Result<Opened
     let clock = Clock::start();
     // Beside the journal: each takes about half of the time of a start.
     let cache = {
-        let (state_dir, policy) = (config.state_dir.clone(), config.policy.clone());
-        std::thread::spawn(move || super::cache::read(&state_dir, &policy))
+        let state_dir = config.state_dir.clone();
+        let reader = super::cache::reader(&config.policy, &config.source.source());
+        std::thread::spawn(move || super::cache::read(&state_dir, reader))
     };
     let mut observed = ObservedState::default();
     let mut records_since_snapshot = 0;
@@ -89,7 +93,18 @@ pub fn open(config: &Config, lost_records: LostRecords) -> anyhow::Result<Opened
         Some(_) | None => None,
     };
     let mut engine = Engine::new(config.policy.clone(), observed, clock.now());
-    let cached = load(&mut engine, &world.source, &store, cache.join().unwrap_or_default());
+    let reading = Reading::last(&config.state_dir);
+    let now = Reading::of(&config.policy, world.source.config());
+    let adopted = engine.observed().adopted.as_ref().map(|adopted| adopted.commit);
+    let cached = match (adopted, reading.as_ref().filter(|last| **last != now)) {
+        // The daemon adopts it again by the new settings, before anything is planned.
+        (Some(commit), Some(last)) => {
+            let kept = kept_versions(engine.observed(), &store);
+            last.load(&mut engine, &commit, world.source.config(), &config.state_dir, kept);
+            None
+        }
+        _ => load(&mut engine, &world.source, &store, cache.join().unwrap_or_default()),
+    };
     Ok(Opened {
         engine,
         journal,
@@ -100,6 +115,7 @@ pub fn open(config: &Config, lost_records: LostRecords) -> anyhow::Result<Opened
         state_dir: config.state_dir.clone(),
         cached,
         lost,
+        reading,
     })
 }
 
@@ -151,17 +167,10 @@ fn load(
 }
 
 /// Reads the last valid versions that stay in force from the object store.
-pub(crate) fn kept_versions(
-    observed: &ObservedState,
-    store: &ObjectStore,
-) -> Vec<(ContentHash, Object)> {
+fn kept_versions(observed: &ObservedState, store: &ObjectStore) -> Vec<(ContentHash, Object)> {
     let mut kept = Vec::new();
     for hash in observed.kept_versions() {
-        let object = store
-            .get(&hash)
-            .map_err(anyhow::Error::from)
-            .and_then(|bytes| Ok(serde_json::from_slice::<Object>(&bytes)?));
-        match object {
+        match kept_version(&hash, store) {
             Ok(object) => kept.push((hash, object)),
             Err(error) => {
                 tracing::error!(%hash, error = format!("{error:#}"), "the last valid version of an object is lost; it stays as it is");
@@ -171,21 +180,26 @@ pub(crate) fn kept_versions(
     kept
 }
 
+/// Reads one last valid version from the object store.
+///
+/// # Errors
+/// When it is lost or damaged.
+pub(crate) fn kept_version(hash: &ContentHash, store: &ObjectStore) -> anyhow::Result<Object> {
+    let bytes = store.get(hash)?;
+    serde_json::from_slice(&bytes)
+        .with_context(|| format!("the stored version `{hash}` of an object cannot be understood"))
+}
+
 /// Makes everything outside that actions reach.
 ///
 /// # Errors
 /// When the mirror cannot be made or a client cannot be built.
 pub(super) fn world(config: &Config, store: &ObjectStore) -> anyhow::Result<World> {
-    let source = Source::open(source_config(config), &config.state_dir)
+    let source = Source::open(config.source.source(), &config.state_dir)
         .context("cannot set up the source")?;
     let puts = store.clone();
     let registries = Registries::new(
-        RegistryConfig {
-            insecure: config.registries.insecure.clone(),
-            timeout: config.registries.timeout,
-            auth_file: config.registries.auth_file.clone(),
-            ..RegistryConfig::default()
-        },
+        config.registries.client(),
         Arc::new(move |bytes: &[u8]| puts.put(bytes).map_err(std::io::Error::other)),
     )
     .context("cannot set up the registry client")?;
@@ -198,15 +212,4 @@ pub(super) fn world(config: &Config, store: &ObjectStore) -> anyhow::Result<Worl
     )
     .context("cannot set up the targets")?;
     Ok(World { source: Arc::new(source), registries, targets })
-}
-
-/// The source as the configuration says.
-pub(crate) fn source_config(config: &Config) -> SourceConfig {
-    SourceConfig {
-        branch: config.source.branch.clone(),
-        paths: config.source.paths.clone(),
-        ignore_file: config.source.ignore_file.clone(),
-        poll: config.source.poll,
-        ..SourceConfig::new(config.source.repository.clone())
-    }
 }

@@ -84,8 +84,9 @@ impl Engine {
                 if self.observed.source_failure.is_some() {
                     self.record(Fact::SourceRecovered, now, batch);
                 }
-                if read.base.is_some() && read.base != self.tree_commit {
-                    // Asked before the tree was forgotten: it brings only a part of what is wanted now.
+                let outdated = std::mem::take(&mut self.soft.source.outdated);
+                if outdated || read.base.is_some() && read.base != self.tree_commit {
+                    // Asked before the tree was forgotten: it brings a part of what is wanted now, or other files.
                     self.soft.source.nudged = true;
                     return;
                 }
@@ -94,6 +95,7 @@ impl Engine {
             }
             Err(failure) => failure,
         };
+        self.soft.source.outdated = false;
         self.soft.source.failures = self.soft.source.failures.saturating_add(1);
         if let Some(commit) = failure.commit {
             if self.observed.source_failure.is_some() {
@@ -268,8 +270,8 @@ impl Engine {
                 let reason = self.running(object, seq).and_then(|r| r.superseded.clone());
                 (Outcome::Cancelled, reason.unwrap_or_default(), String::new())
             }
-            RolloutReport::Transient { retry_after, .. } => {
-                self.try_again(seq, retry_after, now);
+            RolloutReport::Transient { reason, retry_after } => {
+                self.try_again(seq, reason, retry_after, now);
                 return;
             }
             RolloutReport::Running { status_url } => {
@@ -290,9 +292,10 @@ impl Engine {
         }
     }
 
-    fn try_again(&mut self, seq: Seq, retry_after: Option<Duration>, now: Now) {
+    fn try_again(&mut self, seq: Seq, reason: String, retry_after: Option<Duration>, now: Now) {
         if let Some(delivery) = self.soft.deliveries.get_mut(&seq) {
             delivery.failures = delivery.failures.saturating_add(1);
+            delivery.reason = reason;
             let doubled = 1_u32.checked_shl(delivery.failures - 1).unwrap_or(u32::MAX);
             let delay = ROLLOUT_RETRY_FIRST.saturating_mul(doubled).min(ROLLOUT_RETRY_MAX);
             delivery.not_before = now.mono.after(delay.max(retry_after.unwrap_or_default()));

@@ -54,6 +54,12 @@ impl Engine {
         self.dirty_all();
     }
 
+    /// The commit whose files are in force; none while they have to be read whole.
+    #[must_use]
+    pub fn tree_commit(&self) -> Option<CommitId> {
+        self.tree_commit
+    }
+
     /// The tree as it was read, to be kept for a faster start.
     #[must_use]
     pub fn tree(&self) -> &Tree {

@@ -39,6 +39,8 @@ pub struct SourceSoft {
     pub nudged: bool,
     /// Whether it is being read.
     pub in_flight: bool,
+    /// Whether what is being read was asked for by settings that are no longer in force.
+    pub outdated: bool,
 }
 
 /// One check of a registry.
@@ -69,6 +71,8 @@ pub struct DeliverySoft {
     pub first: Monotonic,
     /// Deliveries that did not get through.
     pub failures: u32,
+    /// Why the last of them did not; empty if none failed.
+    pub reason: String,
     /// Not to be delivered or asked about before this.
     pub not_before: Monotonic,
     /// Where to ask how it goes on; none where it has to be delivered.
@@ -86,6 +90,7 @@ impl DeliverySoft {
         Self {
             first: now,
             failures: 0,
+            reason: String::new(),
             not_before: now,
             status_url: None,
             in_flight: false,

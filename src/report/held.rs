@@ -3,10 +3,11 @@
 use serde::Serialize;
 
 use crate::names::ObjectKey;
+use crate::observed::ObservedState;
 use crate::plan::{Held, HeldReason};
 use crate::time::Timestamp;
 
-use super::words::{WAITS, one_line, styled, when_exactly};
+use super::words::{WAITS, lines_of, one_line, printed, styled, when_exactly};
 
 /// Something that waits.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -18,6 +19,9 @@ pub(super) struct HeldReport {
     message: String,
     until: Option<Timestamp>,
     released_by: &'static str,
+    /// What the target printed last, where that is why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    log: Vec<String>,
 }
 
 impl HeldReport {
@@ -29,7 +33,29 @@ impl HeldReport {
             message: one_line(&held.reason.to_string()),
             until: held.until,
             released_by,
+            log: Vec::new(),
         }
+    }
+
+    /// The same with what the target printed, as far as it is still known.
+    pub(super) fn with_log(held: &Held, observed: &ObservedState) -> Self {
+        let rollouts = observed.workloads.get(&held.object).map(|state| &state.rollouts);
+        let mut rollouts = rollouts.into_iter().flatten();
+        let rollout = if let HeldReason::Failed { rollout, .. } = &held.reason {
+            rollouts.find(|known| known.seq == *rollout)
+        } else if let HeldReason::RestoreFailed { .. } = &held.reason {
+            rollouts.last()
+        } else {
+            None
+        };
+        let end = rollout.and_then(|rollout| rollout.end.as_ref());
+        let log = end.map(|end| lines_of(&end.log)).unwrap_or_default();
+        Self { log, ..Self::of(held) }
+    }
+
+    /// The lines below [`HeldReport::line`]: what the target printed.
+    pub(super) fn below(&self, indent: usize) -> String {
+        printed(&self.log, indent)
     }
 
     pub(super) fn object(&self) -> &ObjectKey {

@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 
 use super::FORMAT_VERSION;
 use super::select::Selection;
-use super::words::{FAINT, HEADING, left_out, styled};
+use super::words::{FAINT, HEADING, left_out, printed, styled};
 
 pub use runs::{Run, Runs};
 
@@ -105,6 +105,7 @@ impl History {
                 }
             };
             out.push_str(&format!("{record:>width$}  {at}  {word} {subject}{text}{because}\n"));
+            out.push_str(&printed(&entry::log(&entry.fact), width + 2));
         }
         out
     }

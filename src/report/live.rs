@@ -61,6 +61,9 @@ pub struct LiveDelivery {
     pub record: Seq,
     /// Deliveries that did not get through.
     pub failures: u32,
+    /// Why the last of them did not.
+    #[serde(default)]
+    pub reason: String,
     /// When it is delivered or asked about again.
     pub next: Option<Timestamp>,
 }
@@ -82,6 +85,7 @@ impl Live {
         let deliveries = soft.deliveries.iter().map(|(record, delivery)| LiveDelivery {
             record: *record,
             failures: delivery.failures,
+            reason: delivery.reason.clone(),
             next: (!delivery.in_flight && delivery.not_before.since(now.mono) > Duration::ZERO)
                 .then(|| now.wall_at(delivery.not_before)),
         });

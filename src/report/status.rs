@@ -143,6 +143,9 @@ struct RolloutReport {
     ended_at: Option<Timestamp>,
     outcome: Option<String>,
     reason: String,
+    /// What the target printed last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    log: Vec<String>,
     images: Vec<ImageReport>,
 }
 
@@ -246,7 +249,7 @@ impl Status {
             },
             problems: describe::problems(input, &source, &tags),
             source,
-            held: held.into_iter().map(HeldReport::of).collect(),
+            held: held.into_iter().map(|held| HeldReport::with_log(held, view.observed)).collect(),
             rejected,
             workloads,
             tags,

@@ -67,11 +67,26 @@ pub(super) fn left_out(n: usize, one: &str, many: &str) -> String {
     format!("{}\n", styled(FAINT, format!("({left} left out; --limit 0 shows all)")))
 }
 
-/// Text of the outside on one line, without what could move a terminal's cursor.
+/// Text of the outside on one line, without what could move a terminal's cursor or turn the order of letters around.
 pub(super) fn one_line(text: &str) -> String {
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    const TURNS: [char; 11] = [
+        '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}',
+        '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
+    ];
+    let clean = |c: char| if c.is_control() || TURNS.contains(&c) { ' ' } else { c };
     let text: String = text.chars().map(clean).collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What a target printed last, line by line, each on one line.
+pub(super) fn lines_of(log: &str) -> Vec<String> {
+    log.lines().map(one_line).filter(|line| !line.is_empty()).collect()
+}
+
+/// Those lines below what they belong to, apart from our own words.
+pub(super) fn printed(lines: &[String], indent: usize) -> String {
+    let line = |line: &String| format!("{:indent$}{}\n", "", styled(FAINT, format!("| {line}")));
+    lines.iter().map(line).collect()
 }
 
 #[cfg(test)]
@@ -92,5 +107,7 @@ mod tests {
     #[test]
     fn text_of_the_outside_cannot_move_the_cursor() {
         assert_eq!(one_line("a\n\u{1b}[2Jb\tc"), "a [2Jb c");
+        assert_eq!(one_line("a\u{202e}b"), "a b");
+        assert_eq!(lines_of("one\r\n\n\u{1b}[1mtwo"), ["one", "[1mtwo"]);
     }
 }

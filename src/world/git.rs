@@ -18,12 +18,14 @@ mod error;
 mod fetch;
 mod local;
 mod program;
+mod tidy;
 mod tree;
 mod worktree;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -116,6 +118,8 @@ pub struct Source {
     mirror: PathBuf,
     /// Held while the mirror is written; says whether the `git` program was found good.
     checked: Mutex<bool>,
+    /// Objects that were still loose after the mirror was packed last.
+    left_loose: AtomicUsize,
 }
 
 impl fmt::Debug for Source {
@@ -152,7 +156,8 @@ impl Source {
         };
         let mirror = std::path::absolute(state_dir.join("mirror.git"))
             .map_err(|error| mirror_error(state_dir, error))?;
-        let source = Self { config, address, program, mirror, checked: Mutex::new(false) };
+        let (checked, left_loose) = (Mutex::new(false), AtomicUsize::new(0));
+        let source = Self { config, address, program, mirror, checked, left_loose };
         drop(source.mirror()?);
         Ok(source)
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::{Action, ActionId, Input, ReadSource, SourceFailure, SourceRead};
+use crate::limits;
 
 use super::git::Source;
 use super::registry::Registries;
@@ -36,11 +37,15 @@ impl World {
             }
             Action::KeepCommit { seq, commit } => {
                 let source = self.source.clone();
-                let kept = tokio::task::spawn_blocking(move || source.keep(seq, &commit)).await;
-                match kept {
-                    Ok(Ok(())) => {}
+                let kept = tokio::task::spawn_blocking(move || {
+                    source.keep(seq, &commit)?;
+                    source.tidy(limits::MIRROR_LOOSE_MAX, &cancel)
+                });
+                match kept.await {
+                    Ok(Ok(false)) => {}
+                    Ok(Ok(true)) => tracing::info!("the mirror of the source was packed"),
                     Ok(Err(error)) => {
-                        tracing::warn!(%seq, %commit, error = %chain(&error), "cannot keep an adopted commit alive in the mirror");
+                        tracing::warn!(%seq, %commit, error = %chain(&error), "cannot keep an adopted commit alive in the mirror, or pack it");
                     }
                     Err(error) => tracing::error!(%error, "keeping a commit ended early"),
                 }

@@ -166,7 +166,14 @@ impl Targets {
             Ok(manifest) => Event::stop(&self.0.instance, request, &manifest),
             Err(reason) => return transient(reason),
         };
-        self.deliver(&request.target, &event, &cancel).await
+        let mut report = self.deliver(&request.target, &event, &cancel).await;
+        if let RolloutReport::Failed { reason, log } = &mut report
+            && !log.is_empty()
+        {
+            // The record of a stop has no place for what was printed but its reason.
+            *reason = format!("{reason}: {}", std::mem::take(log).replace('\n', "; "));
+        }
+        report
     }
 
     /// Asks how a rollout goes on that the target said is running.

@@ -3,12 +3,14 @@
 //! An event only says "look again" (law 5). Folders are watched, never reference files: git replaces those by renaming,
 //! which ends a watch on them. Events can be lost, so whoever watches also looks from time to time without one.
 
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 
-use notify::event::{CreateKind, RemoveKind};
+use notify::event::{CreateKind, ModifyKind, RemoveKind, RenameMode};
 use notify::{Config, Watcher as _};
 use notify::{ErrorKind, Event, EventKind, PollWatcher, RecommendedWatcher, RecursiveMode};
 
@@ -49,6 +51,8 @@ pub enum WatchError {
 /// Watches until it is dropped.
 pub struct Watcher {
     stale: Arc<AtomicBool>,
+    /// What was watched: a folder that is moved away takes its watch along.
+    roots: BTreeMap<PathBuf, Identity>,
     polls: bool,
     _notify: Box<dyn Send + Sync>,
 }
@@ -60,10 +64,12 @@ impl std::fmt::Debug for Watcher {
 }
 
 impl Watcher {
-    /// Whether a watched folder has gone, so that nothing more will be seen: watch anew once the repository is back.
+    /// Whether a watched folder has gone or another one is in its place, so that nothing more will be seen: watch anew
+    /// once the repository is back.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.stale.load(Ordering::Acquire)
+            || self.roots.iter().any(|(path, known)| identity(path) != Some(*known))
     }
 
     /// Whether the file system sends no events, and is looked at every [`limits::WATCH_POLL`] instead.
@@ -71,6 +77,14 @@ impl Watcher {
     pub fn polls(&self) -> bool {
         self.polls
     }
+}
+
+/// Device and number of a folder.
+type Identity = (u64, u64);
+
+fn identity(path: &Path) -> Option<Identity> {
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 /// Calls `on_change` from a thread of its own when the references of the repository at `local` may have moved: at the
@@ -87,7 +101,12 @@ pub fn watch(local: &Path, on_change: impl Fn() + Send + 'static) -> Result<Watc
         flat: vec![repository.path().to_owned(), repository.commondir().to_owned()],
         refs: repository.commondir().join("refs"),
     };
+    let mut folders = folders;
     let polls = sends_no_events(&folders.refs);
+    if !polls {
+        // The folder above `.git`, to see it moved away. Looking at all of it would be too much where nothing is told.
+        folders.flat.push(local.to_owned());
+    }
     start(local, &folders, polls, on_change)
 }
 
@@ -104,8 +123,11 @@ fn start(
 ) -> Result<Watcher, WatchError> {
     let (sender, events) = mpsc::sync_channel(2);
     let stale = Arc::new(AtomicBool::new(false));
-    let roots = [folders.flat.clone(), vec![folders.refs.clone()]].concat();
-    let handler = handler(sender, roots, Arc::clone(&stale));
+    let paths = [folders.flat.clone(), vec![folders.refs.clone()]].concat();
+    // Before they are watched: what is replaced meanwhile is then seen as another folder.
+    let known = paths.iter().filter_map(|path| Some((path.clone(), identity(path)?)));
+    let roots: BTreeMap<_, _> = known.collect();
+    let handler = handler(sender, paths, Arc::clone(&stale));
     let wrong = |error: notify::Error| watch_error(local, error);
     let notify: Box<dyn Send + Sync> = if polls {
         let config =
@@ -120,11 +142,12 @@ fn start(
     };
     let thread = std::thread::Builder::new().name("tidegate-watch".to_owned());
     thread.spawn(move || call(&events, on_change)).map_err(|error| wrong(error.into()))?;
-    Ok(Watcher { stale, polls, _notify: notify })
+    Ok(Watcher { stale, roots, polls, _notify: notify })
 }
 
 fn add(watcher: &mut impl notify::Watcher, folders: &Folders) -> notify::Result<()> {
     let mut flat = folders.flat.clone();
+    flat.sort();
     flat.dedup();
     for folder in flat {
         watcher.watch(&folder, RecursiveMode::NonRecursive)?;
@@ -149,7 +172,8 @@ fn handler(
         if event.need_rescan() {
             return look();
         }
-        if matches!(event.kind, EventKind::Remove(_))
+        let goes = EventKind::Modify(ModifyKind::Name(RenameMode::From));
+        if (matches!(event.kind, EventKind::Remove(_)) || event.kind == goes)
             && event.paths.iter().any(|path| roots.contains(path))
         {
             stale.store(true, Ordering::Release);
@@ -229,7 +253,7 @@ fn watch_error(path: &Path, source: notify::Error) -> WatchError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use notify::event::{AccessKind, ModifyKind, RenameMode};
+    use notify::event::AccessKind;
 
     fn event(kind: EventKind, path: &str) -> Event {
         Event::new(kind).add_path(PathBuf::from(path))

@@ -417,5 +417,10 @@ fn facts(run: &Simulated, objects: &BTreeSet<ObjectKey>) -> Vec<TagFact> {
             tag,
         }
     };
-    run.tags_in_use(objects).into_iter().map(fact).collect()
+    let mut tags = run.tags_in_use(objects);
+    // What could not be asked is named, also where nothing would have come of it: a failure that is already known makes
+    // no record.
+    let failed = run.answers.iter().filter(|(_, asked)| !asked.is_verified());
+    tags.extend(failed.map(|(tag, _)| tag.clone()));
+    tags.into_iter().map(fact).collect()
 }

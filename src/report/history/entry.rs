@@ -13,7 +13,7 @@ use crate::time::ago;
 
 use super::super::select::Selection;
 use super::super::words::{
-    BAD, FAINT, GOOD, HEADING, PLACE, WAITS, count, one_line, short, short_or,
+    BAD, FAINT, GOOD, HEADING, PLACE, WAITS, count, lines_of, one_line, short, short_or,
 };
 use super::{Entry, Reader};
 
@@ -47,6 +47,12 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
         | Fact::ConfigAdopted(_)
         | Fact::Checkpoint(_) => FAINT,
     }
+}
+
+/// What the target printed last, where that is why.
+pub(super) fn log(fact: &Fact) -> Vec<String> {
+    let Fact::RolloutFinished(end) = fact else { return Vec::new() };
+    if end.outcome == Outcome::Failed { lines_of(&end.log) } else { Vec::new() }
 }
 
 /// Whether a fact that needs no look at others is about what was selected.

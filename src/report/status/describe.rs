@@ -12,8 +12,8 @@ use crate::observed::rollout::{Rollout, WorkloadState};
 use crate::observed::tag_history::TagState;
 use crate::time::{Schedule, Timestamp};
 
-use super::super::live::LiveCheck;
-use super::super::words::{one_line, when};
+use super::super::live::{LiveCheck, LiveDelivery};
+use super::super::words::{lines_of, one_line, when};
 use super::{
     ImageReport, Input, Problem, RefusedReport, RolloutReport, Source, TagReport, Verdict,
     WorkloadReport,
@@ -69,6 +69,9 @@ pub(super) fn problems(input: &Input<'_>, source: &Source, tags: &[TagReport]) -
             since: None,
         });
     }
+    for delivery in input.live.into_iter().flat_map(|live| &live.deliveries) {
+        problems.extend(undelivered(input, delivery));
+    }
     for tag in tags.iter().filter(|tag| tag.verdict == Verdict::CouldNotCheck) {
         // Its message says since when.
         let (subject, message) = (tag.tag.to_string(), tag.message.clone());
@@ -82,6 +85,31 @@ pub(super) fn problems(input: &Input<'_>, source: &Source, tags: &[TagReport]) -
         });
     }
     problems
+}
+
+/// A rollout or a stop that does not get through to its target.
+fn undelivered(input: &Input<'_>, delivery: &LiveDelivery) -> Option<Problem> {
+    let failures = match delivery.failures {
+        0 => return None,
+        1 => "once".to_owned(),
+        n => format!("{n} times"),
+    };
+    let (object, what, since) = input.view.observed.workloads.iter().find_map(|(key, state)| {
+        let rollout = state.running().filter(|running| running.seq == delivery.record);
+        let stop = state.stopping().filter(|stop| stop.seq == delivery.record);
+        let rollout = rollout.map(|rollout| (key, "rollout", rollout.at));
+        rollout.or_else(|| stop.map(|stop| (key, "stop", stop.at)))
+    })?;
+    if input.select.is_some_and(|select| !select.has(object)) {
+        return None;
+    }
+    let next = delivery.next.map(|at| format!("; tried again {}", when(at, input.view.now.wall)));
+    let (reason, next) = (one_line(&delivery.reason), next.unwrap_or_default());
+    Some(Problem {
+        subject: object.to_string(),
+        message: format!("{what} not delivered, {failures}: {reason}{next}"),
+        since: Some(since),
+    })
 }
 
 /// Whether a scheduled tag was not proven for more than two of its periods though the daemon runs.
@@ -160,6 +188,7 @@ fn rollout(rollout: &Rollout) -> RolloutReport {
         ended_at: rollout.end.as_ref().map(|end| end.at),
         outcome: rollout.outcome().map(|outcome| outcome.to_string()),
         reason: rollout.end.as_ref().map(|end| one_line(&end.reason)).unwrap_or_default(),
+        log: rollout.end.as_ref().map(|end| lines_of(&end.log)).unwrap_or_default(),
         images: images(&started.images),
     }
 }

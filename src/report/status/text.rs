@@ -78,6 +78,7 @@ impl Status {
         }
         for held in self.held.iter().filter(|held| !held.is_rejected()) {
             line(out, &format!("  {}", held.line(self.at)));
+            out.push_str(&held.below(4));
         }
     }
 

@@ -53,6 +53,26 @@ mod tests {
     }
 
     #[test]
+    fn what_looks_like_a_secret_is_not_kept() {
+        for (printed, kept) in [
+            ("login with DB_PASSWORD=hunter2 failed", "login with DB_PASSWORD=*** failed"),
+            ("--token='a b' rejected", "--token=*** rejected"),
+            ("https://me:hunter2@r.example/v2: 401", "https://***@r.example/v2: 401"),
+            ("> Authorization: Basic aHVudGVyMg==", "> Authorization: ***"),
+            ("sent bearer abcdefghijklmnopq", "sent bearer ***"),
+            (r#"{"user":"ada","apiKey": "hu\"nter2"}"#, r#"{"user":"ada","apiKey": "***"}"#),
+            (
+                "a -----BEGIN RSA PRIVATE KEY-----\nMIIB\n-----END RSA PRIVATE KEY-----\nb",
+                "a ***\nb",
+            ),
+            ("MIIB\n-----END PRIVATE KEY-----\nb", "***\nb"),
+            ("unauthorized: no such user", "unauthorized: no such user"),
+        ] {
+            assert_eq!(last_lines(printed, []), kept);
+        }
+    }
+
+    #[test]
     fn a_log_is_bounded_and_has_no_secret_or_escape() {
         let mut tail = Tail::default();
         for _ in 0..100 {

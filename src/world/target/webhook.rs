@@ -155,10 +155,9 @@ fn report(
     let passes =
         [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
     if status.is_server_error() || passes.contains(&status) {
-        return RolloutReport::Transient {
-            reason: format!("the target answered {status}"),
-            retry_after,
-        };
+        let last = log(body).lines().last().map(|line| format!(": {line}")).unwrap_or_default();
+        let reason = format!("the target answered {status}{last}");
+        return RolloutReport::Transient { reason, retry_after };
     }
     let hint = if status.is_redirection() { " (redirects are not followed)" } else { "" };
     RolloutReport::Failed { reason: format!("the target answered {status}{hint}"), log: log(body) }

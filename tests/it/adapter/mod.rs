@@ -1,5 +1,6 @@
 //! The adapters against the real things.
 
+mod mirror;
 mod registry;
 mod source;
 mod target;

@@ -84,6 +84,34 @@ fn a_repository_that_goes_away_leaves_a_stale_watcher() {
 }
 
 #[test]
+fn a_repository_that_is_moved_away_leaves_a_stale_watcher() {
+    let repo = Repo::new();
+    repo.commit("first");
+    let (watcher, calls) = start(&repo);
+    let aside = repo.path().with_extension("aside");
+    notices(&calls, "the move", || std::fs::rename(repo.path(), &aside).unwrap());
+    eventually("stale", || watcher.is_stale());
+}
+
+#[test]
+fn another_repository_in_the_place_of_the_watched_one_is_not_taken_for_it() {
+    let top = tempfile::tempdir().unwrap();
+    let repo = Repo::new();
+    repo.commit("first");
+    let place = top.path().join("a/repo.git");
+    std::fs::create_dir(top.path().join("a")).unwrap();
+    let bare = repo.bare(&place);
+    let (watcher, _calls) = start(&bare);
+    assert!(!watcher.is_stale());
+    // Nothing that is watched moves: no event tells of it.
+    std::fs::rename(top.path().join("a"), top.path().join("b")).unwrap();
+    assert!(watcher.is_stale());
+    std::fs::create_dir(top.path().join("a")).unwrap();
+    repo.bare(&place);
+    assert!(watcher.is_stale());
+}
+
+#[test]
 fn what_is_no_repository_cannot_be_watched() {
     let folder = tempfile::tempdir().unwrap();
     let error = watch(folder.path(), || {}).unwrap_err();

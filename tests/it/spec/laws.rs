@@ -169,6 +169,23 @@ fn a_partial_read_is_not_taken_for_the_whole() {
     assert_eq!(world.pending(), "resolve r.io/web:1\nread source");
 }
 
+/// A whole read that other settings asked for is not taken either: its files may be others.
+#[test]
+fn a_read_for_settings_that_are_gone_is_asked_again() {
+    let mut world = World::new();
+    world.commit(APP);
+    world.records();
+    world.engine.forget_tree();
+    world.step(vec![]);
+    world.now_is(crate::support::manifest::files(&format!("{APP}\nis api latest=r.io/api:1")));
+    world.engine.forget_tree();
+    world.read_answer();
+    assert_eq!(world.records(), "");
+    world.read_answer();
+    let records = world.records();
+    assert!(records.contains("+api#1"), "{records}");
+}
+
 /// A wall clock that drifts slowly is noticed before a grace time is late by more than seconds.
 #[test]
 fn a_slow_drift_of_the_wall_clock_adds_up() {

@@ -2,7 +2,9 @@
 
 mod demo;
 mod examples;
+mod failure;
 mod lost_records;
 pub(crate) mod main_job;
 mod play;
 mod readme;
+mod source;

@@ -110,6 +110,20 @@ impl Host {
         }
     }
 
+    /// Changes the configuration.
+    pub(crate) fn configure(&self, change: impl Fn(&str) -> String) {
+        let path = self.path("tidegate.toml");
+        let text = change(&std::fs::read_to_string(&path).unwrap());
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// Has the daemon read its configuration again.
+    pub(crate) fn reload(&self) {
+        let child = self.child.as_ref().expect("a running daemon");
+        let pid = rustix::process::Pid::from_child(child);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+
     /// Ends the daemon as a service manager would, and returns how it ended.
     pub(crate) fn stop(&mut self) -> std::process::ExitStatus {
         let mut child = self.child.take().expect("a running daemon");

@@ -137,6 +137,14 @@ async fn a_stop_says_so_in_the_environment_and_on_stdin() {
 }
 
 #[tokio::test]
+async fn a_stop_that_fails_says_what_was_printed() {
+    let fixture = Fixture::new("echo no such; echo unit; exit 4");
+    let report = fixture.targets.stop(&stop_request(), CancellationToken::new()).await;
+    let reason = "exit status 4: no such; unit".to_owned();
+    assert_eq!(report, RolloutReport::Failed { reason, log: String::new() });
+}
+
+#[tokio::test]
 async fn no_program_is_run_for_a_notice() {
     let fixture = Fixture::new("touch ~/ran");
     fixture.targets.notify(&notice(NoticeKind::Finished)).await;
