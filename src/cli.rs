@@ -35,14 +35,15 @@ pub enum ExitCode {
     ChangesHeld = 3,
     /// What was asked could not be verified.
     Unverified = 4,
-    /// The words of the command are off.
+    /// The words of the command, or those of the configuration, are off: trying again does not help.
     Usage = 64,
 }
 
 /// What [`Arguments`] says below its options.
 const AFTER_HELP: &str = "Begin with `tidegate demo`; then write a tidegate.toml (`tidegate config --keys` explains \
 every key) and look with `tidegate diff` before you start `tidegate run`.\n\nExit codes: 0 done or nothing to do, 1 \
-error, 2 changes pending, 3 changes pending and something held or refused, 4 could not verify, 64 wrong usage.";
+error, 2 changes pending, 3 changes pending and something held or refused, 4 could not verify, 64 wrong usage or \
+configuration.";
 
 /// Image streams for GitOps, without OpenShift.
 #[derive(Debug, Parser)]
@@ -148,7 +149,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
             return ExitCode::Done; // it ended because nobody reads on
         }
         drop(print_error(&mut err, &error)); // nothing is left to tell a closed terminal
-        ExitCode::Error
+        if error.is::<crate::config::ConfigError>() { ExitCode::Usage } else { ExitCode::Error }
     })
 }
 

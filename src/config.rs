@@ -68,6 +68,10 @@ pub struct SourceSettings {
     pub ignore_file: String,
     /// Time between two looks.
     pub poll: Duration,
+    /// Time that one run of `git` may take.
+    pub timeout: Duration,
+    /// What `git` runs in the place of `ssh`.
+    pub ssh_command: Option<String>,
 }
 
 impl SourceSettings {
@@ -78,6 +82,8 @@ impl SourceSettings {
             paths: self.paths.clone(),
             ignore_file: self.ignore_file.clone(),
             poll: self.poll,
+            timeout: self.timeout,
+            ssh_command: self.ssh_command.clone(),
             ..SourceConfig::new(self.repository.clone())
         }
     }
@@ -99,8 +105,10 @@ pub struct RegistrySettings {
     pub insecure: BTreeSet<String>,
     /// One request, from connect to the last byte.
     pub timeout: Duration,
-    /// Logins; none means where podman keeps its own.
+    /// Logins, if there are any.
     pub auth_file: Option<PathBuf>,
+    /// Certificates of authorities that are trusted at one registry, beside those of the system.
+    pub ca_files: BTreeMap<String, PathBuf>,
 }
 
 impl RegistrySettings {
@@ -110,7 +118,7 @@ impl RegistrySettings {
             insecure: self.insecure.clone(),
             timeout: self.timeout,
             auth_file: self.auth_file.clone(),
-            ..RegistryConfig::default()
+            ca_files: self.ca_files.clone(),
         }
     }
 }
@@ -233,6 +241,25 @@ impl Environment {
         let path = Path::new(folder).join(name);
         let origin = Origin::Environment("CREDENTIALS_DIRECTORY".into());
         path.is_file().then_some((path, origin))
+    }
+
+    /// Where podman, skopeo and docker keep their logins: the first file that is there (containers-auth.json(5)).
+    fn logins(&self) -> Option<(PathBuf, Origin)> {
+        if let Some(path) = self.variables.get("REGISTRY_AUTH_FILE") {
+            return Some((path.into(), Origin::Environment("REGISTRY_AUTH_FILE".into())));
+        }
+        let places = [
+            ("XDG_RUNTIME_DIR", "containers/auth.json"),
+            ("XDG_CONFIG_HOME", "containers/auth.json"),
+            ("HOME", ".config/containers/auth.json"),
+            ("DOCKER_CONFIG", "config.json"),
+            ("HOME", ".docker/config.json"),
+        ];
+        places.into_iter().find_map(|(variable, file)| {
+            let folder = self.variables.get(variable).filter(|folder| folder.starts_with('/'))?;
+            let path = Path::new(folder).join(file);
+            path.is_file().then(|| (path, Origin::Environment(variable.to_owned())))
+        })
     }
 }
 

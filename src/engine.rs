@@ -12,7 +12,7 @@ mod index;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::action::{Action, ActionId, Check, Input, Request};
+use crate::action::{Action, ActionId, Check, Input};
 use crate::admit::{Admission, Scarce};
 use crate::desired::{DesiredState, Object, Tree};
 use crate::fact::{Checkpoint, Fact, ImportFailed, Reason, Record, TagRecovered};
@@ -419,10 +419,4 @@ impl Batch {
 /// The queue that checks of a registry wait in.
 fn registry_of(check: &Check) -> Scarce {
     Scarce::Registry(check.image.registry_host())
-}
-
-/// Whether a request changes something.
-#[must_use]
-pub fn is_order(request: &Request) -> bool {
-    !matches!(request, Request::Status)
 }

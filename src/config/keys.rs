@@ -66,6 +66,13 @@ pub const KEYS: &[KeyDoc] = &[
         "File in the repository with paths to leave alone, in gitignore syntax",
     ),
     key("source.poll", "span", "1m", "Time between two looks at the source"),
+    key("source.timeout", "span", "5m", "Longest time that one fetch may take; then it is stopped"),
+    key(
+        "source.ssh_command",
+        "text",
+        "ssh",
+        "What git runs in the place of ssh, with its options; as GIT_SSH_COMMAND",
+    ),
     key(
         "source.on_invalid",
         "hold or refuse",
@@ -107,7 +114,7 @@ pub const KEYS: &[KeyDoc] = &[
     key(
         "registries.auth_file",
         "path",
-        "auth.json in systemd's credentials, else where podman keeps its own",
+        "auth.json in systemd's credentials, else where podman, skopeo or docker keep theirs",
         "Logins, in the format of containers-auth.json(5)",
     ),
     key(
@@ -115,6 +122,12 @@ pub const KEYS: &[KeyDoc] = &[
         "boolean",
         "false",
         "Allow plain HTTP and unverified TLS for this HOST or HOST:PORT",
+    ),
+    key(
+        "registries.*.ca_file",
+        "path",
+        "none",
+        "Certificates (PEM) of authorities trusted for this HOST or HOST:PORT, beside the system's",
     ),
     key("rollouts.in_flight", "number", "2", "Rollouts in flight at once, over all targets"),
     key("targets.*.kind", "none, exec or webhook", "none; it is needed", "What the target is"),
@@ -222,7 +235,7 @@ impl KeyPath {
         let limit = 1 + written.chars().count() / 4;
         let score = |candidate: &Self| {
             let same_name = candidate.0.len() != self.0.len() && candidate.0.last() == Some(last);
-            if same_name { 1 } else { distance(&written, &candidate.0.join(".")) }
+            if same_name { 1 } else { strsim::osa_distance(&written, &candidate.0.join(".")) }
         };
         let scored = candidates.flatten().map(|candidate| (score(&candidate), candidate));
         let best = scored.filter(|(score, _)| (1..=limit).contains(score)).min()?;
@@ -268,42 +281,9 @@ impl fmt::Display for KeyPath {
     }
 }
 
-/// How many characters have to be changed, added or left out.
-pub(super) fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().take(200).collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, own) in left.chars().take(200).enumerate() {
-        let mut previous = index;
-        let mut left_cell = index + 1;
-        for (cell, other) in row.iter_mut().skip(1).zip(&right) {
-            let replaced = previous + usize::from(own != *other);
-            previous = *cell;
-            *cell = replaced.min(*cell + 1).min(left_cell + 1);
-            left_cell = *cell;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = index + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn distance_counts_edits() {
-        for (left, right, edits) in [
-            ("", "", 0),
-            ("abc", "abc", 0),
-            ("abc", "abd", 1),
-            ("kitten", "sitting", 3),
-            ("", "ab", 2),
-        ] {
-            assert_eq!(distance(left, right), edits, "{left} {right}");
-        }
-    }
 
     #[test]
     fn a_misspelt_key_has_a_nearest_one() {

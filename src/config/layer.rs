@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{KEYS, KeyPath, distance};
+use super::keys::{KEYS, KeyPath};
 use super::{ConfigError, Problem};
 
 /// Where a value comes from.
@@ -140,7 +140,8 @@ impl Layers {
     /// Two underscores are surely ours. Other names may be somebody else's: in a pod, a service that is called
     /// `tidegate` gives `TIDEGATE_PORT` and more.
     fn unknown_variable(&mut self, name: &str, variables: &[(String, &str)]) {
-        let scored = variables.iter().map(|(variable, _)| (distance(name, variable), variable));
+        let scored =
+            variables.iter().map(|(variable, _)| (strsim::osa_distance(name, variable), variable));
         let near = scored.min().filter(|(distance, _)| *distance <= 1 + name.len() / 6);
         let hint = near.map(|(_, near)| format!("; did you mean `{near}`?"));
         if name.contains("__") {

@@ -84,6 +84,12 @@ pub(super) fn source(reader: &mut Reader) -> SourceSettings {
         paths,
         ignore_file: reader.text("source.ignore_file", ".tidegateignore"),
         poll: reader.span("source.poll", limits::SOURCE_POLL, SECOND),
+        timeout: reader.span("source.timeout", limits::SOURCE_FETCH_TIMEOUT, SECOND),
+        ssh_command: reader.read(
+            &KeyPath::of("source.ssh_command"),
+            Show::Plain,
+            super::layer::Value::text,
+        ),
     }
 }
 
@@ -182,12 +188,20 @@ pub(super) fn registries(
 ) -> RegistrySettings {
     let key = KeyPath::of("registries.auth_file");
     let auth_file = reader.path(&key).or_else(|| {
-        let (path, origin) = environment.credential("auth.json")?;
+        let (path, origin) =
+            environment.credential("auth.json").or_else(|| environment.logins())?;
         reader.note(&key, path.display().to_string().into(), origin);
         Some(path)
     });
     let timeout = reader.span("registries.timeout", limits::REGISTRY_TIMEOUT, SECOND);
-    RegistrySettings { insecure, timeout, auth_file }
+    let section = KeyPath::of("registries");
+    let hosts = reader.names(&section).into_iter();
+    let ca_files = hosts.filter_map(|host| {
+        let file = reader.path(&section.child(&host).child("ca_file"))?;
+        Some((host, file))
+    });
+    let ca_files = ca_files.collect();
+    RegistrySettings { insecure, timeout, auth_file, ca_files }
 }
 
 pub(super) fn log(reader: &mut Reader) -> LogSettings {

@@ -10,7 +10,7 @@ use crate::fact::{
     RolloutStarted, RolloutSuperseded, StopStarted, TriggerFired, TriggerOutcome,
 };
 use crate::limits::ROLLOUT_TIMEOUT;
-use crate::names::{ContentHash, Incarnation, ObjectKey, Revision, Seq, TargetName};
+use crate::names::{ContentHash, Incarnation, ObjectKey, Seq, TargetName};
 use crate::observed::rollout::{Hold, Rollout, WorkloadState};
 use crate::observed::{Adopted, Presence};
 use crate::time::Timestamp;
@@ -426,10 +426,4 @@ fn with_previous(mut images: Vec<RolloutImage>, before: Option<&Rollout>) -> Vec
         image.previous = old.and_then(|old| old.digest);
     }
     images
-}
-
-/// The number of the next revision, for reports.
-#[must_use]
-pub fn next_revision(state: Option<&WorkloadState>) -> Revision {
-    state.map_or(Revision(1), |state| state.latest_revision.next())
 }

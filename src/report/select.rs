@@ -215,26 +215,10 @@ fn fits(wanted: Wanted, kind: Kind) -> bool {
 fn nearest(name: &str, names: impl Iterator<Item = String>) -> Vec<String> {
     let far = name.chars().count() / 3 + 1;
     let near: BTreeSet<_> = names
-        .map(|other| (distance(name, &other), other))
+        .map(|other| (strsim::osa_distance(name, &other), other))
         .filter(|(distance, other)| *distance <= far || other.starts_with(name))
         .collect();
     near.into_iter().take(NEAR_MAX).map(|(_, other)| other).collect()
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut last = i + 1;
-        let mut next = vec![last];
-        for (y, (above_left, above)) in b.iter().zip(row.iter().zip(row.iter().skip(1))) {
-            last = (above_left + usize::from(x != *y)).min(above + 1).min(last + 1);
-            next.push(last);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 #[cfg(test)]

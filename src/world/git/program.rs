@@ -270,7 +270,7 @@ pub(super) fn hint(stderr: &str) -> &'static str {
         || has("could not read Password")
     {
         "; give `git` a login: a credential helper for the user that runs tidegate (`git config --global \
-         credential.helper`), or `source.git_options`"
+         credential.helper`), or write the login into `source.repository`"
     } else if has("Authentication failed") || has("returned error: 403") {
         "; the server does not accept the login: check the credential helper, or the user and password in \
          `source.repository`"

@@ -147,8 +147,8 @@ impl Failures<'_> {
             }
             Fault::Tls(why) => {
                 let what = format!(
-                    "no secure connection to `{host}`: {why} (a CA of its own is given by \
-                     `ca_file`)"
+                    "no secure connection to `{host}`: {why} (an authority of its own is given by \
+                     `registries.\"{host}\".ca_file`)"
                 );
                 self.passing(&what, None)
             }
