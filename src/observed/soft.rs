@@ -67,8 +67,10 @@ pub struct CheckSoft {
 pub struct DeliverySoft {
     /// When this process delivered it first.
     pub first: Monotonic,
-    /// Deliveries that did not get through.
+    /// Deliveries in a row that did not get through.
     pub failures: u32,
+    /// Why the last one did not; none once something got through.
+    pub reason: Option<String>,
     /// Not to be delivered or asked about before this.
     pub not_before: Monotonic,
     /// Where to ask how it goes on; none where it has to be delivered.
@@ -86,6 +88,7 @@ impl DeliverySoft {
         Self {
             first: now,
             failures: 0,
+            reason: None,
             not_before: now,
             status_url: None,
             in_flight: false,

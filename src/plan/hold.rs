@@ -65,6 +65,11 @@ pub enum HeldReason {
         /// The target.
         target: TargetName,
     },
+    /// It is to be stopped at a target that is not configured any more.
+    NoTargetToStop {
+        /// The target.
+        target: TargetName,
+    },
     /// Other rollouts go first.
     WaitingForSlot {
         /// How many may run at once.
@@ -133,6 +138,11 @@ impl fmt::Display for HeldReason {
             Self::NoSuchTarget { target } => write!(
                 f,
                 "target `{target}` is not configured; add `[targets.{target}]` or change the route"
+            ),
+            Self::NoTargetToStop { target } => write!(
+                f,
+                "no longer in git, but its target `{target}` is not configured, so that it cannot be stopped; \
+                 add `[targets.{target}]` again, with `kind = \"none\"` if nothing is left to stop"
             ),
             Self::WaitingForSlot { slots } => {
                 write!(f, "waiting for one of {slots} rollout slots (`rollouts.in_flight`)")
