@@ -12,7 +12,8 @@ use crate::time::{Monotonic, Timestamp};
 pub struct Soft {
     /// When this process began to plan.
     pub began: Monotonic,
-    /// When each stream was last checked before this process began, as of the last checkpoint then.
+    /// When each stream was checked before this process began, as of the last checkpoint then: the oldest of the last
+    /// checks of its scheduled tags, so that none is put off by another.
     ///
     /// A checkpoint of this process says nothing about tags of the stream that it did not check yet.
     pub checked: BTreeMap<StreamName, Timestamp>,
