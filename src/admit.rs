@@ -12,7 +12,7 @@ use crate::plan::Key;
 pub enum Scarce {
     /// Checks in flight at one registry, by host.
     Registry(String),
-    /// Rollouts in flight, over all targets.
+    /// Rollouts and stops in flight, over all targets.
     Rollouts,
 }
 

@@ -6,12 +6,14 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
+use tokio::time::Instant;
 
 use crate::action::{Input, Nudge, Request};
 use crate::daemon::{Event, Events};
@@ -25,6 +27,12 @@ const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 
 /// A client that says nothing is let go after this.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Clients at once; each is a file, and takes a moment.
+const CLIENTS_MAX: usize = 32;
+
+/// How long no client is taken after one could not be.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
 /// What a client asks: one line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,9 +97,24 @@ pub fn serve(path: &Path, events: Events) -> anyhow::Result<Control> {
     let listener = UnixListener::bind(path).with_context(wrong)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).with_context(wrong)?;
     let task = tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
+        let places = Arc::new(Semaphore::new(CLIENTS_MAX));
+        loop {
+            // Nobody closes it; and who finds no place waits in the socket's own queue.
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot take a client of the control socket; going on");
+                    // Out of files or memory, most likely: that takes a moment to pass.
+                    tokio::time::interval_at(Instant::now() + ACCEPT_PAUSE, ACCEPT_PAUSE)
+                        .tick()
+                        .await;
+                    continue;
+                }
+            };
             let events = events.clone();
             tokio::spawn(async move {
+                let _place = place;
                 let talk = tokio::time::timeout(REQUEST_TIMEOUT, converse(stream, events));
                 if let Ok(Err(error)) = talk.await {
                     tracing::debug!(%error, "a control client went away");

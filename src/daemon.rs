@@ -16,6 +16,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::{Action, ActionId, Ask, Input, Nudge, Request};
@@ -23,6 +24,7 @@ use crate::config::Config;
 use crate::control::{self, Reply};
 use crate::engine::{Effect, Engine};
 use crate::journal::{Journal, ObjectStore};
+use crate::limits;
 use crate::names::CommitId;
 use crate::time::{Monotonic, Now, Timestamp};
 use crate::world::World;
@@ -95,8 +97,7 @@ pub struct Daemon {
     events: Events,
     receiver: mpsc::Receiver<Event>,
     running: BTreeMap<ActionId, CancellationToken>,
-    finished: mpsc::UnboundedReceiver<ActionId>,
-    finish: mpsc::UnboundedSender<ActionId>,
+    actions: JoinSet<ActionId>,
     asked: BTreeMap<u64, oneshot::Sender<Reply>>,
     next_ask: u64,
     records_since_snapshot: u64,
@@ -121,7 +122,6 @@ impl Daemon {
     pub fn new(opened: Opened, reload: Reload) -> Self {
         let Opened { engine, journal, store, world, clock, records_since_snapshot, .. } = opened;
         let (events, receiver) = mpsc::channel(INPUTS_WAITING_MAX);
-        let (finish, finished) = mpsc::unbounded_channel();
         Self {
             engine,
             journal,
@@ -131,8 +131,7 @@ impl Daemon {
             events,
             receiver,
             running: BTreeMap::new(),
-            finished,
-            finish,
+            actions: JoinSet::new(),
             asked: BTreeMap::new(),
             next_ask: 1,
             records_since_snapshot,
@@ -159,6 +158,24 @@ impl Daemon {
     /// # Errors
     /// When the journal or the object store cannot be written: nothing may go on then (law 2).
     pub async fn run(mut self) -> anyhow::Result<()> {
+        let ended = self.work().await;
+        self.end_actions().await;
+        ended
+    }
+
+    /// Ends what still runs, so that nothing of it outlives the daemon: the next start repeats it.
+    async fn end_actions(&mut self) {
+        for token in self.running.values() {
+            token.cancel();
+        }
+        let ended = async { while self.actions.join_next().await.is_some() {} };
+        if tokio::time::timeout(limits::STOP_GRACE, ended).await.is_err() {
+            tracing::warn!("programs that do not end when they are told to are killed");
+        }
+        self.actions.shutdown().await;
+    }
+
+    async fn work(&mut self) -> anyhow::Result<()> {
         self.watch();
         if self.engine.observed().adopted.is_some() {
             self.notify.ready(&self.engine);
@@ -176,8 +193,11 @@ impl Daemon {
                     None => return Ok(()), // every sender is gone, and this daemon holds one
                 },
                 () = wake => inputs.push(Input::Wake),
-                Some(id) = self.finished.recv() => {
-                    self.running.remove(&id);
+                Some(ended) = self.actions.join_next() => {
+                    match ended {
+                        Ok(id) => drop(self.running.remove(&id)),
+                        Err(error) => tracing::error!(%error, "an action ended early"),
+                    }
                     continue;
                 }
                 _ = ping.tick() => {
@@ -264,15 +284,12 @@ impl Daemon {
         }
         let token = CancellationToken::new();
         self.running.insert(id, token.clone());
-        let (world, events, finish) =
-            (self.world.clone(), self.events.clone(), self.finish.clone());
-        tokio::spawn(async move {
+        let (world, events) = (self.world.clone(), self.events.clone());
+        self.actions.spawn(async move {
             if let Some(input) = Box::pin(world.perform(id, action, token)).await {
                 drop(events.send(Event::Input(input)).await); // the loop may have ended
             }
-            if finish.send(id).is_err() {
-                tracing::debug!("an action ended after the loop");
-            }
+            id
         });
     }
 

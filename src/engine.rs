@@ -110,7 +110,7 @@ impl Engine {
     pub fn new(policy: Policy, observed: ObservedState, now: Now) -> Self {
         let mut admission = Admission::default();
         for state in observed.workloads.values() {
-            if state.running().is_some() {
+            if state.running().is_some() || state.stopping().is_some() {
                 admission.occupy(&Scarce::Rollouts);
             }
         }
@@ -393,7 +393,13 @@ impl Engine {
         if self.checked.is_empty() {
             return;
         }
-        let checked = std::mem::take(&mut self.checked).into_iter().collect();
+        let checked = std::mem::take(&mut self.checked).into_iter();
+        let view = self.view(now);
+        let oldest = |(stream, at)| {
+            let oldest = plan::import::oldest_check(&view, &stream).unwrap_or(at);
+            (stream, oldest)
+        };
+        let checked = checked.map(oldest).collect();
         self.record(Fact::Checkpoint(Checkpoint { checked }), now, batch);
         self.checkpoint_at = Some(now.mono);
     }

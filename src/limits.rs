@@ -85,7 +85,10 @@ pub const IMPORT_RETRY_FIRST: Duration = Duration::from_secs(15);
 pub const ROLLOUTS_IN_FLIGHT_MAX: usize = 2;
 
 /// First delay before a rollout that failed for a passing reason is delivered again; it doubles (rules T14, T25).
-pub const ROLLOUT_RETRY_FIRST: Duration = Duration::from_secs(1);
+///
+/// Three retries are then over after 35 s: longer than a receiver takes to be started anew, which is no verdict about
+/// an image.
+pub const ROLLOUT_RETRY_FIRST: Duration = Duration::from_secs(5);
 
 /// Longest delay between two deliveries of one rollout (rule T14).
 pub const ROLLOUT_RETRY_MAX: Duration = Duration::from_secs(30);
@@ -112,7 +115,9 @@ pub const SOURCE_RETRY_FIRST: Duration = Duration::from_secs(2);
 pub const SOURCE_FETCH_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Time that a `git` which was told to end has to clean up after itself before it is killed.
-pub const GIT_GRACE: Duration = Duration::from_secs(1);
+///
+/// Less than [`STOP_GRACE`]: a `git` that does not end must not outlive the daemon.
+pub const GIT_GRACE: Duration = Duration::from_millis(400);
 
 /// The least time between two calls for one burst of file events: one commit makes 30 to 55 of them in some 50 ms.
 pub const WATCH_QUIET: Duration = Duration::from_millis(250);
@@ -159,6 +164,11 @@ pub const TARGET_NOTICE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time between SIGTERM and SIGKILL for a program of an exec target.
 pub const TARGET_KILL_GRACE: Duration = Duration::from_secs(5);
+
+/// Time that the daemon waits, when it is told to end, for programs that it told to end; then they are killed.
+///
+/// With the rest of an end this stays under a second.
+pub const STOP_GRACE: Duration = Duration::from_millis(600);
 
 /// Time between two looks whether an earlier run of a program has ended, after a restart.
 pub const TARGET_LOCK_POLL: Duration = Duration::from_millis(100);

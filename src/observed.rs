@@ -120,7 +120,7 @@ pub struct StreamState {
     /// Its tags, those of the spec and those that only have history.
     #[serde(default, deserialize_with = "dense::map")]
     pub tags: BTreeMap<TagName, TagState>,
-    /// When it was last checked, as of the last checkpoint.
+    /// When the tag that was not checked for longest was checked, as of the last checkpoint.
     #[serde(default)]
     pub checked: Option<Timestamp>,
 }

@@ -154,6 +154,13 @@ impl Now {
         self.mono.after(at.since(self.wall))
     }
 
+    /// What the wall clock would have shown at `at`, which has passed, had it always gone as it goes now.
+    #[must_use]
+    pub fn wall_was(self, at: Monotonic) -> Timestamp {
+        let passed = i64::try_from(self.mono.since(at).as_millis()).unwrap_or(i64::MAX);
+        Timestamp::from_millis(self.wall.as_millis().saturating_sub(passed))
+    }
+
     /// What the wall clock will show at `at`, as things stand.
     #[must_use]
     pub fn wall_at(self, at: Monotonic) -> Timestamp {

@@ -1,6 +1,11 @@
 //! `tidegate run`: the daemon.
 
+use std::path::PathBuf;
+
+use anyhow::ensure;
+
 use crate::cli::{Context, ExitCode};
+use crate::config::{Config, LogSettings};
 use crate::{config, daemon, telemetry, world};
 
 /// Run the daemon: watch the repository, import tags, roll out what depends on them
@@ -33,10 +38,47 @@ pub(super) fn run(command: &Command, context: &Context<'_>) -> anyhow::Result<Ex
     } else {
         daemon::LostRecords::Refuse
     };
-    let reload: daemon::Reload = Box::new(move || Ok(config::load(&flags)?));
+    let fixed = Fixed::of(&config);
+    let reload: daemon::Reload = Box::new(move || {
+        let config = config::load(&flags)?;
+        fixed.check(&config)?;
+        Ok(config)
+    });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(daemon::serve(config, lost_records, reload));
-    // What still runs is left to its own end or to the next start; nobody waits for it.
+    // What actions started has ended; a look-up of a name may still run, and nobody waits for it.
     runtime.shutdown_background();
     ended.map(|()| ExitCode::Done)
+}
+
+/// The settings that a running daemon cannot change.
+struct Fixed {
+    state_dir: PathBuf,
+    control_socket: PathBuf,
+    log: LogSettings,
+}
+
+impl Fixed {
+    fn of(config: &Config) -> Self {
+        let Config { state_dir, control_socket, log, .. } = config.clone();
+        Self { state_dir, control_socket, log }
+    }
+
+    /// Refuses a configuration that could only be half taken.
+    fn check(&self, new: &Config) -> anyhow::Result<()> {
+        let changed = [
+            ("state_dir", self.state_dir != new.state_dir),
+            ("control.socket", self.control_socket != new.control_socket),
+            ("log.level", self.log.level != new.log.level),
+            ("log.format", self.log.format != new.log.format),
+        ];
+        let keys: Vec<_> =
+            changed.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect();
+        ensure!(
+            keys.is_empty(),
+            "`{}` changed, which needs a restart of the daemon; restart it, or set it back and reload",
+            keys.join("`, `")
+        );
+        Ok(())
+    }
 }

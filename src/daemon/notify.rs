@@ -1,11 +1,14 @@
 //! What the service manager and the log are told.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
 use crate::engine::Engine;
 use crate::fact::{Fact, Outcome, Record};
+use crate::names::{ObjectKey, Seq};
+use crate::observed::rollout::WorkloadState;
 use crate::time::Now;
 
 /// Tells systemd how it goes; without systemd it tells nobody.
@@ -13,6 +16,8 @@ use crate::time::Now;
 pub(super) struct Notify {
     ready: bool,
     status: String,
+    /// Why each delivery does not get through, as the log was told.
+    undelivered: BTreeMap<Seq, String>,
 }
 
 impl Notify {
@@ -43,6 +48,7 @@ impl Notify {
 
     /// Says what changed; ready after the first look at the source where nothing was adopted before.
     pub(super) fn after_step(&mut self, engine: &Engine) {
+        self.deliveries(engine);
         if !self.ready {
             if engine.soft().source.read_at.is_some() {
                 self.ready(engine);
@@ -55,6 +61,38 @@ impl Notify {
             self.status = now;
         }
     }
+}
+
+impl Notify {
+    /// Logs why something does not get through to its target: the first time, and when the reason changes.
+    fn deliveries(&mut self, engine: &Engine) {
+        let deliveries = &engine.soft().deliveries;
+        let fails = |seq: &Seq| deliveries.get(seq).is_some_and(|d| d.reason.is_some());
+        self.undelivered.retain(|seq, _| fails(seq));
+        for (seq, delivery) in deliveries {
+            let Some(reason) = &delivery.reason else { continue };
+            if self.undelivered.get(seq) == Some(reason) {
+                continue;
+            }
+            let attempt = delivery.failures;
+            match object_of(engine, *seq) {
+                Some(object) => {
+                    tracing::warn!(%seq, %object, attempt, reason, "not delivered yet; tried again");
+                }
+                None => tracing::warn!(%seq, attempt, reason, "not delivered yet; tried again"),
+            }
+            self.undelivered.insert(*seq, reason.clone());
+        }
+    }
+}
+
+/// The object of a rollout or a stop that has not ended.
+fn object_of(engine: &Engine, seq: Seq) -> Option<&ObjectKey> {
+    let is_its = |state: &WorkloadState| {
+        state.running().is_some_and(|rollout| rollout.seq == seq)
+            || state.stopping().is_some_and(|stop| stop.seq == seq)
+    };
+    engine.observed().workloads.iter().find(|(_, state)| is_its(state)).map(|(object, _)| object)
 }
 
 fn tell(states: &[NotifyState<'_>]) {
@@ -131,6 +169,9 @@ pub(super) fn log(record: &Record) {
             tracing::warn!(%seq, object = %fact.object, reason = fact.reason, "held");
         }
         Fact::HoldReleased(fact) => tracing::info!(%seq, object = %fact.object, "hold released"),
+        Fact::StopFinished(fact) if fact.outcome != Outcome::Complete => {
+            tracing::warn!(%seq, object = %fact.object, reason = fact.reason, "stopping failed");
+        }
         Fact::StopFinished(fact) => {
             tracing::info!(%seq, object = %fact.object, outcome = %fact.outcome, "stopped");
         }

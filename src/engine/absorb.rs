@@ -261,8 +261,6 @@ impl Engine {
             delivery.in_flight = false;
             delivery.cancelled = false;
         }
-        let stop = self.observed.workloads.get(object).and_then(|state| state.stopping());
-        let is_stop = stop.is_some_and(|stop| stop.seq == seq);
         let (outcome, reason, log) = match report {
             RolloutReport::Complete { log } => (Outcome::Complete, String::new(), log),
             RolloutReport::Failed { reason, log } => (Outcome::Failed, reason, log),
@@ -276,26 +274,21 @@ impl Engine {
             }
             RolloutReport::Running { status_url } => {
                 if let Some(delivery) = self.soft.deliveries.get_mut(&seq) {
-                    delivery.status_url = (!is_stop).then_some(status_url);
+                    delivery.status_url = Some(status_url);
+                    delivery.failures = 0;
+                    delivery.reason = None;
                     delivery.not_before = now.mono.after(ASK_AGAIN);
                 }
                 return;
             }
         };
-        if is_stop {
-            self.soft.deliveries.remove(&seq);
-            let (stop, object) = (seq, object.clone());
-            let fact = Fact::StopFinished(StopFinished { stop, object, outcome, reason });
-            self.record(fact, now, batch);
-        } else {
-            self.finish(object, seq, End { outcome, reason, log }, now, batch);
-        }
+        self.finish(object, seq, End { outcome, reason, log }, now, batch);
     }
 
     fn try_again(&mut self, seq: Seq, reason: String, retry_after: Option<Duration>, now: Now) {
         if let Some(delivery) = self.soft.deliveries.get_mut(&seq) {
+            delivery.reason = Some(reason);
             delivery.failures = delivery.failures.saturating_add(1);
-            delivery.reason = reason;
             let doubled = 1_u32.checked_shl(delivery.failures - 1).unwrap_or(u32::MAX);
             let delay = ROLLOUT_RETRY_FIRST.saturating_mul(doubled).min(ROLLOUT_RETRY_MAX);
             delivery.not_before = now.mono.after(delay.max(retry_after.unwrap_or_default()));
@@ -307,7 +300,7 @@ impl Engine {
         (running.seq == seq).then_some(running)
     }
 
-    /// Records the end of a rollout, and the hold that a failure leaves.
+    /// Records the end of a rollout or of a stop, and the hold that a failed rollout leaves.
     pub(super) fn finish(
         &mut self,
         object: &ObjectKey,
@@ -316,6 +309,10 @@ impl Engine {
         now: Now,
         batch: &mut Batch,
     ) {
+        let stop = self.observed.workloads.get(object).and_then(|state| state.stopping());
+        if stop.is_some_and(|stop| stop.seq == seq) {
+            return self.finish_stop(object, seq, end, now, batch);
+        }
         let Some(running) = self.running(object, seq).cloned() else { return };
         self.soft.deliveries.remove(&seq);
         self.admission.give_back(&Scarce::Rollouts);
@@ -350,6 +347,21 @@ impl Engine {
         let id = self.new_action(InFlight::Silent);
         batch.starts.push((id, Action::Notify(Box::new(notice))));
         self.in_flight.remove(&id); // nobody answers
+    }
+
+    fn finish_stop(
+        &mut self,
+        object: &ObjectKey,
+        stop: Seq,
+        end: End,
+        now: Now,
+        batch: &mut Batch,
+    ) {
+        self.soft.deliveries.remove(&stop);
+        self.admission.give_back(&Scarce::Rollouts);
+        let (object, End { outcome, reason, .. }) = (object.clone(), end);
+        let fact = Fact::StopFinished(StopFinished { stop, object, outcome, reason });
+        self.record(fact, now, batch);
     }
 
     pub(super) fn new_action(&mut self, about: InFlight) -> ActionId {

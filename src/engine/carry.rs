@@ -6,7 +6,7 @@ use crate::action::{Action, AskRollout, ReadSource, ResolveRequest, RolloutReque
 use crate::admit::Scarce;
 use crate::fact::{Fact, RolloutStarted};
 use crate::names::{ObjectKey, RolloutKey, Seq};
-use crate::observed::rollout::Rollout;
+use crate::observed::rollout::{Rollout, Stop};
 use crate::plan::{Key, Plan, Step};
 use crate::time::Now;
 
@@ -15,8 +15,9 @@ use super::{Batch, Engine, InFlight, registry_of};
 
 impl Engine {
     pub(super) fn carry_out(&mut self, key: &Key, plan: Plan, now: Now, batch: &mut Batch) {
-        if plan.steps.iter().any(|step| matches!(step, Step::Start { .. })) {
-            // A rollout that finds no place leaves no trace: what leads to it is recorded together with it.
+        let takes_place = |step: &Step| matches!(step, Step::Start { .. } | Step::Stop(_));
+        if plan.steps.iter().any(takes_place) {
+            // A rollout or a stop that finds no place leaves no trace: what leads to it is recorded together with it.
             let places = self.places(&Scarce::Rollouts);
             if !self.admission.take(&Scarce::Rollouts, key, places) {
                 return;
@@ -116,14 +117,15 @@ impl Engine {
 
     fn ask(&mut self, key: &Key, seq: Seq, now: Now, batch: &mut Batch) {
         let Key::Workload(object) = key else { return };
-        let Some(rollout) = self.rollout(object, seq) else { return };
         let delivery = self.soft.deliveries.get(&seq);
         let Some(url) = delivery.and_then(|delivery| delivery.status_url.clone()) else { return };
-        let ask = AskRollout {
-            key: rollout.started.key(seq),
-            target: rollout.started.target.clone(),
-            status_url: url,
+        let stop = self.observed.workloads.get(object).and_then(|state| state.stopping());
+        let (key_asked, target) = match (stop, self.rollout(object, seq)) {
+            (Some(stop), _) if stop.seq == seq => (stop_key(object, stop), &stop.started.target),
+            (_, Some(rollout)) => (rollout.started.key(seq), &rollout.started.target),
+            (_, None) => return,
         };
+        let ask = AskRollout { key: key_asked, target: target.clone(), status_url: url };
         self.begin_delivery(seq, now);
         let id = self.new_action(InFlight::Delivery { rollout: seq, key: key.clone() });
         batch.starts.push((id, Action::AskRollout(Box::new(ask))));
@@ -146,13 +148,7 @@ impl Engine {
         let stop = self.observed.workloads.get(object).and_then(|state| state.stop.as_ref());
         let Some(stop) = stop else { return };
         let request = StopRequest {
-            key: RolloutKey {
-                namespace: object.namespace.clone(),
-                name: object.name.clone(),
-                incarnation: stop.started.incarnation,
-                seq,
-                epoch: stop.started.epoch,
-            },
+            key: stop_key(object, stop),
             started: stop.at,
             object: object.clone(),
             manifest: stop.started.manifest,
@@ -166,5 +162,16 @@ impl Engine {
     /// Puts a large value into the batch, to be stored before the record that names it.
     pub(super) fn store(batch: &mut Batch, bytes: Vec<u8>) {
         batch.store.push(Arc::from(bytes));
+    }
+}
+
+/// The idempotency key of a stop.
+fn stop_key(object: &ObjectKey, stop: &Stop) -> RolloutKey {
+    RolloutKey {
+        namespace: object.namespace.clone(),
+        name: object.name.clone(),
+        incarnation: stop.started.incarnation,
+        seq: stop.seq,
+        epoch: stop.started.epoch,
     }
 }

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::dense;
 use crate::fact::{
-    DigestHeld, Fact, Outcome, Record, RolloutFinished, RolloutStarted, RolloutSuperseded,
-    StopFinished, StopStarted, TriggerFired,
+    DigestHeld, Fact, Outcome, Record, RolloutCause, RolloutFinished, RolloutStarted,
+    RolloutSuperseded, StopFinished, StopStarted, TriggerFired,
 };
 use crate::limits::ROLLOUT_HISTORY_LEN;
 use crate::names::{ContentHash, Digest, ObjectKey, Revision, Seq, StreamTag};
@@ -141,6 +141,14 @@ impl WorkloadState {
     #[must_use]
     pub fn active(&self) -> Option<&Rollout> {
         self.life().rev().find(|rollout| rollout.outcome() == Some(Outcome::Complete))
+    }
+
+    /// Why the last restore failed, if nothing came after it: then nobody knows what the target runs.
+    #[must_use]
+    pub fn restore_failed(&self) -> Option<&str> {
+        let last = self.last().filter(|last| last.started.cause == RolloutCause::Restore)?;
+        let end = last.end.as_ref().filter(|end| end.outcome == Outcome::Failed)?;
+        Some(&end.reason)
     }
 
     /// The stop that has not ended.

@@ -12,7 +12,8 @@ use crate::time::{Monotonic, Timestamp};
 pub struct Soft {
     /// When this process began to plan.
     pub began: Monotonic,
-    /// When each stream was last checked before this process began, as of the last checkpoint then.
+    /// When each stream was checked before this process began, as of the last checkpoint then: the oldest of the last
+    /// checks of its scheduled tags, so that none is put off by another.
     ///
     /// A checkpoint of this process says nothing about tags of the stream that it did not check yet.
     pub checked: BTreeMap<StreamName, Timestamp>,
@@ -69,10 +70,10 @@ pub struct CheckSoft {
 pub struct DeliverySoft {
     /// When this process delivered it first.
     pub first: Monotonic,
-    /// Deliveries that did not get through.
+    /// Deliveries in a row that did not get through.
     pub failures: u32,
-    /// Why the last of them did not; empty if none failed.
-    pub reason: String,
+    /// Why the last one did not; none once something got through.
+    pub reason: Option<String>,
     /// Not to be delivered or asked about before this.
     pub not_before: Monotonic,
     /// Where to ask how it goes on; none where it has to be delivered.
@@ -90,7 +91,7 @@ impl DeliverySoft {
         Self {
             first: now,
             failures: 0,
-            reason: String::new(),
+            reason: None,
             not_before: now,
             status_url: None,
             in_flight: false,

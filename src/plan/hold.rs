@@ -66,6 +66,11 @@ pub enum HeldReason {
         /// The target.
         target: TargetName,
     },
+    /// It is to be stopped at a target that is not configured any more.
+    NoTargetToStop {
+        /// The target.
+        target: TargetName,
+    },
     /// Other rollouts go first.
     WaitingForSlot {
         /// How many run.
@@ -144,13 +149,13 @@ impl fmt::Display for HeldReason {
                 "a rollout waits for a slot: {in_flight} in flight, at most {slots} (`rollouts.in_flight`)"
             ),
             Self::Due => f.write_str("a rollout is due; a running daemon starts it at once"),
+            Self::NoTargetToStop { target } => write!(
+                f,
+                "no longer in git, but its target `{target}` is not configured, so that it cannot be stopped; \
+                 add `[targets.{target}]` again, with `kind = \"none\"` if nothing is left to stop"
+            ),
             Self::Rejected { position, message, kept } => {
-                let now = if kept.is_some() {
-                    "its last valid version stays in force"
-                } else {
-                    "no valid version of it is in force"
-                };
-                write!(f, "invalid at {position}: {message}; {now}")
+                write!(f, "invalid at {position}: {message}; {}", in_force(kept.is_some()))
             }
             Self::RemovalGuarded => f.write_str(
                 "no longer in git, but its commit removed too much at once; `tidegate release --removals` \
@@ -173,6 +178,14 @@ impl fmt::Display for HeldReason {
                 write!(f, "stopping it failed: {why}; `tidegate release` tries again")
             }
         }
+    }
+}
+
+fn in_force(kept: bool) -> &'static str {
+    if kept {
+        "its last valid version stays in force"
+    } else {
+        "no valid version of it is in force"
     }
 }
 

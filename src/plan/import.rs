@@ -11,10 +11,10 @@ use crate::fact::{
     Fact, ImportFailed, ImportReason, Reason, TagEvent, TagImported, TagRecovered, Via,
 };
 use crate::limits::IMPORT_RETRY_FIRST;
-use crate::names::{Digest, Generation, StreamName, StreamTag};
+use crate::names::{Digest, Generation, StreamName, StreamTag, TagName};
 use crate::observed::soft::CheckSoft;
 use crate::observed::tag_history::{Effect, TagItem, TagState};
-use crate::time::{Monotonic, Schedule};
+use crate::time::{Monotonic, Schedule, Timestamp};
 
 use super::source::back_off;
 use super::{Held, HeldReason, Plan, Step, View};
@@ -82,6 +82,23 @@ pub(crate) fn asking(view: &View<'_>, check: &Arc<Check>) -> Vec<StreamTag> {
     view.index.checks.get(check).into_iter().flatten().filter(asks).cloned().collect()
 }
 
+/// When the tag of a stream that was not checked for longest was checked: what a restart may take for all of them.
+///
+/// The time of the last check of any tag would put off those with a longer interval, at each restart again.
+pub(crate) fn oldest_check(view: &View<'_>, stream: &StreamName) -> Option<Timestamp> {
+    let stream = view.desired.streams.get(stream)?;
+    let last = |(tag, spec): (&TagName, &TagReference)| {
+        let check = effective::check_of(spec, view.policy)?;
+        let tag = &stream.name.tag(tag.clone());
+        let state = view.observed.tag(tag)?;
+        let (fingerprint, soft) = (effective::fingerprint(&check), view.soft.checks.get(&check));
+        let check = &check;
+        let asked = Asked { view, check, fingerprint, soft, tag, stream, spec, state };
+        asked.scheduled_at().and_then(|_| asked.last())
+    };
+    stream.tags.iter().filter_map(last).min()
+}
+
 /// One tag of a check.
 struct Asked<'a> {
     view: &'a View<'a>,
@@ -147,25 +164,44 @@ impl Asked<'_> {
         }
         let schedule = effective::schedule_of(self.stream, self.spec, self.view.policy)?;
         let now = self.view.now;
-        let checked = self.view.soft.checked.get(&self.stream.name).copied();
-        let imported = self.state.current().map(|item| item.event.created);
         match schedule {
             Schedule::Every(span) => {
                 let jitter = self.share_of(span.0 / 10);
                 if let Some(attempted) = self.soft.and_then(|soft| soft.attempted) {
                     return Some(attempted.after(span.0).after(jitter));
                 }
-                let elapsed = now.wall.since(checked.max(imported)?);
-                let left = (span.0 + jitter).saturating_sub(elapsed);
-                let spread = self.share_of(RESTART_SPREAD_MAX.min(span.0));
+                let left = match self.before()? {
+                    at if at <= now.wall => (span.0 + jitter).saturating_sub(now.wall.since(at)),
+                    // Noted by a clock that was ahead: it proves nothing.
+                    _ => Duration::ZERO,
+                };
+                // A small part of the interval: with restarts that come sooner it would never be its turn.
+                let spread = self.share_of(RESTART_SPREAD_MAX.min(span.0 / 10));
                 Some(now.mono.after(left).max(self.view.soft.began.after(spread)))
             }
             Schedule::Cron(cron) => {
-                let attempted = self.soft.and_then(|soft| soft.attempted_wall);
-                let last = attempted.max(checked).max(imported)?;
+                // A time that a clock noted which was ahead would put every slot off until then.
+                let attempted = self.soft.and_then(|soft| soft.attempted_wall.zip(soft.attempted));
+                let last = match attempted {
+                    Some((wall, _)) if wall <= now.wall => wall,
+                    Some((_, mono)) => now.wall_was(mono),
+                    None => self.before()?.min(now.wall_was(self.view.soft.began)),
+                };
                 Some(now.mono_at(cron.next_slot(last)?))
             }
         }
+    }
+
+    /// When it was last checked before this process began, as far as that is known.
+    fn before(&self) -> Option<Timestamp> {
+        let checked = self.view.soft.checked.get(&self.stream.name).copied();
+        let imported = self.state.current().map(|item| item.event.created);
+        checked.max(imported)
+    }
+
+    /// When it was last checked.
+    fn last(&self) -> Option<Timestamp> {
+        self.soft.and_then(|soft| soft.attempted_wall).or_else(|| self.before())
     }
 
     /// A part of `span` that is always the same for one check, so that many do not come at once.

@@ -11,9 +11,10 @@ use crate::fact::{
 };
 use crate::limits::ROLLOUT_TIMEOUT;
 use crate::names::{ContentHash, Incarnation, ObjectKey, Seq, TargetName};
-use crate::observed::rollout::{Hold, Rollout, WorkloadState};
+use crate::observed::rollout::{Hold, Rollout, Stop, WorkloadState};
+use crate::observed::soft::DeliverySoft;
 use crate::observed::{Adopted, Presence};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 use super::{Held, HeldReason, Plan, Step, View};
 
@@ -29,7 +30,7 @@ pub(super) fn plan(view: &View<'_>, object: &ObjectKey) -> Plan {
         .map_or((Incarnation(1), Presence::Present), |known| (known.incarnation, known.presence));
     let planning = Planning { view, object, state, incarnation };
     if let Some(stop) = state.stopping() {
-        return planning.deliver_stop(stop.seq);
+        return planning.deliver_stop(stop);
     }
     match (view.desired.workloads.get(object), presence) {
         (
@@ -102,37 +103,55 @@ impl Planning<'_> {
         }
     }
 
-    /// Gives a rollout to its target, asks how it goes on, or gives up when its time is over (rules T14, T25, R30).
+    /// Gives a rollout to its target, asks how it goes on, or gives up when its retries are used up or its time is over
+    /// (rules T14, T25, R30).
     fn deliver(&self, running: &Rollout, retries: u32) -> Plan {
-        let now = self.view.now.mono;
         let Some(delivery) = self.view.soft.deliveries.get(&running.seq) else {
             return Plan::step(Step::Deliver(running.seq));
         };
         if delivery.in_flight {
             return Plan::default();
         }
-        let timeout = self.view.policy.targets.get(&running.started.target);
-        let deadline = delivery.first.after(timeout.copied().unwrap_or(ROLLOUT_TIMEOUT));
-        let accepted = delivery.status_url.is_some();
-        let tried = delivery.failures > retries || accepted;
         // What the target accepted is not given up because asking about it did not get through.
-        let given_up = retries == 0 && delivery.failures > 0 && !accepted;
-        if now >= deadline && tried || given_up {
-            let seconds = deadline.since(delivery.first).as_secs();
-            let reason = match &delivery.status_url {
-                Some(_) => format!("the target did not finish within {seconds} s"),
-                None => format!("the target could not be reached {} times", delivery.failures),
+        let used_up = delivery.failures > retries && delivery.status_url.is_none();
+        self.go_on(running.seq, &running.started.target, delivery, used_up)
+            .unwrap_or_else(|| Plan::step(Step::Deliver(running.seq)))
+    }
+
+    /// Gives up, waits, or asks how it goes on; nothing if it is to be delivered now, again.
+    fn go_on(
+        &self,
+        seq: Seq,
+        target: &TargetName,
+        delivery: &DeliverySoft,
+        used_up: bool,
+    ) -> Option<Plan> {
+        let now = self.view.now.mono;
+        let timeout = self.view.policy.targets.get(target).copied().unwrap_or(ROLLOUT_TIMEOUT);
+        let deadline = delivery.first.after(timeout);
+        if now >= deadline || used_up {
+            let within = Span(timeout);
+            let reason = match (&delivery.reason, &delivery.status_url) {
+                (_, Some(_)) => format!("the target did not finish within {within}"),
+                (Some(why), None) if used_up => {
+                    format!("not delivered in {}: {why}", attempts(delivery.failures))
+                }
+                (Some(why), None) => {
+                    let attempts = attempts(delivery.failures);
+                    format!("not delivered within {within}, in {attempts}: {why}")
+                }
+                (None, None) => format!("not delivered within {within}"),
             };
-            let (rollout, outcome) = (running.seq, Outcome::Failed);
-            return Plan::step(Step::Finish { rollout, outcome, reason });
+            return Some(Plan::step(Step::Finish {
+                rollout: seq,
+                outcome: Outcome::Failed,
+                reason,
+            }));
         }
         if now < delivery.not_before {
-            return Plan::due(delivery.not_before);
+            return Some(Plan::due(delivery.not_before.min(deadline)));
         }
-        Plan::step(match delivery.status_url {
-            Some(_) => Step::Ask(running.seq),
-            None => Step::Deliver(running.seq),
-        })
+        delivery.status_url.as_ref().map(|_| Plan::step(Step::Ask(seq)))
     }
 
     /// What makes the last rollout of this life other than what is wanted.
@@ -209,7 +228,7 @@ impl Planning<'_> {
             return plan;
         }
         let target = effective::target_of(workload, self.view.policy);
-        if !self.view.policy.targets.contains_key(&target) && target != effective::no_target() {
+        if !self.is_configured(&target) {
             return self.held(HeldReason::NoSuchTarget { target });
         }
         let Some(adopted) = &self.view.observed.adopted else { return Plan::default() };
@@ -219,9 +238,12 @@ impl Planning<'_> {
     /// What is wanted failed here before; what triggers saw meanwhile is recorded once (rules T25, T32).
     fn held_back(&self, workload: &Workload, hold: &Hold) -> Plan {
         let failed = self.state.rollouts.iter().find(|known| known.seq == hold.rollout);
+        let is_restore = |rollout: &&Rollout| rollout.started.cause == RolloutCause::Restore;
         let why = hold.reason.clone();
-        let restore = failed.is_some_and(|f| f.started.cause == RolloutCause::Restore);
-        let mut plan = self.held(if restore {
+        // A restore that failed last says more than the failure that led to it: nobody knows what runs.
+        let mut plan = self.held(if let Some(why) = self.state.restore_failed() {
+            HeldReason::RestoreFailed { why: why.to_owned() }
+        } else if failed.as_ref().is_some_and(is_restore) {
             HeldReason::RestoreFailed { why }
         } else {
             let revision = failed.map_or(0, |rollout| rollout.started.revision.0);
@@ -349,13 +371,19 @@ impl Planning<'_> {
             }
             return self.supersede(running, "removed from git".to_owned());
         }
+        let Some(last) = self.state.last() else { return Plan::default() };
+        // What runs is the last complete revision; without one, whatever the last attempt left behind.
+        let rollout = self.state.active().unwrap_or(last);
+        let target = &rollout.started.target;
+        if !self.is_configured(target) {
+            return self.held(HeldReason::NoTargetToStop { target: target.clone() });
+        }
         if let Some(stop) = &self.state.stop
             && let Some(end) = &stop.end
             && end.outcome != Outcome::Complete
         {
             return self.held(HeldReason::StopFailed { why: end.reason.clone() });
         }
-        let Some(last) = self.state.last() else { return Plan::default() };
         if let Some(held) = self.is_back_but_invalid() {
             return held;
         }
@@ -367,8 +395,6 @@ impl Planning<'_> {
             }
             return plan.also_due(Some(self.view.now.mono_at(until)));
         }
-        // What runs is the last complete revision; without one, whatever the last attempt left behind.
-        let rollout = self.state.active().unwrap_or(last);
         Plan::step(Step::Stop(Box::new(StopStarted {
             object: self.object.clone(),
             incarnation: rollout.started.incarnation,
@@ -406,15 +432,32 @@ impl Planning<'_> {
         }
     }
 
-    fn deliver_stop(&self, stop: Seq) -> Plan {
-        match self.view.soft.deliveries.get(&stop) {
-            Some(delivery) if delivery.in_flight => Plan::default(),
-            Some(delivery) if self.view.now.mono < delivery.not_before => {
-                Plan::due(delivery.not_before)
-            }
-            Some(_) | None => Plan::step(Step::DeliverStop(stop)),
+    /// Gives a stop to its target, as often as its time allows: to stop twice harms nobody.
+    ///
+    /// It ends in any case, because it takes the place of a rollout.
+    fn deliver_stop(&self, stop: &Stop) -> Plan {
+        let (seq, target) = (stop.seq, &stop.started.target);
+        let delivery = self.view.soft.deliveries.get(&seq);
+        if delivery.is_some_and(|delivery| delivery.in_flight) {
+            return Plan::default();
         }
+        if !self.is_configured(target) {
+            let reason = format!("there is no target `{target}` in the configuration");
+            return Plan::step(Step::Finish { rollout: seq, outcome: Outcome::Failed, reason });
+        }
+        delivery
+            .and_then(|delivery| self.go_on(seq, target, delivery, false))
+            .unwrap_or_else(|| Plan::step(Step::DeliverStop(seq)))
     }
+
+    fn is_configured(&self, target: &TargetName) -> bool {
+        self.view.policy.targets.contains_key(target) || *target == effective::no_target()
+    }
+}
+
+fn attempts(count: u32) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} attempt{s}")
 }
 
 /// The images with the digests that ran before.

@@ -110,6 +110,7 @@ fn words(reason: &HeldReason) -> (&'static str, &'static str) {
         HeldReason::NoSuchTarget { .. } => {
             ("noSuchTarget", "a target of that name, or another route")
         }
+        HeldReason::NoTargetToStop { .. } => ("noTargetToStop", "a target of that name"),
         HeldReason::WaitingForSlot { .. } => ("waitingForSlot", "the end of another rollout"),
         HeldReason::Due => ("due", "a running daemon"),
         HeldReason::Rejected { .. } => ("rejected", "a commit that corrects the manifest"),

@@ -59,11 +59,14 @@ pub struct LiveRegistry {
 pub struct LiveDelivery {
     /// The record that started it.
     pub record: Seq,
-    /// Deliveries that did not get through.
+    /// Deliveries in a row that did not get through.
     pub failures: u32,
-    /// Why the last of them did not.
+    /// Why the last one did not.
     #[serde(default)]
-    pub reason: String,
+    pub reason: Option<String>,
+    /// Whether the target has accepted it, and only asking how it goes on does not get through.
+    #[serde(default)]
+    pub accepted: bool,
     /// When it is delivered or asked about again.
     pub next: Option<Timestamp>,
 }
@@ -86,6 +89,7 @@ impl Live {
             record: *record,
             failures: delivery.failures,
             reason: delivery.reason.clone(),
+            accepted: delivery.status_url.is_some(),
             next: (!delivery.in_flight && delivery.not_before.since(now.mono) > Duration::ZERO)
                 .then(|| now.wall_at(delivery.not_before)),
         });

@@ -123,10 +123,16 @@ pub(super) struct RejectedReport {
 struct WorkloadReport {
     object: ObjectKey,
     phase: &'static str,
+    /// Where it was rolled out last; where it goes first, if it never was.
     target: Option<TargetName>,
+    /// Where the next rollout goes, if that is somewhere else.
+    next_target: Option<TargetName>,
     paused: bool,
     latest: Option<RolloutReport>,
+    /// What the target runs; none where nothing does, or where nobody knows.
     active: Option<RolloutReport>,
+    /// Why nobody knows what the target runs.
+    unknown: Option<String>,
     triggers: Vec<StreamTag>,
 }
 

@@ -52,7 +52,8 @@ impl World {
                 None
             }
             Action::Resolve(request) => {
-                Some(Input::Resolved(id, self.registries.resolve(&request).await))
+                let resolved = cancel.run_until_cancelled(self.registries.resolve(&request)).await;
+                resolved.map(|resolved| Input::Resolved(id, resolved))
             }
             Action::RollOut(request) => {
                 let report = self.targets.roll_out(&request, cancel).await;
@@ -67,7 +68,7 @@ impl World {
                 Some(Input::RolloutReported(id, report))
             }
             Action::Notify(notice) => {
-                self.targets.notify(&notice).await;
+                cancel.run_until_cancelled(self.targets.notify(&notice)).await;
                 None
             }
         }

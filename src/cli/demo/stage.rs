@@ -5,9 +5,12 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::ask;
 use crate::config::Environment;
@@ -49,6 +52,8 @@ pub(super) struct Stage {
     // Dropped in this order: the daemon ends before its registry and its folder go.
     daemon: Option<Daemon>,
     registry: DemoRegistry,
+    /// Set by a signal that would end the demo and leave the daemon behind.
+    interrupted: Arc<AtomicBool>,
     _runtime: tokio::runtime::Runtime,
     program: PathBuf,
     journal: Option<Reader>,
@@ -80,9 +85,12 @@ impl Stage {
         let registry = runtime
             .block_on(DemoRegistry::start())
             .context("cannot serve a registry on 127.0.0.1")?;
+        let interrupted = runtime.block_on(async { interrupts() });
+        let interrupted = interrupted.context("cannot listen for signals")?;
         let stage = Self {
             daemon: None,
             registry,
+            interrupted,
             _runtime: runtime,
             program,
             journal: None,
@@ -186,6 +194,7 @@ impl Stage {
     /// `tidegate` in it is this very program. Exit codes that say more than "done" are printed, as a newcomer would
     /// want to know them; an error ends the demo.
     pub(super) fn show(&self, line: &str, out: &mut dyn Write) -> anyhow::Result<()> {
+        self.go_on()?;
         writeln!(out, "$ {line}")?;
         out.flush()?;
         let (program, arguments) = line.split_once(' ').unwrap_or((line, ""));
@@ -259,6 +268,12 @@ impl Stage {
         std::fs::create_dir(&path).with_context(|| format!("cannot make `{}`", path.display()))
     }
 
+    /// An error when the demo is to end: what it started then ends with it.
+    fn go_on(&self) -> anyhow::Result<()> {
+        ensure!(!self.interrupted.load(Ordering::Relaxed), "interrupted by a signal");
+        Ok(())
+    }
+
     /// Reads on in the journal until a fact is there that `seen` knows.
     pub(super) fn wait(
         &mut self,
@@ -266,6 +281,7 @@ impl Stage {
         mut seen: impl FnMut(&Fact) -> bool,
     ) -> anyhow::Result<()> {
         for _ in 0..LOOKS_MAX {
+            self.go_on()?;
             if self.journal.is_none() && self.folder.join("state/journal").is_dir() {
                 self.journal = Some(journal::read(&self.folder.join("state"))?);
             }
@@ -282,6 +298,24 @@ impl Stage {
         let log = self.daemon.as_ref().map(Daemon::last_words).unwrap_or_default();
         bail!("waited too long for {what}; the daemon's last words:\n{log}")
     }
+}
+
+/// Listens for the signals that end a program from a terminal or a service manager; the first one sets the flag.
+fn interrupts() -> std::io::Result<Arc<AtomicBool>> {
+    let mut term = signal(SignalKind::terminate())?;
+    let mut int = signal(SignalKind::interrupt())?;
+    let mut hup = signal(SignalKind::hangup())?;
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&flag);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+            _ = hup.recv() => {}
+        }
+        set.store(true, Ordering::Relaxed);
+    });
+    Ok(flag)
 }
 
 /// Splits as a shell would, as far as this story needs it.

@@ -376,6 +376,7 @@ fn held(run: &Simulated, imports: &[ImportReport]) -> Vec<DryHeld> {
         | HeldReason::Failed { .. }
         | HeldReason::Paused
         | HeldReason::NoSuchTarget { .. }
+        | HeldReason::NoTargetToStop { .. }
         | HeldReason::Rejected { .. }
         | HeldReason::RemovalGuarded
         | HeldReason::KeptRunning

@@ -12,7 +12,7 @@ use crate::observed::rollout::{Rollout, WorkloadState};
 use crate::observed::tag_history::TagState;
 use crate::time::{Schedule, Timestamp};
 
-use super::super::live::{LiveCheck, LiveDelivery};
+use super::super::live::{Live, LiveCheck};
 use super::super::words::{lines_of, one_line, when};
 use super::{
     ImageReport, Input, Problem, RefusedReport, RolloutReport, Source, TagReport, Verdict,
@@ -69,9 +69,7 @@ pub(super) fn problems(input: &Input<'_>, source: &Source, tags: &[TagReport]) -
             since: None,
         });
     }
-    for delivery in input.live.into_iter().flat_map(|live| &live.deliveries) {
-        problems.extend(undelivered(input, delivery));
-    }
+    problems.extend(input.live.into_iter().flat_map(|live| undelivered(input, live)));
     for tag in tags.iter().filter(|tag| tag.verdict == Verdict::CouldNotCheck) {
         // Its message says since when.
         let (subject, message) = (tag.tag.to_string(), tag.message.clone());
@@ -87,29 +85,40 @@ pub(super) fn problems(input: &Input<'_>, source: &Source, tags: &[TagReport]) -
     problems
 }
 
-/// A rollout or a stop that does not get through to its target.
-fn undelivered(input: &Input<'_>, delivery: &LiveDelivery) -> Option<Problem> {
-    let failures = match delivery.failures {
-        0 => return None,
-        1 => "once".to_owned(),
-        n => format!("{n} times"),
-    };
-    let (object, what, since) = input.view.observed.workloads.iter().find_map(|(key, state)| {
-        let rollout = state.running().filter(|running| running.seq == delivery.record);
-        let stop = state.stopping().filter(|stop| stop.seq == delivery.record);
-        let rollout = rollout.map(|rollout| (key, "rollout", rollout.at));
-        rollout.or_else(|| stop.map(|stop| (key, "stop", stop.at)))
-    })?;
-    if input.select.is_some_and(|select| !select.has(object)) {
-        return None;
+/// What is on its way to a target and does not get through.
+fn undelivered(input: &Input<'_>, live: &Live) -> Vec<Problem> {
+    let failing = live.deliveries.iter();
+    let failing: BTreeMap<_, _> =
+        failing.filter_map(|d| Some((d.record, (d, d.reason.as_ref()?)))).collect();
+    let mut problems = Vec::new();
+    for (object, state) in &input.view.observed.workloads {
+        if !input.select.is_none_or(|select| select.has(object)) {
+            continue;
+        }
+        let rollout = state.running().map(|rollout| {
+            let what = format!("revision {}", rollout.started.revision);
+            (rollout.seq, what, &rollout.started.target, rollout.at)
+        });
+        let stop = state.stopping();
+        let stop = stop.map(|stop| (stop.seq, "stop".to_owned(), &stop.started.target, stop.at));
+        for (seq, what, target, since) in rollout.into_iter().chain(stop) {
+            let Some((delivery, reason)) = failing.get(&seq) else { continue };
+            let wrong = if delivery.accepted {
+                format!("{what} was accepted by target {target}, which does not say how it goes on")
+            } else {
+                format!("{what} not delivered yet to target {target}")
+            };
+            let next = delivery.next.map(|at| format!("next at {}", at.to_rfc3339_seconds()));
+            let next = next.unwrap_or_else(|| "tried now".to_owned());
+            let (reason, attempt) = (one_line(reason), delivery.failures);
+            problems.push(Problem {
+                subject: object.to_string(),
+                message: format!("{wrong}: {reason}; attempt {attempt}, {next}"),
+                since: Some(since),
+            });
+        }
     }
-    let next = delivery.next.map(|at| format!("; tried again {}", when(at, input.view.now.wall)));
-    let (reason, next) = (one_line(&delivery.reason), next.unwrap_or_default());
-    Some(Problem {
-        subject: object.to_string(),
-        message: format!("{what} not delivered, {failures}: {reason}{next}"),
-        since: Some(since),
-    })
+    problems
 }
 
 /// Whether a scheduled tag was not proven for more than two of its periods though the daemon runs.
@@ -140,7 +149,12 @@ fn workload(input: &Input<'_>, object: &ObjectKey) -> WorkloadReport {
     let empty = WorkloadState::default();
     let state = view.observed.workloads.get(object).unwrap_or(&empty);
     let desired = view.desired.workloads.get(object);
-    let target = desired.map(|workload| effective::target_of(workload, view.policy));
+    let next = desired.map(|workload| effective::target_of(workload, view.policy));
+    let target = state.last().map(|last| last.started.target.clone()).or_else(|| next.clone());
+    let unknown = state.restore_failed().map(|_| {
+        let active = state.active().map_or(0, |active| active.started.revision.0);
+        format!("putting revision {active} back failed; look at the target")
+    });
     let triggers = desired.into_iter().flat_map(|workload| &workload.triggers);
     let triggers: BTreeSet<_> = triggers.map(|trigger| trigger.from.clone()).collect();
     let gone = view.observed.objects.get(object);
@@ -148,10 +162,12 @@ fn workload(input: &Input<'_>, object: &ObjectKey) -> WorkloadReport {
     WorkloadReport {
         object: object.clone(),
         phase: phase(state, gone),
-        target: target.or_else(|| state.last().map(|last| last.started.target.clone())),
+        next_target: next.filter(|next| Some(next) != target.as_ref()),
+        target,
         paused: desired.is_some_and(|workload| workload.paused),
         latest: state.last().map(rollout),
-        active: state.active().map(rollout),
+        active: state.active().filter(|_| unknown.is_none()).map(rollout),
+        unknown,
         triggers: triggers.into_iter().collect(),
     }
 }

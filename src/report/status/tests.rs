@@ -9,6 +9,7 @@ use crate::report::select::Known;
 use crate::report::{story, to_json};
 
 use super::*;
+use story::at;
 
 struct Setting {
     desired: DesiredState,
@@ -154,6 +155,86 @@ fn what_could_not_be_checked_is_never_fine() {
     let status = Status::of(&Input { live: Some(&unasked), ..setting.input() });
     assert_eq!(verdicts(&status), [Verdict::CouldNotCheck, Verdict::NotVerified]);
     assert!(!text(&setting.input()).contains("proven current"));
+}
+
+/// A daemon that cannot deliver what the record with this number started.
+fn undelivered(setting: &Setting, record: u64, accepted: bool) -> Live {
+    let mut live = setting.live("shop/python:3.6");
+    live.deliveries.push(crate::report::live::LiveDelivery {
+        record: Seq(record),
+        failures: 3,
+        reason: Some("cannot start `/usr/local/bin/roll-out`".into()),
+        accepted,
+        next: Some(at(181)),
+    });
+    live
+}
+
+/// The story up to a record, without the stream that fails.
+fn until(records: usize) -> Setting {
+    let observed = crate::observed::ObservedState::default().replay(&story::records()[..records]);
+    let mut desired = story::desired();
+    desired.streams.retain(|name, _| name.name.as_str() == "python");
+    Setting { desired, observed, ..Setting::story() }
+}
+
+/// Law 8: a target that cannot be reached is shown, in text, as data and as an exit code.
+#[test]
+fn what_is_not_delivered_is_shown() {
+    let setting = until(8);
+    let live = undelivered(&setting, 8, false);
+    let input = Input { live: Some(&live), ..setting.input() };
+    let shown = text(&input);
+    let line = "DeploymentConfig/shop/web: revision 2 not delivered yet to target none: cannot start \
+                `/usr/local/bin/roll-out`; attempt 3, next at 2026-11-21T11:01:00Z";
+    assert!(shown.contains(line), "{shown}");
+    assert_eq!(Status::of(&input).health(), Health::Held);
+    assert!(to_json(&Status::of(&input)).contains("not delivered yet"));
+    let live = undelivered(&setting, 8, true);
+    let shown = text(&Input { live: Some(&live), ..setting.input() });
+    assert!(
+        shown.contains("revision 2 was accepted by target none, which does not say"),
+        "{shown}"
+    );
+    let gone = undelivered(&setting, 4, false);
+    let input = Input { live: Some(&gone), ..setting.input() };
+    assert_eq!(Status::of(&input).health(), Health::Fine, "it has ended: {}", text(&input));
+}
+
+/// Law 8: after a restore that failed nobody knows what runs, and nobody says so.
+#[test]
+fn after_a_failed_restore_nothing_is_said_to_run() {
+    let mut setting = until(11);
+    let failed = crate::fact::RolloutFinished {
+        rollout: Seq(11),
+        object: story::object(),
+        outcome: crate::fact::Outcome::Failed,
+        reason: "exit status 1".into(),
+        log: String::new(),
+    };
+    let fact = crate::fact::Fact::RolloutFinished(failed);
+    setting.observed.apply(&crate::fact::Record { seq: Seq(12), at: at(62), fact });
+    let live = setting.live("shop/python:3.6");
+    let input = Input { live: Some(&live), ..setting.input() };
+    let shown = text(&input);
+    assert!(!shown.contains("runs: revision"), "{shown}");
+    assert!(shown.contains("runs: not known: putting revision 1 back failed"), "{shown}");
+    assert!(shown.contains("putting the previous revision back failed: exit status 1"), "{shown}");
+    assert_eq!(Status::of(&input).health(), Health::Held);
+}
+
+/// Where it runs is where it was rolled out, whatever the next route says.
+#[test]
+fn a_changed_route_is_shown_as_the_next_target() {
+    let mut setting = until(5);
+    let object = story::object();
+    let workload = setting.desired.workloads.get_mut(&object).unwrap();
+    std::sync::Arc::make_mut(workload).target = Some("host".parse().unwrap());
+    let shown = text(&setting.input());
+    assert!(shown.contains("DeploymentConfig/shop/web at target none (next: host): "), "{shown}");
+    setting.observed = crate::observed::ObservedState::default();
+    let shown = text(&setting.input());
+    assert!(shown.contains("DeploymentConfig/shop/web at target host: NotStarted"), "{shown}");
 }
 
 #[test]

@@ -117,7 +117,9 @@ impl WorkloadReport {
             "Failed" | "RolledBack" | "RollingBack" => BAD,
             _ => WAITS,
         };
-        let target = self.target.as_ref().map(|target| format!(" at target {target}"));
+        let next = self.next_target.as_ref().map(|target| format!(" (next: {target})"));
+        let next = next.unwrap_or_default();
+        let target = self.target.as_ref().map(|target| format!(" at target {target}{next}"));
         let paused = if self.paused { ", paused" } else { "" };
         line(
             out,
@@ -134,6 +136,9 @@ impl WorkloadReport {
         }
         if let Some(active) = active {
             active.write(out, "runs", now);
+        }
+        if let Some(why) = &self.unknown {
+            line(out, &format!("    runs: {}: {why}", styled(BAD, "not known")));
         }
         if !self.triggers.is_empty() {
             let tags: Vec<_> = self.triggers.iter().map(ToString::to_string).collect();

@@ -50,13 +50,14 @@ pub(super) async fn run(
     let (child, output) = match spawn(target, event, &mut lock) {
         Ok(spawned) => spawned,
         Err(error) => {
+            lock.give_back();
             let program = target.program.display();
             return transient(format!("cannot start `{program}`: {error}"));
         }
     };
     let mut tail = Tail::default();
     let end = supervise(child, output, &mut tail, target.timeout, cancel).await;
-    drop(lock);
+    lock.give_back();
     let log = tail.lines(event.secrets.iter().map(String::as_str));
     match end {
         Ok(End::Exited(status)) => outcome(status, log),
@@ -88,6 +89,7 @@ fn outcome(status: ExitStatus, log: String) -> RolloutReport {
 async fn take_lock(path: &Path, timeout: Duration) -> io::Result<Lock> {
     let mut looks = tokio::time::interval(limits::TARGET_LOCK_POLL);
     let deadline = tokio::time::Instant::now() + timeout;
+    let mut killed = false;
     loop {
         looks.tick().await;
         let process = match lock::attempt(path)? {
@@ -97,7 +99,7 @@ async fn take_lock(path: &Path, timeout: Duration) -> io::Result<Lock> {
         if tokio::time::Instant::now() < deadline {
             continue;
         }
-        let Some(process) = process else {
+        let Some(process) = process.filter(|_| !killed) else {
             return Err(io::Error::other("an earlier run still holds it, and is not known"));
         };
         let pid = process.pid.as_raw_nonzero();
@@ -107,12 +109,12 @@ async fn take_lock(path: &Path, timeout: Duration) -> io::Result<Lock> {
         while process.is_alive() && tokio::time::Instant::now() < grace {
             looks.tick().await;
         }
-        if process.is_alive() {
-            signal_group(process.pid, Signal::KILL);
-        }
+        signal_group(process.pid, Signal::KILL);
         while process.is_alive() {
             looks.tick().await;
         }
+        killed = true;
+        looks.tick().await; // for the rest of its group
     }
 }
 
@@ -150,6 +152,7 @@ async fn supervise(
     cancel: &CancellationToken,
 ) -> io::Result<End> {
     let group = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+    let broken_off = KillGroup(group);
     let end = {
         let wait = child.wait();
         tokio::select! {
@@ -173,10 +176,32 @@ async fn supervise(
             child.wait().await?;
         }
     }
+    // What was killed from outside did not leave anything running on purpose.
+    let by_signal = matches!(&end, End::Exited(status) if status.signal().is_some());
+    if !by_signal {
+        broken_off.disarm();
+    }
     // What it wrote last may still be in the pipe; a descendant may keep it open.
     let rest = read_to_end(&mut output, tail);
     let _ = tokio::time::timeout(limits::TARGET_OUTPUT_GRACE, rest).await; // late is lost
     Ok(end)
+}
+
+/// Kills a process group when it is dropped: the daemon ends, or the program died and left its children.
+struct KillGroup(Option<Pid>);
+
+impl KillGroup {
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for KillGroup {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            signal_group(group, Signal::KILL);
+        }
+    }
 }
 
 /// Reads on; never ends, so that the end of the program decides.

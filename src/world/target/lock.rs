@@ -3,7 +3,8 @@
 //! A program outlives a SIGKILL of the daemon. So it inherits an open lock file of its object: while it lives, the lock
 //! is held, and the next start waits. Whoever the program leaves behind on purpose (a container, a server in the
 //! background) inherits the file too; therefore the lock is given back by hand when the program ends, and the file says
-//! which process it was, so that a lock that only its descendants hold is not waited for.
+//! which process it was, so that a lock that only its descendants hold is not waited for. A run that was broken off is
+//! another thing: what it leaves behind was killed, and the file says that it is to be waited for until it is gone.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -16,8 +17,11 @@ use rustix::process::Pid;
 
 use crate::names::{ContentHash, ObjectKey};
 
-/// A held lock; given back when dropped.
-pub(super) struct Lock(File);
+/// A held lock. Dropped without being given back, its run was broken off: who inherited it still holds it.
+pub(super) struct Lock(Option<File>);
+
+/// What the file of a run says that was broken off.
+const BROKEN_OFF: &str = "broken-off";
 
 /// A process, so that its number is not mistaken for that of a later one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +29,8 @@ pub(super) struct Process {
     pub(super) pid: Pid,
     /// In clock ticks since boot.
     start: u64,
+    /// Whether its run was broken off, so that its descendants count as well.
+    pub(super) broken_off: bool,
 }
 
 /// What came of trying to lock.
@@ -48,11 +54,11 @@ pub(super) fn attempt(path: &Path) -> io::Result<Attempt> {
         match file.try_lock() {
             Ok(()) if is_at(&file, path) => {
                 file.set_len(0)?;
-                return Ok(Attempt::Locked(Lock(file)));
+                return Ok(Attempt::Locked(Lock(Some(file))));
             }
             Ok(()) => {} // replaced in between
             Err(TryLockError::WouldBlock) => match noted(&mut file)? {
-                Some(process) if !process.is_alive() => {
+                Some(process) if !process.is_alive() && !process.broken_off => {
                     // Only what the ended program left behind has it: start with a new file.
                     match std::fs::remove_file(path) {
                         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -79,7 +85,8 @@ fn noted(file: &mut File) -> io::Result<Option<Process>> {
     let mut words = text.split_whitespace();
     let pid = words.next().and_then(|pid| Pid::from_raw(pid.parse().ok()?));
     let start = words.next().and_then(|start| start.parse().ok());
-    Ok(pid.zip(start).map(|(pid, start)| Process { pid, start }))
+    let broken_off = words.next() == Some(BROKEN_OFF);
+    Ok(pid.zip(start).map(|(pid, start)| Process { pid, start, broken_off }))
 }
 
 /// Whoever spawns while a lock is open to inheritance has to wait.
@@ -92,27 +99,39 @@ impl Lock {
         spawn: impl FnOnce() -> io::Result<C>,
         pid: impl FnOnce(&C) -> Option<u32>,
     ) -> io::Result<C> {
+        let Some(file) = &mut self.0 else { return Err(io::ErrorKind::NotFound.into()) };
         let child = {
             let _guard = INHERITING.lock().unwrap_or_else(PoisonError::into_inner);
             // A child that somebody else spawns right now inherits it as well. That is harmless: it is given back by
             // hand, and after a crash it is not the process that the file names.
-            rustix::io::fcntl_setfd(&self.0, FdFlags::empty())?;
+            rustix::io::fcntl_setfd(&*file, FdFlags::empty())?;
             let child = spawn();
-            rustix::io::fcntl_setfd(&self.0, FdFlags::CLOEXEC)?;
+            rustix::io::fcntl_setfd(&*file, FdFlags::CLOEXEC)?;
             child?
         };
         if let Some(process) = pid(&child).and_then(Process::of) {
-            self.0.rewind()?;
-            writeln!(self.0, "{} {}", process.pid.as_raw_nonzero(), process.start)?;
+            file.rewind()?;
+            writeln!(file, "{} {}", process.pid.as_raw_nonzero(), process.start)?;
         }
         Ok(child)
+    }
+
+    /// Gives the lock back: the run has ended.
+    pub(super) fn give_back(mut self) {
+        if let Some(file) = self.0.take() {
+            // Closing is not enough: descendants of the program may have it open.
+            drop(file.unlock()); // nothing is left to do about an error
+        }
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Closing is not enough: descendants of the program may have it open.
-        drop(self.0.unlock()); // nothing is left to do about an error
+        if let Some(file) = &mut self.0 {
+            // On the line with the process. What cannot be written is lost: the next run then does not wait.
+            let noted = file.seek(io::SeekFrom::End(-1)).is_ok();
+            drop(noted.then(|| writeln!(file, " {BROKEN_OFF}")));
+        }
     }
 }
 
@@ -127,10 +146,11 @@ impl Process {
             return None; // it has ended, and only its parent does not know
         }
         let start = fields.nth(18)?.parse().ok()?;
-        Some(Self { pid, start })
+        Some(Self { pid, start, broken_off: false })
     }
 
     pub(super) fn is_alive(self) -> bool {
-        u32::try_from(self.pid.as_raw_nonzero().get()).ok().and_then(Self::of) == Some(self)
+        let now = u32::try_from(self.pid.as_raw_nonzero().get()).ok().and_then(Self::of);
+        now.is_some_and(|now| now.start == self.start)
     }
 }

@@ -72,8 +72,8 @@ pub(super) async fn deliver(
                 return transient(format!("cannot read the signing key `{path}`: {error}"));
             }
         };
-        let key = key.trim_ascii_end();
-        if key.is_empty() {
+        let key = key_of(&key);
+        if key.trim_ascii().is_empty() {
             return transient(format!("the signing key `{}` is empty", source.0.display()));
         }
         request = request.header(SIGNATURE_HEADER, event.signature(key));
@@ -81,6 +81,12 @@ pub(super) async fn deliver(
     request = with_headers(request, target);
     secrets.extend(target.headers.values().map(super::Secret::expose));
     send(request, target, Asked::ToDo, &secrets).await
+}
+
+/// The key that a file holds: everything but the end of its last line, which editors and `echo` write.
+fn key_of(file: &[u8]) -> &[u8] {
+    let line = file.strip_suffix(b"\n");
+    line.map_or(file, |line| line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 /// Asks how a rollout goes on.

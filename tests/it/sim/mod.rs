@@ -26,6 +26,9 @@ fn play(simulation: &mut Simulation) {
     calm(simulation);
     everything_runs(simulation);
     nothing_starts_again(simulation);
+    if simulation.rng.one_in(8) {
+        nothing_starves(simulation);
+    }
 }
 
 /// Faults end, everything is repaired, and time passes.
@@ -34,6 +37,9 @@ fn calm(simulation: &mut Simulation) {
     simulation.faults = false;
     simulation.repository.repair();
     simulation.registries.repair();
+    let host = simulation::HOST.parse().unwrap();
+    simulation.policy.targets.insert(host, Duration::from_secs(600));
+    simulation.set_policy();
     simulation.step(vec![Input::Nudged(Nudge::Source)]);
     simulation.pass(Duration::from_secs(2100));
     let tags = ["shop/s0:t", "shop/s1:t", "shop/s2:t", "shop/s2:pushed"];
@@ -89,6 +95,20 @@ fn nothing_starts_again(simulation: &mut Simulation) {
         simulation.crash(None);
         simulation.pass(Duration::from_secs(1000));
         assert_eq!(quiet(simulation), before, "law 7: a restart changed something");
+    }
+}
+
+/// With restarts that are more frequent than the longest interval of a stream, all of its tags come to their turn.
+fn nothing_starves(simulation: &mut Simulation) {
+    simulation.repository.reachable = true;
+    let before = simulation.asked.clone();
+    for _ in 0..8 {
+        simulation.pass(Duration::from_secs(25 * 60));
+        simulation.restart();
+    }
+    for image in ["r1.io/slow:1", "r0.io/cron:1"] {
+        let asked = simulation.asked[image] - before[image];
+        assert!(asked >= 3, "{image} was asked for {asked} times in 200 minutes");
     }
 }
 

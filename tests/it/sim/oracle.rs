@@ -12,7 +12,7 @@ use tidegate::names::StreamTag;
 use tidegate::names::{
     CommitId, ContentHash, Digest, Incarnation, Kind, ObjectKey, RolloutKey, Seq,
 };
-use tidegate::observed::rollout::{Hold, Rollout};
+use tidegate::observed::rollout::{Hold, Rollout, WorkloadState};
 use tidegate::observed::tag_history::TagState;
 use tidegate::observed::{ObservedState, Presence};
 use tidegate::policy::Policy;
@@ -36,6 +36,8 @@ pub(crate) struct Oracle {
     /// Removals that an operator let happen.
     let_go: BTreeSet<ObjectKey>,
     last_commit: Option<CommitId>,
+    /// What a target said that it works on, since the last start.
+    accepted: BTreeSet<RolloutKey>,
 }
 
 impl Oracle {
@@ -62,6 +64,12 @@ impl Oracle {
     pub(crate) fn restarted(&mut self, observed: &ObservedState) {
         assert_eq!(&self.shadow, observed, "law 3: replay gives what was folded");
         self.released.clear();
+        self.accepted.clear();
+    }
+
+    /// A target says that it works on something.
+    pub(crate) fn accepted(&mut self, key: &RolloutKey) {
+        self.accepted.insert(key.clone());
     }
 
     /// Law 1: what is started is durable, and so is what it names.
@@ -79,15 +87,18 @@ impl Oracle {
             Action::RollOut(request) => {
                 let started = fact(request.key.seq);
                 assert!(matches!(started, Some(Fact::RolloutStarted(_))), "law 1: {started:?}");
+                assert!(!self.accepted.contains(&request.key), "R30: told again, not asked");
                 assert!(stored(request.manifest), "law 1: its manifest is not in the store");
             }
             Action::AskRollout(ask) => {
                 let started = fact(ask.key.seq);
-                assert!(matches!(started, Some(Fact::RolloutStarted(_))), "law 1: {started:?}");
+                let known = matches!(started, Some(Fact::RolloutStarted(_) | Fact::StopStarted(_)));
+                assert!(known, "law 1: {started:?}");
             }
             Action::Stop(request) => {
                 let started = fact(request.key.seq);
                 assert!(matches!(started, Some(Fact::StopStarted(_))), "law 1: {started:?}");
+                assert!(!self.accepted.contains(&request.key), "R30: told again, not asked");
                 assert!(stored(request.manifest), "law 1: its manifest is not in the store");
             }
             Action::KeepCommit { seq, .. } => {
@@ -259,9 +270,10 @@ impl Oracle {
         let overlooked = engine.overlooked(now);
         assert!(overlooked.is_empty(), "law 4: {overlooked:?}");
         let state = engine.observed();
-        let running = state.workloads.values().filter(|state| state.running().is_some()).count();
+        let busy = |state: &&WorkloadState| state.running().is_some() || state.stopping().is_some();
+        let running = state.workloads.values().filter(busy).count();
         // What runs after a restart may be more than a lowered limit; the limit never changes here.
-        assert!(running <= policy.rollouts_in_flight_max, "{running} rollouts at once");
+        assert!(running <= policy.rollouts_in_flight_max, "{running} rollouts and stops at once");
         for host in ["r0.io", "r1.io"] {
             let asks = |action: &&&Action| match action {
                 Action::Resolve(request) => request.check.image.registry_host() == host,

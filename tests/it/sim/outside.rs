@@ -10,7 +10,7 @@ use tidegate::action::{
 use tidegate::fact::{ImportReason, Outcome};
 use tidegate::names::{ContentHash, Digest, ObjectKey, RolloutKey};
 
-use super::repository::IMAGES;
+use super::repository::{IMAGES, OTHERS};
 use super::rng::Rng;
 use crate::support::story::digest;
 
@@ -42,14 +42,16 @@ pub(crate) struct Registries {
 
 impl Registries {
     pub(crate) fn new() -> Self {
-        let tags = (0..).zip(IMAGES).map(|(n, image)| (image, Some((n, 0)))).collect();
+        let all = IMAGES.into_iter().chain(OTHERS);
+        let tags: BTreeMap<_, _> = (0..).zip(all).map(|(n, image)| (image, Some((n, 0)))).collect();
         let moods = BTreeMap::from([("r0.io", Mood::Up), ("r1.io", Mood::Up)]);
-        Self { tags, moods, next: IMAGES.len() as u64 }
+        Self { next: tags.len() as u64, tags, moods }
     }
 
     /// Somebody pushes, removes, or goes back to an image.
     pub(crate) fn push(&mut self, rng: &mut Rng) -> String {
-        let name = *rng.pick(&IMAGES);
+        let all: Vec<_> = self.tags.keys().copied().collect();
+        let name = *rng.pick(&all);
         let what = rng.below(8);
         let new = match (what, self.tags[name]) {
             (0, _) => None,
@@ -118,6 +120,8 @@ pub(crate) struct Seen {
 pub(crate) struct Targets {
     pub(crate) seen: BTreeMap<RolloutKey, Seen>,
     pub(crate) runs: BTreeMap<ObjectKey, BTreeSet<Digest>>,
+    /// Stops that they work on.
+    pub(crate) stops: BTreeMap<RolloutKey, ObjectKey>,
 }
 
 impl Targets {

@@ -13,6 +13,9 @@ use crate::support::manifest;
 pub(crate) const IMAGES: [&str; 5] =
     ["r0.io/a:1", "r0.io/a:2", "r1.io/b:1", "r1.io/b:2", "r1.io/c:1"];
 
+/// Images of tags with schedules of their own; nobody edits those.
+pub(crate) const OTHERS: [&str; 2] = ["r1.io/slow:1", "r0.io/cron:1"];
+
 /// What one object is.
 #[derive(Clone, PartialEq, Debug)]
 struct Thing {
@@ -41,7 +44,7 @@ const HEADS: [&str; 9] = [
     "dc w0 app<s0:t",
     "dc w1 app<s0:t side<s1:t",
     "deploy w2 app<s2:follow",
-    "dc w3 app<s1:t noconfig retry=0",
+    "dc w3 app<s1:t noconfig retry=0 target=host",
     "deploy w4 app<s2:chain prune=false",
     "deploy w5 app<s2:pushed init:one<s0:t ns=else",
 ];
@@ -85,7 +88,8 @@ impl Repository {
         let option = if *scheduled { ",scheduled" } else { "" };
         let image = IMAGES[*image];
         let more = if head.starts_with("is s2") {
-            " follow=tag:s0:t chain=tag:follow pushed=r1.io/c:1,insecure,scheduled"
+            " follow=tag:s0:t chain=tag:follow pushed=r1.io/c:1,insecure,scheduled \
+              slow=r1.io/slow:1,scheduled,every:40m cron=r0.io/cron:1,scheduled,every:*/30_*_*_*_*"
         } else {
             ""
         };

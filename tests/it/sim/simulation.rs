@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidegate::action::{Action, ActionId, Ask, Input, Nudge, Request, RolloutReport};
 use tidegate::engine::{Effect, Engine};
 use tidegate::fact::Record;
-use tidegate::names::ContentHash;
+use tidegate::names::{ContentHash, TargetName};
 use tidegate::observed::ObservedState;
 use tidegate::policy::Policy;
 use tidegate::time::{Monotonic, Now, Timestamp};
@@ -17,6 +17,9 @@ use super::outside::{Mood, Registries, Targets};
 use super::repository::Repository;
 use super::rng::Rng;
 use crate::support::story;
+
+/// The target that is not always configured.
+pub(crate) const HOST: &str = "host";
 
 /// Something in flight.
 pub(crate) struct Flight {
@@ -45,6 +48,8 @@ pub(crate) struct Simulation {
     /// Whether the next step ends in a crash.
     crash: bool,
     pub(crate) story: Vec<String>,
+    /// How often each image was asked for.
+    pub(crate) asked: BTreeMap<String, usize>,
 }
 
 impl Simulation {
@@ -58,6 +63,7 @@ impl Simulation {
             rollouts_in_flight_max: 1 + rng.place(3),
             prune_objects_max: 2,
             source_poll: Duration::from_secs(300),
+            targets: [(HOST.parse().unwrap(), Duration::from_secs(600))].into(),
             ..Policy::default()
         };
         Self {
@@ -76,6 +82,7 @@ impl Simulation {
             faults: true,
             crash: false,
             story: Vec::new(),
+            asked: BTreeMap::new(),
         }
     }
 
@@ -136,8 +143,42 @@ impl Simulation {
                 self.tell("the wall clock was set");
             }
             18 | 19 => self.operator(),
+            20 => self.restart(),
+            21 => self.reload(),
             _ => {}
         }
+    }
+
+    /// The daemon is told to end, and started again.
+    pub(crate) fn restart(&mut self) {
+        self.crash = false;
+        // One that is about to end plans nothing more: the law about overlooked plans does not hold there.
+        for effect in self.engine.step(vec![Input::Stop], self.now) {
+            self.carry_out(effect);
+        }
+        self.crash(None);
+    }
+
+    /// Somebody changes settings.
+    fn reload(&mut self) {
+        match self.rng.below(2) {
+            0 => self.policy.prune_grace = Duration::from_secs(self.rng.below(3) * 30),
+            _ => {
+                let host = HOST.parse().unwrap();
+                if self.policy.targets.remove(&host).is_none() {
+                    self.policy.targets.insert(host, Duration::from_secs(600));
+                }
+            }
+        }
+        self.set_policy();
+    }
+
+    pub(crate) fn set_policy(&mut self) {
+        let targets: Vec<_> = self.policy.targets.keys().collect();
+        let told = format!("settings: {targets:?} {:?}", self.policy.prune_grace);
+        self.tell(told);
+        self.engine.set_policy(self.policy.clone());
+        self.step(vec![]);
     }
 
     fn nudge_source(&mut self) {
@@ -209,7 +250,15 @@ impl Simulation {
     fn answer(&mut self, id: ActionId, flight: &Flight) -> Input {
         let transient =
             RolloutReport::Transient { reason: "connection reset".into(), retry_after: None };
-        let busy = self.faults && self.rng.one_in(6);
+        let target = match &flight.action {
+            Action::RollOut(request) => Some(&request.target),
+            Action::Stop(request) => Some(&request.target),
+            _ => None,
+        };
+        let gone = |target: &TargetName| {
+            target.as_str() == HOST && !self.policy.targets.contains_key(target)
+        };
+        let busy = target.is_some_and(gone) || self.faults && self.rng.one_in(6);
         let input = match &flight.action {
             Action::ReadSource(read) => {
                 let result = self.repository.read(read.base);
@@ -227,8 +276,20 @@ impl Simulation {
             }
             Action::RollOut(request) if self.rng.one_in(5) => {
                 self.targets.note(request);
-                let status_url = "http://target/status".into();
-                Input::RolloutReported(id, RolloutReport::Running { status_url })
+                self.oracle.accepted(&request.key);
+                Input::RolloutReported(id, works_on_it())
+            }
+            Action::Stop(request) if self.rng.one_in(3) => {
+                self.targets.stops.insert(request.key.clone(), request.object.clone());
+                self.oracle.accepted(&request.key);
+                Input::RolloutReported(id, works_on_it())
+            }
+            Action::AskRollout(_) if self.rng.one_in(4) => {
+                Input::RolloutReported(id, works_on_it())
+            }
+            Action::AskRollout(ask) if self.targets.stops.contains_key(&ask.key) => {
+                self.targets.runs.remove(&self.targets.stops[&ask.key]);
+                Input::RolloutReported(id, RolloutReport::Complete { log: String::new() })
             }
             Action::RollOut(request) => {
                 let outcome = self.targets.roll_out(request);
@@ -309,6 +370,9 @@ impl Simulation {
         if matches!(action, Action::KeepCommit { .. } | Action::Notify(_)) {
             return;
         }
+        if let Action::Resolve(request) = &action {
+            *self.asked.entry(request.check.image.to_string()).or_default() += 1;
+        }
         let slow = if self.faults { [0, 10, 300, 5_000, 40_000] } else { [0, 1, 10, 100, 1000] };
         let after = Duration::from_millis(*self.rng.pick(&slow));
         let at = self.now.mono.after(after);
@@ -358,6 +422,10 @@ impl Simulation {
         }
         self.step(vec![]);
     }
+}
+
+fn works_on_it() -> RolloutReport {
+    RolloutReport::Running { status_url: "http://target/status".into() }
 }
 
 fn outline(input: &Input) -> String {

@@ -1,5 +1,8 @@
 //! Rules of the image-stream specification.
 
+use std::time::Duration;
+
+use tidegate::action::Input;
 use tidegate::fact::ImportReason::{InternalError, NotFound};
 use tidegate::fact::{Fact, Reason};
 
@@ -659,4 +662,75 @@ fn i042_an_unscheduled_tag_keeps_its_image_beside_a_scheduled_one_with_the_same_
     world.nudge("shop/web:kept");
     world.resolve("r.io/web:1", "y/b");
     assert!(world.tag("shop/web:kept").starts_with("#b"), "{}", world.tag("shop/web:kept"));
+}
+
+/// Lets time pass, answers every check at once as it was answered before, and counts those of `image`.
+fn checks_of(world: &mut World, image: &str, seconds: u64) -> usize {
+    let mut count = 0;
+    for _ in 0..seconds {
+        world.advance(1);
+        for name in ["r.io/slow:1", "r.io/fast:1"] {
+            if world.pending().contains(name) {
+                world.resolve(name, "a");
+                count += usize::from(name == image);
+            }
+        }
+    }
+    count
+}
+
+/// I111: a tag with a long interval comes to its turn also where restarts are more frequent than its interval, and a
+/// tag with a short one stands beside it.
+#[test]
+fn i111_a_slow_tag_beside_a_fast_one_is_checked_over_restarts() {
+    let objects =
+        "is web slow=r.io/slow:1,scheduled,every:40s fast=r.io/fast:1,scheduled,every:10s";
+    let mut world = World::new();
+    world.commit(objects);
+    world.resolve("r.io/slow:1", "a");
+    world.resolve("r.io/fast:1", "a");
+    let mut checks = 0;
+    for _ in 0..10 {
+        checks += checks_of(&mut world, "r.io/slow:1", 27);
+        world.step(vec![Input::Stop]);
+        world.restart();
+    }
+    assert!((4..=7).contains(&checks), "{checks} checks in 270 s, one is due every 40 s");
+}
+
+/// I111: a cron schedule goes on when the clock that noted the last check was ahead, with and without a restart.
+#[test]
+fn i111_a_cron_schedule_survives_a_clock_that_was_ahead() {
+    for restarts in [false, true] {
+        let mut world = World::new();
+        let ahead = world.now.wall.after(Duration::from_secs(30 * 24 * 3600));
+        let right = std::mem::replace(&mut world.now.wall, ahead);
+        world.commit("is web slow=r.io/slow:1,scheduled,every:*/5_*_*_*_*");
+        world.resolve("r.io/slow:1", "a");
+        assert_eq!(checks_of(&mut world, "r.io/slow:1", 600), 2);
+        world.now.wall = right.after(Duration::from_secs(600));
+        if restarts {
+            world.step(vec![Input::Stop]);
+            world.restart();
+        }
+        assert_eq!(checks_of(&mut world, "r.io/slow:1", 1200), 4, "restarts: {restarts}");
+    }
+}
+
+/// I111: the same for an interval, over restarts that are more frequent.
+#[test]
+fn i111_an_interval_survives_a_clock_that_was_ahead() {
+    let mut world = World::new();
+    let ahead = world.now.wall.after(Duration::from_secs(30 * 24 * 3600));
+    let right = std::mem::replace(&mut world.now.wall, ahead);
+    world.commit("is web slow=r.io/slow:1,scheduled,every:40s");
+    world.resolve("r.io/slow:1", "a");
+    world.now.wall = right;
+    let mut checks = 0;
+    for _ in 0..5 {
+        checks += checks_of(&mut world, "r.io/slow:1", 38);
+        world.step(vec![Input::Stop]);
+        world.restart();
+    }
+    assert!(checks >= 2, "{checks}");
 }

@@ -125,6 +125,111 @@ fn d051_a_stop_that_fails_is_tried_again_on_order() {
     assert_eq!(world.pending(), "stop app");
 }
 
+/// D51: a target that works on a stop is asked how it goes on, not told again.
+#[test]
+fn d051_a_stop_that_runs_is_asked_about() {
+    let mut world = running();
+    world.commit(WEB);
+    world.report("stop app", RolloutReport::Running { status_url: "http://target/1".into() });
+    world.advance(2);
+    assert_eq!(world.pending(), "ask app");
+    world.report("ask app", RolloutReport::Running { status_url: "http://target/1".into() });
+    world.advance(2);
+    world.complete("app");
+    assert!(world.records().ends_with("StopFinished app Complete"));
+}
+
+/// D51: a stop that never ends is given up at its time, is held, and can be tried again.
+#[test]
+fn d051_a_stop_that_never_ends_is_given_up() {
+    let mut world = running();
+    world.commit(WEB);
+    world.report("stop app", RolloutReport::Running { status_url: "http://target/1".into() });
+    for _ in 0..400 {
+        if world.pending().contains("ask app") {
+            let status_url = "http://target/1".into();
+            world.report("ask app", RolloutReport::Running { status_url });
+        }
+        world.advance(2);
+    }
+    assert_eq!(world.pending(), "");
+    let held = world.held();
+    assert!(held.contains("stopping it failed: the target did not finish within 10m"), "{held}");
+    assert_eq!(world.release("DeploymentConfig/shop/app"), "done");
+    assert_eq!(world.pending(), "stop app");
+}
+
+/// D51: a stop that does not get through is tried for as long as a rollout may take.
+#[test]
+fn d051_a_stop_that_does_not_get_through_is_given_up_at_its_time() {
+    let mut world = running();
+    world.commit(WEB);
+    let mut deliveries = 0;
+    for _ in 0..700 {
+        if world.pending().contains("stop app") {
+            world.transient("app");
+            deliveries += 1;
+        }
+        world.advance(1);
+    }
+    assert!(deliveries > 4, "{deliveries}");
+    assert!(world.held().contains("stopping it failed: not delivered within 10m"));
+}
+
+fn at_target() -> (World, Policy) {
+    let target = "host".parse().unwrap();
+    let targets = [(target, Duration::from_secs(600))].into();
+    let policy = Policy { targets, ..World::policy() };
+    let mut world = World::with(policy.clone());
+    world.commit(&format!("{APP} target=host"));
+    world.resolve("r.io/web:1", "a");
+    world.complete("app");
+    (world, policy)
+}
+
+/// D51: what ran at a target that is no longer configured is held until the target is there again.
+#[test]
+fn d051_a_stop_waits_for_its_target() {
+    let (mut world, policy) = at_target();
+    world.engine.set_policy(World::policy());
+    world.commit(WEB);
+    assert_eq!(world.pending(), "");
+    assert!(world.held().contains("target `host` is not configured"), "{}", world.held());
+    world.engine.set_policy(policy);
+    world.step(vec![]);
+    assert_eq!(world.pending(), "stop app");
+}
+
+/// D51: a stop that has begun ends when its target goes, so that it takes no place of others for ever.
+#[test]
+fn d051_a_stop_whose_target_goes_is_held() {
+    let (mut world, _) = at_target();
+    world.commit(WEB);
+    world.engine.set_policy(World::policy());
+    world.transient("app");
+    assert_eq!(world.pending(), "");
+    assert!(world.records().ends_with("StopFinished app Failed"));
+    assert!(world.held().contains("target `host` is not configured"), "{}", world.held());
+}
+
+/// D51: a stop takes the place of a rollout.
+#[test]
+fn d051_stops_are_as_many_at_once_as_rollouts() {
+    let policy = Policy { rollouts_in_flight_max: 2, ..World::policy() };
+    let mut world = World::with(policy);
+    let apps: Vec<_> = (0..4).map(|n| format!("dc app{n} app=r.io/app:1")).collect();
+    world.commit(&apps.join("\n"));
+    for n in 0..4 {
+        world.complete(&format!("app{n}"));
+    }
+    world.commit("dc other app=r.io/app:1");
+    assert_eq!(world.pending(), "roll out other 1 app=r.io/app:1");
+    assert_eq!(world.ask(Request::ReleaseRemovals), "done");
+    assert_eq!(world.pending().lines().count(), 2, "{}", world.pending());
+    world.restart();
+    assert_eq!(world.pending().lines().count(), 2, "{}", world.pending());
+}
+
 /// D51: a rejected object is not removed.
 #[test]
 fn d051_a_rejected_object_is_present() {

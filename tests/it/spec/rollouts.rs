@@ -173,7 +173,13 @@ fn d022_a_restore_that_fails_is_told() {
     world.refuse("app");
     world.refuse("app");
     assert_eq!(world.pending(), "");
-    assert!(world.held().contains("failed"), "{}", world.held());
+    let held = world.held();
+    assert!(held.contains("putting the previous revision back failed: unhealthy"), "{held}");
+    moves(&mut world, "a");
+    let held = world.held();
+    assert!(held.contains("putting the previous revision back failed: unhealthy"), "{held}");
+    moves(&mut world, "c");
+    assert_eq!(world.pending(), "roll out app 3 app=#c");
 }
 
 /// D23: what failed is not tried again while nothing changes; a new template does it.

@@ -33,13 +33,13 @@ fn t009_a_failed_import_leaves_the_old_image() {
     assert_eq!(world.pending(), "roll out app 2 app=#a");
 }
 
-/// T14: a passing failure is tried again after 1 s, 2 s, 4 s, under the same key.
+/// T14: a passing failure is tried again after 5 s, 10 s, 20 s, under the same key.
 #[test]
 fn t014_passing_failures_back_off() {
     let mut world = committed(APP);
     world.resolve("r.io/web:1", "a");
     world.records();
-    for delay in [1, 2, 4] {
+    for delay in [5, 10, 20] {
         world.transient("app");
         assert_eq!(world.pending(), "");
         world.advance(delay);
@@ -109,6 +109,69 @@ fn t025_without_retries_a_passing_failure_is_held() {
     world.resolve("r.io/web:1", "a");
     world.transient("app");
     assert!(world.held().contains("failed with these digests"), "{}", world.held());
+}
+
+/// T25: with `retry=0` there is one delivery, also while there is time.
+#[test]
+fn t025_retry_0_means_one_delivery() {
+    let mut world = committed(&format!("{APP} retry=0"));
+    world.resolve("r.io/web:1", "a");
+    world.transient("app");
+    world.advance(1000);
+    let records = world.records();
+    assert_eq!(records.matches("RolloutStarted").count(), 1, "{records}");
+    assert!(world.held().contains("not delivered in 1 attempt: busy"), "{}", world.held());
+}
+
+/// T25: a passing failure is tried again three times, each after a longer pause, and then it is held.
+#[test]
+fn t025_a_passing_failure_is_tried_again_three_times() {
+    let mut world = committed(APP);
+    world.resolve("r.io/web:1", "a");
+    let mut deliveries = 0;
+    for _ in 0..200 {
+        if world.pending().contains("roll out app") {
+            world.transient("app");
+            deliveries += 1;
+        }
+        world.advance(1);
+    }
+    assert_eq!(deliveries, 4, "one delivery and three repetitions");
+    assert!(world.held().contains("not delivered in 4 attempts: busy"), "{}", world.held());
+}
+
+/// T25: what is on its way is given up at its time, though it may be tried more often.
+#[test]
+fn t025_a_passing_failure_is_given_up_at_its_time() {
+    let mut world = committed(&format!("{APP} retry=1000"));
+    world.resolve("r.io/web:1", "a");
+    for _ in 0..599 {
+        if world.pending().contains("roll out app") {
+            world.transient("app");
+        }
+        world.advance(1);
+    }
+    assert!(!world.held().contains("failed"), "{}", world.held());
+    world.advance(60);
+    if world.pending().contains("roll out app") {
+        world.transient("app");
+    }
+    assert!(world.held().contains("not delivered within 10m, in "), "{}", world.held());
+}
+
+/// T25: why something does not get through is kept until it does.
+#[test]
+fn t025_why_a_delivery_fails_is_kept() {
+    let mut world = committed(APP);
+    world.resolve("r.io/web:1", "a");
+    world.transient("app");
+    let delivery = world.engine.soft().deliveries.values().next().unwrap();
+    assert_eq!((delivery.reason.as_deref(), delivery.failures), (Some("busy"), 1));
+    world.advance(5);
+    let status_url = "http://target/1".into();
+    world.report("roll out app", RolloutReport::Running { status_url });
+    let delivery = world.engine.soft().deliveries.values().next().unwrap();
+    assert_eq!((delivery.reason.as_deref(), delivery.failures), (None, 0));
 }
 
 /// T25: what the target accepted is not given up because asking did not get through (found by the simulator, seed 22).

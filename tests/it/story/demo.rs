@@ -1,6 +1,7 @@
 //! `tidegate demo` tells the main job, with nothing but the program and `git`.
 
 use super::play::tidegate;
+use crate::support::daemon::eventually;
 
 #[test]
 fn demo_walks_through_the_main_job() {
@@ -39,6 +40,36 @@ fn demo_walks_through_the_main_job() {
     }
     let left = std::fs::read_dir(folder.path()).unwrap().count();
     assert_eq!(left, 0, "the demo cleans up");
+}
+
+/// A demo that is ended from outside takes its daemon and its folder with it.
+#[test]
+fn demo_leaves_no_daemon_behind_when_it_is_told_to_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut demo = tidegate(folder.path(), &["demo"])
+        .env("TMPDIR", folder.path())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    // Its daemon answers: the demo is in the middle of its story.
+    eventually("the daemon of the demo", || {
+        let stage = std::fs::read_dir(folder.path()).unwrap().next()?.unwrap().path();
+        std::os::unix::net::UnixStream::connect(stage.join("state/control.sock")).ok()
+    });
+    let pid = rustix::process::Pid::from_child(&demo);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert_eq!(demo.wait().unwrap().code(), Some(1));
+    // The folder goes after the daemon has ended.
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let mine = folder.path().as_os_str().as_encoded_bytes();
+    for process in std::fs::read_dir("/proc").unwrap() {
+        // One that ends while we look is none.
+        let environment =
+            std::fs::read(process.unwrap().path().join("environ")).unwrap_or_default();
+        let found = environment.windows(mine.len()).any(|window| window == mine);
+        assert!(!found, "a process of the demo is left");
+    }
 }
 
 #[test]

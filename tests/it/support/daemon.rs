@@ -102,6 +102,28 @@ impl Host {
         self.child = Some(command.args(flags).stdout(Stdio::null()).stderr(log).spawn().unwrap());
     }
 
+    /// Starts a daemon that may have this many files open.
+    pub(crate) fn start_with_files(&mut self, files: u32) {
+        let run = self.tidegate(&["run"]);
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("ulimit -n {files}; exec \"$0\" run")).arg(run.get_program());
+        command.env_clear();
+        command.envs(run.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let log = std::fs::File::create(&self.log).unwrap();
+        self.child = Some(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+    }
+
+    /// Makes the daemon read its configuration again.
+    pub(crate) fn reload(&self) {
+        let pid = rustix::process::Pid::from_child(self.child.as_ref().expect("a running daemon"));
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+
+    /// What the daemon logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// Ends the daemon as a power cut would.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -115,13 +137,6 @@ impl Host {
         let path = self.path("tidegate.toml");
         let text = change(&std::fs::read_to_string(&path).unwrap());
         std::fs::write(path, text).unwrap();
-    }
-
-    /// Has the daemon read its configuration again.
-    pub(crate) fn reload(&self) {
-        let child = self.child.as_ref().expect("a running daemon");
-        let pid = rustix::process::Pid::from_child(child);
-        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
     }
 
     /// Ends the daemon as a service manager would, and returns how it ended.

@@ -7,7 +7,8 @@
 //! bad dc app                                                       an object that is invalid
 //! ```
 //!
-//! Tags: `IMAGE`, `tag:STREAM:TAG`, `image:STREAM@ID` or `-`, then `,scheduled` `,reference` `,insecure` `,preserve`.
+//! Tags: `IMAGE`, `tag:STREAM:TAG`, `image:STREAM@ID` or `-`, then `,scheduled` `,reference` `,insecure` `,preserve`
+//! `,every:S`.
 //! Containers: `NAME<TAG` automatic trigger, `NAME~TAG` trigger that is not, `NAME=IMAGE` none; `init:` in front.
 //! Flags: `env=X` `noconfig` `notriggers` `paused` `prune=false` `retry=N` `target=T` `schedule=S` (`_` is a blank)
 //! `ns=N` `label=X` `history=N` (the limit of a stream).
@@ -144,6 +145,11 @@ impl Manifest {
             };
             if value != "-" {
                 let _ = writeln!(text, "    from: {{kind: {kind}, name: '{from}'}}");
+            }
+            let every = options.iter().find_map(|option| option.strip_prefix("every:"));
+            if let Some(every) = every {
+                let every = every.replace('_', " ");
+                let _ = writeln!(text, "    annotations: {{tidegate.dev/schedule: '{every}'}}");
             }
             let has = |option: &str| options.iter().any(|o| o == option);
             let _ = writeln!(text, "    reference: {}", has("reference"));

@@ -248,6 +248,50 @@ async fn a_cancelled_program_is_ended() {
     assert!(!is_alive(&fixture.read("pid")));
 }
 
+/// As when the daemon ends: whoever runs the program goes away.
+#[tokio::test]
+async fn a_run_that_is_broken_off_ends_with_all_that_it_started() {
+    let fixture = Fixture::new("sleep 1000 & echo $! > ~/pid; wait");
+    let pid = fixture.folder.path().join("pid");
+    tokio::select! {
+        report = fixture.roll_out() => panic!("{report:?}"),
+        () = wait_for("its start", || is_file_with_line(&pid)) => {}
+    }
+    wait_for("the end of its child", || !is_alive(&fixture.read("pid"))).await;
+}
+
+#[tokio::test]
+async fn what_a_run_that_was_broken_off_left_is_waited_for() {
+    // What left the group is not ended with it, and holds the lock.
+    let script = "[ -e ~/left ] && { echo second; exit 0; }; touch ~/left\n\
+        setsid sh -c 'echo $$ > ~/pid; while [ ! -e ~/go ]; do sleep 0.05; done; echo old > ~/order' & wait";
+    let fixture = Fixture::new(script);
+    let pid = fixture.folder.path().join("pid");
+    tokio::select! {
+        report = fixture.roll_out() => panic!("{report:?}"),
+        () = wait_for("its start", || is_file_with_line(&pid)) => {}
+    }
+    let go = fixture.folder.path().join("go");
+    let (report, ()) = tokio::join!(fixture.roll_out(), async {
+        let mut looks = tokio::time::interval(limits::TARGET_LOCK_POLL);
+        for _ in 0..4 {
+            looks.tick().await;
+        }
+        fs::write(&go, "").unwrap();
+    });
+    assert_eq!(report, RolloutReport::Complete { log: "second".into() });
+    assert_eq!(fixture.read("order"), "old\n", "it ended before the next run began");
+}
+
+#[tokio::test]
+async fn a_program_that_dies_takes_what_it_started_with_it() {
+    let fixture = Fixture::new("sleep 1000 & echo $! > ~/pid; kill -KILL $$");
+    let report = fixture.roll_out().await;
+    assert!(matches!(report, RolloutReport::Failed { .. }), "{report:?}");
+    let pid = fixture.read("pid");
+    wait_for("the end of its child", || !is_alive(&pid)).await;
+}
+
 #[tokio::test]
 async fn what_a_program_leaves_running_holds_up_neither_its_end_nor_the_next_run() {
     let fixture = Fixture::new("sleep 1000 & echo $! >> ~/pids; echo started");

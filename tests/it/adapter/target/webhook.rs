@@ -88,13 +88,21 @@ async fn r30_the_body_is_signed_with_the_key_that_the_file_holds_at_the_time() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hook.key");
     let fixture = Fixture::with(|target| target.secret = Some(SecretSource(file.clone()))).await;
-    for key in ["first", "second"] {
-        std::fs::write(&file, format!("{key}\n")).unwrap();
+    // Only the end of the last line is not part of the key.
+    let keys = [
+        ("first\n", "first"),
+        ("second", "second"),
+        ("crlf\r\n", "crlf"),
+        ("tab\t \n", "tab\t "),
+        ("two\n\n", "two\n"),
+    ];
+    for (content, key) in keys {
+        std::fs::write(&file, content).unwrap();
         assert_eq!(fixture.roll_out().await, complete());
         let received = fixture.receiver.received().pop().unwrap();
-        assert!(is_signed_with(&received, key.as_bytes()), "{key}");
+        assert!(is_signed_with(&received, key.as_bytes()), "{content:?}");
     }
-    for unusable in ["", " \n"] {
+    for unusable in ["", "\n", "\r\n", " \n"] {
         std::fs::write(&file, unusable).unwrap();
         let report = fixture.roll_out().await;
         assert!(matches!(report, RolloutReport::Transient { .. }), "{report:?}");
@@ -102,14 +110,15 @@ async fn r30_the_body_is_signed_with_the_key_that_the_file_holds_at_the_time() {
     std::fs::remove_file(&file).unwrap();
     let report = fixture.roll_out().await;
     assert!(matches!(report, RolloutReport::Transient { .. }), "{report:?}");
-    assert_eq!(fixture.receiver.received().len(), 2, "nothing goes out unsigned");
+    assert_eq!(fixture.receiver.received().len(), keys.len(), "nothing goes out unsigned");
 }
 
 #[tokio::test]
 async fn r30_the_documented_command_verifies_a_signature() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hook.key");
-    std::fs::write(&file, "top secret\n").unwrap();
+    // Blanks at the end are part of the key, for the shell as for us.
+    std::fs::write(&file, "top secret\t \n").unwrap();
     let fixture = Fixture::with(|target| target.secret = Some(SecretSource(file.clone()))).await;
     fixture.roll_out().await;
     let received = fixture.receiver.received().remove(0);
