@@ -29,6 +29,7 @@
 //! | [`time`] | wall and monotonic time, spans, crontab lines; no clock |
 //! | `dense` | how large collections are read into no more room than they need |
 //! | [`limits`] | every bound with its unit and its argument |
+//! | `secret` | what sounds like a secret, and text without it |
 //! | [`fact`] | what can happen: the vocabulary of the journal |
 //! | [`action`] | what the core asks of the world, and what comes back |
 //! | [`policy`] | what the core needs of the configuration |
@@ -56,7 +57,7 @@
 //! shell   async, IO     main → cli → daemon, control → world        config · telemetry
 //! edge    sync IO                       journal → Disk
 //! core    pure, sync    report · engine → plan · admit → effective → desired, observed
-//!                       → policy · fact · action · names · reference · time · limits · dense
+//!                       → policy · fact · action · names · reference · time · limits · dense · secret
 //! ```
 //!
 //! A module uses what is to its right or below it. The core imports no tokio, no filesystem, no environment, no clock,
@@ -100,6 +101,7 @@ pub mod plan;
 pub mod policy;
 pub mod reference;
 pub mod report;
+mod secret;
 pub mod telemetry;
 pub mod time;
 pub mod world;

@@ -12,9 +12,8 @@ use crate::action::{ImportMode, Platform};
 use crate::limits;
 use crate::names::{Namespace, ObjectKey, TargetName};
 use crate::policy::{OnInvalid, Policy, Routes};
-use crate::world::target::{
-    ExecTarget, Secret, SecretSource, TargetConfig, WebhookTarget, sounds_secret,
-};
+use crate::secret::sounds_secret;
+use crate::world::target::{ExecTarget, Secret, SecretSource, TargetConfig, WebhookTarget};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -10,9 +10,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 use serde_json::{Map, Value};
 
-/// Names of environment variables, of `ConfigMap` keys and of options whose values are hidden.
-const SECRET_WORDS: &str =
-    "pass|pwd|secret|token|key|credential|auth|private|salt|signature|session|cookie|dsn|webhook";
+use crate::secret::{WORDS, sounds_secret};
 
 /// Fields that hold a secret themselves, wherever they stand: the secret of a build's webhook, for one.
 const SECRET_FIELDS: [&str; 9] = [
@@ -31,7 +29,6 @@ const SECRET_FIELDS: [&str; 9] = [
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 struct Patterns {
-    name: Option<Regex>,
     option: Option<Regex>,
     login: Option<Regex>,
     pem: Option<Regex>,
@@ -39,16 +36,10 @@ struct Patterns {
 
 /// A pattern that did not compile would hide nothing; a test makes sure that all do.
 static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
-    name: Regex::new(&format!("(?i){SECRET_WORDS}")).ok(),
-    option: Regex::new(&format!(r"(?is)^(-{{0,2}}[\w.-]*(?:{SECRET_WORDS})[\w.-]*[=:]\s*)(.+)$"))
-        .ok(),
+    option: Regex::new(&format!(r"(?is)^(-{{0,2}}[\w.-]*(?:{WORDS})[\w.-]*[=:]\s*)(.+)$")).ok(),
     login: Regex::new(r"(://)(\S*:\S*|[^\s@/]+)(@)").ok(),
     pem: Regex::new(r"(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*").ok(),
 });
-
-fn matches(pattern: Option<&Regex>, text: &str) -> bool {
-    pattern.is_none_or(|pattern| pattern.is_match(text))
-}
 
 /// The values that one comparison hid, so that equal ones look equal on both of its sides.
 #[derive(Default)]
@@ -108,13 +99,13 @@ impl Hidden {
                     let scalar = !value.is_object() && !value.is_array() && !value.is_null();
                     let own = variable.as_deref().filter(|_| field == "value");
                     let secret = match own {
-                        Some(variable) => matches(PATTERNS.name.as_ref(), variable),
+                        Some(variable) => sounds_secret(variable),
                         None if matches!(
                             name,
                             "data" | "binaryData" | "stringData" | "annotations"
                         ) =>
                         {
-                            field == LAST_APPLIED || matches(PATTERNS.name.as_ref(), field)
+                            field == LAST_APPLIED || sounds_secret(field)
                         }
                         None => SECRET_FIELDS.contains(&field.to_ascii_lowercase().as_str()),
                     };
@@ -141,7 +132,7 @@ impl Hidden {
                 (Some(option), Some(word)) if !word.starts_with('-') => self.hide(&option, value),
                 (Some(_) | None, _) => self.walk(name, value),
             }
-            option = word.filter(is_option).filter(|word| matches(PATTERNS.name.as_ref(), word));
+            option = word.filter(is_option).filter(|word| sounds_secret(word));
         }
     }
 
@@ -199,8 +190,7 @@ mod tests {
 
     #[test]
     fn every_pattern_compiles() {
-        assert!(PATTERNS.name.is_some() && PATTERNS.option.is_some());
-        assert!(PATTERNS.login.is_some() && PATTERNS.pem.is_some());
+        assert!(PATTERNS.option.is_some() && PATTERNS.login.is_some() && PATTERNS.pem.is_some());
     }
 
     #[test]

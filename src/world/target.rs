@@ -24,7 +24,6 @@ use crate::names::{ContentHash, TargetName};
 use event::Event;
 
 pub use event::SIGNATURE_HEADER;
-pub(crate) use log::sounds_secret;
 
 /// What a target is (`[targets.NAME]`).
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -19,7 +19,7 @@ const CODE_WIDTH: usize = 100;
 const COMMENT_WIDTH: usize = 124;
 
 const VOCABULARY: &[&str] =
-    &["action", "dense", "fact", "limits", "names", "policy", "reference", "time"];
+    &["action", "dense", "fact", "limits", "names", "policy", "reference", "secret", "time"];
 
 /// The core, from below: each row may use itself and the rows before it. Where a row has several modules that must not
 /// use each other, they stand in rows of `APART`.

@@ -239,7 +239,7 @@ fn secrets(manifest: &[u8]) -> Vec<String> {
             serde_json::Value::Object(map) => {
                 let text = |key| map.get(key).and_then(serde_json::Value::as_str);
                 if let (Some(name), Some(value)) = (text("name"), text("value"))
-                    && super::log::sounds_secret(name)
+                    && crate::secret::sounds_secret(name)
                 {
                     found.push(value.to_owned());
                 }

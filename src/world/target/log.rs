@@ -1,17 +1,10 @@
 //! The last of what a target printed, short enough for the journal and without the secrets that are known.
 
 use crate::limits;
+use crate::secret::masked;
 
 /// Shorter texts are not masked: `true` or `1` would stand for everything.
 const SECRET_LEN_MIN: usize = 4;
-
-/// Whether what has this name is better not shown.
-pub(crate) fn sounds_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["pass", "secret", "token", "key", "credential", "auth", "pwd"]
-        .iter()
-        .any(|word| name.contains(word))
-}
 
 /// The end of an output of any length.
 #[derive(Default)]
@@ -39,6 +32,7 @@ pub(super) fn last_lines<'a>(text: &str, secrets: impl IntoIterator<Item = &'a s
     for secret in secrets.into_iter().filter(|secret| secret.len() >= SECRET_LEN_MIN) {
         text = text.replace(secret, "***");
     }
+    text = masked(&text);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     let first = lines.len().saturating_sub(limits::ROLLOUT_LOG_LINES_MAX);
     let kept = lines.get(first..).unwrap_or_default().join("\n");
@@ -65,8 +59,9 @@ mod tests {
             tail.push("ä".repeat(500).as_bytes());
         }
         tail.push(b"\x1b[31mpw is hunter2\n");
+        tail.push(b"dsn postgres://u:hunter3@db/x --password=argpw\n");
         let log = tail.lines(["hunter2", "a"]);
         assert!(log.len() <= limits::ROLLOUT_LOG_BYTES_MAX, "{}", log.len());
-        assert!(log.ends_with("[31mpw is ***"), "{log}");
+        assert!(log.ends_with("[31mpw is ***\ndsn postgres://***@db/x --password=***"), "{log}");
     }
 }
