@@ -14,6 +14,11 @@ pub(crate) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
+/// Whether a word is within so many edits of another, the same word in upper and lower case included.
+pub(crate) fn is_near(word: &str, other: &str, edits_max: usize) -> bool {
+    distance(word, other) <= edits_max
+}
+
 /// Edits between two words, upper and lower case taken as equal; two neighbours swapped count as one edit.
 fn distance(a: &str, b: &str) -> usize {
     let lower = |text: &str| text.chars().flat_map(char::to_lowercase).collect::<Vec<_>>();
