@@ -322,6 +322,7 @@ impl<'a> Adoption<'a> {
         }
         // Where it stood is known only where the commit before is.
         let hidden = self.new.rejected.iter().any(is_unreadable)
+            || self.new_tree.skipped().iter().any(Skipped::may_hold_manifests)
             || self.new.strays.iter().any(|s| !s.kept && s.may_be(key, &s.position.path));
         !hidden
     }

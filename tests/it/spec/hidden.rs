@@ -257,9 +257,9 @@ fn d007_a_copy_does_not_take_over() {
     );
     for lost in [false, true] {
         if lost {
-            world.restart_without_mirror()
+            world.restart_without_mirror();
         } else {
-            world.restart()
+            world.restart();
         }
         assert_eq!((world.records().as_str(), world.pending().as_str()), ("", ""));
         let app = world.engine.desired().workloads.values().next().unwrap().position.path.clone();

@@ -2,6 +2,7 @@
 
 mod demo;
 mod examples;
+mod kept;
 pub(crate) mod main_job;
 mod play;
 mod readme;
