@@ -15,6 +15,7 @@ mod nearest;
 mod object;
 mod pod;
 mod reading;
+pub mod stray;
 mod template;
 mod tree;
 mod typed;
@@ -36,8 +37,10 @@ use crate::time::Schedule;
 
 use diagnostic::Diagnostic;
 pub use reading::{Entry, ParsedFile, is_manifest, is_params, params_paths, parse_file};
+use stray::Stray;
 pub use template::read_params;
-pub use tree::Tree;
+pub(crate) use tree::{DUPLICATE, SKIPPED, duplicate};
+pub use tree::{Skipped, Tree};
 
 /// What git asks for at one commit.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -50,6 +53,8 @@ pub struct DesiredState {
     pub workloads: BTreeMap<ObjectKey, Arc<Workload>>,
     /// Documents of other kinds, kept as they are.
     pub companions: Vec<Arc<Companion>>,
+    /// Documents that are none of our objects and may be meant as one.
+    pub strays: Vec<Stray>,
     /// What is invalid; sorted by position.
     pub rejected: Vec<RejectedObject>,
     /// What is odd but not wrong; sorted by position.

@@ -255,7 +255,9 @@ impl ObservedState {
             let state =
                 ObjectState { incarnation: appeared.incarnation, presence: Presence::Present };
             let before = self.objects.insert(appeared.object.clone(), state);
-            if before.is_some_and(|before| before.incarnation != appeared.incarnation) {
+            let is_new_life =
+                before.is_some_and(|before| before.incarnation != appeared.incarnation);
+            if is_new_life && appeared.object.kind.is_workload() {
                 // Another life: what the one before triggered or failed says nothing about it.
                 self.workloads.entry(appeared.object.clone()).or_default().begin_life();
             }

@@ -1,7 +1,10 @@
 //! `tidegate check`: reads manifests and prints what is wrong or odd about them.
+//!
+//! It reads what `run` would read of a commit of these files: one ignore file at the root of the repository, folders of
+//! `source.paths`, no symbolic links, and namespaces by the path from that root.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -11,13 +14,17 @@ use crate::action::{SourceFile, SourceRead};
 use crate::config;
 use crate::desired::diagnostic::{Diagnostic, Severity};
 use crate::desired::{self, DesiredState, Tree};
-use crate::limits;
-use crate::names::{BlobId, Namespace};
+use crate::names::Namespace;
 use crate::policy::Policy;
+use crate::world::git::{self, Folder, Wanted};
 
 use super::{Context, ExitCode};
 
+mod place;
 mod render;
+mod secrecy;
+
+use place::Place;
 
 /// Arguments of `tidegate check`.
 #[derive(Debug, Clone, clap::Args)]
@@ -76,10 +83,29 @@ struct Findings {
 /// # Errors
 /// When a path cannot be read, or the output cannot be written.
 pub fn run(arguments: &Check, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
-    let files = read_paths(&arguments.paths)?;
+    let place = Place::of(&arguments.paths)?;
+    if let Some(file) = place.no_manifest() {
+        writeln!(
+            context.err,
+            "error: `{file}` is no manifest: its name ends with none of .yaml, .yml and .json"
+        )?;
+        return Ok(ExitCode::Usage);
+    }
     let flags = arguments.settings.flags(context.global.config.clone());
-    let policy = policy(arguments, config::load(&flags)?.policy, &files)?;
-    let findings = find(files, &policy);
+    let config = config::load(&flags)?;
+    let wanted = Wanted {
+        paths: &config.source.paths,
+        ignore_file: &config.source.ignore_file,
+        name: |path| desired::is_manifest(path) || desired::is_params(path),
+    };
+    let folder = git::read_folder(&place.root, &place.starts(), wanted)
+        .map_err(|failure| anyhow::anyhow!("{}", failure.message))?;
+    for path in &folder.ignored {
+        let (path, file) = (place.shown(path), &config.source.ignore_file);
+        writeln!(context.err, "note: `{path}` is not read, here or by `run`: `{file}` names it")?;
+    }
+    let policy = policy(arguments, config.policy, &folder.files)?;
+    let findings = find(folder, &policy, &place);
     match arguments.output {
         Format::Text => {
             render::text(context.out, &findings.diagnostics, &findings.texts)?;
@@ -124,76 +150,34 @@ fn policy(arguments: &Check, mut policy: Policy, files: &[SourceFile]) -> anyhow
     Ok(policy)
 }
 
-fn find(files: Vec<SourceFile>, policy: &Policy) -> Findings {
-    let texts = files.iter().filter_map(|f| Some((f.path.clone(), f.bytes.clone()?))).collect();
+fn find(folder: Folder, policy: &Policy, place: &Place) -> Findings {
+    let texts = folder.files.iter();
+    let texts = texts.filter_map(|file| Some((place.shown(&file.path), file.bytes.clone()?)));
+    let texts = texts.collect();
     let read = SourceRead {
         // No commit stands behind files of a directory; nothing looks at it.
         commit: crate::names::CommitId::from_bytes([0; 20]),
         base: None,
         branch: String::new(),
         forced: false,
-        changed: files,
+        changed: folder.files,
         removed: Vec::new(),
-        skipped: Vec::new(),
+        skipped: folder.skipped,
     };
     let mut tree = Tree::default();
     tree.apply(&read, policy);
-    let state = tree.assemble();
+    let mut state = tree.assemble();
+    for rejected in &mut state.rejected {
+        place.show(&mut rejected.diagnostic);
+    }
     let mut diagnostics: Vec<Diagnostic> = state.warnings.clone();
-    diagnostics.extend(state.rejected.iter().map(|rejected| rejected.diagnostic.clone()));
     for (_, file) in tree.files() {
         let errors = file.diagnostics.iter().filter(|d| d.severity == Severity::Error);
         diagnostics.extend(errors.cloned());
     }
+    diagnostics.iter_mut().for_each(|diagnostic| place.show(diagnostic));
+    diagnostics.extend(state.rejected.iter().map(|rejected| rejected.diagnostic.clone()));
     diagnostics.sort_by(|a, b| (&a.position, &a.rule).cmp(&(&b.position, &b.rule)));
     let others = tree.files().map(|(_, file)| file.others).sum();
     Findings { diagnostics, files: tree.files().count(), others, state, texts }
-}
-
-/// Reads what the arguments name: files as they are, directories with their `.tidegateignore`.
-fn read_paths(paths: &[PathBuf]) -> anyhow::Result<Vec<SourceFile>> {
-    let here = [PathBuf::from(".")];
-    let paths = if paths.is_empty() { &here[..] } else { paths };
-    let mut found: BTreeSet<PathBuf> = BTreeSet::new();
-    for path in paths {
-        let meta =
-            std::fs::metadata(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        if !meta.is_dir() {
-            found.insert(path.clone());
-            continue;
-        }
-        let mut walk = ignore::WalkBuilder::new(path);
-        walk.standard_filters(false)
-            .add_custom_ignore_filename(".tidegateignore")
-            .filter_entry(|entry| entry.file_name() != ".git");
-        for entry in walk.build() {
-            let entry = entry.with_context(|| format!("cannot read below `{}`", path.display()))?;
-            if entry.file_type().is_some_and(|kind| kind.is_file()) {
-                found.insert(entry.into_path());
-            }
-        }
-    }
-    let mut files = Vec::new();
-    for path in found {
-        let name = name_of(&path);
-        if desired::is_manifest(&name) || desired::is_params(&name) {
-            files.push(read_file(&path, name)?);
-        }
-    }
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(files)
-}
-
-/// A path as diagnostics show it: with `/`, without a leading `./`.
-fn name_of(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    text.strip_prefix("./").unwrap_or(&text).to_owned()
-}
-
-fn read_file(path: &Path, name: String) -> anyhow::Result<SourceFile> {
-    let failed = || format!("cannot read `{}`", path.display());
-    let len = std::fs::metadata(path).with_context(failed)?.len();
-    let small = len <= limits::MANIFEST_BYTES_MAX as u64;
-    let bytes = if small { Some(std::fs::read(path).with_context(failed)?.into()) } else { None };
-    Ok(SourceFile { path: name, blob: BlobId::from_bytes([0; 20]), bytes, len })
 }

@@ -46,6 +46,8 @@ branch = "live"
 paths = ["apps", "infra/base"]
 ignore_file = ".ignore"
 poll = "30s"
+timeout = "2m"
+ssh_command = "ssh -F /etc/tidegate/ssh"
 on_invalid = "refuse"
 [source.namespaces]
 "apps/web" = "web"
@@ -65,6 +67,7 @@ checks_in_flight = 8
 auth_file = "/run/auth.json"
 [registries."localhost:5000"]
 insecure = true
+ca_file = "ca.pem"
 
 [rollouts]
 in_flight = 1
@@ -108,6 +111,9 @@ fn every_key_is_read() {
     assert_eq!(config.source.repository, base.join("../manifests").display().to_string());
     assert_eq!(config.source.paths, ["apps", "infra/base"]);
     assert_eq!(config.source.poll, Duration::from_secs(30));
+    assert_eq!(config.source.timeout, Duration::from_secs(120));
+    assert_eq!(config.source.ssh_command.as_deref(), Some("ssh -F /etc/tidegate/ssh"));
+    assert_eq!(config.registries.ca_files["localhost:5000"], base.join("ca.pem"));
     let policy = &config.policy;
     assert_eq!(policy.on_invalid, OnInvalid::Refuse);
     assert_eq!(policy.default_namespace.as_str(), "shop");
@@ -317,4 +323,27 @@ fn the_hash_follows_values_and_not_where_they_stand() {
     let flag = load_text("", &[], &["log.level=warn"]).unwrap();
     assert_eq!(file.hash(), flag.hash());
     assert_ne!(file.hash(), load_text("", &[], &[]).unwrap().hash());
+}
+
+#[test]
+fn logins_are_found_where_podman_and_docker_keep_them() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    let auth_file = |more: &[(&str, &str)]| {
+        let mut variables = vec![("HOME", home.path().to_str().unwrap())];
+        variables.extend(more);
+        let environment = Environment {
+            variables: variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+            work_folder: home.path().to_owned(),
+        };
+        load_with(&Flags::default(), &environment).unwrap().registries.auth_file
+    };
+    assert_eq!(auth_file(&[]), None);
+    for name in [".docker/config.json", ".config/containers/auth.json"] {
+        std::fs::create_dir_all(at(name).parent().unwrap()).unwrap();
+        std::fs::File::create(at(name)).unwrap();
+        assert_eq!(auth_file(&[]), Some(at(name)), "the later one is the stronger");
+    }
+    let given = auth_file(&[("REGISTRY_AUTH_FILE", "/elsewhere/auth.json")]);
+    assert_eq!(given, Some("/elsewhere/auth.json".into()));
 }

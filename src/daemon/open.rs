@@ -150,7 +150,11 @@ fn load(
     store: &ObjectStore,
     cached: Option<(CommitId, Tree)>,
 ) -> Option<CommitId> {
-    let commit = engine.observed().adopted.as_ref()?.commit;
+    let adopted = engine.observed().adopted.as_ref()?;
+    let commit = adopted.commit;
+    if let Err(error) = source.keep_again(adopted.seq, &commit) {
+        tracing::warn!(%commit, %error, "cannot keep the adopted commit alive in the mirror");
+    }
     let kept = kept_versions(engine.observed(), store);
     if let Some((_, tree)) = cached.filter(|(of, _)| *of == commit) {
         engine.load_tree(tree, commit, kept);

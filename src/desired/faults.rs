@@ -91,24 +91,36 @@ pub(crate) fn place_of(path: &str, bytes: &[u8], at: usize) -> Position {
     Position { path: path.into(), line: narrow(line), column: narrow(column) }
 }
 
-/// What can be told of an object whose document is not YAML, so that its last version is kept and not taken as removed.
+/// What can be told of an object whose document is not YAML. A guess: what is in force does not hang on it.
+///
+/// Block style with any indentation, `metadata: {name: x}`, and JSON of several lines.
 pub(crate) fn guess_key(text: &str, path: &str, policy: &Policy) -> Option<ObjectKey> {
-    let mut kind = None;
-    let (mut name, mut namespace) = (None, None);
+    let (mut kind, mut name, mut namespace) = (None, None, None);
+    let fields = || text.lines().filter_map(|line| Some((indent(line), field(line)?)));
+    let top = fields().map(|(indent, _)| indent).min()?;
     let mut in_metadata = false;
-    for line in text.lines() {
-        let value = |prefix: &str| {
-            let rest = line.trim_start().strip_prefix(prefix)?;
-            Some(rest.trim().trim_matches(['"', '\'']).to_owned())
+    let mut depth = None;
+    let mut take = |key: &str, value: &str| {
+        let place = match key {
+            "name" => &mut name,
+            "namespace" => &mut namespace,
+            _ => return,
         };
-        if !line.starts_with([' ', '\t', '#']) && !line.trim().is_empty() {
-            in_metadata = line.trim_end() == "metadata:";
-            if let Some(word) = value("kind:") {
-                kind = word.parse::<Kind>().ok();
+        place.get_or_insert_with(|| value.to_owned());
+    };
+    for (indent, (key, value)) in fields() {
+        if indent == top {
+            in_metadata = key == "metadata";
+            depth = None;
+            if key == "kind" && kind.is_none() {
+                kind = value.parse::<Kind>().ok();
             }
-        } else if in_metadata && line.starts_with("  ") && !line.starts_with("   ") {
-            name = name.or_else(|| value("name:"));
-            namespace = namespace.or_else(|| value("namespace:"));
+            if in_metadata && let Some(inner) = value.strip_prefix('{') {
+                let pairs = inner.split([',', '}']).filter_map(field);
+                pairs.for_each(|(key, value)| take(key, value));
+            }
+        } else if in_metadata && *depth.get_or_insert(indent) == indent {
+            take(key, value);
         }
     }
     let namespace = match namespace {
@@ -116,6 +128,21 @@ pub(crate) fn guess_key(text: &str, path: &str, policy: &Policy) -> Option<Objec
         None => default_namespace(path, policy),
     };
     Some(ObjectKey::new(kind?, namespace, name?.parse().ok()?))
+}
+
+fn indent(line: &str) -> usize {
+    line.len() - line.trim_start().len()
+}
+
+/// The key and the value of a line of YAML or JSON.
+fn field(line: &str) -> Option<(&str, &str)> {
+    let line = line.trim();
+    let (key, value) = line.split_once(':').filter(|_| !line.starts_with(['#', '-']))?;
+    Some((bare(key), bare(value)))
+}
+
+fn bare(text: &str) -> &str {
+    text.trim().trim_end_matches(',').trim_end().trim_matches(['"', '\''])
 }
 
 /// What may help with a message of the YAML reader.
@@ -183,5 +210,25 @@ pub(crate) fn syntax_error(
         rule: "yaml-syntax".into(),
         message: format!("this is not YAML: {}", error.message),
         hint: hint.map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_object_of_a_broken_document_is_guessed_in_every_usual_form() {
+        let guess =
+            |text: &str| guess_key(text, "f.yaml", &Policy::default()).map(|key| key.to_string());
+        let key = Some("DeploymentConfig/shop/web".to_owned());
+        let block = "kind: DeploymentConfig\nmetadata:\n  name: web\n  namespace: shop\nspec: [\n";
+        assert_eq!(guess(block), key);
+        assert_eq!(guess(&block.replace("  ", "    ")), key);
+        assert_eq!(guess("kind: 'DeploymentConfig'\nmetadata: {namespace: shop, name: web\n"), key);
+        let json = "{\n  \"kind\": \"DeploymentConfig\",\n  \"metadata\": {\n    \"labels\": {\n      \"name\": \"no\"\n    },\n    \"name\": \"web\",\n    \"namespace\": \"shop\"\n  }\n  \"spec\"";
+        assert_eq!(guess(json), key);
+        assert_eq!(guess("kind: List\nitems:\n- kind: DeploymentConfig\n"), None);
+        assert_eq!(guess("kind: DeploymentConfig\nspec: [\n"), None);
     }
 }

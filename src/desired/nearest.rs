@@ -14,6 +14,11 @@ pub(crate) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
+/// Whether a word is within so many edits of another, the same word in upper and lower case included.
+pub(crate) fn is_near(word: &str, other: &str, edits_max: usize) -> bool {
+    distance(word, other) <= edits_max
+}
+
 /// Edits between two words, upper and lower case taken as equal; two neighbours swapped count as one edit.
 fn distance(a: &str, b: &str) -> usize {
     if a.len().abs_diff(b.len()) > 8 || a.len() > 64 {

@@ -1,5 +1,6 @@
 //! From the bytes of one file to objects: documents, Lists and Templates are opened, kinds dispatched.
 
+mod kinds;
 mod opening;
 
 use std::cell::RefCell;
@@ -18,6 +19,7 @@ use super::diagnostic::{Diagnostic, Severity};
 use super::faults::{guess_key, place_of, report_oddities, syntax_error};
 use super::marks::{End, Source, Step};
 use super::object::Draft;
+use super::stray::{Stray, Strayed};
 use super::template::{self, Met};
 use super::workload::{self, step};
 use super::yaml::{self, Document, Node, Oddities, Part};
@@ -25,6 +27,8 @@ use super::{
     Companion, Object, RejectedObject, build_config, deployment_config, image_stream, json,
 };
 
+use kinds::Meaning;
+pub(crate) use kinds::current_version;
 use opening::{report_missing, where_to_write};
 
 /// What one file holds.
@@ -41,6 +45,9 @@ pub struct ParsedFile {
     /// Whether a Template is in it, so that the params file next to it matters.
     #[serde(default)]
     pub has_template: bool,
+    /// Documents that are none of our objects and may be meant as one.
+    #[serde(default)]
+    pub strays: Vec<Stray>,
 }
 
 /// An object of a file.
@@ -83,8 +90,8 @@ fn extension(path: &str) -> Option<&str> {
 /// `params` is the content of the params file next to it. The answer depends on all four arguments.
 #[must_use]
 pub fn parse_file(path: &str, bytes: &[u8], params: Option<&[u8]>, policy: &Policy) -> ParsedFile {
-    let mut reader =
-        FileReader { path, policy, params: BTreeMap::new(), file: ParsedFile::default() };
+    let (params_fault, file) = (None, ParsedFile::default());
+    let mut reader = FileReader { path, policy, params: BTreeMap::new(), params_fault, file };
     reader.read(bytes, params);
     let mut file = reader.file;
     file.diagnostics.sort_by(|a, b| a.position.cmp(&b.position));
@@ -116,6 +123,8 @@ struct FileReader<'p> {
     path: &'p str,
     policy: &'p Policy,
     params: BTreeMap<String, String>,
+    /// What is wrong with the params file; it matters if there is a Template.
+    params_fault: Option<Diagnostic>,
     file: ParsedFile,
 }
 
@@ -168,6 +177,13 @@ impl FileReader<'_> {
                 return;
             }
         };
+        if text.starts_with("version https://git-lfs.github.com/spec/") {
+            let message =
+                "the file is a pointer of Git LFS; what it points to is not in the repository";
+            let hint = "take the file out of LFS (`git lfs untrack`) and commit its content";
+            self.reject(None, whole_file(self.path, "git-lfs", message.into(), Some(hint)));
+            return;
+        }
         self.read_params(params);
         self.odd_format(text);
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -235,14 +251,10 @@ impl FileReader<'_> {
         match read {
             Ok(values) => self.params = values,
             Err(line) => {
-                let message = "expected `NAME=value` lines in the params file".to_owned();
+                let message = "the params file cannot be read as `NAME=value` lines".to_owned();
                 let position = Position { path: path.clone(), line, column: 0 };
                 let whole = whole_file(&path, "params-file", message, None);
-                self.file.diagnostics.push(Diagnostic {
-                    severity: Severity::Warning,
-                    position,
-                    ..whole
-                });
+                self.params_fault = Some(Diagnostic { position, ..whole });
             }
         }
     }
@@ -267,11 +279,8 @@ impl FileReader<'_> {
     fn node(&mut self, node: &Node, base: &[Step], walk: &Walk<'_>, depth: usize) {
         let text = |key: &str| node.get(key).and_then(Node::as_text).unwrap_or_default();
         let (api_version, kind) = (text("apiVersion"), text("kind"));
-        let is_open_kind = kind
-            .parse::<Kind>()
-            .is_ok_and(|kind| !kind.is_workload() || kind == Kind::DeploymentConfig);
-        if kind.is_empty() || (api_version.is_empty() && !is_open_kind) {
-            self.file.others += 1;
+        if kind.is_empty() || (api_version.is_empty() && !kinds::is_telling(kind, node)) {
+            self.untyped(node, base, walk, kinds::lacks(kind, api_version, node));
             return;
         }
         let at = |keys: &[Step], end| {
@@ -291,6 +300,13 @@ impl FileReader<'_> {
             self.reject(None, diagnostic);
             return;
         }
+        if let Some((rule, key, message, hint)) = kinds::broken_holder(kind, api_version, node) {
+            let keys = if key.is_empty() { vec![] } else { vec![step(key)] };
+            let position = at(&keys, End::Value);
+            let whole = whole_file(self.path, rule, message, hint.as_deref());
+            self.reject(None, Diagnostic { position, ..whole });
+            return;
+        }
         if kind.ends_with("List") && node.get("items").is_some() {
             for (index, item) in
                 node.get("items").map(Node::items).unwrap_or_default().iter().enumerate()
@@ -302,7 +318,7 @@ impl FileReader<'_> {
             }
             return;
         }
-        if kind == "Template" && matches!(api_version, "v1" | "template.openshift.io/v1") {
+        if kinds::is_template(kind, api_version) {
             self.template(node, base, walk, depth);
             return;
         }
@@ -327,10 +343,14 @@ impl FileReader<'_> {
             errors: RefCell::default(),
             warnings: RefCell::default(),
         };
-        let ours = kind
-            .parse::<Kind>()
-            .ok()
-            .and_then(|kind| is_ours(kind, api_version, node, &draft).then_some(kind));
+        let ours = match kinds::meaning(kind, api_version, node, &draft) {
+            Meaning::Ours(kind) => Some(kind),
+            Meaning::Stray(kind, why) => {
+                self.stray(&draft, Some(kind), why);
+                None
+            }
+            Meaning::Other => None,
+        };
         if walk.oddities.any() {
             report_oddities(&draft);
         }
@@ -372,6 +392,41 @@ impl FileReader<'_> {
         }
     }
 
+    /// A document that says no `kind` or no `apiVersion`: something else, or a manifest that lost them.
+    fn untyped(&mut self, node: &Node, base: &[Step], walk: &Walk<'_>, lacks: Option<&str>) {
+        let draft = Draft {
+            node,
+            source: walk.source,
+            base,
+            policy: self.policy,
+            namespace: self.namespace(node).unwrap_or_default(),
+            errors: RefCell::default(),
+            warnings: RefCell::default(),
+        };
+        if let Some(key) = lacks {
+            draft.required(if key == "kind" { "kind" } else { "api-version" }, &[step(key)], "");
+            let errors = draft.errors.into_inner();
+            errors.into_iter().for_each(|error| self.reject(None, error));
+            return;
+        }
+        self.file.others += 1;
+        self.stray(&draft, None, Strayed::Untyped);
+    }
+
+    fn stray(&mut self, draft: &Draft<'_>, kind: Option<Kind>, why: Strayed) {
+        let name = draft.node.at(&["metadata", "name"]).and_then(Node::as_text);
+        let Some(name) = name.and_then(|name| name.parse().ok()) else { return };
+        let prune = draft.node.at(&["metadata", "annotations", "tidegate.dev/prune"]);
+        self.file.strays.push(Stray {
+            namespace: draft.namespace.clone(),
+            name,
+            kind,
+            why,
+            kept: prune.and_then(Node::as_text) == Some("false"),
+            position: draft.start(),
+        });
+    }
+
     /// Says which parameter of the Template is behind an error, where one is.
     fn with_parameter_hint(&self, mut error: Diagnostic, walk: &Walk<'_>) -> Diagnostic {
         let unknown = walk.met.unknown.keys().next();
@@ -411,38 +466,6 @@ pub(crate) fn default_namespace(path: &str, policy: &Policy) -> Namespace {
         .filter(|(prefix, _)| under(prefix))
         .max_by_key(|(prefix, _)| prefix.len());
     longest.map_or_else(|| policy.default_namespace.clone(), |(_, namespace)| namespace.clone())
-}
-
-/// Whether a document of one of our kinds is in a group that is ours, and one that we act on.
-fn is_ours(kind: Kind, api_version: &str, node: &Node, draft: &Draft<'_>) -> bool {
-    let old = |versions: &[&str]| {
-        if !versions.contains(&api_version) {
-            return false;
-        }
-        let path = [step("apiVersion")];
-        let current = if kind == Kind::CronJob { "batch/v1" } else { "apps/v1" };
-        let hint = Some(format!("write `apiVersion: {current}`"));
-        let text = format!("`{api_version}` was removed from Kubernetes");
-        draft.warn_with_hint("api-version", &path, End::Value, text, hint);
-        true
-    };
-    match kind {
-        Kind::ImageStream => matches!(api_version, "" | "v1" | "image.openshift.io/v1"),
-        Kind::BuildConfig => matches!(api_version, "" | "v1" | "build.openshift.io/v1"),
-        Kind::DeploymentConfig => matches!(api_version, "" | "v1" | "apps.openshift.io/v1"),
-        Kind::CronJob => {
-            workload::is_ours(node) && (api_version == "batch/v1" || old(&["batch/v1beta1"]))
-        }
-        Kind::Deployment | Kind::DaemonSet => {
-            workload::is_ours(node)
-                && (api_version == "apps/v1"
-                    || old(&["apps/v1beta1", "apps/v1beta2", "extensions/v1beta1"]))
-        }
-        Kind::StatefulSet => {
-            workload::is_ours(node)
-                && (api_version == "apps/v1" || old(&["apps/v1beta1", "apps/v1beta2"]))
-        }
-    }
 }
 
 fn read_ours(draft: &Draft<'_>, kind: Kind, api_version: &str) -> Option<Object> {

@@ -129,7 +129,12 @@ impl Node {
         }
     }
 
-    /// Whether it is a null.
+    /// Whether it is a list.
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self, Self::Sequence(_))
+    }
+
+    /// Whether it is a null, written or left out.
     pub(crate) fn is_null(&self) -> bool {
         matches!(self, Self::Scalar(Scalar { kind: ScalarKind::Null, .. }))
     }

@@ -1,30 +1,24 @@
 //! A commit becomes the desired state: in one record, never half (law 9, rules D7, D51, D52, I22 to I27).
 
-use std::collections::{BTreeMap, BTreeSet};
+mod adoption;
+mod generations;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::action::SourceRead;
-use crate::desired::{
-    DesiredState, ImageStream, Object, RejectedObject, TagReference, TagSource, Tree,
-};
-use crate::effective::count_by_namespace;
-use crate::fact::{
-    Appeared, CommitAdopted, CommitRefused, CommitWithdrawn, Fact, Rejected, RemovalFate, Removed,
-    StreamChanged,
-};
-use crate::names::{
-    CommitId, ContentHash, Generation, Incarnation, Kind, ObjectKey, StreamName, TagName,
-};
-use crate::observed::{ObservedState, Presence, Refused};
+use crate::desired::{DesiredState, Object, TagSource, Tree};
+use crate::fact::{CommitAdopted, CommitRefused, CommitWithdrawn, Fact};
+use crate::names::{CommitId, ContentHash, Kind, ObjectKey, Seq, StreamName};
+use crate::observed::Refused;
 use crate::plan::Key;
 use crate::policy::OnInvalid;
 use crate::time::Now;
 
 use super::index::Link;
 use super::{Batch, Engine};
-
-/// The least number of objects that makes the loss of a whole namespace suspicious (rule D52).
-const NAMESPACE_OBJECTS_MIN: usize = 3;
+use adoption::{Adoption, Outcome};
+use generations::stream_changes;
 
 impl Engine {
     /// Takes in the files of the adopted commit after a start, without recording anything.
@@ -37,7 +31,9 @@ impl Engine {
     }
 
     fn loaded(&mut self, kept: Vec<(ContentHash, Object)>) {
-        self.desired = self.tree.assemble();
+        let adopted = self.observed.adopted.as_ref();
+        let rejected = adopted.map_or(&[][..], |adopted| &adopted.rejected);
+        self.desired = self.tree.assemble_adopted(rejected);
         self.keep(kept);
     }
 
@@ -80,21 +76,25 @@ impl Engine {
         }
         let mut tree = self.tree.clone();
         tree.apply(read, &self.policy);
-        let new = tree.assemble();
+        let mut adoption = Adoption::new(&self.observed, &self.desired, &self.tree, &tree);
+        adoption.keep_rejected();
+        adoption.keep_hidden();
         if self.policy.on_invalid == OnInvalid::Refuse
-            && let Some(first) = new.rejected.first()
+            && let Some(first) = adoption.rejected.first()
         {
-            let (position, message) = (&first.diagnostic.position, &first.diagnostic.message);
-            let count = new.rejected.len();
+            let count = adoption.rejected.len();
             let reason = format!(
-                "{count} invalid objects, the first at {position}: {message} (source.on_invalid is `refuse`)"
+                "{count} invalid objects, the first at {}: {} (source.on_invalid is `refuse`)",
+                first.position, first.message
             );
             self.refuse(CommitRefused { commit: read.commit, reason }, now, batch);
             return;
         }
+        adoption.remove(self.policy.prune_objects_max, read.commit);
+        let outcome = adoption.outcome();
         self.tree = tree;
         self.tree_commit = Some(read.commit);
-        self.take_over(read, new, now, batch);
+        self.take_over(read, outcome, now, batch);
     }
 
     fn is_adopted(&self, read: &SourceRead) -> bool {
@@ -102,11 +102,8 @@ impl Engine {
         same_commit && self.tree_commit == Some(read.commit)
     }
 
-    fn take_over(&mut self, read: &SourceRead, new: DesiredState, now: Now, batch: &mut Batch) {
-        let mut adoption = Adoption::new(&self.observed, &self.desired, new);
-        adoption.keep_rejected();
-        adoption.remove(self.policy.prune_objects_max, read.commit);
-        let Adoption { new, rejected, removed, appeared, kept, .. } = adoption;
+    fn take_over(&mut self, read: &SourceRead, outcome: Outcome, now: Now, batch: &mut Batch) {
+        let Outcome { new, rejected, removed, appeared, kept } = outcome;
         let streams = stream_changes(&self.observed, &self.desired, &new);
         let adopted = CommitAdopted {
             commit: read.commit,
@@ -123,6 +120,9 @@ impl Engine {
         self.relink(&old);
         if self.is_recorded(&adopted) {
             self.withdraw(now, batch);
+            // The mirror may have been lost in between.
+            let known = self.observed.adopted.as_ref().map(|known| (known.seq, known.commit));
+            known.into_iter().for_each(|(seq, commit)| self.keep_commit(seq, commit, batch));
             return;
         }
         for (bytes, hash, object) in kept {
@@ -133,6 +133,10 @@ impl Engine {
         let seq = self.record(Fact::CommitAdopted(Box::new(adopted)), now, batch);
         let in_force: BTreeSet<_> = self.observed.kept_versions().collect();
         self.kept.retain(|hash, _| in_force.contains(hash));
+        self.keep_commit(seq, commit, batch);
+    }
+
+    fn keep_commit(&mut self, seq: Seq, commit: CommitId, batch: &mut Batch) {
         let id = self.new_action(super::InFlight::Silent);
         batch.starts.push((id, crate::action::Action::KeepCommit { seq, commit }));
         self.in_flight.remove(&id); // nobody answers
@@ -245,264 +249,4 @@ fn is_same(before: &Object, after: &Object) -> bool {
         (Object::Workload(a), Object::Workload(b)) => Arc::ptr_eq(a, b) || a == b,
         (Object::Stream(_) | Object::Build(_) | Object::Workload(_), _) => false,
     }
-}
-
-/// What becomes of the objects of one commit.
-struct Adoption<'a> {
-    observed: &'a ObservedState,
-    old: &'a DesiredState,
-    new: DesiredState,
-    rejected: Vec<Rejected>,
-    removed: Vec<Removed>,
-    appeared: Vec<Appeared>,
-    /// Last valid versions to be stored.
-    kept: Vec<(Vec<u8>, ContentHash, Object)>,
-}
-
-impl<'a> Adoption<'a> {
-    fn new(observed: &'a ObservedState, old: &'a DesiredState, new: DesiredState) -> Self {
-        let (rejected, removed, appeared, kept) = (vec![], vec![], vec![], vec![]);
-        Self { observed, old, new, rejected, removed, appeared, kept }
-    }
-
-    /// Keeps the last valid version of what is invalid (rule D7).
-    ///
-    /// A file that cannot be read at all may have held anything: every object that stood in it and is nowhere else
-    /// now keeps its last valid version.
-    fn keep_rejected(&mut self) {
-        let rejected = self.new.rejected.clone();
-        let mut by_path: BTreeMap<&str, Vec<Object>> = BTreeMap::new();
-        if rejected.iter().any(|rejected| rejected.object.is_none()) {
-            for object in self.old.keys().filter_map(|key| self.old.get(&key)) {
-                if self.new.get(&object.key()).is_none() {
-                    let path = self.path_of(&object);
-                    by_path.entry(path).or_default().push(object);
-                }
-            }
-        }
-        for RejectedObject { object, diagnostic } in &rejected {
-            let path = diagnostic.position.path.as_str();
-            let objects: Vec<Object> = match object {
-                Some(key) if self.new.get(key).is_some() => continue_with(self, key, diagnostic),
-                Some(key) => self.old.get(key).into_iter().collect(),
-                None => by_path.get(path).cloned().unwrap_or_default(),
-            };
-            if objects.is_empty() {
-                self.reject(object.clone(), diagnostic, None);
-            }
-            for object in objects {
-                if self.new.get(&object.key()).is_some() {
-                    continue;
-                }
-                let hash = self.keep(&object);
-                self.new.put(object.clone());
-                self.reject(Some(object.key()), diagnostic, Some(hash));
-            }
-        }
-    }
-
-    fn path_of(&self, object: &Object) -> &'a str {
-        match self.old_ref(&object.key()) {
-            Some(position) => position.path.as_str(),
-            None => "",
-        }
-    }
-
-    fn old_ref(&self, key: &ObjectKey) -> Option<&'a crate::fact::Position> {
-        let name = || StreamName::new(key.namespace.clone(), key.name.clone());
-        match key.kind {
-            Kind::ImageStream => self.old.streams.get(&name()).map(|stream| &stream.position),
-            Kind::BuildConfig => self.old.builds.get(key).map(|build| &build.position),
-            Kind::DeploymentConfig
-            | Kind::Deployment
-            | Kind::StatefulSet
-            | Kind::DaemonSet
-            | Kind::CronJob => self.old.workloads.get(key).map(|workload| &workload.position),
-        }
-    }
-
-    fn reject(
-        &mut self,
-        object: Option<ObjectKey>,
-        diagnostic: &crate::desired::diagnostic::Diagnostic,
-        kept: Option<ContentHash>,
-    ) {
-        self.rejected.push(Rejected {
-            object,
-            position: diagnostic.position.clone(),
-            rule: diagnostic.rule.clone(),
-            message: diagnostic.message.clone(),
-            kept,
-        });
-    }
-
-    fn keep(&mut self, object: &Object) -> ContentHash {
-        // Our own types always have a JSON form; an empty value would only cost the version after a restart.
-        let bytes = serde_json::to_vec(object).unwrap_or_default();
-        let hash = ContentHash::of(&bytes);
-        self.kept.push((bytes, hash, object.clone()));
-        hash
-    }
-
-    /// Decides what happens to objects that the commit no longer has (rules D51, D52), and which are new.
-    fn remove(&mut self, objects_max: usize, commit: CommitId) {
-        let mut gone = Vec::new();
-        for (key, known) in &self.observed.objects {
-            let in_new = self.new.get(key).is_some();
-            match known.presence {
-                Presence::Present if !in_new && self.is_told(key) => gone.push(key.clone()),
-                Presence::Removed { .. } if in_new => self.come_back(key),
-                Presence::Removed { fate: RemovalFate::Held { .. }, .. } => {
-                    // Still missing: everything goes on as before.
-                    if let Some(object) = self.old.get(key) {
-                        self.new.put(object);
-                    }
-                }
-                Presence::Present | Presence::Removed { .. } => {}
-            }
-        }
-        let first = self.new.keys().filter(|key| !self.observed.objects.contains_key(key));
-        self.appeared.extend(first.map(|object| Appeared { object, incarnation: Incarnation(1) }));
-        self.appeared.sort_by(|a, b| a.object.cmp(&b.object));
-        let guarded = self.is_suspicious(&gone, objects_max);
-        let again = self.observed.adopted.as_ref().is_some_and(|known| known.commit == commit);
-        for key in gone {
-            let object = self.old.get(&key);
-            let prune = match &object {
-                Some(Object::Workload(workload)) => workload.prune,
-                Some(Object::Stream(_) | Object::Build(_)) => true,
-                // Without its last version nobody knows whether it may be stopped (law 7).
-                None => !key.kind.is_workload(),
-            };
-            let fate = match object {
-                // Without its last version it cannot be held; it stays as it is, also when the commit is read again.
-                None if guarded || again => continue,
-                Some(object) if guarded => {
-                    let version = self.keep(&object);
-                    self.new.put(object);
-                    RemovalFate::Held { version }
-                }
-                Some(_) | None if !prune => RemovalFate::Kept,
-                Some(_) | None => RemovalFate::Pruned,
-            };
-            self.removed.push(Removed { object: key, fate });
-        }
-    }
-
-    /// Whether the commit tells that an object is gone: an object, or a file, that cannot be read tells nothing (D51).
-    fn is_told(&self, key: &ObjectKey) -> bool {
-        let silent = |rejected: &Rejected| match &rejected.object {
-            Some(object) => object == key,
-            // Which objects an unreadable file holds is known only where the commit before is.
-            None => self.old_ref(key).is_none_or(|old| old.path == rejected.position.path),
-        };
-        !self.rejected.iter().any(silent)
-    }
-
-    /// An object is in git again: the same life if nothing was stopped meanwhile, else another one.
-    fn come_back(&mut self, key: &ObjectKey) {
-        let Some(known) = self.observed.objects.get(key) else { return };
-        let stopped = self.observed.workloads.get(key).is_some_and(|state| state.stop.is_some());
-        let pruned_stream = key.kind == Kind::ImageStream
-            && matches!(known.presence, Presence::Removed { fate: RemovalFate::Pruned, .. });
-        let incarnation =
-            if stopped || pruned_stream { known.incarnation.next() } else { known.incarnation };
-        self.appeared.push(Appeared { object: key.clone(), incarnation });
-    }
-
-    /// Whether a commit removes so much that it is likely a mistake (rule D52, law 7).
-    fn is_suspicious(&self, gone: &[ObjectKey], objects_max: usize) -> bool {
-        if gone.len() > objects_max || (!gone.is_empty() && self.new.objects() == 0) {
-            return true;
-        }
-        let before = count_by_namespace(
-            self.observed
-                .objects
-                .iter()
-                .filter(|(_, known)| known.presence == Presence::Present)
-                .map(|(key, _)| key),
-        );
-        let lost = count_by_namespace(gone.iter());
-        lost.iter().any(|(namespace, lost)| {
-            let had = before.get(namespace).copied().unwrap_or(0);
-            had >= NAMESPACE_OBJECTS_MIN && *lost == had
-        })
-    }
-}
-
-/// A rejected duplicate of an object that is in force: only reported.
-fn continue_with(
-    adoption: &mut Adoption<'_>,
-    key: &ObjectKey,
-    diagnostic: &crate::desired::diagnostic::Diagnostic,
-) -> Vec<Object> {
-    adoption.reject(Some(key.clone()), diagnostic, None);
-    adoption.new.get(key).into_iter().collect()
-}
-
-/// Which streams get a new generation, and which of their tags (rules I22 to I27).
-fn stream_changes(
-    observed: &ObservedState,
-    old: &DesiredState,
-    new: &DesiredState,
-) -> Vec<StreamChanged> {
-    let mut changes = Vec::new();
-    for (name, stream) in &new.streams {
-        let before = old.streams.get(name);
-        if before.is_some_and(|before| Arc::ptr_eq(before, stream)) {
-            continue;
-        }
-        let state = observed.streams.get(name);
-        let generation = state.map_or(Generation(1), |state| state.generation.next());
-        let knows = |tag: &TagName| {
-            let state = state.and_then(|state| state.tags.get(tag));
-            state.is_some_and(|state| state.generation != Generation(0))
-        };
-        let changed =
-            |tag: &TagName, spec: &TagReference| match before.and_then(|b| b.tags.get(tag)) {
-                Some(before) => {
-                    let failing =
-                        state.and_then(|s| s.tags.get(tag)).is_some_and(|t| t.condition.is_some());
-                    is_changed(before, spec, failing)
-                }
-                None => !knows(tag),
-            };
-        let tags: Vec<_> = stream
-            .tags
-            .iter()
-            .filter(|(tag, spec)| changed(tag, spec))
-            .map(|(tag, _)| tag.clone())
-            .collect();
-        let gone = gone_tags(observed, name, stream);
-        let spec_differs = before.is_none_or(|before| !same_spec(before, stream));
-        if spec_differs && (before.is_some() || state.is_none())
-            || !tags.is_empty()
-            || !gone.is_empty()
-        {
-            changes.push(StreamChanged { stream: name.clone(), generation, tags, gone });
-        }
-    }
-    changes
-}
-
-fn gone_tags(observed: &ObservedState, name: &StreamName, stream: &ImageStream) -> Vec<TagName> {
-    let state = observed.streams.get(name);
-    let known = state.into_iter().flat_map(|state| &state.tags);
-    let in_spec = known.filter(|(_, tag)| tag.generation != Generation(0)).map(|(tag, _)| tag);
-    in_spec.filter(|tag| !stream.tags.contains_key(*tag)).cloned().collect()
-}
-
-/// Whether a spec tag changed so that it has to be imported again (rules I24, I25).
-fn is_changed(before: &TagReference, after: &TagReference, failing: bool) -> bool {
-    before.from != after.from
-        || before.reference != after.reference
-        || before.mode != after.mode
-        || (failing && before.insecure != after.insecure)
-}
-
-/// Whether the spec is the same after defaulting: labels and annotations do not count (rule I23).
-fn same_spec(before: &ImageStream, after: &ImageStream) -> bool {
-    before.lookup_local == after.lookup_local
-        && before.repository == after.repository
-        && before.tags == after.tags
 }

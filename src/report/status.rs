@@ -85,6 +85,9 @@ struct Source {
     refused: Option<RefusedReport>,
     failing_since: Option<Timestamp>,
     failure: Option<String>,
+    /// Links, submodules and the like in the adopted commit that manifests may be behind.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_read: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -319,10 +322,11 @@ impl RejectedReport {
         let Self { path, line, column, .. } = self;
         let position = crate::fact::Position { path: path.clone(), line: *line, column: *column };
         let object = self.object.as_ref().map_or_else(|| "file".to_owned(), ToString::to_string);
-        let now = if self.kept {
-            "; its last valid version stays in force"
-        } else {
-            "; it has no valid version"
+        let now = match () {
+            () if self.kept => "; its last valid version stays in force",
+            // The message names the one in force.
+            () if self.rule == crate::desired::DUPLICATE => "",
+            () => "; it has no valid version",
         };
         let object = super::words::styled(super::words::BAD, object);
         format!("{object} at {position}: {} [{}]{now}", self.message, self.rule)

@@ -16,6 +16,7 @@
 mod address;
 mod error;
 mod fetch;
+mod folder;
 mod local;
 mod program;
 mod tidy;
@@ -39,6 +40,7 @@ use crate::names::{CommitId, Seq};
 use address::Address;
 use error::Problem;
 pub use error::SourceError;
+pub(crate) use folder::{Folder, Wanted, read_folder, work_tree_of};
 use program::Program;
 use tree::Files;
 
@@ -339,6 +341,21 @@ impl Source {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
             done => done.map_err(|error| mirror_error(&file, error)),
         }
+    }
+
+    /// Keeps an adopted commit alive that should be kept already: a process that ended right after the record did not
+    /// get to it. A mirror that does not have the commit is left as it is.
+    ///
+    /// # Errors
+    ///
+    /// The mirror cannot be opened or written.
+    pub fn keep_again(&self, seq: Seq, commit: &CommitId) -> Result<(), SourceError> {
+        let mirror = self.mirror()?;
+        let kept = mirror.refname_to_id(&format!("{ADOPTED}{seq}"));
+        if kept.is_ok_and(|kept| kept == oid(commit)) || mirror.find_commit(oid(commit)).is_err() {
+            return Ok(());
+        }
+        self.keep(seq, commit)
     }
 
     /// The commits that are kept, by the record that adopted them.

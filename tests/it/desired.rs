@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use tidegate::action::{ImportMode, SourceFile, SourceRead};
+use tidegate::action::{ImportMode, SourceFile, SourceRead, SourceSkip};
 use tidegate::desired::{
     DesiredState, Entry, ImageStream, Object, ParsedFile, TagSource, Tree, Workload, parse_file,
 };
@@ -841,6 +841,95 @@ fn a_parsed_file_survives_the_cache() {
     let file = read(TEMPLATE);
     let text = serde_json::to_string(&file).unwrap();
     assert_eq!(serde_json::from_str::<ParsedFile>(&text).unwrap(), file);
+}
+
+/// A slip in `kind` or `apiVersion` is an error of the object, and names what was meant.
+#[test]
+fn a_near_miss_of_a_kind_or_a_version_is_rejected() {
+    let dc = dc("");
+    let cases = [
+        (dc.replace("DeploymentConfig", "DeploymentConfg"), "DeploymentConfig", "did you mean"),
+        (dc.replace("DeploymentConfig", "deploymentconfig"), "DeploymentConfig", "did you mean"),
+        (dc.replace("apps.openshift.io/v1", "apps.openshift.io/v2"), "DeploymentConfig", "write"),
+        (dc.replace("apps.openshift.io/v1", "app.openshift.io/v1"), "DeploymentConfig", "write"),
+        (deployment("[]").replace("apps/v1", "v1"), "Deployment", "write `apiVersion: apps/v1`"),
+        (deployment("[]").replace("kind: Deployment", "kind: Deploymnet"), "Deployment", "did you"),
+    ];
+    for (text, kind, hint) in cases {
+        let file = read(&text);
+        let [Entry::Rejected(rejected)] = &file.entries[..] else { panic!("{text}: {file:?}") };
+        assert_eq!(rejected.object.as_ref().unwrap().kind.as_str(), kind);
+        assert!(rejected.diagnostic.hint.as_ref().unwrap().contains(hint), "{rejected:?}");
+        assert!(rejected.diagnostic.position.line <= 2);
+    }
+}
+
+/// What is far from our kinds, or in another group, is none of our business.
+#[test]
+fn other_kinds_stay_companions() {
+    for (version, kind) in [
+        ("image.openshift.io/v1", "ImageStreamTag"),
+        ("apps.openshift.io/v1", "DeploymentConfigRollback"),
+        ("build.openshift.io/v1", "Build"),
+        ("stable.example.com/v1", "CronTab"),
+        ("batch/v1", "Job"),
+        ("apps/v1", "ReplicaSet"),
+        ("apps/v1", "Deployment"),
+        ("example.com/v1", "DeploymentConfig"),
+        ("templates.gatekeeper.sh/v1", "ConstraintTemplate"),
+        ("example.com/v1", "Template"),
+    ] {
+        let file = read(&format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\n"));
+        assert!(matches!(file.entries[..], [Entry::Companion(_)]), "{kind}: {file:?}");
+    }
+}
+
+/// What should hold objects and cannot be opened is an error: its objects are not gone.
+#[test]
+fn a_list_or_a_template_that_cannot_be_opened_is_rejected() {
+    for text in [
+        "apiVersion: v1\nkind: List\nitem: []\n",
+        "apiVersion: v1\nkind: Lst\nitems: []\n",
+        "apiVersion: v1\nkind: List\nitems: {a: b}\n",
+        "kind: List\nitems: []\n",
+        &TEMPLATE.replace("kind: Template", "kind: Templat"),
+        &TEMPLATE.replace("template.openshift.io/v1", "template.openshift.io/v2"),
+        &TEMPLATE.replace("objects:", "objcts:"),
+        "apiVersion: apps.openshift.io/v1\nmetadata: {name: x}\n",
+        "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n",
+    ] {
+        let file = read(text);
+        assert!(
+            matches!(&file.entries[..], [Entry::Rejected(rejected)] if rejected.object.is_none()),
+            "{text}: {file:?}"
+        );
+    }
+    for text in ["apiVersion: v1\nkind: List\nitems: []\n", "apiVersion: v1\nkind: List\nitems:\n"]
+    {
+        assert_eq!(read(text).entries, []);
+    }
+}
+
+/// A params file that cannot be read does not put the defaults in place of what was meant.
+#[test]
+fn a_template_whose_params_file_cannot_be_read_is_rejected() {
+    let policy = Policy::default();
+    for params in ["N\n", "\u{0}"] {
+        let file = parse_file("t.yaml", TEMPLATE.as_bytes(), Some(params.as_bytes()), &policy);
+        let [Entry::Rejected(rejected)] = &file.entries[..] else { panic!("{file:?}") };
+        assert_eq!(rejected.diagnostic.position.path, "t.yaml");
+        assert!(rejected.diagnostic.message.ends_with(" at t.params:1"), "{rejected:?}");
+    }
+    let mut tree = Tree::default();
+    let files = vec![source("t.yaml", TEMPLATE), source("t.params", "SECRET=x\n")];
+    tree.apply(&source_read(false, files, &[]), &policy);
+    assert_eq!(tree.assemble().rejected, []);
+    let link = SourceSkip { path: "t.params".into(), why: "it is a symbolic link" };
+    let linked = SourceRead { skipped: vec![link], ..source_read(true, vec![], &["t.params"]) };
+    tree.apply(&linked, &policy);
+    assert_eq!(tree.assemble().rejected.len(), 1);
+    tree.apply(&source_read(true, vec![source("t.params", "SECRET=x\n")], &[]), &policy);
+    assert_eq!(tree.assemble().rejected, []);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::desired::diagnostic::{Diagnostic, Severity};
 
 use super::Findings;
+use super::secrecy::may_be_secret;
 
 /// Prints each diagnostic as rustc would.
 pub(super) fn text(
@@ -25,9 +26,11 @@ pub(super) fn text(
         };
         let at = &diagnostic.position;
         let bytes = texts.get(&at.path).map(|bytes| String::from_utf8_lossy(bytes));
+        let number = usize::try_from(at.line).unwrap_or(usize::MAX);
         let line = bytes
             .as_deref()
-            .and_then(|text| text.lines().nth(usize::try_from(at.line).ok()?.checked_sub(1)?));
+            .filter(|text| !may_be_secret(text, number))
+            .and_then(|text| text.lines().nth(number.checked_sub(1)?));
         let title = level.primary_title(&diagnostic.message).id(&diagnostic.rule);
         let mut group = Group::with_title(title);
         group = match line {

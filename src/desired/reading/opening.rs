@@ -20,6 +20,12 @@ impl FileReader<'_> {
     /// Opens a Template: values of its parameters, its labels, its objects.
     pub(super) fn template(&mut self, node: &Node, base: &[Step], walk: &Walk<'_>, depth: usize) {
         self.file.has_template = true;
+        // With the defaults in place of what was meant, other objects would come out.
+        if let Some(fault) = self.params_fault.clone() {
+            let message = format!("{} at {}", fault.message, fault.position);
+            self.reject(None, Diagnostic { position: walk.source.start(), message, ..fault });
+            return;
+        }
         let head = Node::Mapping(
             node.entries()
                 .iter()

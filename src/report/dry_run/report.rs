@@ -206,7 +206,10 @@ fn subject(run: &Simulated) -> SubjectReport {
         Subject::WorkTree => ("work tree", None),
     };
     let skipped = run.read.skipped.iter();
-    let warnings = run.after.desired.warnings.iter().map(|warning| {
+    let warnings = run.after.desired.warnings.iter();
+    // What is not read has a list of its own.
+    let warnings = warnings.filter(|warning| warning.rule != crate::desired::SKIPPED);
+    let warnings = warnings.map(|warning| {
         one_line(&format!("{}: {} [{}]", warning.position, warning.message, warning.rule))
     });
     SubjectReport {

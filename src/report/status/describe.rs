@@ -37,6 +37,14 @@ pub(super) fn source(input: &Input<'_>) -> Source {
         }),
         failing_since: failure.map(|failure| failure.since),
         failure: failure.map(|failure| one_line(&failure.message)),
+        not_read: input
+            .view
+            .desired
+            .warnings
+            .iter()
+            .filter(|warning| warning.rule == crate::desired::SKIPPED)
+            .map(|warning| one_line(&format!("{}: {}", warning.position, warning.message)))
+            .collect(),
     }
 }
 

@@ -13,6 +13,9 @@ impl Status {
     pub fn to_text(&self) -> String {
         let mut out = String::new();
         self.head(&mut out);
+        for skipped in &self.source.not_read {
+            line(&mut out, skipped);
+        }
         self.wrong(&mut out);
         if !self.workloads.is_empty() {
             heading(&mut out, "Workloads");

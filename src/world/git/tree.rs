@@ -15,7 +15,7 @@ use crate::names::BlobId;
 use super::error::TreeProblem;
 
 /// Folders inside folders. Git's own limit is that of a path (4,096 bytes); this keeps a made-up tree off the stack.
-const DEPTH_MAX: usize = 128;
+pub(super) const DEPTH_MAX: usize = 128;
 
 const LINK: i32 = 0o120_000;
 
@@ -24,8 +24,8 @@ pub(super) const SKIP_LINK: &str =
 pub(super) const SKIP_SUBMODULE: &str =
     "it is a submodule; Tidegate reads one repository, so copy its manifests here";
 pub(super) const SKIP_NAME: &str = "its name is not UTF-8; rename it";
-const SKIP_CONTROL: &str = "its name has control characters; rename it";
-const SKIP_DEEP: &str = "it lies more than 128 folders deep";
+pub(super) const SKIP_CONTROL: &str = "its name has control characters; rename it";
+pub(super) const SKIP_DEEP: &str = "it lies more than 128 folders deep";
 
 /// Which paths are files of the source.
 pub(super) struct Filter {
@@ -65,14 +65,14 @@ impl Filter {
     }
 
     /// Whether a file is one of the source's.
-    fn wants_file(&self, path: &str) -> bool {
+    pub(super) fn wants_file(&self, path: &str) -> bool {
         path != self.ignore_file
             && (self.paths.is_empty() || self.paths.iter().any(|prefix| within(path, prefix)))
             && !self.ignore.matched(path, false).is_ignore()
     }
 
     /// Whether files of the source may be below a folder.
-    fn wants_folder(&self, path: &str) -> bool {
+    pub(super) fn wants_folder(&self, path: &str) -> bool {
         let near = |prefix: &String| within(path, prefix) || within(prefix, path);
         (self.paths.is_empty() || self.paths.iter().any(near))
             && !self.ignore.matched(path, true).is_ignore()
@@ -82,6 +82,20 @@ impl Filter {
     pub(super) fn wants(&self, path: &str) -> bool {
         let mut folders = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
         folders.all(|folder| self.wants_folder(folder)) && self.wants_file(path)
+    }
+
+    /// As [`Self::wants`], for a folder too.
+    pub(super) fn wants_start(&self, path: &str, is_folder: bool) -> bool {
+        let mut folders = path.match_indices('/').filter_map(|(at, _)| path.get(..at));
+        folders.all(|folder| self.wants_folder(folder))
+            && if is_folder { self.wants_folder(path) } else { self.wants_file(path) }
+    }
+
+    /// Whether a path lies in one of the source's folders, or above one.
+    pub(super) fn is_near(&self, path: &str) -> bool {
+        let near =
+            |prefix: &String| path.is_empty() || within(path, prefix) || within(prefix, path);
+        self.paths.is_empty() || self.paths.iter().any(near)
     }
 
     pub(super) fn too_many(&self) -> TreeProblem {

@@ -88,14 +88,15 @@ fn names(repository: &Repository) -> Result<BTreeSet<Vec<u8>>, Error> {
     Ok(names)
 }
 
-enum Content {
+pub(super) enum Content {
     /// The bytes, unless there are too many of them, and how many.
     File(Option<Vec<u8>>, u64),
     Link,
     Other,
 }
 
-fn bytes(path: &Path) -> Result<Option<Content>, Problem> {
+/// The content of a file; none if there is nothing of this name.
+pub(super) fn bytes(path: &Path) -> Result<Option<Content>, Problem> {
     let wrong = |why| Problem::Io { path: path.display().to_string(), why };
     let gone = |error: &std::io::Error| {
         use std::io::ErrorKind::{NotADirectory, NotFound};

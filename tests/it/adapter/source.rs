@@ -540,6 +540,20 @@ fn kept_commits_are_listed_and_released() {
 }
 
 #[test]
+fn a_commit_that_was_not_kept_in_time_is_kept_again() {
+    let repo = Repo::new();
+    let first = repo.commit("first");
+    let desk = Desk::of(&repo);
+    desk.source.keep_again(Seq(7), &first).unwrap();
+    assert_eq!(desk.source.kept().unwrap().len(), 0, "the mirror does not have it yet");
+    desk.read(None);
+    desk.source.keep_again(Seq(7), &first).unwrap();
+    desk.source.keep_again(Seq(7), &first).unwrap();
+    let kept: Vec<_> = desk.source.kept().unwrap().into_iter().collect();
+    assert_eq!(kept, [(Seq(7), first)]);
+}
+
+#[test]
 fn locks_that_a_killed_git_left_are_removed_at_the_start() {
     let repo = Repo::new();
     let base = repo.commit("first");

@@ -20,6 +20,7 @@ use tidegate::time::Now;
 
 use super::outside::Targets;
 use super::repository::Repository;
+use crate::support::engine::LINK;
 
 /// What the oracle remembers.
 #[derive(Default)]
@@ -248,7 +249,8 @@ impl Oracle {
         let path = path_of(&started.object);
         // What an unreadable file holds is not known, once its object was removed.
         let in_git = repository.commits[&adopted.commit].get(&path);
-        let readable = in_git.is_some_and(|text| !text.contains("[unclosed"));
+        let readable =
+            in_git.is_some_and(|text| !text.contains("[unclosed") && text.as_str() != LINK);
         assert!(!readable, "law 7: {path} is in git and was stopped");
         let emptied = paths.is_empty() && !self.let_go.contains(&started.object);
         let removed_before = self.removed_before(&started.object, adopted.seq);

@@ -6,7 +6,7 @@ use tidegate::action::{SourceFailure, SourceRead};
 use tidegate::names::CommitId;
 
 use super::rng::Rng;
-use crate::support::engine::source_read;
+use crate::support::engine::{LINK, source_read};
 use crate::support::manifest;
 
 /// Every image that a tag may name: two registries.
@@ -34,6 +34,10 @@ enum State {
     Good,
     Invalid,
     Garbage,
+    /// Its kind is misspelt.
+    Slip,
+    /// A symbolic link stands in the place of its file.
+    Link,
 }
 
 /// The objects: streams first.
@@ -101,12 +105,15 @@ impl Repository {
         for thing in self.things.iter().filter(|thing| thing.present) {
             let line = Self::line(thing);
             let mut one = match thing.state {
-                State::Good | State::Garbage => manifest::files(&line),
+                State::Good | State::Garbage | State::Slip | State::Link => manifest::files(&line),
                 State::Invalid => manifest::files(&format!("bad {line}")),
             };
-            if thing.state == State::Garbage {
-                for text in one.values_mut() {
-                    *text = "kind: [unclosed".into();
+            for text in one.values_mut() {
+                match thing.state {
+                    State::Good | State::Invalid => {}
+                    State::Garbage => *text = "kind: [unclosed".into(),
+                    State::Slip => *text = text.replacen("\nkind: ", "\nkind: X", 1),
+                    State::Link => *text = LINK.into(),
                 }
             }
             files.append(&mut one);
@@ -135,7 +142,11 @@ impl Repository {
                 6 => thing.paused = !thing.paused,
                 7 => thing.present = !thing.present,
                 8 => thing.state = *rng.pick(&[State::Good, State::Good, State::Invalid]),
-                _ => thing.state = *rng.pick(&[State::Good, State::Good, State::Garbage]),
+                _ => {
+                    let states =
+                        [State::Good, State::Good, State::Garbage, State::Slip, State::Link];
+                    thing.state = *rng.pick(&states);
+                }
             }
             told.push(format!("{} {:?}", Self::line(thing), (thing.present, thing.state)));
         }

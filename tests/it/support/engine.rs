@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tidegate::action::{
     Action, ActionId, Ask, ImportFailure, Input, Nudge, Request, Resolution, ResolvedImage,
-    RolloutReport, SourceFailure, SourceFile, SourceRead,
+    RolloutReport, SourceFailure, SourceFile, SourceRead, SourceSkip,
 };
 use tidegate::desired::Object;
 use tidegate::engine::{Answer, Effect, Engine};
@@ -137,6 +137,11 @@ impl World {
     pub(crate) fn commit_files(&mut self, files: BTreeMap<String, String>) {
         self.now_is(files);
         self.read();
+    }
+
+    /// The files of the head.
+    pub(crate) fn files(&self) -> &BTreeMap<String, String> {
+        &self.files
     }
 
     /// Makes a commit of these files, which nobody has read yet.
@@ -383,6 +388,9 @@ impl World {
     }
 }
 
+/// The text of a file that stands for a symbolic link.
+pub(crate) const LINK: &str = "-> elsewhere";
+
 /// What reading a commit gives.
 pub(crate) fn source_read(
     commits: &BTreeMap<CommitId, BTreeMap<String, String>>,
@@ -393,7 +401,15 @@ pub(crate) fn source_read(
     let files = &commits[&commit];
     let base = base.filter(|base| commits.contains_key(base));
     let old = base.map_or(&empty, |base| &commits[&base]);
+    let is_file = |files: &BTreeMap<String, String>, path: &String| {
+        files.get(path).is_some_and(|text| text != LINK)
+    };
     let changed = files.iter().filter(|(path, text)| old.get(*path) != Some(text));
+    let changed = changed.filter(|(path, _)| is_file(files, path));
+    let links = files.keys().filter(|path| !is_file(files, path));
+    let why = "it is a symbolic link";
+    let skipped = links.map(|path| SourceSkip { path: path.clone(), why }).collect();
+    let gone = |path: &&String| is_file(old, path) && !is_file(files, path);
     let changed = changed.map(|(path, text)| {
         let hash = ContentHash::of(text.as_bytes()).to_string();
         let mut blob = [0; 20];
@@ -411,7 +427,7 @@ pub(crate) fn source_read(
         branch: "main".into(),
         forced: false,
         changed: changed.collect(),
-        removed: old.keys().filter(|path| !files.contains_key(*path)).cloned().collect(),
-        skipped: Vec::new(),
+        removed: old.keys().filter(gone).cloned().collect(),
+        skipped,
     }
 }
