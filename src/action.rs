@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fact::{ImportReason, RolloutCause, RolloutImage};
+use crate::fact::{ConfigAdopted, ImportReason, RolloutCause, RolloutImage};
 use crate::names::{
     BlobId, CommitId, ContentHash, Digest, ObjectKey, Revision, RolloutKey, Seq, StreamTag,
     TargetName,
@@ -352,6 +352,8 @@ pub enum Input {
     Nudged(Nudge),
     /// An operator asks.
     Asked(Ask),
+    /// A configuration is taken into use.
+    ConfigAdopted(ConfigAdopted),
     /// Records are lost, up to this one at least, and an operator said at the start to go on without them.
     RecordsLost(Option<Seq>),
     /// End: finish what is being written and start nothing more.

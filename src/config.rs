@@ -21,6 +21,7 @@ use std::time::Duration;
 pub use keys::{KEYS, KeyDoc};
 pub use layer::Origin;
 
+use crate::fact::ConfigAdopted;
 use crate::names::{ContentHash, TargetName};
 use crate::policy::Policy;
 use crate::world::git::SourceConfig;
@@ -401,12 +402,13 @@ fn read_sections(
 }
 
 impl Config {
-    /// Names the effective values, without secrets: what a record says about which settings were in force.
+    /// What a record says about which settings were in force: a hash of the effective values, without secrets.
     #[must_use]
-    pub fn hash(&self) -> ContentHash {
+    pub fn adopted(&self) -> ConfigAdopted {
         let values =
             self.settings.iter().map(|setting| format!("{}={}\n", setting.key, setting.value));
-        ContentHash::of(values.collect::<String>().as_bytes())
+        let hash = ContentHash::of(values.collect::<String>().as_bytes());
+        ConfigAdopted { hash, version: env!("CARGO_PKG_VERSION").to_owned() }
     }
 }
 

@@ -23,6 +23,7 @@ use crate::action::{Action, ActionId, Ask, Input, Nudge, Request};
 use crate::config::Config;
 use crate::control::{self, Reply};
 use crate::engine::{Effect, Engine};
+use crate::fact::ConfigAdopted;
 use crate::journal::{Journal, ObjectStore};
 use crate::limits;
 use crate::names::CommitId;
@@ -141,7 +142,7 @@ impl Daemon {
             cached: opened.cached,
             reading: opened.reading,
             watcher: None,
-            first: opened.lost.into_iter().collect(),
+            first: opened.first,
             unwatched: false,
             wake_at: Monotonic::START,
         }
@@ -224,8 +225,8 @@ impl Daemon {
                 inputs.push(Input::Asked(Ask { id, by, request }));
             }
             Event::Reload => {
-                self.reload()?;
-                inputs.push(Input::Wake);
+                let adopted = self.reload()?;
+                inputs.push(adopted.map_or(Input::Wake, Input::ConfigAdopted));
             }
         }
         Ok(())
@@ -349,8 +350,9 @@ impl Daemon {
     }
 
     /// Reads the configuration again. A configuration that is wrong changes nothing.
-    fn reload(&mut self) -> anyhow::Result<()> {
+    fn reload(&mut self) -> anyhow::Result<Option<ConfigAdopted>> {
         self.notify.reloading(self.clock.now());
+        let mut adopted = None;
         match (self.reload)().and_then(|config| {
             let world = open::world(&config, &self.store)?;
             Ok((config, world))
@@ -359,13 +361,13 @@ impl Daemon {
                 let before = Reading::of(self.engine.policy(), self.world.source.config());
                 let after = Reading::of(&config.policy, world.source.config());
                 self.world = world;
-                let hash = config.hash();
+                adopted = Some(config.adopted());
                 self.engine.set_policy(config.policy);
                 if before != after {
                     self.engine.forget_tree();
                 }
                 self.watch();
-                tracing::info!(%hash, "configuration taken into use");
+                tracing::info!("configuration taken into use");
             }
             Err(error) => {
                 tracing::error!(
@@ -375,7 +377,7 @@ impl Daemon {
             }
         }
         self.notify.ready(&self.engine);
-        Ok(())
+        Ok(adopted)
     }
 
     /// Watches a local repository, anew if it is watched already; a remote one is polled.

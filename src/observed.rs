@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::dense;
-use crate::fact::{CommitAdopted, Fact, Record, Rejected, RemovalFate};
+use crate::fact::{CommitAdopted, ConfigAdopted, Fact, Record, Rejected, RemovalFate};
 use crate::names::{CommitId, ContentHash, Generation, Incarnation, ObjectKey, Seq, StreamName};
 use crate::names::{Kind, StreamTag, TagName};
 use crate::time::Timestamp;
@@ -51,7 +51,7 @@ pub struct ObservedState {
     pub epoch: Option<Timestamp>,
     /// The configuration that was adopted last.
     #[serde(default)]
-    pub config: Option<ContentHash>,
+    pub config: Option<ConfigAdopted>,
 }
 
 /// The adopted commit.
@@ -221,7 +221,7 @@ impl ObservedState {
             | Fact::StopStarted(_)
             | Fact::StopFinished(_) => self.apply_to_workload(record),
             Fact::RecordsLost(_) => self.epoch = Some(record.at),
-            Fact::ConfigAdopted(config) => self.config = Some(config.hash),
+            Fact::ConfigAdopted(config) => self.config = Some(config.clone()),
             Fact::Checkpoint(checkpoint) => {
                 for (stream, at) in &checkpoint.checked {
                     if let Some(stream) = self.streams.get_mut(stream) {

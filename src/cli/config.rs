@@ -73,7 +73,7 @@ fn json(config: &Config, out: &mut dyn Write) -> anyhow::Result<()> {
     let report = serde_json::json!({
         "formatVersion": 1,
         "file": config.file,
-        "hash": config.hash(),
+        "hash": config.adopted().hash,
         "settings": settings.collect::<Vec<_>>(),
     });
     writeln!(out, "{report:#}")?;

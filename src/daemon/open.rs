@@ -33,7 +33,7 @@ pub struct Opened {
     /// The commit whose files the cache holds.
     pub(super) cached: Option<CommitId>,
     /// What the engine has to know first.
-    pub(super) lost: Option<Input>,
+    pub(super) first: Vec<Input>,
     /// The settings of the last reading that the journal has.
     pub(super) reading: Option<Reading>,
 }
@@ -114,7 +114,7 @@ pub fn open(config: &Config, lost_records: LostRecords) -> anyhow::Result<Opened
         records_since_snapshot,
         state_dir: config.state_dir.clone(),
         cached,
-        lost,
+        first: lost.into_iter().chain([Input::ConfigAdopted(config.adopted())]).collect(),
         reading,
     })
 }

@@ -31,6 +31,11 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 impl Engine {
     pub(super) fn absorb(&mut self, input: Input, now: Now, batch: &mut Batch) {
         match input {
+            Input::ConfigAdopted(config) => {
+                if self.observed.config.as_ref() != Some(&config) {
+                    self.record(Fact::ConfigAdopted(config), now, batch);
+                }
+            }
             Input::RecordsLost(last) => {
                 self.record(Fact::RecordsLost(RecordsLost { last }), now, batch);
             }

@@ -22,6 +22,6 @@ fn the_last_configuration_counts() {
     };
     let records = [record(1, config("a")), record(2, config("b"))];
     let state = ObservedState::default().replay(&records);
-    assert_eq!(state.config, Some(ContentHash::of(b"b")));
+    assert_eq!(state.config.as_ref().unwrap().hash, ContentHash::of(b"b"));
     assert_eq!(state.next_seq(), Seq(3));
 }

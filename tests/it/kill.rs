@@ -72,6 +72,7 @@ fn a_daemon_that_is_killed_at_any_moment_loses_no_rollout_and_doubles_none() {
     for (key, content) in &contents {
         assert_eq!(content.len(), 1, "key {key} stands for one rollout: {content:?}");
     }
+    assert_nothing_is_asked_twice(&host);
     // Truthful: the journal knows every key that was delivered, and its chain holds.
     let known: BTreeSet<String> = host
         .records()
@@ -87,4 +88,16 @@ fn a_daemon_that_is_killed_at_any_moment_loses_no_rollout_and_doubles_none() {
     assert!(host.stop().success());
     let verify = host.run(&["journal", "verify"]);
     assert!(verify.status.success(), "{verify:?}");
+}
+
+/// Once: what was wanted was started once; no round asks for anything that an earlier one asked for.
+fn assert_nothing_is_asked_twice(host: &Host) {
+    let mut wanted = BTreeSet::new();
+    for record in host.records() {
+        if let Fact::RolloutStarted(started) = record.fact {
+            let digests: Vec<_> = started.images.iter().map(|image| image.digest).collect();
+            let again = !wanted.insert((digests, started.template));
+            assert!(!again, "revision {} asks for what an earlier one asked for", started.revision);
+        }
+    }
 }

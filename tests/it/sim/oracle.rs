@@ -56,6 +56,7 @@ impl Oracle {
                 | Input::Wake
                 | Input::Nudged(_)
                 | Input::Asked(_)
+                | Input::ConfigAdopted(_)
                 | Input::RecordsLost(_)
                 | Input::Stop => {}
             }

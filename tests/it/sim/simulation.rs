@@ -437,7 +437,12 @@ fn outline(input: &Input) -> String {
         }
         Input::Resolved(_, Err(failure)) => failure.message.clone(),
         Input::RolloutReported(_, report) => format!("{report:?}"),
-        Input::Wake | Input::Nudged(_) | Input::Asked(_) | Input::RecordsLost(_) | Input::Stop => {
+        Input::Wake
+        | Input::Nudged(_)
+        | Input::Asked(_)
+        | Input::ConfigAdopted(_)
+        | Input::RecordsLost(_)
+        | Input::Stop => {
             format!("{input:?}")
         }
     }

@@ -8,6 +8,8 @@ use tidegate::names::CommitId;
 use crate::support::daemon::{Host, eventually};
 use crate::support::git::Repo;
 
+use super::main_job::DEPLOYMENT;
+
 fn stream(name: &str) -> String {
     format!("apiVersion: image.openshift.io/v1\nkind: ImageStream\nmetadata: {{name: {name}}}\n")
 }
@@ -183,4 +185,27 @@ fn a_reload_reads_the_whole_tree_by_the_new_settings() {
 #[test]
 fn a_restart_reads_the_whole_tree_by_the_new_settings() {
     settings_take_effect(Taken::ByRestart);
+}
+
+#[test]
+fn history_says_when_settings_changed_and_a_restart_says_nothing() {
+    let repo = Repo::new();
+    repo.write("web.yaml", DEPLOYMENT).commit("the shop");
+    let mut host = Host::new(repo.path(), "");
+    let settings = |host: &Host| host.count(|fact| matches!(fact, Fact::ConfigAdopted(_)));
+    for _ in 0..2 {
+        host.start();
+        host.wait_for("the commit", |fact| matches!(fact, Fact::CommitAdopted(_)));
+        host.stop();
+        assert_eq!(settings(&host), 1);
+    }
+    host.start();
+    host.configure(|text| format!("{text}\n[prune]\nmax_objects = 7\n"));
+    eventually("the daemon to listen", || {
+        host.run(&["status", "--exit-code"]).status.code().filter(|code| *code != 4)
+    });
+    host.reload();
+    eventually("another record", || (settings(&host) == 2).then_some(()));
+    let history = host.text(&["history"]);
+    assert_eq!(history.matches("taken into use").count(), 2, "{history}");
 }
