@@ -1,10 +1,15 @@
 //! The one match from actions to adapters: an action goes out, at most one input comes back.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
-use crate::action::{Action, ActionId, Input, ReadSource, SourceFailure, SourceRead};
+use crate::action::{
+    Action, ActionId, ImportFailure, Input, ReadSource, RolloutReport, SourceFailure, SourceRead,
+};
+use crate::fact::ImportReason;
 use crate::limits;
 
 use super::git::Source;
@@ -24,7 +29,18 @@ pub struct World {
 
 impl World {
     /// Carries an action out and says what came of it; actions that nobody waits for give nothing.
+    ///
+    /// A panic on the way is a failure that may pass: otherwise the engine would wait for ever.
     pub async fn perform(
+        &self,
+        id: ActionId,
+        action: Action,
+        cancel: CancellationToken,
+    ) -> Option<Input> {
+        told(broken(id, &action), self.carry_out(id, action, cancel)).await
+    }
+
+    async fn carry_out(
         &self,
         id: ActionId,
         action: Action,
@@ -88,6 +104,40 @@ impl World {
     }
 }
 
+const BROKEN: &str = "an error inside tidegate itself; please report what its log says";
+
+/// What comes of `work`, or `broken` if it panics.
+async fn told(broken: Option<Input>, work: impl Future<Output = Option<Input>>) -> Option<Input> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("{BROKEN}"); // what and where stands above, from the panic itself
+        broken
+    })
+}
+
+/// What is told of an action whose code panicked.
+fn broken(id: ActionId, action: &Action) -> Option<Input> {
+    let reason = BROKEN.to_owned();
+    match action {
+        Action::ReadSource(_) => {
+            Some(Input::SourceRead(id, Err(SourceFailure { commit: None, message: reason })))
+        }
+        Action::Resolve(_) => {
+            let failure = ImportFailure {
+                reason: ImportReason::InternalError,
+                message: reason,
+                transient: true,
+                retry_after: None,
+            };
+            Some(Input::Resolved(id, Err(failure)))
+        }
+        Action::RollOut(_) | Action::AskRollout(_) | Action::Stop(_) => {
+            let report = RolloutReport::Transient { reason, retry_after: None };
+            Some(Input::RolloutReported(id, report))
+        }
+        Action::KeepCommit { .. } | Action::Notify(_) => None,
+    }
+}
+
 /// An error and its causes in one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -98,4 +148,25 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::action::ResolveRequest;
+
+    #[tokio::test]
+    async fn a_panic_inside_an_action_is_a_failure_that_may_pass() {
+        let check = crate::action::Check {
+            image: Arc::new("quay.io/team/web:1".parse().unwrap()),
+            insecure: false,
+            mode: Default::default(),
+            platform: Default::default(),
+        };
+        let action = Action::Resolve(Box::new(ResolveRequest { check, known: None }));
+        let work = async { panic!("as an error in a library would") };
+        let told = told(broken(ActionId(7), &action), work).await;
+        let Some(Input::Resolved(ActionId(7), Err(failure))) = told else { panic!("{told:?}") };
+        assert!(failure.transient && failure.message.contains("an error inside tidegate itself"));
+    }
 }

@@ -7,12 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use tidegate::action::{NoticeKind, RolloutReport};
+use tidegate::action::{Action, ActionId, Input, NoticeKind, RolloutReport};
 use tidegate::limits;
+use tidegate::world::World;
+use tidegate::world::git::{Source, SourceConfig};
+use tidegate::world::registry::{Registries, RegistryConfig};
 use tidegate::world::target::{ExecTarget, TargetConfig};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::support::git::Repo;
 
 struct Fixture {
     folder: tempfile::TempDir,
@@ -391,4 +395,27 @@ async fn a_program_inherits_the_lock_of_its_object_and_is_named_in_it() {
     let fixture = Fixture::new(script);
     assert_eq!(fixture.roll_out().await, RolloutReport::Complete { log: "1".into() });
     assert!(fs::File::open(fixture.lock()).unwrap().try_lock().is_ok(), "it is given back");
+}
+
+#[tokio::test]
+async fn an_error_inside_an_action_is_told_and_not_waited_for() {
+    let fixture = Fixture::new("exit 0");
+    let repo = Repo::new();
+    repo.write("a.yaml", "{}").commit("a");
+    let config = SourceConfig::new(repo.address());
+    let keep = Arc::new(|bytes: &[u8]| Ok(ContentHash::of(bytes)));
+    let world = World {
+        source: Arc::new(Source::open(config, fixture.folder.path()).unwrap()),
+        registries: Registries::new(RegistryConfig::default(), keep).unwrap(),
+        targets: fixture.targets.clone(),
+    };
+    // Whoever reads this manifest panics.
+    let request = RolloutRequest { manifest: ContentHash::of(b"another"), ..request() };
+    let action = Action::RollOut(Box::new(request));
+    let told = world.perform(ActionId(1), action, CancellationToken::new()).await;
+    let Some(Input::RolloutReported(ActionId(1), RolloutReport::Transient { reason, .. })) = told
+    else {
+        panic!("{told:?}");
+    };
+    assert!(reason.starts_with("cannot read the manifest"), "{reason}");
 }
