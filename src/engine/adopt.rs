@@ -23,7 +23,8 @@ use generations::stream_changes;
 impl Engine {
     /// Takes in the files of the adopted commit after a start, without recording anything.
     ///
-    /// `kept` are the last valid versions that [`ObservedState::kept_versions`] names, from the object store.
+    /// `kept` are the last valid versions that are in force, from the object store: those that
+    /// [`kept_versions`](crate::observed::ObservedState::kept_versions) names.
     pub fn load(&mut self, read: &SourceRead, kept: Vec<(ContentHash, Object)>) {
         self.tree.apply(read, &self.policy);
         self.tree_commit = Some(read.commit);
