@@ -5,12 +5,12 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
 
 use tidegate::control::{Question, Reply};
 use tidegate::fact::{Fact, RolloutStarted};
 use tidegate::journal;
 
+use crate::support::daemon::eventually;
 use crate::support::git;
 
 /// What the examples call their registry.
@@ -132,15 +132,9 @@ impl Play {
         reader.map(|record| record.unwrap().fact).collect()
     }
 
-    /// Waits until the journal says something, for a minute at most.
+    /// Waits until the journal says something.
     pub(crate) fn wait(&self, what: &str, said: impl Fn(&[Fact]) -> bool) {
-        for _ in 0..3_000 {
-            if said(&self.facts()) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        panic!("not within a minute: {what}");
+        eventually(what, || said(&self.facts()).then_some(()));
     }
 
     /// Waits until so many rollouts began and ended.

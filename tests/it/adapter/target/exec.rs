@@ -108,6 +108,15 @@ fn is_file_with_line(path: &Path) -> bool {
     fs::read_to_string(path).is_ok_and(|text| text.ends_with('\n'))
 }
 
+/// Lets a program end that holds a lock, when a new run has looked at the lock more than once.
+async fn let_go_after_looks(go: &Path) {
+    let mut looks = tokio::time::interval(limits::TARGET_LOCK_POLL);
+    for _ in 0..4 {
+        looks.tick().await;
+    }
+    fs::write(go, "").unwrap();
+}
+
 #[tokio::test]
 async fn r31_the_event_comes_on_stdin_and_in_short_in_the_environment() {
     let fixture = Fixture::new("cat > ~/event; env | grep -v '^_=\\|^PWD=' | sort > ~/env");
@@ -277,11 +286,7 @@ async fn what_a_run_that_was_broken_off_left_is_waited_for() {
     }
     let go = fixture.folder.path().join("go");
     let (report, ()) = tokio::join!(fixture.roll_out(), async {
-        let mut looks = tokio::time::interval(limits::TARGET_LOCK_POLL);
-        for _ in 0..4 {
-            looks.tick().await;
-        }
-        fs::write(&go, "").unwrap();
+        let_go_after_looks(&go).await;
     });
     assert_eq!(report, RolloutReport::Complete { log: "second".into() });
     assert_eq!(fixture.read("order"), "old\n", "it ended before the next run began");
@@ -334,12 +339,7 @@ async fn a_run_that_outlived_the_daemon_is_waited_for() {
     fixture.ready().await;
     let go = fixture.folder.path().join("go");
     let (report, ()) = tokio::join!(fixture.roll_out(), async {
-        // The new run has looked at the lock by now more than once.
-        let mut looks = tokio::time::interval(limits::TARGET_LOCK_POLL);
-        for _ in 0..4 {
-            looks.tick().await;
-        }
-        fs::write(&go, "").unwrap();
+        let_go_after_looks(&go).await;
         // The orphan is this test's child and has to be reaped; after a real crash init does that.
         wait_for("the end of the orphan", || orphan.0.try_wait_ended()).await;
     });
