@@ -38,6 +38,8 @@
 //! once more and syncs it before anything acts on it.
 
 mod codec;
+mod collect;
+mod compact;
 pub mod disk;
 mod error;
 mod lines;
@@ -55,6 +57,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 pub use codec::{FORMAT, LineHash, encode};
+pub use collect::{Collected, Collection, hashes_in};
+pub use compact::{CompactError, Compacted, Compaction, Retention};
 pub use disk::{Disk, RealDisk};
 pub use error::{AppendError, Damage, DamageKind, JournalError, Place, Warning};
 pub use reader::{From, Reader, read, read_state};
@@ -279,6 +283,23 @@ impl<D: Disk> Journal<D> {
         Ok(())
     }
 
+    /// Ends the current file, unless it holds no record: a [`Compaction`] may read up to the record that is returned.
+    ///
+    /// # Errors
+    /// When the disk fails; as after a failed append, only a new start finds out what is there.
+    pub fn seal(&mut self) -> Result<Head, AppendError> {
+        if self.poisoned {
+            return Err(AppendError::Poisoned { path: self.segment.path.clone() });
+        }
+        if self.segment.from <= self.head.seq {
+            // A file that is half begun must not be left behind by later records.
+            self.poisoned = true;
+            self.rotate().map_err(|source| AppendError::io(&self.segment.path, source))?;
+            self.poisoned = false;
+        }
+        Ok(self.head)
+    }
+
     /// Writes the state at the last record, `seq`, as a snapshot, and keeps the one before it.
     ///
     /// The journal goes on in a new file, unless this one is short, so that a start reads only what is behind.
@@ -295,6 +316,11 @@ impl<D: Disk> Journal<D> {
             return Err(SnapshotError::NotAtHead { seq, last: self.head.seq });
         }
         snapshot::write(&self.disk, &self.dir, &self.head, state)?;
+        let pruned = recovery::segments(&self.disk, &self.dir).and_then(|segments| {
+            let oldest = segments.first().map_or(Seq(1), |oldest| oldest.from);
+            snapshot::prune(&self.disk, &self.dir, oldest)
+        });
+        pruned.map_err(|error| SnapshotError::Prune(Box::new(error)))?;
         if self.end > self.options.fill_bytes && !self.poisoned {
             // A file that is half begun must not be left behind by later records.
             self.poisoned = true;

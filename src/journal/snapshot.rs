@@ -18,7 +18,10 @@ use super::recovery::Head;
 use crate::names::Seq;
 
 /// Snapshots that are kept: the newest, and the one before it in case the newest cannot be used.
-const KEPT: usize = 2;
+pub(super) const KEPT: usize = 2;
+
+/// Bytes of a file that are synced at once: a sync of more makes appends beside it wait for as long as that takes.
+const SYNCED_AT_ONCE: usize = 1024 * 1024;
 
 const STATE_KEY: &[u8] = b",\"state\":";
 
@@ -49,6 +52,9 @@ pub enum SnapshotError {
         /// What the file system said.
         source: std::io::Error,
     },
+    /// It is there; what it replaces could not be removed.
+    #[error("cannot remove older snapshots")]
+    Prune(#[source] Box<JournalError>),
 }
 
 /// A state at a record, as it was read.
@@ -197,7 +203,7 @@ pub(super) fn read_whole<D: Disk>(disk: &D, file: &SnapshotFile) -> Result<Snaps
     if snapshot.is_whole() { Ok(snapshot) } else { Err(StateError::Damaged.to_string()) }
 }
 
-/// Writes the state at `head` as a new file, and removes what is older than the one before it.
+/// Writes the state at `head` as a new file.
 pub(super) fn write<D: Disk, T: Serialize + ?Sized>(
     disk: &D,
     dir: &Path,
@@ -216,10 +222,15 @@ pub(super) fn write<D: Disk, T: Serialize + ?Sized>(
     text.push(b'\n');
     let file = SnapshotFile::new(dir, seq);
     let io = |source| SnapshotError::Io { path: file.path.clone(), source };
-    write_new(disk, &file.path, &text, 0o640).and_then(|()| disk.sync_dir(dir)).map_err(io)?;
-    let old = list(disk, dir).unwrap_or_default().into_iter().filter(|old| old.seq <= seq);
-    for old in old.skip(KEPT) {
-        disk.remove(&old.path).map_err(io)?;
+    write_new(disk, &file.path, &text, 0o640).and_then(|()| disk.sync_dir(dir)).map_err(io)
+}
+
+/// Removes the snapshots that nobody needs: what stays is the newest, the one before it, and the base of the oldest
+/// record, `oldest`.
+pub(super) fn prune<D: Disk>(disk: &D, dir: &Path, oldest: Seq) -> Result<(), JournalError> {
+    let old = list(disk, dir)?.into_iter().skip(KEPT);
+    for old in old.filter(|old| old.seq.next() != oldest) {
+        disk.remove(&old.path).map_err(JournalError::io("remove", &old.path))?;
     }
     Ok(())
 }
@@ -233,15 +244,22 @@ pub(super) fn write_new<D: Disk>(
 ) -> std::io::Result<()> {
     let new = path.with_extension(format!("{}-new", unique()));
     let file = disk.create(&new, mode)?;
-    let written = disk
-        .write_at(&file, bytes, 0)
-        .and_then(|()| disk.sync_data(&file))
-        .and_then(|()| disk.rename(&new, path));
+    let written = write_in_pieces(disk, &file, bytes).and_then(|()| disk.rename(&new, path));
     if written.is_err() {
         // The first error is the one that counts; a leftover is removed at the next start.
         drop(disk.remove(&new));
     }
     written
+}
+
+fn write_in_pieces<D: Disk>(disk: &D, file: &D::File, bytes: &[u8]) -> std::io::Result<()> {
+    let mut offset = 0;
+    for piece in bytes.chunks(SYNCED_AT_ONCE) {
+        disk.write_at(file, piece, offset)?;
+        offset += piece.len() as u64;
+        disk.sync_data(file)?;
+    }
+    if bytes.is_empty() { disk.sync_data(file) } else { Ok(()) }
 }
 
 /// Whether a name is that of a file that [`write_new`] did not finish.

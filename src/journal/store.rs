@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::disk::{Access, Disk, RealDisk};
 use super::snapshot::write_new;
@@ -48,7 +48,7 @@ pub enum StoreError {
     },
 }
 
-fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+pub(super) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError::Io { doing, path, source }
 }
@@ -60,6 +60,8 @@ pub struct ObjectStore<D: Disk = RealDisk> {
     dir: Arc<Path>,
     /// The directories of values that are durable, as far as this process knows.
     shards: Arc<Mutex<BTreeSet<PathBuf>>>,
+    /// What was kept since a collection began; none while there is none.
+    kept: Arc<Mutex<Option<BTreeSet<ContentHash>>>>,
 }
 
 impl ObjectStore {
@@ -74,7 +76,8 @@ impl<D: Disk> ObjectStore<D> {
     /// The store of the state directory `root` on `disk`, for reading.
     #[must_use]
     pub fn with_disk(disk: D, root: &Path) -> Self {
-        Self { disk, dir: root.join("objects").into(), shards: Arc::default() }
+        let (shards, kept) = (Arc::default(), Arc::default());
+        Self { disk, dir: root.join("objects").into(), shards, kept }
     }
 
     /// Makes the directories of values, and their names durable.
@@ -92,10 +95,22 @@ impl<D: Disk> ObjectStore<D> {
         Ok(())
     }
 
-    fn path(&self, hash: &ContentHash) -> PathBuf {
+    pub(super) fn path(&self, hash: &ContentHash) -> PathBuf {
         let text = hash.to_string();
         let (shard, rest) = text.split_at_checked(2).unwrap_or_default();
         self.dir.join(shard).join(rest)
+    }
+
+    pub(super) fn kept(&self) -> MutexGuard<'_, Option<BTreeSet<ContentHash>>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn disk(&self) -> &D {
+        &self.disk
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
     }
 
     /// Keeps a value. When this returns it is durable; keeping it again is cheap.
@@ -120,6 +135,10 @@ impl<D: Disk> ObjectStore<D> {
     }
 
     fn put_all(&self, values: &[(ContentHash, &[u8])]) -> Result<(), StoreError> {
+        // First of all: what is there already and about to be collected stays from now on.
+        if let Some(kept) = &mut *self.kept() {
+            kept.extend(values.iter().map(|(hash, _)| *hash));
+        }
         let paths: Vec<_> = values.iter().map(|(hash, _)| self.path(hash)).collect();
         let parents = paths.iter().filter_map(|path| path.parent());
         let shards: BTreeSet<_> = parents.map(Path::to_owned).collect();

@@ -105,9 +105,11 @@ macro_rules! gated {
                 if Self::SYNCS { RealDisk.sync_dir(dir) } else { Ok(()) }
             }
             fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+                Gate::write(self)?;
                 RealDisk.rename(from, to)
             }
             fn remove(&self, path: &Path) -> io::Result<()> {
+                Gate::write(self)?;
                 RealDisk.remove(path)
             }
             fn lock(&self, path: &Path, pid: u32) -> Result<Self::Lock, LockFailure> {

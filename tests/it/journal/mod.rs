@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on ends")]
 
 mod command;
+mod compact;
 mod disk;
 mod format;
 mod recovery;

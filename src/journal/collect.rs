@@ -1,0 +1,175 @@
+//! Collecting large values that nothing names any more.
+//!
+//! What names a value is found by its look: every run of 64 lower-case hex digits in the files of the journal, snapshots
+//! and records alike. That may keep a value for nothing; it can never overlook one, whatever fields the next version
+//! of a fact brings.
+//!
+//! A value is put before the record that names it, so one that no file names yet may be on its way. A collection
+//! therefore has two parts: [`ObjectStore::begin_collection`] notes what is there and, from then on, what is put; and
+//! [`Collection::finish`], which is to be called when everything that might have put a value before is recorded.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::disk::{Access, Disk, RealDisk};
+use super::snapshot::is_leftover;
+use super::store::{ObjectStore, StoreError, failed};
+use crate::names::ContentHash;
+
+/// Bytes of a file that are looked through at once.
+const PIECE: usize = 1024 * 1024;
+
+/// Hex digits of a SHA-256.
+const DIGITS: usize = 64;
+
+/// The values that a text names: every run of 64 lower-case hex digits, also inside of a longer one.
+pub fn hashes_in(text: &[u8]) -> impl Iterator<Item = ContentHash> {
+    let is_digit = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
+    let mut run = 0;
+    text.iter().enumerate().filter_map(move |(at, c)| {
+        run = if is_digit(*c) { run + 1 } else { 0 };
+        let digits = text.get((at + 1).checked_sub(DIGITS)?..=at).filter(|_| run >= DIGITS)?;
+        std::str::from_utf8(digits).ok()?.parse().ok()
+    })
+}
+
+/// What a collection did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Collected {
+    /// Values that are named, or were put meanwhile.
+    pub kept: u64,
+    /// Values that were removed.
+    pub removed: u64,
+    /// Their bytes, and those of files that were never finished.
+    pub freed: u64,
+}
+
+/// A collection that has begun. Dropped, it changes nothing.
+#[derive(Debug)]
+pub struct Collection<D: Disk = RealDisk> {
+    store: ObjectStore<D>,
+    found: BTreeSet<ContentHash>,
+    /// Files that a process ended in the middle of, or that are being written.
+    unfinished: Vec<(ContentHash, PathBuf)>,
+}
+
+impl<D: Disk> Drop for Collection<D> {
+    fn drop(&mut self) {
+        *self.store.kept() = None;
+    }
+}
+
+impl<D: Disk> ObjectStore<D> {
+    /// Begins a collection. One at a time.
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    pub fn begin_collection(&self) -> Result<Collection<D>, StoreError> {
+        *self.kept() = Some(BTreeSet::new());
+        let mut begun =
+            Collection { store: self.clone(), found: BTreeSet::new(), unfinished: Vec::new() };
+        let dir = self.dir();
+        for shard in self.disk().list(dir).map_err(failed("list", dir))? {
+            if shard.len() != 2 {
+                continue; // not ours
+            }
+            let path = dir.join(&shard);
+            for name in self.disk().list(&path).map_err(failed("list", &path))? {
+                let (digits, rest) = name.split_at_checked(DIGITS - 2).unwrap_or_default();
+                let Ok(hash) = format!("{shard}{digits}").parse() else { continue };
+                if rest.is_empty() {
+                    begun.found.insert(hash);
+                } else if is_leftover(rest) {
+                    begun.unfinished.push((hash, path.join(name)));
+                }
+            }
+        }
+        Ok(begun)
+    }
+}
+
+impl<D: Disk> Collection<D> {
+    /// Removes what no file of the journal names and nobody put since it began.
+    ///
+    /// # Errors
+    /// When a file cannot be read or removed; what is named is never among what was removed.
+    pub fn finish(mut self) -> Result<Collected, StoreError> {
+        let dir = self.store.dir().with_file_name("journal");
+        let disk = self.store.disk().clone();
+        let all = self.found.len() as u64;
+        let mut found = std::mem::take(&mut self.found);
+        // In the order of their names: old records go into a snapshot before they are removed, never the other way.
+        let mut names = disk.list(&dir).map_err(failed("list", &dir))?;
+        names.sort();
+        for name in names.iter().filter(|name| !is_leftover(name)) {
+            look_through(&disk, &dir.join(name), &mut found)?;
+        }
+        let mut collected = Collected::default();
+        let gone = found.into_iter().map(|hash| (hash, self.store.path(&hash)));
+        for (hash, path) in gone.chain(std::mem::take(&mut self.unfinished)) {
+            // Held over the removal: who puts the value now finds it either noted or gone.
+            let kept = self.store.kept();
+            if kept.as_ref().is_some_and(|kept| kept.contains(&hash)) {
+                continue;
+            }
+            let len = disk.open(&path, Access::Read).and_then(|file| disk.len(&file));
+            match len.and_then(|len| disk.remove(&path).map(|()| len)) {
+                Ok(len) => {
+                    collected.freed += len;
+                    collected.removed += u64::from(path == self.store.path(&hash));
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failed("remove", &path)(error)),
+            }
+        }
+        collected.kept = all.saturating_sub(collected.removed);
+        Ok(collected)
+    }
+}
+
+/// Takes what a file names from `found`.
+fn look_through<D: Disk>(
+    disk: &D,
+    path: &Path,
+    found: &mut BTreeSet<ContentHash>,
+) -> Result<(), StoreError> {
+    let file = disk.open(path, Access::Read).map_err(failed("open", path))?;
+    let mut piece = vec![0; PIECE];
+    let (mut offset, mut carried) = (0, 0);
+    loop {
+        let space = piece.get_mut(carried..).unwrap_or_default();
+        let count = disk.read_at(&file, space, offset).map_err(failed("read", path))?;
+        if count == 0 {
+            return Ok(());
+        }
+        offset += count as u64;
+        let filled = carried + count;
+        for hash in hashes_in(piece.get(..filled).unwrap_or_default()) {
+            found.remove(&hash);
+        }
+        // A run may go on in the next piece.
+        let rest = filled.saturating_sub(DIGITS - 1);
+        piece.copy_within(rest..filled, 0);
+        carried = filled - rest;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_run_of_64_hex_digits_names_a_value() {
+        let (a, b) = (ContentHash::of(b"a"), ContentHash::of(b"b"));
+        let text = format!("{{\"metadata\":\"{a}\",\"image\":\"sha256:{b}\"}}");
+        assert_eq!(hashes_in(text.as_bytes()).collect::<Vec<_>>(), [a, b]);
+        let longer = format!("0{a}");
+        assert!(hashes_in(longer.as_bytes()).any(|found| found == a));
+        let shorter = a.to_string().split_off(1);
+        assert_eq!(hashes_in(shorter.as_bytes()).count(), 0);
+        assert_eq!(hashes_in(a.to_string().to_uppercase().as_bytes()).count(), 0);
+    }
+}

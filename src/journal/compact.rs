@@ -1,0 +1,224 @@
+//! Compaction: a snapshot of now, and old history folded into the snapshot before the oldest record that stays.
+//!
+//! It reads and writes beside a journal that takes records meanwhile: [`super::Journal::seal`] ends the current file, and
+//! everything here is about files that are ended. It needs no lock of its own, but one compaction at a time.
+//!
+//! Whatever is removed was read and checked against the chain first, and is contained in a snapshot that is durable.
+//! Files go from the oldest on, so that a crash in between leaves a journal that only reaches back less far.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::disk::{Access, Disk};
+use super::error::JournalError;
+use super::reader::{From, Reader};
+use super::recovery::{Head, Segment, segments};
+use super::snapshot::{self, KEPT, SnapshotError};
+use crate::fact::Record;
+use crate::names::Seq;
+use crate::time::Timestamp;
+
+/// Records between two looks at whether to give up.
+const RECORDS_AT_ONCE: u64 = 1_024;
+
+/// How much history is kept. Whole files go, so what is kept is a little more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Retention {
+    /// Records that are younger stay; none: whatever their age.
+    pub keep_for: Option<Duration>,
+    /// Bytes of files beyond which the oldest go; none: however many.
+    pub keep_bytes: Option<u64>,
+}
+
+/// What a compaction did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Compacted {
+    /// The record that the newest snapshot stands at.
+    pub snapshot: Seq,
+    /// The oldest record that is left.
+    pub oldest: Seq,
+    /// Records that went.
+    pub dropped: u64,
+    /// Bytes of their files.
+    pub freed: u64,
+}
+
+/// Why a compaction did not come to its end. The journal is as good as before.
+#[derive(Debug, thiserror::Error)]
+pub enum CompactError {
+    /// The records cannot be read.
+    #[error("cannot read what is to be compacted")]
+    Journal(#[from] JournalError),
+    /// The snapshot cannot be written.
+    #[error("cannot write the snapshot that history is folded into")]
+    Snapshot(#[from] SnapshotError),
+    /// The files reach to another record than the one that was sealed.
+    #[error(
+        "the files of the journal end at record {found}, and record {expected} was written: run `tidegate journal \
+         verify`"
+    )]
+    Short {
+        /// The record that was sealed.
+        expected: Seq,
+        /// The record that the files reach to.
+        found: Seq,
+    },
+    /// Somebody asked it to end.
+    #[error("compaction was given up because the program ends; nothing is lost by that")]
+    Cancelled,
+}
+
+/// A compaction of everything up to a record.
+#[derive(Debug)]
+pub struct Compaction<D: Disk, S> {
+    disk: D,
+    root: PathBuf,
+    dir: PathBuf,
+    /// The last record of the files that are ended.
+    sealed: Head,
+    cancelled: Arc<AtomicBool>,
+    apply: fn(&mut S, &Record),
+}
+
+impl<D: Disk, S: Default + Serialize + DeserializeOwned> Compaction<D, S> {
+    /// A compaction of the journal of the state directory `root` up to `sealed`, as [`super::Journal::seal`] gave it;
+    /// `apply` folds a record into the state that snapshots hold.
+    #[must_use]
+    pub fn new(disk: D, root: &Path, sealed: Head, apply: fn(&mut S, &Record)) -> Self {
+        let (root, dir) = (root.to_owned(), root.join("journal"));
+        Self { disk, root, dir, sealed, apply, cancelled: Arc::default() }
+    }
+
+    /// A switch that makes it end early.
+    #[must_use]
+    pub fn switch(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.cancelled)
+    }
+
+    /// Writes the snapshot, and drops history by `retention` as of `now`.
+    ///
+    /// # Errors
+    /// When files cannot be read or written, or the switch was set.
+    pub fn run(&self, retention: Retention, now: Timestamp) -> Result<Compacted, CompactError> {
+        self.snapshot_at(self.sealed.seq)?;
+        let files = segments(&self.disk, &self.dir)?;
+        let oldest = files.first().map_or(Seq(1), |oldest| oldest.from);
+        let mut kept = Compacted { snapshot: self.sealed.seq, oldest, dropped: 0, freed: 0 };
+        if let Some(next) = self.first_to_keep(&files, retention, now)? {
+            self.snapshot_at(Seq(next.from.0.saturating_sub(1)))?;
+            for old in files.iter().filter(|old| old.from < next.from) {
+                kept.freed += self.len(old)?;
+                self.disk.remove(&old.path).map_err(JournalError::io("remove", &old.path))?;
+                // One by one, so that no later one can be gone while an earlier one is still there.
+                self.disk.sync_dir(&self.dir).map_err(JournalError::io("sync", &self.dir))?;
+            }
+            kept.oldest = next.from;
+            kept.dropped = next.from.0 - oldest.0;
+        }
+        snapshot::prune(&self.disk, &self.dir, kept.oldest)?;
+        Ok(kept)
+    }
+
+    /// Makes sure that there is a snapshot at `seq` that can be used.
+    fn snapshot_at(&self, seq: Seq) -> Result<(), CompactError> {
+        if seq == Seq(0) {
+            return Ok(());
+        }
+        let mut state = S::default();
+        let mut base = None;
+        for file in snapshot::list(&self.disk, &self.dir)? {
+            if file.seq > seq {
+                continue;
+            }
+            let Ok(snapshot) = snapshot::read(&self.disk, &file) else { continue };
+            if let Ok(read) = snapshot.state() {
+                if file.seq == seq {
+                    return Ok(());
+                }
+                (state, base) = (read, Some(snapshot.head()));
+                break;
+            }
+        }
+        let head = self.fold(&mut state, base, seq)?;
+        if self.sealed.seq == seq && self.sealed != head {
+            return Err(CompactError::Short { expected: seq, found: head.seq });
+        }
+        Ok(snapshot::write(&self.disk, &self.dir, &head, &state)?)
+    }
+
+    /// Folds the records behind `base` up to `seq`.
+    fn fold(&self, state: &mut S, base: Option<Head>, seq: Seq) -> Result<Head, CompactError> {
+        let after = base.map_or(Seq(0), |base| base.seq);
+        let mut reader = Reader::open(self.disk.clone(), &self.root, From::After(after))?;
+        let mut last = after;
+        while last < seq {
+            if last.0.is_multiple_of(RECORDS_AT_ONCE) && self.cancelled.load(Ordering::Relaxed) {
+                return Err(CompactError::Cancelled);
+            }
+            let Some(record) = reader.next() else { break };
+            let record = record?;
+            last = record.seq;
+            (self.apply)(state, &record);
+        }
+        let head = reader.head().or(base).filter(|head| head.seq == seq);
+        let head = head.ok_or(CompactError::Short { expected: seq, found: last })?;
+        if seq < self.sealed.seq {
+            // What stays must go on from here, before what it goes on from is removed.
+            reader.next().transpose()?;
+        }
+        Ok(head)
+    }
+
+    /// The oldest file that is to stay, if any older one is to go.
+    ///
+    /// The newest snapshot may turn out to be unusable, so what is behind the one before it stays in any case.
+    fn first_to_keep(
+        &self,
+        files: &[Segment],
+        retention: Retention,
+        now: Timestamp,
+    ) -> Result<Option<Segment>, CompactError> {
+        let snapshots = snapshot::list(&self.disk, &self.dir)?;
+        let Some(spare) = snapshots.get(KEPT - 1) else { return Ok(None) };
+        let mut bytes = 0;
+        for file in files {
+            bytes += self.len(file)?;
+        }
+        let mut first = None;
+        for (old, next) in files.iter().zip(files.iter().skip(1)) {
+            let too_many = retention.keep_bytes.is_some_and(|most| bytes > most);
+            if next.from > spare.seq.next() || !too_many && !self.is_old(next, retention, now)? {
+                break;
+            }
+            bytes -= self.len(old)?;
+            first = Some(next.clone());
+        }
+        Ok(first)
+    }
+
+    /// Whether everything before a file is older than it has to be.
+    fn is_old(
+        &self,
+        next: &Segment,
+        retention: Retention,
+        now: Timestamp,
+    ) -> Result<bool, CompactError> {
+        let Some(keep_for) = retention.keep_for else { return Ok(false) };
+        let after = From::After(Seq(next.from.0.saturating_sub(1)));
+        let mut reader = Reader::open(self.disk.clone(), &self.root, after)?;
+        let first = reader.next().transpose()?;
+        Ok(first.is_some_and(|record| record.at.after(keep_for) <= now))
+    }
+
+    fn len(&self, file: &Segment) -> Result<u64, JournalError> {
+        let opened = self.disk.open(&file.path, Access::Read);
+        let len = opened.and_then(|opened| self.disk.len(&opened));
+        len.map_err(JournalError::io("measure", &file.path))
+    }
+}
