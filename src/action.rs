@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fact::{ConfigAdopted, ImportReason, RolloutCause, RolloutImage};
+use crate::fact::{ConfigAdopted, HistoryDropped, ImportReason, RolloutCause, RolloutImage, Space};
 use crate::names::{
     BlobId, CommitId, ContentHash, Digest, ObjectKey, Revision, RolloutKey, Seq, StreamTag,
     TargetName,
@@ -354,6 +354,10 @@ pub enum Input {
     Asked(Ask),
     /// A configuration is taken into use.
     ConfigAdopted(ConfigAdopted),
+    /// What is left on the file system of the state directory, where it may be too little or enough again.
+    Space(Space),
+    /// Old records were dropped.
+    HistoryDropped(HistoryDropped),
     /// Records are lost, up to this one at least, and an operator said at the start to go on without them.
     RecordsLost(Option<Seq>),
     /// End: finish what is being written and start nothing more.

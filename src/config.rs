@@ -11,6 +11,7 @@ mod keys;
 mod layer;
 mod read;
 mod sections;
+mod size;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -22,6 +23,7 @@ pub use keys::{KEYS, KeyDoc};
 pub use layer::Origin;
 
 use crate::fact::ConfigAdopted;
+use crate::journal::Retention;
 use crate::names::{ContentHash, TargetName};
 use crate::policy::Policy;
 use crate::world::git::SourceConfig;
@@ -44,6 +46,8 @@ pub struct Config {
     pub targets: BTreeMap<TargetName, TargetConfig>,
     /// Where state is kept, absolute.
     pub state_dir: PathBuf,
+    /// How much history the journal keeps.
+    pub retention: Retention,
     /// Where the daemon answers commands, absolute.
     pub control_socket: PathBuf,
     /// What is logged.
@@ -373,6 +377,7 @@ fn read_sections(
     file: Option<PathBuf>,
 ) -> Result<Config, ConfigError> {
     let (state_dir, control_socket) = sections::places(&mut reader, environment);
+    let retention = sections::retention(&mut reader);
     let source = sections::source(&mut reader);
     let mut policy = sections::policy(&mut reader, source.poll);
     let insecure = policy.insecure_registries.clone();
@@ -393,6 +398,7 @@ fn read_sections(
         registries,
         targets,
         state_dir,
+        retention,
         control_socket,
         log,
         file,

@@ -48,6 +48,8 @@ pub enum Question {
     ReadSource,
     /// Look at a tag now.
     CheckTag(StreamTag),
+    /// Write a snapshot, drop old history and collect what nothing names, now.
+    Compact,
 }
 
 /// What the daemon answers: one line.
@@ -115,8 +117,7 @@ pub fn serve(path: &Path, events: Events) -> anyhow::Result<Control> {
             let events = events.clone();
             tokio::spawn(async move {
                 let _place = place;
-                let talk = tokio::time::timeout(REQUEST_TIMEOUT, converse(stream, events));
-                if let Ok(Err(error)) = talk.await {
+                if let Err(error) = converse(stream, events).await {
                     tracing::debug!(%error, "a control client went away");
                 }
             });
@@ -129,14 +130,15 @@ async fn converse(stream: UnixStream, events: Events) -> io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     let (read, mut write) = stream.into_split();
     let mut line = String::new();
-    BufReader::new(read.take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
+    let mut reader = BufReader::new(read.take(REQUEST_BYTES_MAX));
+    tokio::time::timeout(REQUEST_TIMEOUT, reader.read_line(&mut line)).await??;
     let reply = match serde_json::from_str::<Question>(&line) {
         Ok(question) => answer(question, uid, &events).await,
         Err(error) => Reply::Refused(format!("the request is not understood: {error}")),
     };
     let mut text = serde_json::to_vec(&reply)?;
     text.push(b'\n');
-    write.write_all(&text).await
+    tokio::time::timeout(REQUEST_TIMEOUT, write.write_all(&text)).await?
 }
 
 async fn answer(question: Question, uid: u32, events: &Events) -> Reply {
@@ -146,10 +148,16 @@ async fn answer(question: Question, uid: u32, events: &Events) -> Reply {
         Question::ReleaseRemovals => Request::ReleaseRemovals,
         Question::ReadSource => return nudge(Nudge::Source, events).await,
         Question::CheckTag(tag) => return nudge(Nudge::Tag(tag), events).await,
+        Question::Compact => {
+            let (send, receive) = oneshot::channel();
+            if events.send(Event::Compact(send)).await.is_err() {
+                return gone();
+            }
+            return receive.await.unwrap_or_else(|_| gone());
+        }
     };
     let (send, receive) = oneshot::channel();
     let asked = (format!("uid {uid}"), request, send);
-    let gone = || Reply::Refused("the daemon is stopping".into());
     if events.send(Event::Asked(asked)).await.is_err() {
         return gone();
     }
@@ -167,6 +175,10 @@ impl Reply {
             Answer::Status(soft) => Self::Status(Box::new(Live::of(&soft, now))),
         }
     }
+}
+
+fn gone() -> Reply {
+    Reply::Refused("the daemon is stopping".into())
 }
 
 async fn nudge(nudge: Nudge, events: &Events) -> Reply {

@@ -8,6 +8,7 @@ mod cache;
 mod notify;
 mod open;
 mod reading;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -24,7 +25,7 @@ use crate::config::Config;
 use crate::control::{self, Reply};
 use crate::engine::{Effect, Engine};
 use crate::fact::ConfigAdopted;
-use crate::journal::{Journal, ObjectStore};
+use crate::journal::{Journal, ObjectStore, Retention};
 use crate::limits;
 use crate::names::CommitId;
 use crate::time::{Monotonic, Now, Timestamp};
@@ -35,12 +36,10 @@ use reading::Reading;
 
 pub(crate) use open::kept_version;
 pub use open::{LostRecords, Opened, open};
+pub(crate) use upkeep::by_hand as compact_by_hand;
 
 /// Inputs that may wait; more than a step can bring about by itself.
 const INPUTS_WAITING_MAX: usize = 4096;
-
-/// Records after which a snapshot is written, so that a replay stays short.
-const SNAPSHOT_RECORDS: u64 = 20_000;
 
 /// The two clocks of this process. Only this file reads them.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +79,10 @@ pub enum Event {
     Asked(Asked),
     /// Read the configuration again.
     Reload,
+    /// Look after the state directory now.
+    Compact(oneshot::Sender<Reply>),
+    /// Another thread went on with looking after it.
+    Upkeep(upkeep::Progress),
 }
 
 /// The sending end of the loop's one channel.
@@ -101,7 +104,8 @@ pub struct Daemon {
     actions: JoinSet<ActionId>,
     asked: BTreeMap<u64, oneshot::Sender<Reply>>,
     next_ask: u64,
-    records_since_snapshot: u64,
+    upkeep: upkeep::Upkeep,
+    retention: Retention,
     notify: notify::Notify,
     reload: Reload,
     state_dir: PathBuf,
@@ -135,7 +139,8 @@ impl Daemon {
             actions: JoinSet::new(),
             asked: BTreeMap::new(),
             next_ask: 1,
-            records_since_snapshot,
+            upkeep: upkeep::Upkeep::with_records(records_since_snapshot),
+            retention: opened.retention,
             notify: notify::Notify::default(),
             reload,
             state_dir: opened.state_dir,
@@ -160,6 +165,7 @@ impl Daemon {
     /// When the journal or the object store cannot be written: nothing may go on then (law 2).
     pub async fn run(mut self) -> anyhow::Result<()> {
         let ended = self.work().await;
+        self.upkeep.stop();
         self.end_actions().await;
         ended
     }
@@ -199,6 +205,7 @@ impl Daemon {
                         Ok(id) => drop(self.running.remove(&id)),
                         Err(error) => tracing::error!(%error, "an action ended early"),
                     }
+                    self.collect_when_quiet();
                     continue;
                 }
                 _ = ping.tick() => {
@@ -212,6 +219,7 @@ impl Daemon {
             if self.reconcile(inputs)? {
                 return Ok(());
             }
+            self.collect_when_quiet();
         }
     }
 
@@ -228,12 +236,15 @@ impl Daemon {
                 let adopted = self.reload()?;
                 inputs.push(adopted.map_or(Input::Wake, Input::ConfigAdopted));
             }
+            Event::Compact(answer) => self.ask_upkeep(answer),
+            Event::Upkeep(progress) => self.upkeep_went_on(progress, inputs),
         }
         Ok(())
     }
 
     /// One step and its effects. Returns whether the daemon is to end.
-    fn reconcile(&mut self, inputs: Vec<Input>) -> anyhow::Result<bool> {
+    fn reconcile(&mut self, mut inputs: Vec<Input>) -> anyhow::Result<bool> {
+        inputs.extend(self.space());
         let stop = inputs.iter().any(|input| matches!(input, Input::Stop));
         let effects = self.engine.step(inputs, self.clock.now());
         for effect in effects {
@@ -246,7 +257,7 @@ impl Daemon {
                 Effect::Append(records) => {
                     tokio::task::block_in_place(|| self.journal.append(&records))
                         .context("cannot append to the journal; stopping, nothing was done")?;
-                    self.records_since_snapshot += records.len() as u64;
+                    self.upkeep.records += records.len() as u64;
                     for record in &records {
                         notify::log(record);
                     }
@@ -268,7 +279,7 @@ impl Daemon {
             }
         }
         if !stop {
-            self.snapshot()?;
+            self.look_after(self.clock.now())?;
             self.keep_reading();
             self.cache();
             self.notify.after_step(&self.engine);
@@ -294,15 +305,18 @@ impl Daemon {
         });
     }
 
-    fn snapshot(&mut self) -> anyhow::Result<()> {
-        if self.records_since_snapshot < SNAPSHOT_RECORDS {
-            return Ok(());
+    /// What is left of the disk, where that changes whether anything may be started.
+    fn space(&mut self) -> Option<Input> {
+        match self.journal.space() {
+            Ok(space) => {
+                let was_short = self.engine.observed().space_short.is_some();
+                (space.is_short(was_short) != was_short).then_some(Input::Space(space))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot ask how much space the state directory has");
+                None
+            }
         }
-        let state = self.engine.observed();
-        tokio::task::block_in_place(|| self.journal.write_snapshot(state.last_seq, state))
-            .context("cannot write a snapshot of the journal")?;
-        self.records_since_snapshot = 0;
-        Ok(())
     }
 
     /// The adopted commit as changed settings read it, where they changed while no daemon ran.
@@ -361,6 +375,7 @@ impl Daemon {
                 let before = Reading::of(self.engine.policy(), self.world.source.config());
                 let after = Reading::of(&config.policy, world.source.config());
                 self.world = world;
+                self.retention = config.retention;
                 adopted = Some(config.adopted());
                 self.engine.set_policy(config.policy);
                 if before != after {

@@ -219,6 +219,9 @@ impl Engine {
     /// Keys that a whole plan would act on now, and that neither wait nor are in flight: nothing, after any step (law 4).
     #[must_use]
     pub fn overlooked(&self, now: Now) -> Vec<(Key, Plan)> {
+        if self.observed.space_short.is_some() {
+            return Vec::new(); // all of it is held, visibly
+        }
         let plans = plan::whole(&self.view(now)).into_iter();
         plans.filter(|(key, plan)| !plan.steps.is_empty() && !self.waits(key)).collect()
     }
@@ -232,8 +235,10 @@ impl Engine {
     }
 
     /// Plans every dirty key until nothing is dirty: what others depend on comes first.
+    ///
+    /// Where there is no space for what would follow, all of it stays dirty (rule of law 1: no effect without a record).
     fn settle(&mut self, now: Now, batch: &mut Batch) {
-        loop {
+        while self.observed.space_short.is_none() {
             while let Some(key) = self.dirty.pop_first() {
                 let plan = plan::plan(&self.view(now), &key);
                 self.set_due(&key, plan.due);
@@ -319,6 +324,9 @@ impl Engine {
             | Fact::SourceRecovered
             | Fact::ConfigAdopted(_)
             | Fact::RecordsLost(_)
+            | Fact::SpaceShort(_)
+            | Fact::SpaceRegained(_)
+            | Fact::HistoryDropped(_)
             | Fact::Checkpoint(_) => {}
         }
     }

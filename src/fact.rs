@@ -87,6 +87,12 @@ pub enum Fact {
     RecordsLost(RecordsLost),
     /// When each scheduled stream was last checked, so that a restart neither herds nor delays (rule I111).
     Checkpoint(Checkpoint),
+    /// The file system of the state directory is nearly full: nothing is started until there is space again.
+    SpaceShort(Space),
+    /// There is space again.
+    SpaceRegained(Space),
+    /// Old records were folded into a snapshot and removed, as `[journal]` says.
+    HistoryDropped(HistoryDropped),
 }
 
 impl Fact {
@@ -116,6 +122,9 @@ impl Fact {
             Self::ConfigAdopted(_) => "ConfigAdopted",
             Self::RecordsLost(_) => "RecordsLost",
             Self::Checkpoint(_) => "Checkpoint",
+            Self::SpaceShort(_) => "SpaceShort",
+            Self::SpaceRegained(_) => "SpaceRegained",
+            Self::HistoryDropped(_) => "HistoryDropped",
         }
     }
 }
@@ -136,6 +145,35 @@ pub struct ConfigAdopted {
 pub struct RecordsLost {
     /// The last of them that is known of; none if only the operator knows that there were any.
     pub last: Option<Seq>,
+}
+
+/// What is left on the file system of the state directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Space {
+    /// Bytes that may still be written; 0 where a write was refused.
+    pub free: u64,
+    /// Bytes below which nothing is started.
+    pub needed: u64,
+}
+
+impl Space {
+    /// Whether that is too little; one that was short is so until there is twice as much, so that it does not flap.
+    #[must_use]
+    pub fn is_short(self, was_short: bool) -> bool {
+        let enough = if was_short { self.needed.saturating_mul(2) } else { self.needed };
+        self.free < enough
+    }
+}
+
+/// Old records were removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HistoryDropped {
+    /// The oldest record that is left.
+    pub oldest: Seq,
+    /// How many went.
+    pub records: u64,
 }
 
 /// When each scheduled stream was last checked.

@@ -67,12 +67,15 @@ pub use snapshot::{Snapshot, SnapshotError, StateError};
 pub use store::{ObjectStore, StoreError, objects_of};
 pub use verify::{Finding, Proof, verify};
 
-use crate::fact::Record;
+use crate::fact::{Record, Space};
 use crate::limits;
 use crate::names::Seq;
 use codec::BATCH_MARKER;
 use opening::Found;
 use recovery::Segment;
+
+/// The smallest piece of space that is filled where the disk is nearly full: what file systems hand out at once.
+const LEAST_FILL_BYTES: u64 = 4096;
 
 /// Sizes, for tests that want many small files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,6 +84,8 @@ pub struct Options {
     pub segment_bytes: u64,
     /// Bytes of space that are filled at once.
     pub fill_bytes: u64,
+    /// Bytes that are kept filled ahead, for when the disk is full.
+    pub reserve_bytes: u64,
 }
 
 impl Default for Options {
@@ -88,6 +93,7 @@ impl Default for Options {
         Self {
             segment_bytes: limits::JOURNAL_SEGMENT_BYTES,
             fill_bytes: limits::JOURNAL_FILL_BYTES,
+            reserve_bytes: limits::JOURNAL_RESERVE_BYTES,
         }
     }
 }
@@ -126,6 +132,8 @@ pub struct Journal<D: Disk = RealDisk> {
     end: u64,
     /// Offset up to which the file is filled.
     filled: u64,
+    /// Whether the disk refused to fill more.
+    full: bool,
     head: Head,
     poisoned: bool,
     buffer: Vec<u8>,
@@ -183,7 +191,7 @@ impl<D: Disk> Journal<D> {
             }
         };
         let filled = disk.len(&file).map_err(JournalError::io("read", &segment.path))?;
-        let journal = Self {
+        let mut journal = Self {
             disk,
             root: root.to_owned(),
             dir,
@@ -192,11 +200,15 @@ impl<D: Disk> Journal<D> {
             file,
             end,
             filled,
+            full: false,
             head,
             poisoned: false,
             buffer: Vec::new(),
             _lock: lock,
         };
+        // What is there is whole; that there is no space for more is told by `space`, and by an append that needs it.
+        let filled = journal.fill(journal.end);
+        filled.map_err(JournalError::io("fill", &journal.segment.path))?;
         Ok((journal, warnings))
     }
 
@@ -257,20 +269,67 @@ impl<D: Disk> Journal<D> {
 
     /// Writes the buffer behind the last line and syncs it.
     fn write(&mut self) -> io::Result<()> {
-        if self.end >= self.options.segment_bytes {
+        if self.end >= self.options.segment_bytes && self.may_rotate() {
             self.rotate()?;
         }
         let end = self.end + self.buffer.len() as u64;
-        if end > self.filled {
-            let filled = end.next_multiple_of(self.options.fill_bytes.max(1));
-            self.disk.allocate(&self.file, self.filled..filled)?;
-            self.disk.sync_data(&self.file)?;
-            self.filled = filled;
-        }
+        self.fill(end)?;
         self.disk.write_at(&self.file, &self.buffer, self.end)?;
         self.disk.sync_data(&self.file)?;
         self.end = end;
         Ok(())
+    }
+
+    /// Fills space up to `end` and some more, so that appends overwrite and a full disk does not stop them at once.
+    ///
+    /// A disk that is full is no error while what is filled reaches up to `end`: nothing was written there yet that
+    /// counts, so it is tried again.
+    fn fill(&mut self, end: u64) -> io::Result<()> {
+        let ahead = end + self.options.reserve_bytes;
+        if ahead <= self.filled {
+            return Ok(());
+        }
+        let all = ahead.next_multiple_of(self.options.fill_bytes.max(1));
+        // The last resort is a piece that may fit where the whole does not.
+        for filled in [all, end.next_multiple_of(LEAST_FILL_BYTES)] {
+            let filled = filled.max(end);
+            let range = self.filled..filled;
+            let done = self.disk.allocate(&self.file, range);
+            match done.and_then(|()| self.disk.sync_data(&self.file)) {
+                Ok(()) => {
+                    self.full = filled != all;
+                    self.filled = self.filled.max(filled);
+                    return Ok(());
+                }
+                Err(error) if error::is_full(&error) => self.full = true,
+                Err(error) => return Err(error),
+            }
+            // What was filled of it is ours all the same.
+            self.disk.sync_data(&self.file)?;
+            self.filled = self.filled.max(self.disk.len(&self.file)?);
+            if end <= self.filled {
+                return Ok(());
+            }
+        }
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    /// Whether there is space for another file: one that is half begun would have to be begun again by the next start.
+    fn may_rotate(&self) -> bool {
+        let most = self.options.reserve_bytes + self.options.fill_bytes;
+        !self.full && self.disk.free(&self.dir).is_ok_and(|free| free > most)
+    }
+
+    /// What is left for the state directory; tries to fill ahead again where that failed before.
+    ///
+    /// # Errors
+    /// When the file system cannot tell, or the disk fails otherwise than by being full.
+    pub fn space(&mut self) -> io::Result<Space> {
+        if self.full && !self.poisoned {
+            self.fill(self.end)?;
+        }
+        let free = if self.full { 0 } else { self.disk.free(&self.dir)? };
+        Ok(Space { free, needed: limits::STATE_FREE_BYTES_MIN })
     }
 
     /// Goes on in a new file.

@@ -145,6 +145,19 @@ pub const JOURNAL_SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 /// About 4,000 records, so that filling costs nothing per record, and little enough to be written in some milliseconds.
 pub const JOURNAL_FILL_BYTES: u64 = 1024 * 1024;
 
+/// Bytes of space that the journal keeps filled ahead of its last line.
+///
+/// Some 4,000 records: what is under way when the disk runs full can still be recorded, and that it is full.
+pub const JOURNAL_RESERVE_BYTES: u64 = 1024 * 1024;
+
+/// Bytes of the journal's files that are kept where nobody says otherwise: some 3,000,000 records.
+pub const JOURNAL_KEEP_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// Free bytes below the state directory under which nothing new is started.
+///
+/// A step may store some rendered manifests, a fetch some objects, and the journal fills a MiB at a time.
+pub const STATE_FREE_BYTES_MIN: u64 = 16 * 1024 * 1024;
+
 /// Bytes of one line of the journal.
 ///
 /// The largest record is the adoption of a first commit: 100,000 objects with 150 bytes each are 15 MB.

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::dense;
-use crate::fact::{CommitAdopted, ConfigAdopted, Fact, Record, Rejected, RemovalFate};
+use crate::fact::{CommitAdopted, ConfigAdopted, Fact, Record, Rejected, RemovalFate, Space};
 use crate::names::{CommitId, ContentHash, Generation, Incarnation, ObjectKey, Seq, StreamName};
 use crate::names::{Kind, StreamTag, TagName};
 use crate::time::Timestamp;
@@ -52,6 +52,29 @@ pub struct ObservedState {
     /// The configuration that was adopted last.
     #[serde(default)]
     pub config: Option<ConfigAdopted>,
+    /// The file system of the state directory is nearly full.
+    #[serde(default)]
+    pub space_short: Option<SpaceShort>,
+}
+
+/// The file system of the state directory is nearly full.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SpaceShort {
+    /// Since when.
+    pub since: Timestamp,
+    /// What was left then.
+    pub space: Space,
+}
+
+impl std::fmt::Display for SpaceShort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Space { free, needed } = self.space;
+        write!(
+            f,
+            "the file system is nearly full ({free} bytes were free, {needed} are needed): nothing is started until \
+             twice that is free again; what runs is still recorded"
+        )
+    }
 }
 
 /// The adopted commit.
@@ -222,6 +245,11 @@ impl ObservedState {
             | Fact::StopFinished(_) => self.apply_to_workload(record),
             Fact::RecordsLost(_) => self.epoch = Some(record.at),
             Fact::ConfigAdopted(config) => self.config = Some(config.clone()),
+            Fact::SpaceShort(space) => {
+                self.space_short = Some(SpaceShort { since: record.at, space: *space });
+            }
+            Fact::SpaceRegained(_) => self.space_short = None,
+            Fact::HistoryDropped(_) => {}
             Fact::Checkpoint(checkpoint) => {
                 for (stream, at) in &checkpoint.checked {
                     if let Some(stream) = self.streams.get_mut(stream) {

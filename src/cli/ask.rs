@@ -15,11 +15,30 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of an answer: the checks of 100,000 tags have some 20 MB.
 const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
+/// How long it may take where it has to read and write everything first.
+const LONG_ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
+
 /// Asks; none if no daemon runs.
 ///
 /// # Errors
 /// When one runs and cannot be asked, or its answer is not understood.
 pub(super) fn ask(socket: &Path, question: &Question) -> anyhow::Result<Option<Reply>> {
+    ask_within(socket, question, ANSWER_TIMEOUT)
+}
+
+/// The same for what takes its time.
+///
+/// # Errors
+/// As [`ask`].
+pub(super) fn ask_long(socket: &Path, question: &Question) -> anyhow::Result<Option<Reply>> {
+    ask_within(socket, question, LONG_ANSWER_TIMEOUT)
+}
+
+fn ask_within(
+    socket: &Path,
+    question: &Question,
+    timeout: Duration,
+) -> anyhow::Result<Option<Reply>> {
     let shown = socket.display();
     let mut stream = match UnixStream::connect(socket) {
         Ok(stream) => stream,
@@ -34,7 +53,7 @@ pub(super) fn ask(socket: &Path, question: &Question) -> anyhow::Result<Option<R
         }
     };
     let talk = || -> anyhow::Result<Reply> {
-        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        stream.set_read_timeout(Some(timeout))?;
         stream.set_write_timeout(Some(ANSWER_TIMEOUT))?;
         let mut line = serde_json::to_vec(question)?;
         line.push(b'\n');

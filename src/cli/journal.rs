@@ -1,5 +1,7 @@
 //! `tidegate journal`: looks after the journal.
 
+mod compact;
+
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
@@ -25,6 +27,10 @@ enum Command {
     /// Changes nothing, and a daemon may run meanwhile. Exit code 0: all is what was written; 1: something is damaged
     /// or missing; 4: something could not be read, so nothing can be said about it.
     Verify(Verify),
+    /// Write a snapshot, drop history that is older or larger than `[journal]` says, collect what nothing names
+    ///
+    /// The daemon does all of this by itself; this makes it do it now. Where no daemon runs, it is done here.
+    Compact(compact::Compact),
 }
 
 #[derive(Debug, Args)]
@@ -47,6 +53,7 @@ enum Format {
 pub(super) fn run(arguments: &Arguments, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     match &arguments.command {
         Command::Verify(arguments) => verify(arguments, context),
+        Command::Compact(arguments) => compact::run(arguments, context),
     }
 }
 

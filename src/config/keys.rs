@@ -177,6 +177,18 @@ pub const KEYS: &[KeyDoc] = &[
         "control.sock in $RUNTIME_DIRECTORY of systemd, else in /run/tidegate; in state_dir where that is set",
         "Socket on which the daemon answers the other commands",
     ),
+    key(
+        "journal.keep_for",
+        "span or forever",
+        "forever",
+        "Time for which records stay; older ones are folded into a snapshot, by whole files",
+    ),
+    key(
+        "journal.keep_bytes",
+        "size or unlimited",
+        "1GiB",
+        "Size of the journal's files beyond which the oldest go; the state that they led to stays",
+    ),
     key("log.format", "text or json", "text", "Format of log lines on standard error"),
     key(
         "log.level",

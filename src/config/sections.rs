@@ -7,8 +7,10 @@ use std::time::Duration;
 use super::keys::KeyPath;
 use super::layer::Origin;
 use super::read::{Reader, Show};
+use super::size::{size_or_unlimited, span_or_forever};
 use super::{Environment, LogFormat, LogSettings, RegistrySettings, SourceSettings, shown_address};
 use crate::action::{ImportMode, Platform};
+use crate::journal::Retention;
 use crate::limits;
 use crate::names::{Namespace, ObjectKey, TargetName};
 use crate::policy::{OnInvalid, Policy, Routes};
@@ -90,6 +92,24 @@ pub(super) fn source(reader: &mut Reader) -> SourceSettings {
             Show::Plain,
             super::layer::Value::text,
         ),
+    }
+}
+
+/// How much history the journal keeps.
+pub(super) fn retention(reader: &mut Reader) -> Retention {
+    let keep_for = KeyPath::of("journal.keep_for");
+    let keep_bytes = KeyPath::of("journal.keep_bytes");
+    let default = Retention { keep_for: None, keep_bytes: Some(limits::JOURNAL_KEEP_BYTES) };
+    for (key, shown) in [(&keep_for, "forever"), (&keep_bytes, "1GiB")] {
+        if reader.origin(key) == Origin::Default {
+            reader.note(key, shown.into(), Origin::Default);
+        }
+    }
+    Retention {
+        keep_for: reader.read(&keep_for, Show::Plain, span_or_forever).unwrap_or(default.keep_for),
+        keep_bytes: reader
+            .read(&keep_bytes, Show::Plain, size_or_unlimited)
+            .unwrap_or(default.keep_bytes),
     }
 }
 

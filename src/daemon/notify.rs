@@ -6,7 +6,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 
 use crate::engine::Engine;
-use crate::fact::{Fact, Outcome, Record};
+use crate::fact::{Fact, Outcome, Record, Space};
 use crate::names::{ObjectKey, Seq};
 use crate::observed::rollout::WorkloadState;
 use crate::time::Now;
@@ -116,6 +116,9 @@ fn status(engine: &Engine) -> String {
         engine.desired().streams.len(),
         engine.desired().workloads.len(),
     );
+    if let Some(short) = &observed.space_short {
+        text = format!("{text}; {short}");
+    }
     if let Some(refused) = &observed.refused {
         text = format!("{text}; commit {} refused: {}", refused.commit.short(), refused.reason);
     }
@@ -180,6 +183,15 @@ pub(super) fn log(record: &Record) {
         }
         Fact::ConfigAdopted(fact) => {
             tracing::info!(%seq, hash = %fact.hash, "configuration adopted");
+        }
+        Fact::SpaceShort(Space { free, needed }) => {
+            tracing::error!(%seq, free, needed, "the file system of the state directory is nearly full: nothing is started until there is space");
+        }
+        Fact::SpaceRegained(space) => {
+            tracing::info!(%seq, free = space.free, "there is space again; going on");
+        }
+        Fact::HistoryDropped(dropped) => {
+            tracing::info!(%seq, oldest = %dropped.oldest, records = dropped.records, "old history dropped");
         }
         Fact::TagProbed(_)
         | Fact::TagTrimmed(_)

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::desired::{Object, Tree};
 use crate::engine::Engine;
 use crate::journal::disk::RealDisk;
-use crate::journal::{Journal, ObjectStore, Options, Replay};
+use crate::journal::{Journal, ObjectStore, Options, Replay, Retention};
 use crate::names::{CommitId, ContentHash, Seq};
 use crate::observed::ObservedState;
 use crate::world::World;
@@ -30,6 +30,7 @@ pub struct Opened {
     pub(super) clock: Clock,
     pub(super) records_since_snapshot: u64,
     pub(super) state_dir: PathBuf,
+    pub(super) retention: Retention,
     /// The commit whose files the cache holds.
     pub(super) cached: Option<CommitId>,
     /// What the engine has to know first.
@@ -113,6 +114,7 @@ pub fn open(config: &Config, lost_records: LostRecords) -> anyhow::Result<Opened
         clock,
         records_since_snapshot,
         state_dir: config.state_dir.clone(),
+        retention: config.retention,
         cached,
         first: lost.into_iter().chain([Input::ConfigAdopted(config.adopted())]).collect(),
         reading,

@@ -39,6 +39,17 @@ impl Engine {
             Input::RecordsLost(last) => {
                 self.record(Fact::RecordsLost(RecordsLost { last }), now, batch);
             }
+            Input::Space(space) => {
+                let was_short = self.observed.space_short.is_some();
+                match (was_short, space.is_short(was_short)) {
+                    (false, true) => drop(self.record(Fact::SpaceShort(space), now, batch)),
+                    (true, false) => drop(self.record(Fact::SpaceRegained(space), now, batch)),
+                    (false, false) | (true, true) => {}
+                }
+            }
+            Input::HistoryDropped(dropped) => {
+                self.record(Fact::HistoryDropped(dropped), now, batch);
+            }
             Input::Wake | Input::Stop => {}
             Input::SourceRead(id, result) => {
                 if self.in_flight.remove(&id) == Some(InFlight::Source) {

@@ -95,10 +95,10 @@ impl<D: Disk, S: Default + Serialize + DeserializeOwned> Compaction<D, S> {
         Self { disk, root, dir, sealed, apply, cancelled: Arc::default() }
     }
 
-    /// A switch that makes it end early.
+    /// The same with a switch of the caller's that makes it end early.
     #[must_use]
-    pub fn switch(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.cancelled)
+    pub fn with_switch(self, cancelled: Arc<AtomicBool>) -> Self {
+        Self { cancelled, ..self }
     }
 
     /// Writes the snapshot, and drops history by `retention` as of `now`.

@@ -102,6 +102,12 @@ pub trait Disk: Clone + Send + Sync + 'static {
     /// When somebody else holds it, or the file cannot be used.
     fn lock(&self, path: &Path, pid: u32) -> Result<Self::Lock, LockFailure>;
 
+    /// Bytes that may still be written below a directory, as far as the file system tells.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn free(&self, dir: &Path) -> io::Result<u64>;
+
     /// Fills a range with newlines. Does not sync.
     ///
     /// # Errors
@@ -193,6 +199,11 @@ impl Disk for RealDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         File::open(dir)?.sync_all()
+    }
+
+    fn free(&self, dir: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(dir)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -316,14 +316,14 @@ pub enum AppendError {
     },
 }
 
+/// Whether there is no space left, or no more may be used.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 impl AppendError {
     pub(super) fn io(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
-        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
-        if full.contains(&source.kind()) {
-            Self::Full { path, source }
-        } else {
-            Self::Io { path, source }
-        }
+        if is_full(&source) { Self::Full { path, source } } else { Self::Io { path, source } }
     }
 }

@@ -194,27 +194,7 @@ impl<D: Disk> ObjectStore<D> {
 #[must_use]
 pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
     match fact {
-        Fact::CommitAdopted(adopted) => {
-            let CommitAdopted {
-                commit: _,
-                branch: _,
-                forced: _,
-                objects: _,
-                companions: _,
-                appeared: _,
-                removed,
-                streams: _,
-                rejected,
-            } = &**adopted;
-            let held = removed.iter().filter_map(|Removed { object: _, fate }| match fate {
-                RemovalFate::Pruned | RemovalFate::Kept => None,
-                RemovalFate::Held { version } => Some(*version),
-            });
-            let kept = rejected
-                .iter()
-                .filter_map(|Rejected { object: _, position: _, rule: _, message: _, kept }| *kept);
-            held.chain(kept).collect()
-        }
+        Fact::CommitAdopted(adopted) => objects_of_commit(adopted),
         Fact::TagImported(imported) => {
             let TagImported { tag: _, event: _, probed: _, asked: _, metadata, via: _, reason: _ } =
                 &**imported;
@@ -262,6 +242,31 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
         | Fact::StopFinished(_)
         | Fact::ConfigAdopted(_)
         | Fact::RecordsLost(_)
+        | Fact::SpaceShort(_)
+        | Fact::SpaceRegained(_)
+        | Fact::HistoryDropped(_)
         | Fact::Checkpoint(_) => Vec::new(),
     }
+}
+
+fn objects_of_commit(adopted: &CommitAdopted) -> Vec<ContentHash> {
+    let CommitAdopted {
+        commit: _,
+        branch: _,
+        forced: _,
+        objects: _,
+        companions: _,
+        appeared: _,
+        removed,
+        streams: _,
+        rejected,
+    } = adopted;
+    let held = removed.iter().filter_map(|Removed { object: _, fate }| match fate {
+        RemovalFate::Pruned | RemovalFate::Kept => None,
+        RemovalFate::Held { version } => Some(*version),
+    });
+    let kept = rejected
+        .iter()
+        .filter_map(|Rejected { object: _, position: _, rule: _, message: _, kept }| *kept);
+    held.chain(kept).collect()
 }

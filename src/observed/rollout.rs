@@ -317,6 +317,9 @@ fn event_of(fact: &Fact) -> Option<(&ObjectKey, Event<'_>)> {
         | Fact::TagTrimmed(_)
         | Fact::ConfigAdopted(_)
         | Fact::RecordsLost(_)
+        | Fact::SpaceShort(_)
+        | Fact::SpaceRegained(_)
+        | Fact::HistoryDropped(_)
         | Fact::Checkpoint(_) => return None,
     })
 }

@@ -16,7 +16,7 @@ use crate::action::{
 use crate::desired::DesiredState;
 use crate::effective;
 use crate::engine::{Effect, Engine};
-use crate::fact::{Fact, ImportReason, Record};
+use crate::fact::{Fact, ImportReason, Record, Space};
 use crate::names::{CommitId, StreamTag};
 use crate::observed::ObservedState;
 use crate::plan::{self, Held};
@@ -164,6 +164,10 @@ struct Run<'a, 'b> {
 impl Run<'_, '_> {
     fn go(&mut self) {
         let mut inputs = vec![Input::Nudged(Nudge::Source)];
+        if self.engine.observed().space_short.is_some() {
+            // What would happen if there were space; the report says that there is none.
+            inputs.push(Input::Space(Space { free: u64::MAX, needed: 0 }));
+        }
         for _ in 0..STEPS_MAX {
             let adopted = self.read.is_none();
             inputs = self.step(inputs);

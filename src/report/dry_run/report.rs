@@ -184,7 +184,7 @@ impl DryRun {
             || self.rejected.iter().any(|rejected| !before.contains(rejected))
             || self.removals.iter().any(|removal| removal.fate == "held")
             || self.imports.iter().any(|import| import.outcome == "failed");
-        if held || self.cut {
+        if held || self.cut || run.before.observed.space_short.is_some() {
             return Verdict::ChangesHeld;
         }
         let quiet = self.manifests.is_empty()
@@ -212,6 +212,8 @@ fn subject(run: &Simulated) -> SubjectReport {
     let warnings = warnings.map(|warning| {
         one_line(&format!("{}: {} [{}]", warning.position, warning.message, warning.rule))
     });
+    let short = run.before.observed.space_short.iter();
+    let warnings = short.map(|short| format!("state directory: {short}")).chain(warnings);
     SubjectReport {
         what,
         commit,

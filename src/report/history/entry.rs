@@ -30,6 +30,7 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
         Fact::CommitRefused(_)
         | Fact::SourceFailed(_)
         | Fact::ImportFailed(_)
+        | Fact::SpaceShort(_)
         | Fact::RecordsLost(_) => BAD,
         Fact::DigestHeld(_) | Fact::RolloutSuperseded(_) => WAITS,
         Fact::StopFinished(finished) if finished.outcome != Outcome::Complete => BAD,
@@ -45,6 +46,8 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
         | Fact::StopStarted(_)
         | Fact::StopFinished(_)
         | Fact::ConfigAdopted(_)
+        | Fact::SpaceRegained(_)
+        | Fact::HistoryDropped(_)
         | Fact::Checkpoint(_) => FAINT,
     }
 }
@@ -120,6 +123,15 @@ impl Reader<'_> {
                 );
                 let keys = "; from here on every key of a rollout says so";
                 said("lost", &"records before this one", known + keys)
+            }
+            Fact::SpaceShort(space) => {
+                let left = format!(": {} of {} needed bytes are free", space.free, space.needed);
+                said("space", &"runs short, nothing is started", left)
+            }
+            Fact::SpaceRegained(_) => said("space", &"is enough again", ""),
+            Fact::HistoryDropped(dropped) => {
+                let left = format!("; record {} is the oldest now", dropped.oldest);
+                said("history", &format!("{} old records dropped", dropped.records), left)
             }
             Fact::RemovalsReleased(released) => {
                 let objects: Vec<_> = released.objects.iter().map(ToString::to_string).collect();

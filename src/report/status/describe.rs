@@ -55,6 +55,10 @@ pub(super) fn problems(input: &Input<'_>, source: &Source, tags: &[TagReport]) -
         let (message, since) = (format!("cannot be read: {failure}"), source.failing_since);
         problems.push(Problem { subject: "source".into(), message, since });
     }
+    if let Some(short) = &input.view.observed.space_short {
+        let (message, since) = (short.to_string(), Some(short.since));
+        problems.push(Problem { subject: "state directory".into(), message, since });
+    }
     if let Some(refused) = &source.refused {
         problems.push(Problem {
             subject: format!("commit {}", refused.commit.short()),

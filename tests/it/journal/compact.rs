@@ -2,7 +2,8 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -196,8 +197,8 @@ fn a_compaction_that_is_switched_off_leaves_all_as_it_was() {
             std::fs::remove_file(root.path().join("journal").join(name)).unwrap();
         }
     }
-    let compaction = Compaction::new(NoSync, root.path(), sealed, apply);
-    compaction.switch().store(true, Ordering::Relaxed);
+    let switch = Arc::new(AtomicBool::new(true));
+    let compaction = Compaction::new(NoSync, root.path(), sealed, apply).with_switch(switch);
     let error = compaction.run(NOTHING, later()).unwrap_err();
     assert!(matches!(error, CompactError::Cancelled), "{error}");
     assert_eq!(snapshots(root.path()), Vec::<String>::new());

@@ -13,6 +13,42 @@ trait Gate: Clone + Send + Sync + 'static {
     const SYNCS: bool;
     fn write(&self) -> io::Result<()>;
     fn sync(&self) -> io::Result<()>;
+    /// Asked before a file grows by so many bytes.
+    fn grow(&self, _bytes: u64) -> io::Result<()> {
+        Ok(())
+    }
+    /// What is left, if this disk has a size.
+    fn room(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// The real disk without syncs, and with so much room for files to grow.
+#[derive(Clone, Debug)]
+pub(crate) struct Small {
+    pub(crate) room: Arc<AtomicU64>,
+}
+
+impl Gate for Small {
+    const SYNCS: bool = false;
+    fn write(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn grow(&self, bytes: u64) -> io::Result<()> {
+        match self.room.load(Ordering::SeqCst).checked_sub(bytes) {
+            Some(rest) => {
+                self.room.store(rest, Ordering::SeqCst);
+                Ok(())
+            }
+            None => Err(io::ErrorKind::StorageFull.into()),
+        }
+    }
+    fn room(&self) -> Option<u64> {
+        Some(self.room.load(Ordering::SeqCst))
+    }
 }
 
 /// The real disk without syncs: a power cut is played by editing files.
@@ -94,6 +130,8 @@ macro_rules! gated {
             }
             fn write_at(&self, file: &Self::File, bytes: &[u8], offset: u64) -> io::Result<()> {
                 Gate::write(self)?;
+                let end = offset + bytes.len() as u64;
+                self.grow(end.saturating_sub(RealDisk.len(file)?))?;
                 RealDisk.write_at(file, bytes, offset)
             }
             fn sync_data(&self, file: &Self::File) -> io::Result<()> {
@@ -112,6 +150,9 @@ macro_rules! gated {
                 Gate::write(self)?;
                 RealDisk.remove(path)
             }
+            fn free(&self, dir: &Path) -> io::Result<u64> {
+                self.room().map_or_else(|| RealDisk.free(dir), Ok)
+            }
             fn lock(&self, path: &Path, pid: u32) -> Result<Self::Lock, LockFailure> {
                 RealDisk.lock(path, pid)
             }
@@ -121,3 +162,4 @@ macro_rules! gated {
 
 gated!(NoSync);
 gated!(Failing);
+gated!(Small);

@@ -8,10 +8,10 @@ use std::process::Command;
 use proptest::prelude::*;
 use tidegate::fact::{
     Appeared, Checkpoint, CommitAdopted, CommitRefused, CommitWithdrawn, ConfigAdopted,
-    ContainerList, ContainerRef, DigestHeld, Fact, HoldReleased, ImportFailed, ImportReason,
-    Outcome, Position, Reason, Record, RecordsLost, Rejected, Release, RemovalFate,
+    ContainerList, ContainerRef, DigestHeld, Fact, HistoryDropped, HoldReleased, ImportFailed,
+    ImportReason, Outcome, Position, Reason, Record, RecordsLost, Rejected, Release, RemovalFate,
     RemovalsReleased, Removed, RolloutCause, RolloutFinished, RolloutImage, RolloutStarted,
-    RolloutSuperseded, SourceFailed, StopFinished, StopStarted, StreamChanged, TagEvent,
+    RolloutSuperseded, SourceFailed, Space, StopFinished, StopStarted, StreamChanged, TagEvent,
     TagImported, TagProbed, TagRecovered, TagTrimmed, TriggerFired, TriggerOutcome, Via,
 };
 use tidegate::journal::{LineHash, encode};
@@ -198,6 +198,10 @@ fn every_fact() -> Vec<Fact> {
         items: vec![Seq(3), Seq(5)],
     }));
     facts.push(Fact::RecordsLost(RecordsLost { last: Some(Seq(15)) }));
+    let space = |free| Space { free, needed: 8 << 20 };
+    facts.push(Fact::SpaceShort(space(4 << 20)));
+    facts.push(Fact::SpaceRegained(space(64 << 20)));
+    facts.push(Fact::HistoryDropped(HistoryDropped { oldest: Seq(12), records: 11 }));
     facts
 }
 
@@ -210,7 +214,7 @@ fn every_record() -> Vec<Record> {
 #[test]
 fn each_fact_is_written_as_in_the_first_version() {
     let kinds: BTreeSet<_> = every_fact().iter().map(Fact::kind).collect();
-    assert_eq!(kinds.len(), 22, "{kinds:?}");
+    assert_eq!(kinds.len(), 25, "{kinds:?}");
     let batches: Vec<_> = every_record().chunks(4).map(<[Record]>::to_vec).collect();
     let root = journal_of(PLAIN, &batches);
     let written = fs::read_to_string(&segments(root.path())[0]).unwrap();

@@ -7,6 +7,7 @@ mod compact;
 mod disk;
 mod format;
 mod recovery;
+mod space;
 mod store;
 mod torn;
 
@@ -21,10 +22,10 @@ use tidegate::names::Seq;
 use tidegate::time::Timestamp;
 
 /// The sizes that make a new file after about ten records, with padding behind each.
-const SMALL: Options = Options { segment_bytes: 2_000, fill_bytes: 1_024 };
+const SMALL: Options = Options { segment_bytes: 2_000, fill_bytes: 1_024, reserve_bytes: 0 };
 
 /// The sizes of one file without padding.
-const PLAIN: Options = Options { segment_bytes: 1 << 30, fill_bytes: 1 };
+const PLAIN: Options = Options { segment_bytes: 1 << 30, fill_bytes: 1, reserve_bytes: 0 };
 
 fn record(seq: u64) -> Record {
     let message = format!("cannot read `/srv/manifests` for the {seq}. time");

@@ -97,7 +97,7 @@ proptest! {
         let lengths = before.iter().chain(&batch).zip(1..);
         let written: Vec<_> = lengths.map(|(bytes, seq)| long_record(seq, *bytes)).collect();
         let (first, last) = written.split_at(before.len());
-        let options = tidegate::journal::Options { segment_bytes: 1 << 30, fill_bytes: 65_536 };
+        let options = tidegate::journal::Options { segment_bytes: 1 << 30, fill_bytes: 65_536, reserve_bytes: 0 };
         let root = super::directory();
         let (mut journal, _) = super::open_with(root.path(), options).unwrap();
         for record in first {

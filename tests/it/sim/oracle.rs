@@ -58,6 +58,8 @@ impl Oracle {
                 | Input::Asked(_)
                 | Input::ConfigAdopted(_)
                 | Input::RecordsLost(_)
+                | Input::Space(_)
+                | Input::HistoryDropped(_)
                 | Input::Stop => {}
             }
         }
@@ -178,6 +180,9 @@ impl Oracle {
             | Fact::StopFinished(_)
             | Fact::ConfigAdopted(_)
             | Fact::RecordsLost(_)
+            | Fact::SpaceShort(_)
+            | Fact::SpaceRegained(_)
+            | Fact::HistoryDropped(_)
             | Fact::Checkpoint(_) => {}
         }
         self.shadow.apply(record);

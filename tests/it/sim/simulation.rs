@@ -442,6 +442,8 @@ fn outline(input: &Input) -> String {
         | Input::Asked(_)
         | Input::ConfigAdopted(_)
         | Input::RecordsLost(_)
+        | Input::Space(_)
+        | Input::HistoryDropped(_)
         | Input::Stop => {
             format!("{input:?}")
         }

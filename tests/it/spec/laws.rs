@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tidegate::action::Input;
+use tidegate::fact::Space;
 use tidegate::policy::{OnInvalid, Policy};
 use tidegate::time::Timestamp;
 
@@ -204,4 +205,42 @@ fn a_slow_drift_of_the_wall_clock_adds_up() {
     world.now.wall = late;
     world.step(vec![Input::Wake]);
     assert_eq!(world.pending(), "resolve r.io/web:1 known #a");
+}
+
+/// Law 1 needs a record for each effect: where there is no space for records, nothing begins, and it says so.
+#[test]
+fn law_1_nothing_is_started_while_the_state_directory_is_short_of_space() {
+    let space = |free| Input::Space(Space { free, needed: 16 });
+    let mut world = World::new();
+    world.commit(APP);
+    world.resolve("r.io/web:1", "a");
+    world.complete("app");
+    world.records();
+    world.step(vec![space(10)]);
+    assert_eq!(world.records(), "SpaceShort");
+    world.step(vec![space(9), Input::Wake]);
+    world.advance(3600);
+    assert_eq!((world.records(), world.pending()), (String::new(), String::new()), "once");
+    assert!(world.engine.observed().space_short.is_some(), "a restart knows it");
+    world.step(vec![space(20)]);
+    assert_eq!(world.records(), "", "not enough yet, so that it does not flap");
+    world.step(vec![space(32)]);
+    assert_eq!(world.records(), "SpaceRegained");
+    assert!(world.pending().contains("r.io/web:1"), "{}", world.pending());
+}
+
+/// What was under way is still recorded while there is no space for more.
+#[test]
+fn law_1_what_was_under_way_is_recorded_where_space_is_short() {
+    let space = |free| Input::Space(Space { free, needed: 16 });
+    let mut world = World::new();
+    world.commit(APP);
+    world.records();
+    world.step(vec![space(0)]);
+    world.resolve("r.io/web:1", "one");
+    let records = world.records();
+    assert!(records.contains("TagImported") && !records.contains("RolloutStarted"), "{records}");
+    world.step(vec![space(64)]);
+    let records = world.records();
+    assert!(records.contains("SpaceRegained") && records.contains("RolloutStarted"), "{records}");
 }

@@ -10,3 +10,4 @@ pub(crate) mod main_job;
 mod play;
 mod readme;
 mod source;
+mod upkeep;

@@ -89,6 +89,15 @@ fn trigger(fired: &tidegate::fact::TriggerFired) -> String {
     format!("TriggerFired {name} {from} {old} to {}: {outcome}", fired.new)
 }
 
+fn because(release: &tidegate::fact::Release) -> String {
+    match release {
+        tidegate::fact::Release::NewImages => "new images".into(),
+        tidegate::fact::Release::NewTemplate => "new template".into(),
+        tidegate::fact::Release::Operator { by } => format!("by {by}"),
+        tidegate::fact::Release::Removed => "removed".into(),
+    }
+}
+
 /// One record as a line.
 pub(crate) fn record(record: &Record) -> String {
     let kind = record.fact.kind();
@@ -96,7 +105,6 @@ pub(crate) fn record(record: &Record) -> String {
         Fact::CommitAdopted(adopted) => commit(adopted),
         Fact::CommitRefused(refused) => format!("{kind}: {}", refused.reason),
         Fact::SourceFailed(failed) => format!("{kind}: {}", failed.message),
-        Fact::CommitWithdrawn(_) | Fact::SourceRecovered | Fact::RecordsLost(_) => kind.into(),
         Fact::RemovalsReleased(released) => {
             let list: Vec<_> = released.objects.iter().map(object).collect();
             format!("{kind} {}", list.join(" "))
@@ -117,13 +125,8 @@ pub(crate) fn record(record: &Record) -> String {
         }
         Fact::TagProbed(probed) => format!("{kind} {} {}", tag(&probed.tag), probed.probed),
         Fact::ImportFailed(failed) => {
-            let generation = failed.generation.0;
-            format!(
-                "{kind} {} {} @{generation}: {}",
-                tag(&failed.tag),
-                failed.reason,
-                failed.message
-            )
+            let (tag, generation) = (tag(&failed.tag), failed.generation.0);
+            format!("{kind} {tag} {} @{generation}: {}", failed.reason, failed.message)
         }
         Fact::TagRecovered(recovered) => format!("{kind} {}", tag(&recovered.tag)),
         Fact::TagTrimmed(trimmed) => {
@@ -145,19 +148,20 @@ pub(crate) fn record(record: &Record) -> String {
         }
         Fact::DigestHeld(held) => format!("{kind} {}: {}", object(&held.object), held.reason),
         Fact::HoldReleased(released) => {
-            let because = match &released.because {
-                tidegate::fact::Release::NewImages => "new images".into(),
-                tidegate::fact::Release::NewTemplate => "new template".into(),
-                tidegate::fact::Release::Operator { by } => format!("by {by}"),
-                tidegate::fact::Release::Removed => "removed".into(),
-            };
-            format!("{kind} {}: {because}", object(&released.object))
+            format!("{kind} {}: {}", object(&released.object), because(&released.because))
         }
         Fact::StopStarted(started) => format!("{kind} {}", object(&started.object)),
         Fact::StopFinished(finished) => {
             format!("{kind} {} {}", object(&finished.object), finished.outcome)
         }
-        Fact::ConfigAdopted(_) | Fact::Checkpoint(_) => kind.into(),
+        Fact::ConfigAdopted(_)
+        | Fact::Checkpoint(_)
+        | Fact::CommitWithdrawn(_)
+        | Fact::SourceRecovered
+        | Fact::RecordsLost(_)
+        | Fact::SpaceShort(_)
+        | Fact::SpaceRegained(_)
+        | Fact::HistoryDropped(_) => kind.into(),
     }
 }
 
