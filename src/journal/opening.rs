@@ -137,6 +137,13 @@ fn replay_walk<D: Disk>(
                 found: found.hash,
             });
         }
+        if base.is_none_or(|(head, _)| head.seq <= found.seq) {
+            walk.bulk(&mut |record| {
+                let seq = record.seq;
+                replay(Replay::Record(record))
+                    .map_err(|reason| JournalError::Refused { seq, reason })
+            })?;
+        }
         let Some(step) = walk.next()? else { return Ok(()) };
         if let Some(record) = step.record {
             let seq = record.seq;

@@ -2,6 +2,8 @@
 //!
 //! Opening, reading and verifying are this one walk. It changes nothing; what is to be cut is described by [`Tail`].
 
+mod bulk;
+
 use std::path::{Path, PathBuf};
 
 use super::codec::{self, BATCH_MARKER, Header, HeaderError, LineHash};
@@ -97,6 +99,8 @@ pub(super) struct Walk<D: Disk> {
     batch: u64,
     /// Whether the line at `end` was read twice already.
     again: bool,
+    /// Offset before which lines are looked at one by one.
+    bulk_from: u64,
     tail: Tail,
 }
 
@@ -136,6 +140,7 @@ impl<D: Disk> Walk<D> {
             terminated: true,
             batch: 0,
             again: false,
+            bulk_from: 0,
             tail: Tail::Clean,
         };
         walk.accept(&line);
@@ -298,6 +303,7 @@ impl<D: Disk> Walk<D> {
             return Err(JournalError::damaged(header_place(&next), kind));
         }
         self.segment = next;
+        self.bulk_from = 0;
         self.lines = lines;
         self.accept(&line);
         self.batch = line.end;
