@@ -16,6 +16,7 @@ mod output;
 mod release;
 mod run;
 mod status;
+mod when;
 
 use std::io::Write;
 use std::path::PathBuf;

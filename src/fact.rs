@@ -90,6 +90,32 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// Every name that [`Self::kind`] gives, in the order of the variants.
+    pub const KINDS: [&'static str; 22] = [
+        "CommitAdopted",
+        "CommitRefused",
+        "CommitWithdrawn",
+        "SourceFailed",
+        "SourceRecovered",
+        "RemovalsReleased",
+        "TagImported",
+        "TagProbed",
+        "ImportFailed",
+        "TagRecovered",
+        "TagTrimmed",
+        "TriggerFired",
+        "RolloutStarted",
+        "RolloutSuperseded",
+        "RolloutFinished",
+        "DigestHeld",
+        "HoldReleased",
+        "StopStarted",
+        "StopFinished",
+        "ConfigAdopted",
+        "RecordsLost",
+        "Checkpoint",
+    ];
+
     /// The variant's name, as the journal spells it.
     #[must_use]
     pub fn kind(&self) -> &'static str {

@@ -37,14 +37,17 @@
 //! After a failed sync a file may look whole while its pages never reached the disk. So opening writes the last batch
 //! once more and syncs it before anything acts on it.
 
+mod backup;
 mod codec;
 pub mod disk;
 mod error;
 mod lines;
+mod lost;
 mod named;
 mod opening;
 mod reader;
 mod recovery;
+mod salvage;
 mod snapshot;
 mod store;
 mod verify;
@@ -55,15 +58,18 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+pub use backup::{Copied, CopyError, backup, restore};
 pub use codec::{FORMAT, LineHash, encode};
 pub use disk::{Disk, RealDisk};
 pub use error::{AppendError, Damage, DamageKind, JournalError, Place, Warning};
+pub use lost::{Mark, forget_records_lost, records_lost};
 pub use named::hashes_in;
-pub use reader::{From, Reader, read, read_state};
+pub use reader::{From, Line, Reader, read, read_before, read_from_base, read_state};
 pub use recovery::Head;
+pub use salvage::{SalvageError, Salvaged, salvage};
 pub use snapshot::{Snapshot, SnapshotError, StateError};
 pub use store::{ObjectStore, StoreError, objects_of};
-pub use verify::{Finding, Proof, verify};
+pub use verify::{Finding, Fold, Proof, verify};
 
 use crate::fact::Record;
 use crate::limits;

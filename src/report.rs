@@ -8,6 +8,7 @@
 pub mod dry_run;
 pub mod history;
 pub mod live;
+pub mod log;
 pub mod select;
 pub mod status;
 

@@ -114,7 +114,7 @@ pub(super) fn open(config: Config) -> anyhow::Result<Offline> {
 }
 
 /// The state that the journal proves; a state directory that no daemon ever used has none.
-fn state(state_dir: &Path) -> anyhow::Result<ObservedState> {
+pub(super) fn state(state_dir: &Path) -> anyhow::Result<ObservedState> {
     if !has_journal(state_dir)? {
         return Ok(ObservedState::default());
     }

@@ -92,6 +92,11 @@ pub enum JournalError {
         /// The hash of the journal's record.
         found: LineHash,
     },
+    /// Files were removed again and again while they were looked at.
+    #[error(
+        "the oldest files of the journal were removed while they were read, again and again; try again"
+    )]
+    Unsettled,
     /// The receiver of the records refused one.
     #[error("record {seq} of the journal does not fit those before it: {reason}")]
     Refused {
@@ -107,8 +112,14 @@ fn holder(pid: Option<u32>) -> String {
 }
 
 impl JournalError {
+    /// Whether a file was not there any more when it was to be read.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Makes the mapping function for an error of the file system.
-    pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { doing, path, source }
     }

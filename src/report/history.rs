@@ -111,7 +111,37 @@ impl History {
     }
 }
 
+/// Puts records into words, one after the other.
+#[derive(Debug)]
+pub(super) struct Teller(Reader<'static>);
+
+impl Teller {
+    /// Begins behind a state; without one, nothing is known about what was before the first record.
+    pub(super) fn new(base: Option<&ObservedState>) -> Self {
+        static EVERYTHING: Filter = Filter { select: None, since: None, limit: None };
+        let nothing = ObservedState::default();
+        let mut reader = Reader::new(base.unwrap_or(&nothing), &EVERYTHING);
+        reader.first = base.map(|_| Seq(1));
+        Self(reader)
+    }
+
+    /// Takes a record in without putting it into words.
+    pub(super) fn pass(&mut self, record: &Record) {
+        self.0.first.get_or_insert(record.seq);
+        self.0.remember(record);
+    }
+
+    /// The subject, what happened to it, and what brought it about; none for what only keeps the program going.
+    pub(super) fn tell(&mut self, record: &Record) -> Option<(String, String, Vec<Seq>)> {
+        self.0.first.get_or_insert(record.seq);
+        let entry = self.0.describe(record);
+        self.0.remember(record);
+        entry.map(|entry| (entry.subject, entry.text, entry.because))
+    }
+}
+
 /// Reads records one after the other.
+#[derive(Debug)]
 struct Reader<'a> {
     filter: &'a Filter,
     /// Tags that the selected workloads watch.
@@ -127,6 +157,7 @@ struct Reader<'a> {
 }
 
 /// A rollout that later records point at.
+#[derive(Debug)]
 struct Known {
     at: Timestamp,
     started: RolloutStarted,
