@@ -13,6 +13,7 @@ mod journal;
 mod man;
 mod offline;
 mod output;
+mod past;
 mod release;
 mod run;
 mod status;

@@ -120,9 +120,7 @@ impl Teller {
     pub(super) fn new(base: Option<&ObservedState>) -> Self {
         static EVERYTHING: Filter = Filter { select: None, since: None, limit: None };
         let nothing = ObservedState::default();
-        let mut reader = Reader::new(base.unwrap_or(&nothing), &EVERYTHING);
-        reader.first = base.map(|_| Seq(1));
-        Self(reader)
+        Self(Reader::new(base.unwrap_or(&nothing), &EVERYTHING))
     }
 
     /// Takes a record in without putting it into words.
@@ -136,7 +134,11 @@ impl Teller {
         self.0.first.get_or_insert(record.seq);
         let entry = self.0.describe(record);
         self.0.remember(record);
-        entry.map(|entry| (entry.subject, entry.text, entry.because))
+        let Entry { word, subject, text, because, .. } = entry?;
+        // The kind of every other fact says what its word does.
+        let is_end = matches!(record.fact, Fact::RolloutFinished(_));
+        let text = if is_end { format!(" {word}:{text}") } else { text };
+        Some((subject, text, because))
     }
 }
 
@@ -144,6 +146,8 @@ impl Teller {
 #[derive(Debug)]
 struct Reader<'a> {
     filter: &'a Filter,
+    /// The last record of the state that it began with.
+    before: Seq,
     /// Tags that the selected workloads watch.
     watched: BTreeSet<StreamTag>,
     images: BTreeMap<StreamTag, Digest>,
@@ -183,6 +187,7 @@ impl<'a> Reader<'a> {
         }
         Self {
             filter,
+            before: base.last_seq,
             watched,
             images,
             rollouts,
@@ -283,9 +288,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether older records are gone, so that what was before the first one is not known.
+    /// Whether records before the first one are gone, and no state stands for them.
     fn is_cut(&self) -> bool {
-        self.first.is_some_and(|first| first.0 > 1)
+        self.first.is_some_and(|first| first > self.before.next())
     }
 
     fn finish(self) -> History {
