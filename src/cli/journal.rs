@@ -95,3 +95,8 @@ fn size(bytes: u64) -> String {
         None => format!("{bytes} bytes"),
     }
 }
+
+/// `1 object`, `2 objects`.
+fn count(n: u64, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}

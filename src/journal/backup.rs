@@ -273,7 +273,13 @@ fn copy_into(
         let oldest = segments(&RealDisk, &root.join("journal"))?.into_iter().next();
         let result = try_copy(root, dir, copy, earlier.as_ref());
         let now = segments(&RealDisk, &root.join("journal"))?.into_iter().next();
-        if now == oldest || looks == LOOKS_MAX {
+        let again = match &result {
+            Ok(_) => false,
+            Err(CopyError::Journal(error)) if error.is_gone() => true,
+            Err(CopyError::Journal(JournalError::Unsettled)) => true,
+            Err(_) => now != oldest,
+        };
+        if !again || looks == LOOKS_MAX {
             return result;
         }
         if earlier.is_none() {
@@ -342,6 +348,9 @@ fn survey(root: &Path, dir: &Path, earlier: Option<&Earlier>) -> Result<Survey, 
     let oldest = all.first().ok_or_else(|| CopyError::Nothing(root.to_owned()))?;
     let base = Seq(oldest.from.0.saturating_sub(1));
     snapshots.retain(|file| file.seq >= base && snapshot::read_whole(&RealDisk, file).is_ok());
+    if base > Seq(0) && snapshots.is_empty() {
+        return Err(JournalError::Unsettled.into()); // the state before the oldest record was dropped meanwhile
+    }
     let copied = earlier.map_or(Seq(0), |earlier| earlier.head.seq);
     let (dir, first) = (dir.to_owned(), oldest.from);
     let start = match earlier {
@@ -360,7 +369,12 @@ fn survey(root: &Path, dir: &Path, earlier: Option<&Earlier>) -> Result<Survey, 
     let Some(mut walk) = Walk::start(RealDisk, &journal, start.clone(), Seq(0))? else {
         return Err(CopyError::Nothing(root.to_owned()));
     };
+    // A daemon may write as fast as this reads: it ends with the newest file that is there now.
+    let newest = all.last().map_or(first, |segment| segment.from);
     loop {
+        if walk.segment().from > newest {
+            break;
+        }
         let head = walk.head();
         if let Some(earlier) = earlier
             && earlier.head.seq == head.seq
@@ -381,9 +395,10 @@ fn survey(root: &Path, dir: &Path, earlier: Option<&Earlier>) -> Result<Survey, 
         }
     }
     // A file without a record yet is entered by the step that finds the end.
-    let (segment, end) = (walk.segment().clone(), walk.end().0);
-    if survey.segments.last().is_none_or(|(last, _)| *last != segment) {
-        survey.segments.push((segment, end));
+    let entered = walk.segment().clone();
+    let known = survey.segments.last().is_some_and(|(last, _)| *last == entered);
+    if !known && entered.from <= newest {
+        survey.segments.push((entered, walk.end().0));
     }
     let last = survey.head.seq;
     if last < copied {

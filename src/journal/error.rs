@@ -35,7 +35,8 @@ pub enum JournalError {
     /// Something is not what was written.
     #[error(
         "the journal is damaged: {0}; nothing was changed. Run `tidegate journal verify` to see how far it can be \
-         trusted, then put the file back from a backup"
+         trusted, then put the file back from a backup (`tidegate journal restore` puts back all of it); without one, \
+         `tidegate journal salvage` keeps what is proven"
     )]
     Damaged(Box<Damage>),
     /// A record or a file that this version cannot read though it is whole.
@@ -53,7 +54,7 @@ pub enum JournalError {
     /// Records are missing between two files, or before the first.
     #[error(
         "records {first} to {last} of the journal in `{dir}` are missing: a file was removed, or its end was; put it \
-         back from a backup"
+         back from a backup; without one, `tidegate journal salvage` keeps what is proven"
     )]
     Missing {
         /// The journal's directory.
@@ -66,8 +67,8 @@ pub enum JournalError {
     /// A snapshot stands for records that the journal does not have.
     #[error(
         "snapshot `{path}` stands at record {snapshot}, but the journal ends at record {last}: files of the journal \
-         were removed or replaced. Put them back from a backup; if the lost records do not matter, move the snapshot \
-         away"
+         were removed or replaced. Put them back from a backup; without one, `tidegate journal salvage` keeps \
+         what the snapshot holds"
     )]
     SnapshotAhead {
         /// The snapshot.

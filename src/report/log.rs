@@ -86,7 +86,7 @@ impl Teller {
     /// Takes a record in, and tells it in one line without its end.
     pub fn tell(&mut self, record: &Record) -> String {
         let what = self.what(record);
-        format!("{}  {}  {:<17} {what}", record.seq, record.at, record.fact.kind())
+        format!("{}  {}  {:<17}  {what}", record.seq, record.at, record.fact.kind())
     }
 
     /// Takes a record in, and says what happened.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::{Context, ExitCode, Format, JournalArguments, print_json, size, verify};
+use super::{Context, ExitCode, Format, JournalArguments, count, print_json, size, verify};
 use crate::cli::offline;
 use crate::journal::{self, Copied, Proof};
 use crate::names::Seq;
@@ -53,8 +53,9 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
 pub(super) fn print_written(copied: &Copied, out: &mut dyn std::io::Write) -> std::io::Result<()> {
     let Copied { earlier, files, objects, bytes, .. } = copied;
     let earlier = earlier.map(|seq| format!("; an earlier backup there ended at record {seq}"));
+    let (files, objects) = (count(*files, "file"), count(*objects, "object"));
     let (bytes, earlier) = (size(*bytes), earlier.unwrap_or_default());
-    writeln!(out, "written: {files} files, {objects} objects, {bytes}{earlier}")
+    writeln!(out, "written: {files}, {objects}, {bytes}{earlier}")
 }
 
 /// What was copied.

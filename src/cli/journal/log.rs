@@ -284,7 +284,8 @@ impl Wanted {
             && self.to.is_none_or(|to| *seq <= to)
             && self.since.is_none_or(|since| *at >= since)
             && self.until.is_none_or(|until| *at <= until)
-            && (self.kinds.is_empty() || self.kinds.iter().any(|kind| kind == fact.kind()))
+            && (self.kinds.is_empty()
+                || self.kinds.iter().any(|kind| kind.eq_ignore_ascii_case(fact.kind())))
             && self.select.as_ref().is_none_or(|select| names(fact, select))
     }
 

@@ -9,7 +9,7 @@ use super::restore::print_next;
 use super::{Context, ExitCode, Format, JournalArguments, print_json, verify};
 use crate::cli::offline;
 use crate::fact::Record;
-use crate::journal::{self, Place, Proof, Salvaged};
+use crate::journal::{self, JournalError, Place, Proof, Salvaged};
 use crate::names::{ContentHash, Seq};
 use crate::observed::ObservedState;
 use crate::report::log::Teller;
@@ -45,7 +45,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
         Format::Json => print_json(&Report::of(&salvaged, &behind, state.last_at), context)?,
         Format::Text => {
             let out = &mut *context.out;
-            writeln!(out, "why: {}", salvaged.why)?;
+            writeln!(out, "why: {}", why(&salvaged.why))?;
             print_kept(&salvaged, to, &state, out)?;
             print_lost(&salvaged, &behind, &state, out)?;
             print_next(out)?;
@@ -58,6 +58,11 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
         }
     }
     Ok(if salvaged.proof.findings.is_empty() { ExitCode::Done } else { ExitCode::Error })
+}
+
+/// What is wrong, without what the opening says to do about it.
+fn why(error: &JournalError) -> String {
+    if let JournalError::Damaged(damage) = error { damage.to_string() } else { error.to_string() }
 }
 
 fn print_kept(
@@ -147,7 +152,7 @@ impl<'a> Report<'a> {
         });
         Self {
             format_version: 1,
-            why: salvaged.why.to_string(),
+            why: why(&salvaged.why),
             base: salvaged.base,
             last: salvaged.last,
             last_at,

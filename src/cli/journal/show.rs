@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{Context, ExitCode, Format, JournalArguments, print_json, size};
 use crate::cli::{offline, when};
-use crate::journal::{self, Line, ObjectStore, objects_of};
+use crate::journal::{self, Line, ObjectStore, StoreError, objects_of};
 use crate::names::{ContentHash, Seq};
 use crate::observed::ObservedState;
 use crate::report::log::Teller;
@@ -106,7 +106,14 @@ impl Object {
     fn of(hash: ContentHash, store: &ObjectStore) -> Self {
         match store.get(&hash) {
             Ok(content) => Self { hash, bytes: Some(content.len()), problem: None },
-            Err(error) => Self { hash, bytes: None, problem: Some(error.to_string()) },
+            Err(error) => {
+                let what = match error {
+                    StoreError::Missing { .. } => "missing: put it back from a backup".to_owned(),
+                    StoreError::Damaged { .. } => "damaged: put it back from a backup".to_owned(),
+                    error @ StoreError::Io { .. } => format!("{:#}", anyhow::Error::from(error)),
+                };
+                Self { hash, bytes: None, problem: Some(what) }
+            }
         }
     }
 }

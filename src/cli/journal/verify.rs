@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::{Context, ExitCode, Format, JournalArguments, print_json};
+use super::{Context, ExitCode, Format, JournalArguments, count, print_json};
 use crate::config;
 use crate::journal::{self, Proof};
 use crate::names::Seq;
@@ -61,7 +61,8 @@ pub(super) fn print_text(proof: &Proof, out: &mut dyn std::io::Write) -> std::io
     }
     match (proof.first, proof.last) {
         (Some(first), Some(last)) => {
-            let Proof { records, segments, hash, continues, .. } = proof;
+            let Proof { records, hash, continues, .. } = proof;
+            let files = count(proof.segments, "file");
             let from = if first == Seq(1) {
                 "from the beginning".to_owned()
             } else {
@@ -69,16 +70,19 @@ pub(super) fn print_text(proof: &Proof, out: &mut dyn std::io::Write) -> std::io
             };
             writeln!(
                 out,
-                "proven: records {first} to {last} ({records} in {segments} files), {from}; last hash {hash}"
+                "proven: records {first} to {last} ({records} in {files}), {from}; last hash {hash}"
             )?;
         }
         _ => writeln!(out, "proven: no records")?,
     }
-    let Proof { objects, snapshots, replayed, .. } = proof;
-    writeln!(
-        out,
-        "proven: {objects} objects, {snapshots} snapshots, {replayed} of them by the records up to them"
-    )
+    let objects = count(proof.objects, "object");
+    let snapshots = match (proof.snapshots, proof.replayed) {
+        (0, _) => "no snapshot".to_owned(),
+        (n, replayed) => {
+            format!("{}; {replayed} of them proven by the records before", count(n, "snapshot"))
+        }
+    };
+    writeln!(out, "proven: {objects}, {snapshots}")
 }
 
 /// The proof with the version of its form.
