@@ -5,6 +5,7 @@
 //! <state>/journal/00000000000000000001.jsonl          records from number 1 on; later files begin with later numbers
 //! <state>/journal/snapshot-00000000000000004711.json  the state at a record, so that a start reads less
 //! <state>/objects/ab/cdef…                            large values by SHA-256, mode 0600
+//! <state>/records-lost                                there where records were written after those that are here
 //! ```
 //!
 //! A file is JSON Lines. Its first line is a header,
@@ -33,6 +34,9 @@
 //!
 //! A refusal changes nothing on the disk. A snapshot is read together with the files that go on behind it; older files
 //! are checked by [`verify()`] only.
+//!
+//! A backup ([`backup()`], [`restore()`]) is a state directory with that mark, and so is what [`salvage()`] makes of a
+//! journal that does not open: the next start of a daemon records that records are lost, and removes the mark.
 //!
 //! After a failed sync a file may look whole while its pages never reached the disk. So opening writes the last batch
 //! once more and syncs it before anything acts on it.

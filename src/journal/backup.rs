@@ -155,7 +155,7 @@ pub fn backup<F: Fold>(root: &Path, dir: &Path, fold: impl Fn() -> F) -> Result<
     let copy = dir.join("journal");
     opening::make_dir(&RealDisk, &copy, 0o750)?;
     opening::clear_leftovers(&RealDisk, &copy)?;
-    let earlier = Earlier::of(&copy)?;
+    let earlier = end_of(&copy)?;
     let copied = copy_into(root, dir, &copy, earlier)?;
     prove(dir, copied, fold)
 }
@@ -198,10 +198,10 @@ impl Staging {
         opening::make_dir(&RealDisk, root, 0o750)?;
         let lock = opening::lock(&RealDisk, root)?;
         let journal = root.join("journal");
-        let held = RealDisk.list(&journal).or_else(|error| match error.kind() {
-            io::ErrorKind::NotFound => Ok(Vec::new()),
-            _ => Err(error),
-        });
+        let held = match RealDisk.list(&journal) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            listed => listed,
+        };
         if !held.map_err(JournalError::io("list", &journal))?.is_empty() {
             return Err(CopyError::Occupied(root.to_owned()));
         }
@@ -234,20 +234,12 @@ fn prove<F: Fold>(
     Err(CopyError::Damaged { dir: dir.to_owned(), findings: copied.proof.findings })
 }
 
-/// What an earlier backup has.
-struct Earlier {
-    head: Head,
-}
-
-impl Earlier {
-    fn of(copy: &Path) -> Result<Option<Self>, JournalError> {
-        let Some(last) = segments(&RealDisk, copy)?.pop() else { return Ok(None) };
-        let Some(mut walk) = Walk::start(RealDisk, copy, last, Seq(u64::MAX))? else {
-            return Ok(None);
-        };
-        while walk.next()?.is_some() {}
-        Ok(Some(Self { head: walk.head() }))
-    }
+/// Where an earlier backup ends.
+fn end_of(copy: &Path) -> Result<Option<Head>, JournalError> {
+    let Some(last) = segments(&RealDisk, copy)?.pop() else { return Ok(None) };
+    let Some(mut walk) = Walk::start(RealDisk, copy, last, Seq(u64::MAX))? else { return Ok(None) };
+    while walk.next()?.is_some() {}
+    Ok(Some(walk.head()))
 }
 
 /// What is to be copied of a journal.
@@ -265,13 +257,13 @@ fn copy_into(
     root: &Path,
     dir: &Path,
     copy: &Path,
-    earlier: Option<Earlier>,
+    earlier: Option<Head>,
 ) -> Result<Copied, CopyError> {
     let mut looks = 0;
     loop {
         looks += 1;
         let oldest = segments(&RealDisk, &root.join("journal"))?.into_iter().next();
-        let result = try_copy(root, dir, copy, earlier.as_ref());
+        let result = try_copy(root, dir, copy, earlier);
         let now = segments(&RealDisk, &root.join("journal"))?.into_iter().next();
         let again = match &result {
             Ok(_) => false,
@@ -296,11 +288,11 @@ fn try_copy(
     root: &Path,
     dir: &Path,
     copy: &Path,
-    earlier: Option<&Earlier>,
+    earlier: Option<Head>,
 ) -> Result<Copied, CopyError> {
     let survey = survey(root, dir, earlier)?;
     let mut copied = Copied {
-        earlier: earlier.map(|earlier| earlier.head.seq),
+        earlier: earlier.map(|earlier| earlier.seq),
         head: survey.head,
         files: 0,
         objects: 0,
@@ -340,7 +332,7 @@ fn length(path: &Path) -> Option<u64> {
 }
 
 /// Reads the journal from where an earlier backup ends, and finds what is to be copied.
-fn survey(root: &Path, dir: &Path, earlier: Option<&Earlier>) -> Result<Survey, CopyError> {
+fn survey(root: &Path, dir: &Path, earlier: Option<Head>) -> Result<Survey, CopyError> {
     let journal = root.join("journal");
     // Before the records, so that each of them stands at a record that is copied.
     let mut snapshots = snapshot::list(&RealDisk, &journal)?;
@@ -349,9 +341,10 @@ fn survey(root: &Path, dir: &Path, earlier: Option<&Earlier>) -> Result<Survey, 
     let base = Seq(oldest.from.0.saturating_sub(1));
     snapshots.retain(|file| file.seq >= base && snapshot::read_whole(&RealDisk, file).is_ok());
     if base > Seq(0) && snapshots.is_empty() {
-        return Err(JournalError::Unsettled.into()); // the state before the oldest record was dropped meanwhile
+        // The state before the oldest record was dropped meanwhile.
+        return Err(JournalError::Unsettled.into());
     }
-    let copied = earlier.map_or(Seq(0), |earlier| earlier.head.seq);
+    let copied = earlier.map_or(Seq(0), |earlier| earlier.seq);
     let (dir, first) = (dir.to_owned(), oldest.from);
     let start = match earlier {
         None => oldest,
@@ -377,8 +370,8 @@ fn survey(root: &Path, dir: &Path, earlier: Option<&Earlier>) -> Result<Survey, 
         }
         let head = walk.head();
         if let Some(earlier) = earlier
-            && earlier.head.seq == head.seq
-            && earlier.head.hash != head.hash
+            && earlier.seq == head.seq
+            && earlier.hash != head.hash
         {
             return Err(CopyError::Foreign { dir, seq: head.seq });
         }

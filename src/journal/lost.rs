@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::disk::{Disk, RealDisk};
+use super::disk::{Disk as _, RealDisk};
 use super::error::JournalError;
 use super::snapshot::write_new;
 use crate::names::Seq;

@@ -163,7 +163,9 @@ impl<F: Fold> Replayed<F> {
             return;
         }
         let file = SnapshotFile { seq, path: path.to_owned() };
-        let Ok(snapshot) = snapshot::read_whole(&RealDisk, &file) else { return }; // removed meanwhile
+        let Ok(snapshot) = snapshot::read_whole(&RealDisk, &file) else {
+            return; // removed meanwhile
+        };
         let compared = if self.begun {
             self.fold.equals(&snapshot)
         } else {

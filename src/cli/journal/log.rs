@@ -44,13 +44,7 @@ pub(super) struct Command {
     #[arg(short = 'N', long, value_name = "NAMESPACE")]
     namespace: Option<Namespace>,
     /// Only records of this kind of fact; may be given several times
-    #[arg(
-        short,
-        long = "kind",
-        value_name = "KIND",
-        ignore_case = true,
-        hide_possible_values = true
-    )]
+    #[arg(short, long = "kind", value_name = "KIND", ignore_case = true)]
     #[arg(value_parser = PossibleValuesParser::new(Fact::KINDS))]
     kinds: Vec<String>,
     /// Nothing before this: a time like 2026-11-21T08:00:00Z, a local one, or a span ago like 2h

@@ -125,10 +125,11 @@ fn text(shown: &Shown<'_>, line: &Line, what: &str) -> anyhow::Result<String> {
         writeln!(out, "{what}")?;
     }
     out.push('\n');
-    match serde_json::to_value(&record.fact)? {
+    if let Value::Object(fact) = serde_json::to_value(&record.fact)? {
         // One variant: its fields.
-        Value::Object(fact) => fact.values().for_each(|fields| write_fields(&mut out, fields, 0)),
-        _ => out.push_str("(no fields)\n"),
+        fact.values().for_each(|fields| write_fields(&mut out, fields, 0));
+    } else {
+        out.push_str("(no fields)\n");
     }
     out.push('\n');
     for object in &shown.objects {

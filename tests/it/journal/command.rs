@@ -106,8 +106,7 @@ fn a_snapshot_is_compared_with_what_the_records_give() {
     let root = with_snapshots(6, &[4]);
     let mut journal = reopen(root.path(), PLAIN);
     journal.append(&[record(7)]).unwrap();
-    let mut state = ObservedState::default();
-    state.last_seq = Seq(7);
+    let state = ObservedState { last_seq: Seq(7), ..ObservedState::default() };
     journal.write_snapshot(Seq(7), &state).unwrap();
     drop(journal);
     let (code, text) = verify(root.path(), &[]);

@@ -119,7 +119,7 @@ fn a_backup_of_a_journal_that_grows_and_shrinks_is_whole() {
     let mut state = tidegate::observed::ObservedState::default();
     let (mut cut, mut base) = (Instant::now(), 0);
     let mut append = |seq: u64| {
-        let record = if seq % 4 == 0 { stop(&journal, seq) } else { record(seq) };
+        let record = if seq.is_multiple_of(4) { stop(&journal, seq) } else { record(seq) };
         journal.append(std::slice::from_ref(&record)).unwrap();
         state.apply(&record);
         // Snapshots, and retention, as often as a backup can bear: what is behind the older of two stays.

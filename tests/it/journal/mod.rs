@@ -149,7 +149,7 @@ fn with_snapshots(count: u64, snapshots: &[u64]) -> tempfile::TempDir {
     let (mut journal, _) = open_with(root.path(), PLAIN).unwrap();
     let mut state = tidegate::observed::ObservedState::default();
     for seq in 1..=count {
-        let record = if seq % 4 == 0 { stop(&journal, seq) } else { record(seq) };
+        let record = if seq.is_multiple_of(4) { stop(&journal, seq) } else { record(seq) };
         journal.append(std::slice::from_ref(&record)).unwrap();
         state.apply(&record);
         if snapshots.contains(&seq) {
