@@ -13,9 +13,11 @@ mod journal;
 mod man;
 mod offline;
 mod output;
+mod past;
 mod release;
 mod run;
 mod status;
+mod when;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -24,7 +24,7 @@ use crate::action::{Action, ActionId, Ask, Input, Nudge, Request};
 use crate::config::Config;
 use crate::control::{self, Reply};
 use crate::engine::{Effect, Engine};
-use crate::fact::ConfigAdopted;
+use crate::fact::{ConfigAdopted, Fact};
 use crate::journal::{Journal, ObjectStore, Retention};
 use crate::limits;
 use crate::names::CommitId;
@@ -260,6 +260,9 @@ impl Daemon {
                     self.upkeep.records += records.len() as u64;
                     for record in &records {
                         notify::log(record);
+                        if matches!(record.fact, Fact::RecordsLost(_)) {
+                            self.forget_mark();
+                        }
                     }
                 }
                 Effect::Cancel(id) => {
@@ -285,6 +288,17 @@ impl Daemon {
             self.notify.after_step(&self.engine);
         }
         Ok(stop)
+    }
+
+    /// Takes the mark of a restored journal away, now that the journal says it.
+    fn forget_mark(&self) {
+        if let Err(error) = crate::journal::forget_records_lost(&self.state_dir) {
+            let error = format!("{:#}", anyhow::Error::from(error));
+            tracing::warn!(
+                error,
+                "the loss of records will be recorded once more at the next start"
+            );
+        }
     }
 
     fn start(&mut self, id: ActionId, action: Action) {

@@ -96,6 +96,35 @@ pub enum Fact {
 }
 
 impl Fact {
+    /// Every name that [`Self::kind`] gives, in the order of the variants.
+    pub const KINDS: [&'static str; 25] = [
+        "CommitAdopted",
+        "CommitRefused",
+        "CommitWithdrawn",
+        "SourceFailed",
+        "SourceRecovered",
+        "RemovalsReleased",
+        "TagImported",
+        "TagProbed",
+        "ImportFailed",
+        "TagRecovered",
+        "TagTrimmed",
+        "TriggerFired",
+        "RolloutStarted",
+        "RolloutSuperseded",
+        "RolloutFinished",
+        "DigestHeld",
+        "HoldReleased",
+        "StopStarted",
+        "StopFinished",
+        "ConfigAdopted",
+        "RecordsLost",
+        "Checkpoint",
+        "SpaceShort",
+        "SpaceRegained",
+        "HistoryDropped",
+    ];
+
     /// The variant's name, as the journal spells it.
     #[must_use]
     pub fn kind(&self) -> &'static str {

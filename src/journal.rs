@@ -5,6 +5,7 @@
 //! <state>/journal/00000000000000000001.jsonl          records from number 1 on; later files begin with later numbers
 //! <state>/journal/snapshot-00000000000000004711.json  the state at a record, so that a start reads less
 //! <state>/objects/ab/cdef…                            large values by SHA-256, mode 0600
+//! <state>/records-lost                                there where records were written after those that are here
 //! ```
 //!
 //! A file is JSON Lines. Its first line is a header,
@@ -34,18 +35,25 @@
 //! A refusal changes nothing on the disk. A snapshot is read together with the files that go on behind it; older files
 //! are checked by [`verify()`] only.
 //!
+//! A backup ([`backup()`], [`restore()`]) is a state directory with that mark, and so is what [`salvage()`] makes of a
+//! journal that does not open: the next start of a daemon records that records are lost, and removes the mark.
+//!
 //! After a failed sync a file may look whole while its pages never reached the disk. So opening writes the last batch
 //! once more and syncs it before anything acts on it.
 
+mod backup;
 mod codec;
 mod collect;
 mod compact;
 pub mod disk;
 mod error;
 mod lines;
+mod lost;
+mod named;
 mod opening;
 mod reader;
 mod recovery;
+mod salvage;
 mod snapshot;
 mod store;
 mod verify;
@@ -56,16 +64,20 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+pub use backup::{Copied, CopyError, backup, restore};
 pub use codec::{FORMAT, LineHash, encode};
-pub use collect::{Collected, Collection, hashes_in};
+pub use collect::{Collected, Collection};
 pub use compact::{CompactError, Compacted, Compaction, Retention};
 pub use disk::{Disk, RealDisk};
 pub use error::{AppendError, Damage, DamageKind, JournalError, Place, Warning};
-pub use reader::{From, Reader, read, read_state};
+pub use lost::{Mark, forget_records_lost, records_lost};
+pub use named::hashes_in;
+pub use reader::{From, Line, Reader, read, read_before, read_from_base, read_state};
 pub use recovery::Head;
+pub use salvage::{SalvageError, Salvaged, salvage};
 pub use snapshot::{Snapshot, SnapshotError, StateError};
 pub use store::{ObjectStore, StoreError, objects_of};
-pub use verify::{Finding, Proof, verify};
+pub use verify::{Finding, Fold, Proof, verify};
 
 use crate::fact::{Record, Space};
 use crate::limits;

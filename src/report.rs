@@ -5,9 +5,11 @@
 //! command line strips them where they are not wanted. What could not be checked is never shown as fine (law 8), and
 //! what looks like a secret is never shown (law 10).
 
+pub mod between;
 pub mod dry_run;
 pub mod history;
 pub mod live;
+pub mod log;
 pub mod select;
 pub mod status;
 

@@ -10,11 +10,14 @@ use crate::action::{ResolveRequest, SourceRead};
 use crate::config::{self, Config};
 use crate::names::ContentHash;
 use crate::report;
+use crate::report::between::Between;
 use crate::report::dry_run::{self, Answer, Mode, Subject, Verdict};
 use crate::world::git::{Freshness, Source};
 use crate::world::registry::Registries;
 
 use super::offline::{self, Offline, Output};
+use super::past;
+use super::when::{self, Point};
 use super::{Context, ExitCode};
 
 /// Show what a commit or the work tree would change, without changing anything
@@ -26,7 +29,7 @@ use super::{Context, ExitCode};
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
     /// Commit, branch or tag [default: the end of the watched branch]
-    #[arg(value_name = "REV", conflicts_with = "worktree")]
+    #[arg(value_name = "REV", conflicts_with_all = ["worktree", "at"])]
     revision: Option<String>,
     /// Instead of a commit, the files on disk, committed or not
     ///
@@ -40,6 +43,16 @@ pub(super) struct Command {
     /// Fetch from the configured repository first, if it is a remote one
     #[arg(long, conflicts_with = "worktree")]
     fetch: bool,
+    /// Instead of a dry run, what changed since a point of the journal: a time like 2026-11-21T08:00:00Z, a local one, a
+    /// span ago like 2h, or the number of a record
+    ///
+    /// Commits, objects, tags, workloads and holds. Exits with 0 if nothing changed and with 2 if something did.
+    #[arg(long, value_name = "TIME|SEQ", value_parser = when::point)]
+    #[arg(conflicts_with_all = ["worktree", "resolve", "fetch"])]
+    at: Option<Point>,
+    /// The later point that is compared with --at [default: the last record]
+    #[arg(long, value_name = "TIME|SEQ", value_parser = when::point, requires = "at")]
+    to: Option<Point>,
     /// How to print
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Output,
@@ -49,6 +62,9 @@ pub(super) struct Command {
 
 pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     let mut config = offline::settings(&command.settings, context)?;
+    if let Some(from) = command.at {
+        return between(&config, from, command, context);
+    }
     if config.source.repository.is_empty() && command.worktree.is_some() {
         // Nothing but a folder of manifests: what would happen if it were watched.
         let folder = command.worktree.clone().flatten().unwrap_or_else(|| PathBuf::from("."));
@@ -82,6 +98,34 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
         Verdict::ChangesHeld => ExitCode::ChangesHeld,
         Verdict::Unverified => ExitCode::Unverified,
     })
+}
+
+/// Compares two points of the journal.
+fn between(
+    config: &Config,
+    from: Point,
+    command: &Command,
+    context: &mut Context<'_>,
+) -> anyhow::Result<ExitCode> {
+    let root = &config.state_dir;
+    let before = past::state_at(root, from)?.state;
+    let after = match command.to {
+        Some(to) => past::state_at(root, to)?.state,
+        None => offline::state(root)?,
+    };
+    if after.last_seq < before.last_seq {
+        let (from, to) = (before.last_seq, after.last_seq);
+        anyhow::bail!(
+            "--to (record {to}) is before --at (record {from}); give the earlier one first"
+        );
+    }
+    let report = Between::of(&before, &after);
+    let text = match command.output {
+        Output::Text => report.to_text(),
+        Output::Json => report::to_json(&report),
+    };
+    context.out.write_all(text.as_bytes())?;
+    Ok(if report.is_empty() { ExitCode::Done } else { ExitCode::ChangesPending })
 }
 
 fn read(command: &Command, source: &Source) -> anyhow::Result<(SourceRead, Subject)> {

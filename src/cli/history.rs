@@ -5,9 +5,9 @@ use crate::journal::{self, JournalError};
 use crate::observed::ObservedState;
 use crate::report::history::{Filter, History, Runs};
 use crate::report::{self, select::Known};
-use crate::time::{Span, Timestamp};
 
 use super::offline::{self, ObjectArguments, Output};
+use super::when::{self, When};
 use super::{Context, ExitCode};
 
 /// Show what happened: commits, imports, triggers, rollouts and how they ended
@@ -21,27 +21,15 @@ pub(super) struct Command {
     /// At most this many entries, the newest; 0 is all
     #[arg(long, value_name = "N", default_value_t = 100)]
     limit: usize,
-    /// Nothing before this: a time like 2026-11-21T08:00:00Z, or a span like 2h
-    #[arg(long, value_name = "TIME", value_parser = since)]
-    since: Option<Since>,
+    /// Nothing before this: a time like 2026-11-21T08:00:00Z, a local one, or a span ago like 2h
+    #[arg(long, value_name = "TIME", value_parser = when::when)]
+    since: Option<When>,
     /// A table of rollouts instead: which commit ran which digests, from when to when
     ///
     /// A completed rollout runs from its completion until the next rollout or stop begins; of any other, the times are
     /// its own start and end.
     #[arg(long)]
     runs: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Since {
-    At(Timestamp),
-    Ago(Span),
-}
-
-fn since(text: &str) -> Result<Since, String> {
-    let span = text.parse().map(Since::Ago);
-    span.or_else(|_| text.parse().map(Since::At))
-        .map_err(|_| "expected a time like 2026-11-21T08:00:00Z or a span like 2h".to_owned())
 }
 
 pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
@@ -52,18 +40,11 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
     let known = Known::of(engine.desired(), engine.observed());
     let filter = Filter {
         select: command.objects.select(&offline.config, &known)?,
-        since: command.since.map(|since| match since {
-            Since::At(at) => at,
-            Since::Ago(span) => {
-                let before = i64::try_from(span.0.as_millis()).unwrap_or(i64::MAX);
-                Timestamp::from_millis(offline.now.wall.as_millis().saturating_sub(before))
-            }
-        }),
+        since: command.since.map(|since| since.time(offline.now.wall)),
         limit: (command.limit > 0).then_some(command.limit),
     };
-    let base = ObservedState::default();
     let mut damage = None;
-    let records = records(&state_dir, &mut damage)?;
+    let (base, records) = records(&state_dir, &mut damage)?;
     let text = if command.runs {
         let runs = Runs::of(&base, records, &filter);
         match command.objects.output {
@@ -85,18 +66,25 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
     }
 }
 
-/// The records of the journal, as far as they can be read.
+/// The records of the journal, as far as they can be read, and the state before the first of them.
 fn records<'a>(
     state_dir: &std::path::Path,
     damage: &'a mut Option<JournalError>,
-) -> anyhow::Result<impl Iterator<Item = Record> + use<'a>> {
-    let reader =
-        if offline::has_journal(state_dir)? { Some(journal::read(state_dir)?) } else { None };
-    Ok(reader.into_iter().flatten().map_while(move |record| match record {
+) -> anyhow::Result<(ObservedState, impl Iterator<Item = Record> + use<'a>)> {
+    let (base, reader) = if offline::has_journal(state_dir)? {
+        let (base, reader) = journal::read_from_base(state_dir)?;
+        (base, Some(reader))
+    } else {
+        (None, None)
+    };
+    // Without it, what was before the first record is told as unknown.
+    let state = base.and_then(|base| base.state().ok()).unwrap_or_default();
+    let records = reader.into_iter().flatten().map_while(move |record| match record {
         Ok(record) => Some(record),
         Err(error) => {
             *damage = Some(error);
             None
         }
-    }))
+    });
+    Ok((state, records))
 }

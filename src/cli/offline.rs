@@ -92,6 +92,11 @@ pub(super) fn open(config: Config) -> anyhow::Result<Offline> {
     let wall = Timestamp::from_jiff(jiff::Timestamp::now());
     let now = Now { wall, mono: Monotonic::START };
     let observed = state(&config.state_dir)?;
+    Ok(open_at(config, observed, now))
+}
+
+/// Reads the commit that was adopted in a state, as of a time.
+pub(super) fn open_at(config: Config, observed: ObservedState, now: Now) -> Offline {
     let store = ObjectStore::at(&config.state_dir);
     let mut engine = Engine::new(config.policy.clone(), observed, now);
     let (source, scratch) = match source(&config) {
@@ -110,11 +115,11 @@ pub(super) fn open(config: Config) -> anyhow::Result<Offline> {
     } else if let Err(error) = &source {
         unread = Some(format!("{error:#}"));
     }
-    Ok(Offline { config, engine, unread, source: source.ok(), now, _scratch: scratch })
+    Offline { config, engine, unread, source: source.ok(), now, _scratch: scratch }
 }
 
 /// The state that the journal proves; a state directory that no daemon ever used has none.
-fn state(state_dir: &Path) -> anyhow::Result<ObservedState> {
+pub(super) fn state(state_dir: &Path) -> anyhow::Result<ObservedState> {
     if !has_journal(state_dir)? {
         return Ok(ObservedState::default());
     }

@@ -1,12 +1,15 @@
 //! `tidegate status`: what runs, what is wanted, what is wrong or held.
 
+use crate::config::Config;
 use crate::report::status::{Health, Input, Status};
-use crate::report::{self, select::Known};
+use crate::report::{self, Live, select::Known};
 
 use crate::control::{Question, Reply};
 
 use super::ask;
 use super::offline::{self, ObjectArguments, Output};
+use super::past;
+use super::when::{self, Point};
 use super::{Context, ExitCode};
 
 /// Show what runs, what is wanted, and what is wrong or held
@@ -21,18 +24,26 @@ pub(super) struct Command {
     /// would know
     #[arg(long)]
     exit_code: bool,
+    /// As it was at a point: a time like 2026-11-21T08:00:00Z, a local one, a span ago like 2h, or the number of a record
+    ///
+    /// By the journal alone, with the manifests of the commit that was adopted then and the settings of now. What only a
+    /// running daemon knew, when a tag was last verified above all, is not told.
+    #[arg(long, value_name = "TIME|SEQ", value_parser = when::point)]
+    at: Option<Point>,
 }
 
 pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     let config = offline::settings(&command.objects.settings, context)?;
-    let (live, silent) = match ask::ask(&config.control_socket, &Question::Status) {
-        Ok(Some(Reply::Status(live))) => (Some(*live), None),
-        Ok(Some(Reply::Refused(why) | Reply::Nothing(why))) => (None, Some(why)),
-        Ok(Some(Reply::Done(_))) => (None, Some("it answered something else".to_owned())),
-        Ok(None) => (None, None),
-        Err(error) => (None, Some(format!("{error:#}"))),
+    let (live, silent, offline) = match command.at {
+        Some(point) => {
+            let past = past::state_at(&config.state_dir, point)?;
+            (None, None, offline::open_at(config, past.state, past.now))
+        }
+        None => {
+            let (live, silent) = ask(&config);
+            (live, silent, offline::open(config)?)
+        }
     };
-    let offline = offline::open(config)?;
     let engine = &offline.engine;
     let known = Known::of(engine.desired(), engine.observed());
     let select = command.objects.select(&offline.config, &known)?;
@@ -44,6 +55,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
         live: live.as_ref(),
         silent: silent.as_deref(),
         select: select.as_ref(),
+        past: command.at.is_some(),
     });
     let text = match command.objects.output {
         Output::Text => status.to_text(),
@@ -55,4 +67,15 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
         Health::Unverified if command.exit_code => ExitCode::Unverified,
         Health::Fine | Health::Held | Health::Unverified => ExitCode::Done,
     })
+}
+
+/// What the running daemon answers, or why it does not.
+fn ask(config: &Config) -> (Option<Live>, Option<String>) {
+    match ask::ask(&config.control_socket, &Question::Status) {
+        Ok(Some(Reply::Status(live))) => (Some(*live), None),
+        Ok(Some(Reply::Refused(why) | Reply::Nothing(why))) => (None, Some(why)),
+        Ok(Some(Reply::Done(_))) => (None, Some("it answered something else".to_owned())),
+        Ok(None) => (None, None),
+        Err(error) => (None, Some(format!("{error:#}"))),
+    }
 }

@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::desired::{Object, Tree};
 use crate::engine::Engine;
 use crate::journal::disk::RealDisk;
-use crate::journal::{Journal, ObjectStore, Options, Replay, Retention};
+use crate::journal::{self, Journal, ObjectStore, Options, Replay, Retention};
 use crate::names::{CommitId, ContentHash, Seq};
 use crate::observed::ObservedState;
 use crate::world::World;
@@ -86,13 +86,7 @@ pub fn open(config: &Config, lost_records: LostRecords) -> anyhow::Result<Opened
     if let Err(error) = world.source.recover() {
         tracing::warn!(%error, "cannot clear what a killed git left in the mirror");
     }
-    let lost = match known_beyond(&world.source, observed.last_seq) {
-        Some(last) if lost_records == LostRecords::Refuse => {
-            anyhow::bail!(lost_message(config, observed.last_seq, last))
-        }
-        last if lost_records == LostRecords::Accept => Some(Input::RecordsLost(last)),
-        Some(_) | None => None,
-    };
+    let lost = lost(config, &world.source, observed.last_seq, lost_records)?;
     let mut engine = Engine::new(config.policy.clone(), observed, clock.now());
     let reading = Reading::last(&config.state_dir);
     let now = Reading::of(&config.policy, world.source.config());
@@ -119,6 +113,33 @@ pub fn open(config: &Config, lost_records: LostRecords) -> anyhow::Result<Opened
         first: lost.into_iter().chain([Input::ConfigAdopted(config.adopted())]).collect(),
         reading,
     })
+}
+
+/// Whether records were lost, by the mark of a restored journal, by the mirror, or because an operator says so.
+///
+/// # Errors
+/// When they were and nobody said what to do.
+fn lost(
+    config: &Config,
+    source: &Source,
+    last: Seq,
+    lost_records: LostRecords,
+) -> anyhow::Result<Option<Input>> {
+    let known = known_beyond(source, last);
+    if let Some(mark) = journal::records_lost(&config.state_dir)? {
+        tracing::warn!(
+            record = last.0,
+            "this journal was restored or salvaged: what came after this record is lost, which is recorded now"
+        );
+        return Ok(Some(Input::RecordsLost(known.max(mark.last))));
+    }
+    match known {
+        Some(known) if lost_records == LostRecords::Refuse => {
+            anyhow::bail!(lost_message(config, last, known))
+        }
+        known if lost_records == LostRecords::Accept => Ok(Some(Input::RecordsLost(known))),
+        Some(_) | None => Ok(None),
+    }
 }
 
 /// The last record that adopted a commit, by the mirror, if the journal does not reach there.

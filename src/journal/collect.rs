@@ -14,26 +14,13 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::disk::{Access, Disk, RealDisk};
+use super::named::hashes_of;
 use super::snapshot::is_leftover;
 use super::store::{ObjectStore, StoreError, failed};
 use crate::names::ContentHash;
 
-/// Bytes of a file that are looked through at once.
-const PIECE: usize = 1024 * 1024;
-
 /// Hex digits of a SHA-256.
 const DIGITS: usize = 64;
-
-/// The values that a text names: every run of 64 lower-case hex digits, also inside of a longer one.
-pub fn hashes_in(text: &[u8]) -> impl Iterator<Item = ContentHash> {
-    let is_digit = |c: u8| c.is_ascii_digit() || (b'a'..=b'f').contains(&c);
-    let mut run = 0;
-    text.iter().enumerate().filter_map(move |(at, c)| {
-        run = if is_digit(*c) { run + 1 } else { 0 };
-        let digits = text.get((at + 1).checked_sub(DIGITS)?..=at).filter(|_| run >= DIGITS)?;
-        std::str::from_utf8(digits).ok()?.parse().ok()
-    })
-}
 
 /// What a collection did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
@@ -136,40 +123,12 @@ fn look_through<D: Disk>(
     path: &Path,
     found: &mut BTreeSet<ContentHash>,
 ) -> Result<(), StoreError> {
-    let file = disk.open(path, Access::Read).map_err(failed("open", path))?;
-    let mut piece = vec![0; PIECE];
-    let (mut offset, mut carried) = (0, 0);
-    loop {
-        let space = piece.get_mut(carried..).unwrap_or_default();
-        let count = disk.read_at(&file, space, offset).map_err(failed("read", path))?;
-        if count == 0 {
-            return Ok(());
-        }
-        offset += count as u64;
-        let filled = carried + count;
-        for hash in hashes_in(piece.get(..filled).unwrap_or_default()) {
-            found.remove(&hash);
-        }
-        // A run may go on in the next piece.
-        let rest = filled.saturating_sub(DIGITS - 1);
-        piece.copy_within(rest..filled, 0);
-        carried = filled - rest;
+    let len = disk.open(path, Access::Read).and_then(|file| disk.len(&file));
+    let len = len.map_err(failed("measure", path))?;
+    let mut named = BTreeSet::new();
+    hashes_of(disk, path, len, &mut named).map_err(failed("read", path))?;
+    for hash in &named {
+        found.remove(hash);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_run_of_64_hex_digits_names_a_value() {
-        let (a, b) = (ContentHash::of(b"a"), ContentHash::of(b"b"));
-        let text = format!("{{\"metadata\":\"{a}\",\"image\":\"sha256:{b}\"}}");
-        assert_eq!(hashes_in(text.as_bytes()).collect::<Vec<_>>(), [a, b]);
-        let longer = format!("0{a}");
-        assert!(hashes_in(longer.as_bytes()).any(|found| found == a));
-        let shorter = a.to_string().split_off(1);
-        assert_eq!(hashes_in(shorter.as_bytes()).count(), 0);
-        assert_eq!(hashes_in(a.to_string().to_uppercase().as_bytes()).count(), 0);
-    }
+    Ok(())
 }

@@ -35,7 +35,8 @@ pub enum JournalError {
     /// Something is not what was written.
     #[error(
         "the journal is damaged: {0}; nothing was changed. Run `tidegate journal verify` to see how far it can be \
-         trusted, then put the file back from a backup"
+         trusted, then put the file back from a backup (`tidegate journal restore` puts back all of it); without one, \
+         `tidegate journal salvage` keeps what is proven"
     )]
     Damaged(Box<Damage>),
     /// A record or a file that this version cannot read though it is whole.
@@ -53,7 +54,7 @@ pub enum JournalError {
     /// Records are missing between two files, or before the first.
     #[error(
         "records {first} to {last} of the journal in `{dir}` are missing: a file was removed, or its end was; put it \
-         back from a backup"
+         back from a backup; without one, `tidegate journal salvage` keeps what is proven"
     )]
     Missing {
         /// The journal's directory.
@@ -66,8 +67,8 @@ pub enum JournalError {
     /// A snapshot stands for records that the journal does not have.
     #[error(
         "snapshot `{path}` stands at record {snapshot}, but the journal ends at record {last}: files of the journal \
-         were removed or replaced. Put them back from a backup; if the lost records do not matter, move the snapshot \
-         away"
+         were removed or replaced. Put them back from a backup; without one, `tidegate journal salvage` keeps \
+         what the snapshot holds"
     )]
     SnapshotAhead {
         /// The snapshot.
@@ -92,6 +93,11 @@ pub enum JournalError {
         /// The hash of the journal's record.
         found: LineHash,
     },
+    /// Files were removed again and again while they were looked at.
+    #[error(
+        "the oldest files of the journal were removed while they were read, again and again; try again"
+    )]
+    Unsettled,
     /// The receiver of the records refused one.
     #[error("record {seq} of the journal does not fit those before it: {reason}")]
     Refused {
@@ -107,8 +113,14 @@ fn holder(pid: Option<u32>) -> String {
 }
 
 impl JournalError {
+    /// Whether a file was not there any more when it was to be read.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+
     /// Makes the mapping function for an error of the file system.
-    pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Io { doing, path, source }
     }

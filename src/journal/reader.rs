@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::codec::LineHash;
 use super::disk::{Disk, RealDisk};
-use super::error::JournalError;
-use super::recovery::{Head, Walk, segments};
+use super::error::{JournalError, Place};
+use super::recovery::{Head, Step, Walk, segments};
 use super::snapshot::{self, Snapshot};
 use crate::fact::Record;
 use crate::names::Seq;
@@ -38,6 +39,84 @@ pub fn read_state(root: &Path) -> Result<(Option<Snapshot>, Reader), JournalErro
     Ok((snapshot, Reader::open(RealDisk, root, from)?))
 }
 
+/// Opens the journal of the state directory `root` at its oldest record, with the state that stands before that.
+///
+/// There is one where retention dropped older records. Without it nothing is known about what was before them.
+///
+/// # Errors
+/// When its files cannot be read.
+pub fn read_from_base(root: &Path) -> Result<(Option<Snapshot>, Reader), JournalError> {
+    read_before(root, Seq(0))
+}
+
+/// Opens the journal of the state directory `root` behind the newest snapshot that stands at or before record `seq` and
+/// can be used, else as [`read_from_base`] does.
+///
+/// # Errors
+/// When its files cannot be read.
+pub fn read_before(root: &Path, seq: Seq) -> Result<(Option<Snapshot>, Reader), JournalError> {
+    let dir = root.join("journal");
+    settled(|| {
+        let files = snapshot::list(&RealDisk, &dir)?;
+        let oldest = segments(&RealDisk, &dir)?.first().map_or(Seq(1), |segment| segment.from);
+        let base = Seq(oldest.0.saturating_sub(1));
+        let fits =
+            files.iter().filter(|file| file.seq == base || base <= file.seq && file.seq <= seq);
+        let snapshot = fits.map(|file| snapshot::read_whole(&RealDisk, file)).find_map(Result::ok);
+        let from = snapshot.as_ref().map_or(From::Oldest, |snapshot| From::After(snapshot.seq()));
+        let mut reader = match Reader::open(RealDisk, root, from) {
+            Err(JournalError::Missing { .. }) if begins_behind(&dir, oldest)? => return Ok(None),
+            opened => opened?,
+        };
+        let known = |snapshot: &Snapshot| (snapshot.head(), snapshot.path().to_owned());
+        reader.base = snapshot.as_ref().map(known);
+        // Retention may have gone on meanwhile: then the base that was listed is none.
+        let moved = snapshot.is_none() && base > Seq(0) && begins_behind(&dir, oldest)?;
+        Ok((!moved).then_some((snapshot, reader)))
+    })
+}
+
+/// Whether the oldest file is now a later one than that which begins at `oldest`.
+fn begins_behind(dir: &Path, oldest: Seq) -> Result<bool, JournalError> {
+    let now = segments(&RealDisk, dir)?;
+    Ok(now.first().is_some_and(|segment| segment.from > oldest))
+}
+
+/// How often files are looked at again that a daemon removed between two looks.
+pub(super) const LOOKS_MAX: usize = 5;
+
+/// Looks until nothing was removed meanwhile: a file that is gone, or a `None`, asks for another look.
+pub(super) fn settled<T>(
+    mut look: impl FnMut() -> Result<Option<T>, JournalError>,
+) -> Result<T, JournalError> {
+    let mut looks = 0;
+    loop {
+        looks += 1;
+        match look() {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) if looks < LOOKS_MAX => {}
+            Ok(None) => return Err(JournalError::Unsettled),
+            Err(error) if looks < LOOKS_MAX && error.is_gone() => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A record as it stands in its file.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Line {
+    /// The record.
+    pub record: Record,
+    /// Where it stands.
+    pub place: Place,
+    /// The hash of the line before it.
+    pub previous: LineHash,
+    /// Its own.
+    pub hash: LineHash,
+    /// Its text, without the newline.
+    pub text: Vec<u8>,
+}
+
 /// The records of a journal, one at a time.
 ///
 /// It stops at the last whole line and remembers where that is: asked again later, it goes on with what was written
@@ -47,6 +126,8 @@ pub struct Reader<D: Disk = RealDisk> {
     dir: PathBuf,
     from: From,
     walk: Option<Walk<D>>,
+    /// The snapshot that the caller began with: its record must have its hash.
+    base: Option<(Head, PathBuf)>,
 }
 
 impl<D: Disk> Reader<D> {
@@ -56,8 +137,8 @@ impl<D: Disk> Reader<D> {
     /// When its files cannot be read, or do not reach back to `from`.
     pub fn open(disk: D, root: &Path, from: From) -> Result<Self, JournalError> {
         let dir = root.join("journal");
-        let mut reader = Self { disk, dir, from, walk: None };
-        reader.start()?;
+        let mut reader = Self { disk, dir, from, walk: None, base: None };
+        settled(|| reader.start().map(Some))?;
         Ok(reader)
     }
 
@@ -93,12 +174,39 @@ impl<D: Disk> Reader<D> {
             self.start()?;
         }
         let Some(walk) = &mut self.walk else { return Ok(None) };
-        while let Some(step) = walk.next()? {
-            if step.record.is_some() {
-                return Ok(step.record);
+        loop {
+            let found = walk.head();
+            if let Some((head, path)) = self.base.take_if(|(head, _)| head.seq <= found.seq)
+                && head.seq == found.seq
+                && head.hash != found.hash
+            {
+                let (seq, expected, found) = (head.seq, head.hash, found.hash);
+                return Err(JournalError::SnapshotForeign { path, seq, expected, found });
+            }
+            match walk.next()? {
+                None => return Ok(None),
+                Some(Step { record: Some(record) }) => return Ok(Some(record)),
+                Some(Step { record: None }) => {}
             }
         }
-        Ok(None)
+    }
+
+    /// The next record as it stands in its file; `None` at the end, from where a later call goes on.
+    ///
+    /// # Errors
+    /// As the records of this iterator.
+    pub fn next_line(&mut self) -> Result<Option<Line>, JournalError> {
+        // Records that are passed over are hashed too, so the head before a record is known only inside the walk.
+        let Some(record) = self.step()? else { return Ok(None) };
+        let Some(walk) = &self.walk else { return Ok(None) };
+        let line = walk.line_read().map(|(place, text)| Line {
+            record,
+            place: place.clone(),
+            previous: walk.previous(),
+            hash: walk.head().hash,
+            text: text.to_owned(),
+        });
+        Ok(line)
     }
 }
 

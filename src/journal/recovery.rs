@@ -91,6 +91,9 @@ pub(super) struct Walk<D: Disk> {
     skip: Seq,
     /// The line that the last step read.
     place: Place,
+    line: Option<Line>,
+    /// The hash before it.
+    previous: LineHash,
     /// Offset and line number after the last good line.
     end: (u64, u64),
     /// Whether a newline stands before `end`.
@@ -136,6 +139,8 @@ impl<D: Disk> Walk<D> {
             head,
             skip,
             place,
+            line: None,
+            previous: head.hash,
             end: (0, 1),
             terminated: true,
             batch: 0,
@@ -172,12 +177,22 @@ impl<D: Disk> Walk<D> {
         &self.segment
     }
 
+    /// The hash of the line before the record of the last step.
+    pub(super) fn previous(&self) -> LineHash {
+        self.previous
+    }
+
+    /// Where the record of the last step stands, and its line without the newline.
+    pub(super) fn line_read(&self) -> Option<(&Place, &[u8])> {
+        self.line.as_ref().map(|line| (&self.place, self.lines.bytes(line)))
+    }
+
     /// The next record; `None` at the end, from where a later call goes on with what was written meanwhile.
     ///
     /// A record up to `skip` is returned as its head alone.
     pub(super) fn next(&mut self) -> Result<Option<Step>, JournalError> {
         loop {
-            let Some(line) = self.line()? else {
+            let Some(line) = self.next_line()? else {
                 if self.finish(None)? {
                     continue;
                 }
@@ -199,8 +214,9 @@ impl<D: Disk> Walk<D> {
                     let bytes = self.lines.bytes(&line);
                     let record =
                         if head.seq <= self.skip { None } else { Some(self.decode(bytes)?) };
-                    self.head = head;
+                    self.previous = std::mem::replace(&mut self.head, head).hash;
                     self.accept(&line);
+                    self.line = Some(line);
                     return Ok(Some(Step { record }));
                 }
                 Err(kind) => {
@@ -213,7 +229,7 @@ impl<D: Disk> Walk<D> {
         }
     }
 
-    fn line(&mut self) -> Result<Option<Line>, JournalError> {
+    fn next_line(&mut self) -> Result<Option<Line>, JournalError> {
         self.lines.next().map_err(JournalError::io("read", &self.segment.path))
     }
 
@@ -321,7 +337,7 @@ impl<D: Disk> Walk<D> {
         let mut content_end = if is_padding(self.lines.bytes(bad)) { from } else { bad.end };
         let mut whole = matches!(kind, DamageKind::Sequence { .. }).then_some(bad.start);
         let mut later_batch = false;
-        while let Some(line) = self.line()? {
+        while let Some(line) = self.next_line()? {
             let bytes = self.lines.bytes(&line);
             if is_padding(bytes) {
                 continue;

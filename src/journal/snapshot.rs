@@ -143,7 +143,7 @@ pub(super) struct SnapshotFile {
 }
 
 impl SnapshotFile {
-    fn new(dir: &Path, seq: Seq) -> Self {
+    pub(super) fn new(dir: &Path, seq: Seq) -> Self {
         Self { seq, path: dir.join(format!("snapshot-{:020}.json", seq.0)) }
     }
 

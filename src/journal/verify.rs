@@ -7,13 +7,15 @@ use serde::Serialize;
 
 use super::disk::RealDisk;
 use super::error::JournalError;
-use super::recovery::{Head, Tail, Walk, segments};
-use super::snapshot;
+use super::reader::settled;
+use super::recovery::{Head, Segment, Tail, Walk, segments};
+use super::snapshot::{self, Snapshot, SnapshotFile, StateError};
 use super::store::{ObjectStore, StoreError, objects_of};
+use crate::fact::Record;
 use crate::names::Seq;
 
 /// What was checked, and what was found.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Proof {
     /// Files of records that were read.
     pub segments: u64,
@@ -21,12 +23,16 @@ pub struct Proof {
     pub records: u64,
     /// The first of them; none if there is none. What is before it was dropped by retention and is not proven.
     pub first: Option<Seq>,
+    /// The hash that the first of them continues from; zeros where nothing was before it.
+    pub continues: String,
     /// The last of them.
     pub last: Option<Seq>,
     /// The hash of the last of them: write it down elsewhere, and a later check proves that nothing was changed.
     pub hash: String,
     /// Snapshots that are whole and belong to these records.
     pub snapshots: u64,
+    /// Those of them whose state is what the records before them give.
+    pub replayed: u64,
     /// Values in the object store that records name and that are whole.
     pub objects: u64,
     /// What is damaged or missing, in the order of the journal.
@@ -50,29 +56,65 @@ pub struct Finding {
     pub message: String,
 }
 
+/// Who knows what records mean: folds them into the state that snapshots hold.
+pub trait Fold {
+    /// Begins with the state of a snapshot.
+    ///
+    /// # Errors
+    /// When it cannot be read as a state.
+    fn begin(&mut self, base: &Snapshot) -> Result<(), StateError>;
+    /// Adds the next record.
+    fn apply(&mut self, record: &Record);
+    /// Whether a snapshot holds the state that was folded.
+    ///
+    /// # Errors
+    /// When it cannot be read as a state.
+    fn equals(&self, snapshot: &Snapshot) -> Result<bool, StateError>;
+}
+
 /// Checks the journal of the state directory `root` from end to end. Needs no lock: a daemon may run.
+///
+/// `fold` makes an empty state, to compare each snapshot with what the records before it give.
 ///
 /// # Errors
 /// When something cannot be read, so that nothing can be said about it; or when a newer version wrote it.
-pub fn verify(root: &Path) -> Result<Proof, JournalError> {
+pub fn verify<F: Fold>(root: &Path, fold: impl Fn() -> F) -> Result<Proof, JournalError> {
+    let oldest = || Ok(segments(&RealDisk, &root.join("journal"))?.into_iter().next());
+    settled(|| {
+        let before = oldest()?;
+        let mut proof = Proof {
+            segments: 0,
+            records: 0,
+            first: None,
+            continues: Head::START.hash.to_string(),
+            last: None,
+            hash: Head::START.hash.to_string(),
+            snapshots: 0,
+            replayed: 0,
+            objects: 0,
+            findings: Vec::new(),
+            notes: Vec::new(),
+        };
+        check(root, before.as_ref(), fold(), &mut proof)?;
+        // Where a daemon dropped old files meanwhile, what was found missing may be what it dropped.
+        let moved = !proof.findings.is_empty() && oldest()? != before;
+        Ok((!moved).then_some(proof))
+    })
+}
+
+fn check<F: Fold>(
+    root: &Path,
+    oldest: Option<&Segment>,
+    fold: F,
+    proof: &mut Proof,
+) -> Result<(), JournalError> {
     let dir = root.join("journal");
-    let mut proof = Proof {
-        segments: 0,
-        records: 0,
-        first: None,
-        last: None,
-        hash: Head::START.hash.to_string(),
-        snapshots: 0,
-        objects: 0,
-        findings: Vec::new(),
-        notes: Vec::new(),
-    };
     // Before the records: a daemon may write further ones of either meanwhile.
-    let mut snapshots = read_snapshots(&dir, &mut proof)?;
-    let Some(oldest) = segments(&RealDisk, &dir)?.into_iter().next() else {
+    let mut snapshots = read_snapshots(&dir, proof)?;
+    let Some(oldest) = oldest else {
         proof.notes.push(format!("there is no journal in `{}` yet", dir.display()));
-        check_ahead(&snapshots, Seq(0), &mut proof);
-        return Ok(proof);
+        check_ahead(&snapshots, Seq(0), proof);
+        return Ok(());
     };
     // Older records may have been dropped, but only those that a snapshot stands for.
     let based = snapshots.iter().any(|(_, seq, head)| seq.next() >= oldest.from && head.is_some());
@@ -83,16 +125,67 @@ pub fn verify(root: &Path) -> Result<Proof, JournalError> {
     }
     match Walk::start(RealDisk, &dir, oldest.clone(), Seq(0)) {
         Ok(Some(mut walk)) => {
-            check_records(root, &mut walk, &mut snapshots, &mut proof)?;
+            proof.continues = walk.head().hash.to_string();
+            let mut replay = Replayed { fold, begun: oldest.from == Seq(1), broken: false };
+            check_records(root, &mut walk, &mut snapshots, &mut replay, proof)?;
         }
         Ok(None) => {
             let path = oldest.path.display();
             proof.notes.push(format!("`{path}` is only begun; the next start begins it again"));
-            check_ahead(&snapshots, Seq(0), &mut proof);
+            let base = snapshots.iter().find(|(_, seq, _)| seq.next() == oldest.from);
+            let last = base.map_or(Seq(0), |(_, seq, _)| *seq);
+            check_ahead(&snapshots, last, proof);
         }
         Err(error) => proof.findings.push(damage(error, &dir)?),
     }
-    Ok(proof)
+    Ok(())
+}
+
+/// What the records gave so far.
+struct Replayed<F> {
+    fold: F,
+    /// Whether the state before the first record is known.
+    begun: bool,
+    /// Whether a snapshot differed: then those behind it would only differ again.
+    broken: bool,
+}
+
+impl<F: Fold> Replayed<F> {
+    fn apply(&mut self, record: &Record) {
+        if self.begun {
+            self.fold.apply(record);
+        }
+    }
+
+    /// Compares a snapshot with what the records before it give; the first one gives what was before them.
+    fn compare(&mut self, path: &Path, seq: Seq, proof: &mut Proof) {
+        if self.broken {
+            return;
+        }
+        let file = SnapshotFile { seq, path: path.to_owned() };
+        let Ok(snapshot) = snapshot::read_whole(&RealDisk, &file) else {
+            return; // removed meanwhile
+        };
+        let compared = if self.begun {
+            self.fold.equals(&snapshot)
+        } else {
+            self.fold.begin(&snapshot).inspect(|()| self.begun = true).map(|()| true)
+        };
+        let message = match compared {
+            Ok(true) => {
+                proof.replayed += 1;
+                return;
+            }
+            Ok(false) => "the state in the snapshot is not what the records up to it give. Move it away: the next \
+                          start takes an older one, or the records"
+                .to_owned(),
+            Err(error) => format!(
+                "the snapshot is whole, and {error}; the next start takes an older one, or the records"
+            ),
+        };
+        self.broken = true;
+        proof.findings.push(finding(path, Some(seq), message));
+    }
 }
 
 /// The snapshots that can be read, or at least their records.
@@ -117,10 +210,11 @@ fn read_snapshots(dir: &Path, proof: &mut Proof) -> Result<Snapshots, JournalErr
     Ok(snapshots)
 }
 
-fn check_records(
+fn check_records<F: Fold>(
     root: &Path,
     walk: &mut Walk<RealDisk>,
     snapshots: &mut Snapshots,
+    replay: &mut Replayed<F>,
     proof: &mut Proof,
 ) -> Result<(), JournalError> {
     let store = ObjectStore::at(root);
@@ -130,7 +224,7 @@ fn check_records(
     let ended = loop {
         let head = walk.head();
         proof.hash = head.hash.to_string();
-        check_snapshots(head, snapshots, proof);
+        check_snapshots(head, snapshots, replay, proof);
         if walk.segment().path != path {
             path.clone_from(&walk.segment().path);
             proof.segments += 1;
@@ -138,6 +232,7 @@ fn check_records(
         match walk.next() {
             Ok(Some(step)) => {
                 let Some(record) = step.record else { continue };
+                replay.apply(&record);
                 proof.records += 1;
                 proof.first = proof.first.or(Some(record.seq));
                 proof.last = Some(record.seq);
@@ -174,10 +269,18 @@ fn check_records(
 }
 
 /// Compares the snapshots that stand at `head` with it, and takes them from the list.
-fn check_snapshots(head: Head, snapshots: &mut Snapshots, proof: &mut Proof) {
+fn check_snapshots<F: Fold>(
+    head: Head,
+    snapshots: &mut Snapshots,
+    replay: &mut Replayed<F>,
+    proof: &mut Proof,
+) {
     for (path, seq, read) in snapshots.extract_if(.., |(_, seq, _)| *seq == head.seq) {
         match read {
-            Some(read) if read.hash == head.hash => proof.snapshots += 1,
+            Some(read) if read.hash == head.hash => {
+                proof.snapshots += 1;
+                replay.compare(&path, seq, proof);
+            }
             Some(read) => {
                 let message = format!(
                     "the snapshot was taken at a record with hash {}, and this journal's has {}: they belong to \
@@ -195,7 +298,8 @@ fn check_ahead(snapshots: &Snapshots, last: Seq, proof: &mut Proof) {
     for (path, seq, _) in snapshots.iter().filter(|(_, seq, _)| *seq > last) {
         let message = format!(
             "the snapshot stands at record {seq}, but the journal ends at record {last}: files of the journal were \
-             removed or replaced. Put them back from a backup"
+             removed or replaced. {}",
+            "Put them back from a backup, or keep what is there: see `tidegate journal salvage --help`"
         );
         proof.findings.push(finding(path, Some(*seq), message));
     }
@@ -227,7 +331,7 @@ fn damage(error: JournalError, dir: &Path) -> Result<Finding, JournalError> {
     match error {
         JournalError::Damaged(damage) => Ok(Finding {
             message: format!(
-                "{}. Records before it are proven, it and what follows are not: put the file back from a backup",
+                "{}. Records before it are proven, it and what follows are not: {PUT_BACK}",
                 damage.kind
             ),
             path: damage.place.path,
@@ -240,6 +344,7 @@ fn damage(error: JournalError, dir: &Path) -> Result<Finding, JournalError> {
             Ok(finding(dir, Some(first), message))
         }
         JournalError::Io { .. }
+        | JournalError::Unsettled
         | JournalError::Locked { .. }
         | JournalError::Newer { .. }
         | JournalError::SnapshotAhead { .. }
@@ -247,6 +352,10 @@ fn damage(error: JournalError, dir: &Path) -> Result<Finding, JournalError> {
         | JournalError::Refused { .. } => Err(error),
     }
 }
+
+/// What to do about records that are damaged.
+const PUT_BACK: &str = "put the file back from a backup, or the whole of it with `tidegate journal restore`; without one, \
+                        `tidegate journal salvage` keeps what is proven";
 
 fn finding(path: &Path, seq: Option<Seq>, message: String) -> Finding {
     Finding { path: path.to_owned(), offset: None, line: None, seq, message }

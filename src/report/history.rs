@@ -111,9 +111,43 @@ impl History {
     }
 }
 
+/// Puts records into words, one after the other.
+#[derive(Debug)]
+pub(super) struct Teller(Reader<'static>);
+
+impl Teller {
+    /// Begins behind a state; without one, nothing is known about what was before the first record.
+    pub(super) fn new(base: Option<&ObservedState>) -> Self {
+        static EVERYTHING: Filter = Filter { select: None, since: None, limit: None };
+        let nothing = ObservedState::default();
+        Self(Reader::new(base.unwrap_or(&nothing), &EVERYTHING))
+    }
+
+    /// Takes a record in without putting it into words.
+    pub(super) fn pass(&mut self, record: &Record) {
+        self.0.first.get_or_insert(record.seq);
+        self.0.remember(record);
+    }
+
+    /// The subject, what happened to it, and what brought it about; none for what only keeps the program going.
+    pub(super) fn tell(&mut self, record: &Record) -> Option<(String, String, Vec<Seq>)> {
+        self.0.first.get_or_insert(record.seq);
+        let entry = self.0.describe(record);
+        self.0.remember(record);
+        let Entry { word, subject, text, because, .. } = entry?;
+        // The kind of every other fact says what its word does.
+        let is_end = matches!(record.fact, Fact::RolloutFinished(_));
+        let text = if is_end { format!(" {word}:{text}") } else { text };
+        Some((subject, text, because))
+    }
+}
+
 /// Reads records one after the other.
+#[derive(Debug)]
 struct Reader<'a> {
     filter: &'a Filter,
+    /// The last record of the state that it began with.
+    before: Seq,
     /// Tags that the selected workloads watch.
     watched: BTreeSet<StreamTag>,
     images: BTreeMap<StreamTag, Digest>,
@@ -127,6 +161,7 @@ struct Reader<'a> {
 }
 
 /// A rollout that later records point at.
+#[derive(Debug)]
 struct Known {
     at: Timestamp,
     started: RolloutStarted,
@@ -152,6 +187,7 @@ impl<'a> Reader<'a> {
         }
         Self {
             filter,
+            before: base.last_seq,
             watched,
             images,
             rollouts,
@@ -252,9 +288,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Whether older records are gone, so that what was before the first one is not known.
+    /// Whether records before the first one are gone, and no state stands for them.
     fn is_cut(&self) -> bool {
-        self.first.is_some_and(|first| first.0 > 1)
+        self.first.is_some_and(|first| first > self.before.next())
     }
 
     fn finish(self) -> History {

@@ -34,6 +34,8 @@ pub struct Input<'a> {
     pub silent: Option<&'a str>,
     /// What the user asked about; none is everything.
     pub select: Option<&'a Selection>,
+    /// Whether this is how it was, not how it is: then nobody is missed who would know more.
+    pub past: bool,
 }
 
 /// The status of everything, or of what was asked about.
@@ -43,6 +45,9 @@ pub struct Status {
     format_version: u32,
     at: Timestamp,
     as_of: AsOf,
+    /// Whether this is how it was.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    past: bool,
     daemon: Daemon,
     source: Source,
     /// Wrong or held: what somebody should look at.
@@ -251,6 +256,7 @@ impl Status {
             format_version: FORMAT_VERSION,
             at: now,
             as_of: AsOf { record: view.observed.last_seq, at: view.observed.last_at },
+            past: input.past,
             daemon: Daemon {
                 running: input.live.is_some(),
                 answered_at: input.live.map(|live| live.answered_at),
@@ -276,7 +282,7 @@ impl Status {
             || self.tags.iter().any(|tag| tag.verdict == Verdict::CouldNotCheck);
         match () {
             () if wrong => Health::Held,
-            () if !self.daemon.running => Health::Unverified,
+            () if !self.daemon.running && !self.past => Health::Unverified,
             () => Health::Fine,
         }
     }

@@ -43,6 +43,7 @@ impl Setting {
             live: None,
             silent: None,
             select: None,
+            past: false,
         }
     }
 

@@ -52,6 +52,10 @@ impl Status {
         let record = self.as_of.record;
         let at = self.as_of.at.map(Timestamp::to_rfc3339_seconds);
         let at = at.unwrap_or_else(|| "before the first".into());
+        if self.past {
+            line(out, &format!("{} record {record}, {at}", styled(WAITS, "as it was at")));
+            return;
+        }
         if self.daemon.running {
             let read = self.source.read_at.map(|at| format!(", source read {}", when(at, self.at)));
             let read = read.unwrap_or_default();

@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tidegate::fact::{Fact, Record};
 use tidegate::journal::{
-    CompactError, Compacted, Compaction, Disk, Journal, Replay, Retention, Warning, verify,
+    CompactError, Compacted, Compaction, Disk, Fold, Journal, Replay, Retention, Snapshot,
+    StateError, Warning, verify,
 };
 use tidegate::names::{ContentHash, Seq};
 use tidegate::time::Timestamp;
@@ -30,6 +31,19 @@ fn apply(state: &mut State, record: &Record) {
         && failed.message.len() == 64
     {
         state.named = Some(failed.message.clone());
+    }
+}
+
+impl Fold for State {
+    fn begin(&mut self, base: &Snapshot) -> Result<(), StateError> {
+        *self = base.state()?;
+        Ok(())
+    }
+    fn apply(&mut self, record: &Record) {
+        apply(self, record);
+    }
+    fn equals(&self, snapshot: &Snapshot) -> Result<bool, StateError> {
+        Ok(snapshot.state::<Self>()? == *self)
     }
 }
 
@@ -113,7 +127,7 @@ fn files_beyond_the_size_go_and_what_is_left_begins_behind_a_snapshot() {
     assert!(done.freed > 10_000);
     assert_eq!(snapshots(root.path()), ["80", "100"]);
     assert_eq!(state(root.path()).seqs, (1..=100).collect::<Vec<_>>());
-    let proof = verify(root.path()).unwrap();
+    let proof = verify(root.path(), State::default).unwrap();
     assert_eq!((proof.first, proof.last), (Some(Seq(81)), Some(Seq(100))));
     assert!(proof.findings.is_empty(), "{:?}", proof.findings);
 }
@@ -180,7 +194,7 @@ fn a_crash_at_any_moment_of_a_compaction_loses_nothing() {
             assert_eq!(state(root.path()).seqs, all, "stopped at {budget}");
             compact(&NoSync, root.path(), retention).unwrap();
             assert_eq!(state(root.path()).seqs, all);
-            assert!(verify(root.path()).unwrap().findings.is_empty());
+            assert!(verify(root.path(), State::default).unwrap().findings.is_empty());
         }
     }
     assert!(completed > 0, "the last ones have budget enough");

@@ -154,10 +154,23 @@ macro_rules! gated {
                 self.room().map_or_else(|| RealDisk.free(dir), Ok)
             }
             fn lock(&self, path: &Path, pid: u32) -> Result<Self::Lock, LockFailure> {
-                RealDisk.lock(path, pid)
+                lock(path, pid)
             }
         }
     };
+}
+
+/// Takes a lock that another thread's child may hold for a moment: one that was forked and does not run its program yet
+/// has every open file of this process.
+fn lock(path: &Path, pid: u32) -> Result<std::fs::File, LockFailure> {
+    let mut looks = 0;
+    loop {
+        match RealDisk.lock(path, pid) {
+            Err(LockFailure::Held(_)) if looks < 50 => looks += 1,
+            done => return done,
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(2));
+    }
 }
 
 gated!(NoSync);

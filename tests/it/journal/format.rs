@@ -205,6 +205,12 @@ fn every_fact() -> Vec<Fact> {
     facts
 }
 
+#[test]
+fn every_kind_of_fact_is_listed_once() {
+    let kinds: BTreeSet<_> = every_fact().iter().map(Fact::kind).collect();
+    assert_eq!(kinds, BTreeSet::from(Fact::KINDS));
+}
+
 fn every_record() -> Vec<Record> {
     let at = |seq: u64| Timestamp::from_millis(1_700_000_000_000 + i64::try_from(seq).unwrap());
     let numbered = every_fact().into_iter().zip(1..);
@@ -259,6 +265,14 @@ fn a_stranger_can_check_the_chain_in_python() {
     let last = text.lines().last().unwrap();
     assert_eq!(last, format!("42 records, last hash {}", journal.head().hash));
     assert_eq!(text.lines().count(), 43);
+    // and one that retention cut, over several files,
+    let cut = super::with_snapshots(12, &[4, 8]);
+    super::drop_before(cut.path(), 5);
+    assert_eq!(segments(cut.path()).len(), 2);
+    let output = Command::new("python3").arg(script).arg(cut.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    assert!(text.starts_with("5 ") && text.contains("\n8 records, last hash"), "{text}");
     // and it notices a change
     super::edit(&segments(root.path())[0], "for the 7. time", "for the 8. time");
     let output = Command::new("python3").arg(script).arg(root.path()).output().unwrap();

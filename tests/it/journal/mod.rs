@@ -5,11 +5,14 @@
 mod bulk;
 mod command;
 mod compact;
+mod copies;
 mod disk;
 mod format;
 mod recovery;
+mod salvage;
 mod space;
 mod store;
+mod tail;
 mod torn;
 
 use std::fs::{self, File};
@@ -126,4 +129,64 @@ fn shown(error: &dyn std::error::Error, root: &Path) -> String {
     };
     text.replace(&root.display().to_string(), "<state>")
         .replace(env!("CARGO_PKG_VERSION"), "<version>")
+}
+
+/// The program, with nothing from outside but the state directory.
+fn program(root: &Path, args: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    command.args(args).arg("--state-dir").arg(root).env_clear().current_dir(root);
+    command
+}
+
+/// Runs the program; its exit code and what it printed, with the state directory as `<state>`.
+fn run(root: &Path, args: &[&str]) -> (i32, String) {
+    let output = program(root, args).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8(text).unwrap().replace(&root.display().to_string(), "<state>");
+    (output.status.code().unwrap(), text)
+}
+
+/// A journal of `count` records, every fourth of which names an object, with a snapshot after each of `snapshots`.
+fn with_snapshots(count: u64, snapshots: &[u64]) -> tempfile::TempDir {
+    let root = directory();
+    let (mut journal, _) = open_with(root.path(), PLAIN).unwrap();
+    let mut state = tidegate::observed::ObservedState::default();
+    for seq in 1..=count {
+        let record = if seq.is_multiple_of(4) { stop(&journal, seq) } else { record(seq) };
+        journal.append(std::slice::from_ref(&record)).unwrap();
+        state.apply(&record);
+        if snapshots.contains(&seq) {
+            journal.write_snapshot(Seq(seq), &state).unwrap();
+        }
+    }
+    root
+}
+
+/// A record that names an object, which is kept.
+fn stop(journal: &Journal<NoSync>, seq: u64) -> Record {
+    let manifest = journal.objects().put(format!("manifest {seq}").as_bytes()).unwrap();
+    let fact = Fact::StopStarted(tidegate::fact::StopStarted {
+        object: "Deployment/shop/web".parse().unwrap(),
+        incarnation: tidegate::names::Incarnation(1),
+        rollout: Seq(seq),
+        manifest,
+        target: "local".parse().unwrap(),
+        epoch: None,
+    });
+    Record { seq: Seq(seq), at: Timestamp::from_millis(1_700_000_000_000), fact }
+}
+
+/// Drops the files of records before the one that begins at `from`, as retention does.
+fn drop_before(root: &Path, from: u64) {
+    for path in segments(root) {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        if name.parse::<u64>().unwrap() < from {
+            fs::remove_file(path).unwrap();
+        }
+    }
+}
+
+/// Opens a journal whose snapshots hold a real state.
+fn reopen(root: &Path, options: Options) -> Journal<NoSync> {
+    Journal::open_with(NoSync, root, options, &mut |_| Ok(())).unwrap().0
 }

@@ -64,7 +64,7 @@ fn a_bad_line_before_good_ones_stops_the_start_and_changes_nothing() {
     edit(path, "for the 2. time", "for the 9. time");
     let before = fs::read(path).unwrap();
     let error = open(root.path()).unwrap_err();
-    insta::assert_snapshot!(shown(&error, root.path()), @"the journal is damaged: `<state>/journal/00000000000000000001.jsonl`, line 5 (byte 261, record 2): the hash does not fit the line and the one before it (stated d117ed24eb96d1c7b0b8816792c1fb4b, computed 51b597cf42f136d617e18dd3af0a10d0); nothing was changed. Run `tidegate journal verify` to see how far it can be trusted, then put the file back from a backup");
+    insta::assert_snapshot!(shown(&error, root.path()), @"the journal is damaged: `<state>/journal/00000000000000000001.jsonl`, line 5 (byte 261, record 2): the hash does not fit the line and the one before it (stated d117ed24eb96d1c7b0b8816792c1fb4b, computed 51b597cf42f136d617e18dd3af0a10d0); nothing was changed. Run `tidegate journal verify` to see how far it can be trusted, then put the file back from a backup (`tidegate journal restore` puts back all of it); without one, `tidegate journal salvage` keeps what is proven");
     assert_eq!(fs::read(path).unwrap(), before);
 }
 
@@ -159,7 +159,7 @@ fn files_follow_each_other_and_a_missing_one_is_named() {
     let bytes = fs::read(&paths[1]).unwrap();
     fs::remove_file(&paths[1]).unwrap();
     let error = shown(&open(root.path()).unwrap_err(), root.path());
-    insta::assert_snapshot!(error, @"records 13 to 24 of the journal in `<state>/journal` are missing: a file was removed, or its end was; put it back from a backup");
+    insta::assert_snapshot!(error, @"records 13 to 24 of the journal in `<state>/journal` are missing: a file was removed, or its end was; put it back from a backup; without one, `tidegate journal salvage` keeps what is proven");
     put(&paths[1], &bytes);
     let bytes = fs::read(&paths[0]).unwrap();
     fs::remove_file(&paths[0]).unwrap();
@@ -290,7 +290,7 @@ fn a_snapshot_newer_than_the_journal_stops_the_start() {
     let kept: Vec<_> = text.lines().filter(|line| !line.contains("\"seq\":2")).collect();
     put(path, kept.join("\n").as_bytes());
     let error = shown(&open(root.path()).unwrap_err(), root.path());
-    insta::assert_snapshot!(error, @"snapshot `<state>/journal/snapshot-00000000000000000002.json` stands at record 2, but the journal ends at record 1: files of the journal were removed or replaced. Put them back from a backup; if the lost records do not matter, move the snapshot away");
+    insta::assert_snapshot!(error, @"snapshot `<state>/journal/snapshot-00000000000000000002.json` stands at record 2, but the journal ends at record 1: files of the journal were removed or replaced. Put them back from a backup; without one, `tidegate journal salvage` keeps what the snapshot holds");
     fs::remove_file(path).unwrap();
     assert!(open(root.path()).unwrap_err().to_string().contains("ends at record 0"));
     assert!(segments(root.path()).is_empty(), "a refusal changes nothing");

@@ -7,6 +7,7 @@ mod failure;
 mod kept;
 mod lost_records;
 pub(crate) mod main_job;
+mod past;
 mod play;
 mod readme;
 mod source;

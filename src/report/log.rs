@@ -1,0 +1,139 @@
+//! `tidegate journal log`: one line per record, as terse as it can be told from the records before it.
+
+use std::collections::BTreeSet;
+
+use crate::fact::{Fact, Record};
+use crate::names::{ObjectKey, StreamTag};
+use crate::observed::ObservedState;
+use crate::observed::rollout::object_of;
+
+use super::history::Teller as Words;
+use super::select::Selection;
+use super::words::{FAINT, HEADING, count, styled};
+
+/// The objects and tags that a fact names.
+///
+/// Every variant is named, so that one that is added must be looked at here.
+#[must_use]
+pub fn named(fact: &Fact) -> (BTreeSet<ObjectKey>, BTreeSet<StreamTag>) {
+    let mut objects: BTreeSet<ObjectKey> = object_of(fact).cloned().into_iter().collect();
+    let mut tags = BTreeSet::new();
+    match fact {
+        Fact::CommitAdopted(adopted) => {
+            objects.extend(adopted.appeared.iter().map(|appeared| appeared.object.clone()));
+            objects.extend(adopted.removed.iter().map(|removed| removed.object.clone()));
+            objects.extend(adopted.rejected.iter().filter_map(|rejected| rejected.object.clone()));
+            for changed in &adopted.streams {
+                objects.insert(ObjectKey::stream(&changed.stream));
+                let changes = changed.tags.iter().chain(&changed.gone);
+                tags.extend(changes.map(|tag| changed.stream.tag(tag.clone())));
+            }
+        }
+        Fact::RemovalsReleased(released) => objects.extend(released.objects.iter().cloned()),
+        Fact::TagImported(imported) => tags.extend([imported.tag.clone()]),
+        Fact::TagProbed(probed) => tags.extend([probed.tag.clone()]),
+        Fact::ImportFailed(failed) => tags.extend([failed.tag.clone()]),
+        Fact::TagRecovered(recovered) => tags.extend([recovered.tag.clone()]),
+        Fact::TagTrimmed(trimmed) => tags.extend([trimmed.tag.clone()]),
+        Fact::TriggerFired(fired) => tags.extend([fired.from.clone()]),
+        Fact::Checkpoint(checkpoint) => {
+            objects.extend(checkpoint.checked.iter().map(|(stream, _)| ObjectKey::stream(stream)));
+        }
+        Fact::CommitRefused(_)
+        | Fact::CommitWithdrawn(_)
+        | Fact::SourceFailed(_)
+        | Fact::SourceRecovered
+        | Fact::RolloutStarted(_)
+        | Fact::RolloutSuperseded(_)
+        | Fact::RolloutFinished(_)
+        | Fact::DigestHeld(_)
+        | Fact::HoldReleased(_)
+        | Fact::StopStarted(_)
+        | Fact::StopFinished(_)
+        | Fact::ConfigAdopted(_)
+        | Fact::SpaceShort(_)
+        | Fact::SpaceRegained(_)
+        | Fact::HistoryDropped(_)
+        | Fact::RecordsLost(_) => {}
+    }
+    objects.extend(tags.iter().map(|tag| ObjectKey::stream(&tag.stream)));
+    (objects, tags)
+}
+
+/// Whether a fact names what was selected.
+#[must_use]
+pub fn names(fact: &Fact, select: &Selection) -> bool {
+    let (objects, tags) = named(fact);
+    match &select.tag {
+        Some(tag) => tags.contains(tag),
+        None => objects.iter().any(|object| select.has(object)),
+    }
+}
+
+/// Tells records in their order.
+#[derive(Debug)]
+pub struct Teller(Words);
+
+impl Teller {
+    /// Begins behind the last record of a state; without one, nothing is known about what was before.
+    #[must_use]
+    pub fn new(base: Option<&ObservedState>) -> Self {
+        Self(Words::new(base))
+    }
+
+    /// Takes a record in without telling it.
+    pub fn pass(&mut self, record: &Record) {
+        self.0.pass(record);
+    }
+
+    /// Takes a record in, and tells it in one line without its end.
+    pub fn tell(&mut self, record: &Record) -> String {
+        let what = self.what(record);
+        format!("{}  {}  {:<17}  {what}", record.seq, record.at, record.fact.kind())
+    }
+
+    /// Takes a record in, and says what happened.
+    pub fn what(&mut self, record: &Record) -> String {
+        let said = self.0.tell(record);
+        if let Fact::Checkpoint(checkpoint) = &record.fact {
+            let checked = count(checkpoint.checked.len(), "stream", "streams");
+            return styled(FAINT, format!("{checked} checked since the one before"));
+        }
+        let Some((subject, text, because)) = said else { return String::new() };
+        let because = because.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let because = if because.is_empty() {
+            because
+        } else {
+            styled(FAINT, format!("  [because of {because}]"))
+        };
+        format!("{}{text}{because}", styled(HEADING, subject))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anstream::adapter::strip_str;
+
+    use super::*;
+    use crate::report::{select::Known, story};
+
+    #[test]
+    fn every_record_is_one_line() {
+        let mut teller = Teller::new(Some(&ObservedState::default()));
+        let lines: Vec<_> = story::records().iter().map(|record| teller.tell(record)).collect();
+        insta::assert_snapshot!("log", strip_str(&lines.join("\n")).to_string());
+    }
+
+    #[test]
+    fn what_a_record_names_is_found_by_it() {
+        let known = Known::of(&story::desired(), &story::observed());
+        let found = |text: &str| {
+            let select = known.select(text, &"shop".parse().unwrap()).unwrap();
+            let named = story::records().into_iter().filter(|record| names(&record.fact, &select));
+            named.map(|record| record.seq.0).collect::<Vec<_>>()
+        };
+        assert_eq!(found("istag/base:1"), [1, 13]);
+        assert_eq!(found("dc/web"), [1, 3, 4, 5, 7, 8, 9, 10, 11, 12, 14]);
+        assert_eq!(found("istag/python:3.6"), [1, 2, 3, 6, 7]);
+    }
+}
