@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
-use tidegate::fact::{Fact, Record};
+use tidegate::fact::{Fact, Outcome, Record};
 
 use crate::support::daemon::{Host, eventually};
 use crate::support::git::Repo;
@@ -28,9 +28,12 @@ spec:
 }
 
 fn roll_out(host: &Host, repo: &Repo, name: &str, digest: u8) -> Record {
+    // One that is cut short by a newer commit is none.
+    let complete =
+        |fact: &Fact| matches!(fact, Fact::RolloutFinished(f) if f.outcome == Outcome::Complete);
     let finished = |host: &Host| {
         let mut records = host.records();
-        records.retain(|record| matches!(record.fact, Fact::RolloutFinished(_)));
+        records.retain(|record| complete(&record.fact));
         records
     };
     let before = finished(host).len();
