@@ -8,12 +8,44 @@
 //! <state>/records-lost                                there where records were written after those that are here
 //! ```
 //!
-//! A file is JSON Lines. Its first line is a header,
+//! # The format
+//!
+//! A file is JSON Lines in UTF-8. Its first line is a header,
 //! `{"tidegate":"journal","format":1,"continues":"<hash>","from":N}`; each further one a record,
 //! `{"seq":12,"at":"…","fact":{…},"hash":"<32 hex digits>"}`. The hash is SHA-256, cut to 128 bits, over the hash before
-//! it (as 32 hex digits; zeros before record 1) and this line up to `,"hash"`.
-//! Blank lines mean nothing to a reader: space is filled with newlines before it is used, so that a synced append is
-//! an overwrite, and a line of one space stands before each batch.
+//! it (as 32 hex digits; zeros before record 1) and this line up to `,"hash"`: one value is checksum and chain.
+//! Empty lines mean nothing to a reader: space is filled with newlines before it is used, so that a synced append is
+//! an overwrite, and a line of one space stands before each batch, which is what one sync carried.
+//!
+//! To read all of it, as `examples/read-journal.py` does in thirty lines:
+//!
+//! 1. Take the files whose names are twenty digits and `.jsonl`, in the order of their names. A name is the number of
+//!    the file's first record.
+//! 2. A header's `format` must be one you know, its `from` the number in the name, its `continues` the hash of the record
+//!    before. Before the oldest file that is there, the last is 32 zeros where `from` is 1; elsewhere history was
+//!    dropped, and the snapshot at `from` - 1, whose own `continues` is that hash, holds what it led to.
+//! 3. Skip lines that are empty or one space. Of any other, the last 43 bytes are `,"hash":"…"}`; the digits must be those
+//!    of SHA-256 over the last hash and the line without these bytes. Its `seq` must be the last one plus one.
+//! 4. A line that fails this ends what can be read. In the last file it may be a write that is under way or that a
+//!    crash cut; it is harmless unless a line of one space follows it, for that batch was begun after the bad line had
+//!    been synced. Ask again later, or run `tidegate journal verify`.
+//!
+//! A snapshot is one line, `{"tidegate":"snapshot","format":1,"seq":N,"continues":"<hash of record N>","state":…,"hash":"…"}`,
+//! sealed in the same way from the hash that it continues. A record that names a large value holds its SHA-256 as 64
+//! lower-case hex digits, of which the first two are its directory in `objects/`.
+//!
+//! # Durability
+//!
+//! | What | Is durable before |
+//! |---|---|
+//! | a large value, its name and its directory | the record that names it is written |
+//! | a record, with all that waited with it: one `fdatasync` | anything that follows from it happens |
+//! | a new file's header and its name | a record is written into it |
+//! | a snapshot and its name | the files that it stands for are removed, the oldest first |
+//!
+//! [`Compaction`] writes snapshots and drops history beside appends; [`ObjectStore::begin_collection`] removes values
+//! that nothing names. [`Journal::space`] tells when the file system runs full: a MiB is kept filled ahead, so that
+//! what is under way can still be recorded.
 //!
 //! # What a start makes of what it finds
 //!
@@ -31,6 +63,8 @@
 //! | a snapshot that stands behind the last record | refuses: files are missing at the end |
 //! | a snapshot whose record has another hash | refuses: they belong to different journals |
 //! | a lock that is held | refuses, and names the process |
+//! | a file system without space | opens; appends take what is kept ahead, then fail and name it |
+//! | files that a crash left unfinished (`*-new`) | removes them |
 //!
 //! A refusal changes nothing on the disk. A snapshot is read together with the files that go on behind it; older files
 //! are checked by [`verify()`] only.
