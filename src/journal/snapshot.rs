@@ -16,6 +16,7 @@ use super::disk::Disk;
 use super::error::JournalError;
 use super::recovery::Head;
 use crate::names::Seq;
+use crate::sabotage::{self, Bug};
 
 /// Snapshots that are kept: the newest, and the one before it in case the newest cannot be used.
 const KEPT: usize = 2;
@@ -231,11 +232,16 @@ pub(super) fn write_new<D: Disk>(
     bytes: &[u8],
     mode: u32,
 ) -> std::io::Result<()> {
-    let new = path.with_extension(format!("{}-new", unique()));
+    let mut new = path.with_extension(format!("{}-new", unique()));
+    if sabotage::is(Bug::WriteInPlace) {
+        path.clone_into(&mut new);
+    }
     let file = disk.create(&new, mode)?;
     let written = disk
         .write_at(&file, bytes, 0)
-        .and_then(|()| disk.sync_data(&file))
+        .and_then(
+            |()| if sabotage::is(Bug::SkipObjectSync) { Ok(()) } else { disk.sync_data(&file) },
+        )
         .and_then(|()| disk.rename(&new, path));
     if written.is_err() {
         // The first error is the one that counts; a leftover is removed at the next start.
