@@ -139,22 +139,29 @@ impl Content {
                 self.durable.resize(self.seen.len(), 0);
             }
             let kept = survivors(open.len(), rng);
-            let kept: Vec<_> = open.iter().zip(kept).filter(|(_, kept)| *kept).collect();
-            for (sector, _) in &kept {
-                self.carry_over(**sector);
+            let before = self.durable.clone();
+            for (sector, _) in open.iter().zip(kept).filter(|(_, kept)| *kept) {
+                self.carry_over(*sector);
             }
-            if !kept.is_empty() && rng.one_in(8) {
-                let at = *kept[rng.place(kept.len())].0 * SECTOR + rng.place(SECTOR);
-                if let Some(byte) = self.durable.get_mut(at) {
-                    *byte ^= 1 << rng.below(8);
-                    flipped = true;
-                }
-            }
+            flipped = rng.one_in(8) && self.flip(&before, rng);
         }
         self.seen.clone_from(&self.durable);
         self.dirty.clear();
         self.doubtful.clear();
         flipped
+    }
+}
+
+impl Content {
+    /// Flips a bit of what just came to be durable without a sync; what was durable before is not touched.
+    fn flip(&mut self, before: &[u8], rng: &mut Rng) -> bool {
+        let changed = |at: &usize| before.get(*at) != self.durable.get(*at);
+        let new: Vec<_> = (0..self.durable.len()).filter(changed).collect();
+        if new.is_empty() {
+            return false;
+        }
+        self.durable[new[rng.place(new.len())]] ^= 1 << rng.below(8);
+        true
     }
 }
 

@@ -52,7 +52,7 @@ impl Plot<'_> {
                 Rng { source: Source::Seed(mixed), drawn: Vec::new() }
             }
             Plot::Story(story) => {
-                let tape = of(story).iter().copied().collect::<Vec<_>>().into_iter();
+                let tape = of(story).to_vec().into_iter();
                 Rng { source: Source::Tape(tape), drawn: Vec::new() }
             }
         }
