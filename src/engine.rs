@@ -22,6 +22,7 @@ use crate::observed::ObservedState;
 use crate::observed::soft::Soft;
 use crate::plan::{self, Index, Key, Plan, View};
 use crate::policy::Policy;
+use crate::sabotage::{self, Bug};
 use crate::time::{Monotonic, Now, Timestamp};
 
 /// What the loop is to do, in this order (law 1).
@@ -110,7 +111,8 @@ impl Engine {
     pub fn new(policy: Policy, observed: ObservedState, now: Now) -> Self {
         let mut admission = Admission::default();
         for state in observed.workloads.values() {
-            if state.running().is_some() || state.stopping().is_some() {
+            let takes_place = state.running().is_some() || state.stopping().is_some();
+            if takes_place && !sabotage::is(Bug::ForgetPlaces) {
                 admission.occupy(&Scarce::Rollouts);
             }
         }
@@ -369,6 +371,9 @@ impl Engine {
             }
             if let Some((_, key)) = self.due_queue.pop_first() {
                 self.due.remove(&key);
+                if sabotage::is(Bug::DropDueKey) && matches!(key, Key::Workload(_)) {
+                    continue;
+                }
                 self.dirty.insert(key);
             }
         }
@@ -422,9 +427,15 @@ impl Batch {
         if !self.records.is_empty() {
             effects.push(Effect::Append(self.records));
         }
+        if sabotage::is(Bug::StoreAfterAppend) {
+            effects.reverse();
+        }
         effects.extend(self.cancels.into_iter().map(Effect::Cancel));
         effects.extend(self.starts.into_iter().map(|(id, action)| Effect::Start(id, action)));
         effects.extend(self.answers.into_iter().map(|(id, answer)| Effect::Answer(id, answer)));
+        if sabotage::is(Bug::ActBeforeAppend) {
+            effects.reverse();
+        }
         effects.extend(last);
         effects
     }

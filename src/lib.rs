@@ -46,6 +46,7 @@
 //! | [`control`] | the Unix socket that operators ask through |
 //! | [`config`], [`telemetry`] | settings with their origin; logs |
 //! | [`cli`] | one file per command |
+//! | [`sabotage`] | deliberate bugs, with a feature that only tests use: the simulator must see each |
 //!
 //! Where this differs from the architecture page: `policy` is new, so that the core never sees a configuration file;
 //! what a restart may forget ([`observed::soft`]) is a value of its own beside the observed state, so that law 3 is
@@ -57,7 +58,7 @@
 //! shell   async, IO     main → cli → daemon, control → world        config · telemetry
 //! edge    sync IO                       journal → Disk
 //! core    pure, sync    report · engine → plan · admit → effective → desired, observed
-//!                       → policy · fact · action · names · reference · time · limits · dense · secret
+//!                       → policy · fact · action · names · reference · time · limits · dense · secret · sabotage
 //! ```
 //!
 //! A module uses what is to its right or below it. The core imports no tokio, no filesystem, no environment, no clock,
@@ -101,6 +102,7 @@ pub mod plan;
 pub mod policy;
 pub mod reference;
 pub mod report;
+pub mod sabotage;
 mod secret;
 pub mod telemetry;
 pub mod time;

@@ -15,6 +15,7 @@ use crate::dense;
 use crate::fact::{CommitAdopted, ConfigAdopted, Fact, Record, Rejected, RemovalFate, Space};
 use crate::names::{CommitId, ContentHash, Generation, Incarnation, ObjectKey, Seq, StreamName};
 use crate::names::{Kind, StreamTag, TagName};
+use crate::sabotage::{self, Bug};
 use crate::time::Timestamp;
 
 use rollout::WorkloadState;
@@ -251,7 +252,8 @@ impl ObservedState {
             Fact::SpaceRegained(_) => self.space_short = None,
             Fact::HistoryDropped(_) => {}
             Fact::Checkpoint(checkpoint) => {
-                for (stream, at) in &checkpoint.checked {
+                let lost = sabotage::is(Bug::LoseCheckpoint);
+                for (stream, at) in checkpoint.checked.iter().filter(|_| !lost) {
                     if let Some(stream) = self.streams.get_mut(stream) {
                         stream.checked = Some(*at);
                     }

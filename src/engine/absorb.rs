@@ -21,6 +21,7 @@ use crate::observed::soft::DeliverySoft;
 use crate::observed::tag_history::TagState;
 use crate::observed::{Presence, rollout::Stop};
 use crate::plan::{self, Key};
+use crate::sabotage::{self, Bug};
 use crate::time::Now;
 
 use super::{Answer, Batch, Engine, InFlight, registry_of};
@@ -57,7 +58,9 @@ impl Engine {
                 }
             }
             Input::Resolved(id, result) => {
-                if let Some(InFlight::Check(check, reason)) = self.in_flight.remove(&id) {
+                let again = self.in_flight.get(&id).filter(|_| sabotage::is(Bug::TakeStaleAnswer));
+                let about = again.cloned().or_else(|| self.in_flight.remove(&id));
+                if let Some(InFlight::Check(check, reason)) = about {
                     self.resolved(&check, &reason, &result, now, batch);
                 }
             }
@@ -242,7 +245,7 @@ impl Engine {
         failure: &ImportFailure,
         batch: &mut Batch,
     ) -> Option<Fact> {
-        let state = self.observed.tag(tag)?;
+        let state = self.observed.tag(tag).filter(|_| !sabotage::is(Bug::HideFailure))?;
         let known = state.condition.as_ref().is_some_and(|condition| {
             condition.reason == failure.reason && condition.message == failure.message
         });
@@ -279,6 +282,9 @@ impl Engine {
         }
         let (outcome, reason, log) = match report {
             RolloutReport::Complete { log } => (Outcome::Complete, String::new(), log),
+            RolloutReport::Failed { log, .. } if sabotage::is(Bug::CallItSuccess) => {
+                (Outcome::Complete, String::new(), log)
+            }
             RolloutReport::Failed { reason, log } => (Outcome::Failed, reason, log),
             RolloutReport::Cancelled => {
                 let reason = self.running(object, seq).and_then(|r| r.superseded.clone());
@@ -374,7 +380,9 @@ impl Engine {
         batch: &mut Batch,
     ) {
         self.soft.deliveries.remove(&stop);
-        self.admission.give_back(&Scarce::Rollouts);
+        if !sabotage::is(Bug::KeepPlace) {
+            self.admission.give_back(&Scarce::Rollouts);
+        }
         let (object, End { outcome, reason, .. }) = (object.clone(), end);
         let fact = Fact::StopFinished(StopFinished { stop, object, outcome, reason });
         self.record(fact, now, batch);

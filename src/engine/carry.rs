@@ -8,6 +8,7 @@ use crate::fact::{Fact, RolloutStarted};
 use crate::names::{ObjectKey, RolloutKey, Seq};
 use crate::observed::rollout::{Rollout, Stop};
 use crate::plan::{Key, Plan, Step};
+use crate::sabotage::{self, Bug};
 use crate::time::Now;
 
 use super::absorb::End;
@@ -57,6 +58,9 @@ impl Engine {
                 batch.starts.push((id, Action::Resolve(Box::new(request))));
             }
             Step::Record(fact) => {
+                if sabotage::is(Bug::DoubleTrigger) && matches!(*fact, Fact::TriggerFired(_)) {
+                    self.record((*fact).clone(), now, batch);
+                }
                 self.record(*fact, now, batch);
             }
             Step::Start { rollout, manifest } => {
@@ -99,8 +103,15 @@ impl Engine {
                 |other| other.started.key(replaced),
             )
         });
+        let mut key_told = rollout.started.key(seq);
+        if let Some(replaced) = replaces.as_ref().filter(|_| sabotage::is(Bug::ReuseKey)) {
+            key_told.clone_from(replaced);
+        }
+        if sabotage::is(Bug::NewKey) && self.soft.deliveries.contains_key(&seq) {
+            key_told.seq = self.observed.next_seq();
+        }
         let request = RolloutRequest {
-            key: rollout.started.key(seq),
+            key: key_told,
             started: rollout.at,
             object: object.clone(),
             revision,
@@ -139,7 +150,9 @@ impl Engine {
         let id = self.in_flight.iter().find(|(_, about)| is_its(about)).map(|(id, _)| *id);
         if let (Some(id), Some(delivery)) = (id, self.soft.deliveries.get_mut(&seq)) {
             delivery.cancelled = true;
-            batch.cancels.push(id);
+            if !sabotage::is(Bug::ForgetCancel) {
+                batch.cancels.push(id);
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use super::error::{JournalError, Warning};
 use super::recovery::{Head, Segment, Tail, Walk, segments};
 use super::snapshot::{self, StateError};
 use crate::names::Seq;
+use crate::sabotage::{self, Bug};
 
 /// Makes a directory and those above it, durably.
 pub(super) fn make_dir<D: Disk>(disk: &D, path: &Path, mode: u32) -> Result<(), JournalError> {
@@ -176,6 +177,9 @@ pub(super) fn settle<D: Disk>(
 
 fn settle_file<D: Disk>(disk: &D, file: &D::File, walk: &Walk<D>) -> io::Result<u64> {
     let (mut end, terminated) = walk.end();
+    if sabotage::is(Bug::CutTooMuch) && matches!(walk.tail(), Tail::Torn { .. }) {
+        end = walk.batch();
+    }
     // The last batch once more: see the end of the module's documentation.
     let mut batch = vec![0; usize::try_from(end - walk.batch()).map_err(io::Error::other)?];
     let mut read = 0;
@@ -189,7 +193,9 @@ fn settle_file<D: Disk>(disk: &D, file: &D::File, walk: &Walk<D>) -> io::Result<
         batch.push(b'\n');
         end += 1;
     }
-    disk.write_at(file, &batch, walk.batch())?;
+    if !sabotage::is(Bug::TrustFailedSync) {
+        disk.write_at(file, &batch, walk.batch())?;
+    }
     if matches!(walk.tail(), Tail::Torn { .. }) {
         disk.allocate(file, end..disk.len(file)?)?;
     }

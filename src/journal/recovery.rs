@@ -270,6 +270,11 @@ impl<D: Disk> Walk<D> {
     fn finish(&mut self, bad: Option<(Line, DamageKind)>) -> Result<bool, JournalError> {
         let later = segments(&self.disk, &self.dir)?;
         let later = later.into_iter().find(|segment| segment.from > self.segment.from);
+        // Space whose filling failed to be synced; the chain tells whether a record stood there.
+        let padding = bad.as_ref().is_some_and(|(line, _)| is_padding(self.lines.bytes(line)));
+        if padding && later.is_some() {
+            return Ok(true);
+        }
         match (later, bad) {
             (Some(next), None) if next.from == self.head.seq.next() => self.enter(next),
             (Some(_), _) if self.read_again() => Ok(true),

@@ -16,6 +16,7 @@ use super::disk::Disk;
 use super::error::JournalError;
 use super::recovery::Head;
 use crate::names::Seq;
+use crate::sabotage::{self, Bug};
 
 /// Snapshots that are kept: the newest, and the one before it in case the newest cannot be used.
 pub(super) const KEPT: usize = 2;
@@ -242,7 +243,10 @@ pub(super) fn write_new<D: Disk>(
     bytes: &[u8],
     mode: u32,
 ) -> std::io::Result<()> {
-    let new = path.with_extension(format!("{}-new", unique()));
+    let mut new = path.with_extension(format!("{}-new", unique()));
+    if sabotage::is(Bug::WriteInPlace) {
+        path.clone_into(&mut new);
+    }
     let file = disk.create(&new, mode)?;
     let written = write_in_pieces(disk, &file, bytes).and_then(|()| disk.rename(&new, path));
     if written.is_err() {
@@ -253,13 +257,14 @@ pub(super) fn write_new<D: Disk>(
 }
 
 fn write_in_pieces<D: Disk>(disk: &D, file: &D::File, bytes: &[u8]) -> std::io::Result<()> {
+    let sync = || if sabotage::is(Bug::SkipObjectSync) { Ok(()) } else { disk.sync_data(file) };
     let mut offset = 0;
     for piece in bytes.chunks(SYNCED_AT_ONCE) {
         disk.write_at(file, piece, offset)?;
         offset += piece.len() as u64;
-        disk.sync_data(file)?;
+        sync()?;
     }
-    if bytes.is_empty() { disk.sync_data(file) } else { Ok(()) }
+    if bytes.is_empty() { sync() } else { Ok(()) }
 }
 
 /// Whether a name is that of a file that [`write_new`] did not finish.

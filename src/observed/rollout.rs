@@ -11,6 +11,7 @@ use crate::fact::{
 };
 use crate::limits::ROLLOUT_HISTORY_LEN;
 use crate::names::{ContentHash, Digest, ObjectKey, Revision, Seq, StreamTag};
+use crate::sabotage::{self, Bug};
 use crate::time::Timestamp;
 
 /// What is known of one workload.
@@ -213,7 +214,7 @@ impl WorkloadState {
                 if let Some(stop) = &mut self.stop {
                     stop.end = Some(End { at, outcome, reason, log: String::new() });
                 }
-                if outcome == Outcome::Complete {
+                if outcome == Outcome::Complete && !sabotage::is(Bug::StopTwice) {
                     let stop = self.stop.take();
                     self.begin_life();
                     self.stop = stop;
@@ -236,7 +237,7 @@ impl WorkloadState {
     ///
     /// A failure holds by itself: a crash may keep the record of it and lose the `DigestHeld` that follows.
     fn hold_back(&mut self, hold: Option<Hold>) {
-        if let Some(hold) = hold {
+        if let Some(hold) = hold.filter(|_| !sabotage::is(Bug::ForgetHold)) {
             self.holds.retain(|known| known.rollout != hold.rollout);
             self.holds.push(hold);
         }

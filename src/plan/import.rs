@@ -196,7 +196,10 @@ impl Asked<'_> {
     fn before(&self) -> Option<Timestamp> {
         let checked = self.view.soft.checked.get(&self.stream.name).copied();
         let imported = self.state.current().map(|item| item.event.created);
-        checked.max(imported)
+        // What a clock noted that was ahead does not hide what a right one did, also when that time has come.
+        let began = self.view.now.wall_was(self.view.soft.began);
+        let past = |at: &Timestamp| *at <= began;
+        checked.filter(past).max(imported.filter(past)).or(checked.max(imported))
     }
 
     /// When it was last checked.

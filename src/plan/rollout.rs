@@ -14,6 +14,7 @@ use crate::names::{ContentHash, Incarnation, ObjectKey, Seq, TargetName};
 use crate::observed::rollout::{Hold, Rollout, Stop, WorkloadState};
 use crate::observed::soft::DeliverySoft;
 use crate::observed::{Adopted, Presence};
+use crate::sabotage::{self, Bug};
 use crate::time::{Span, Timestamp};
 
 use super::{Held, HeldReason, Plan, Step, View};
@@ -107,6 +108,9 @@ impl Planning<'_> {
     /// (rules T14, T25, R30).
     fn deliver(&self, running: &Rollout, retries: u32) -> Plan {
         let Some(delivery) = self.view.soft.deliveries.get(&running.seq) else {
+            if sabotage::is(Bug::ForgetRunning) {
+                return Plan::default();
+            }
             return Plan::step(Step::Deliver(running.seq));
         };
         if delivery.in_flight {

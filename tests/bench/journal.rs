@@ -1,4 +1,4 @@
-//! The journal beside SQLite (WAL, `synchronous=FULL`), in one run on one disk: figures as this machine gives them, and
+//! The journal beside `SQLite` (WAL, `synchronous=FULL`), in one run on one disk: figures as this machine gives them, and
 //! their ratios. Nothing is asserted.
 //!
 //! `cargo bench --bench journal [-- DIRECTORY]`: state directories are made in DIRECTORY, so that its disk is measured.
@@ -259,7 +259,11 @@ fn compact(root: &Path, count: u64) {
             at(1.0)
         )
     };
-    println!("compaction of {count} records in {took:.1?} up to record {}", done.snapshot);
+    println!(
+        "compaction of {count} records in {:.1} s up to record {}",
+        took.as_secs_f64(),
+        done.snapshot
+    );
     println!("  beside it:  {}", shown(&beside));
     println!("  without it: {}", shown(&alone));
     let longest = beside.last().map_or(f64::NAN, Duration::as_secs_f64) * 1e3;

@@ -18,8 +18,18 @@ const CODE_WIDTH: usize = 100;
 /// Columns of a comment.
 const COMMENT_WIDTH: usize = 124;
 
-const VOCABULARY: &[&str] =
-    &["action", "dense", "fact", "limits", "names", "policy", "reference", "secret", "time"];
+const VOCABULARY: &[&str] = &[
+    "action",
+    "dense",
+    "fact",
+    "limits",
+    "names",
+    "policy",
+    "reference",
+    "sabotage",
+    "secret",
+    "time",
+];
 
 /// The core, from below: each row may use itself and the rows before it. Where a row has several modules that must not
 /// use each other, they stand in rows of `APART`.

@@ -15,6 +15,7 @@ use crate::effective::count_by_namespace;
 use crate::fact::{Appeared, Position, Rejected, RemovalFate, Removed};
 use crate::names::{CommitId, ContentHash, Incarnation, Kind, ObjectKey};
 use crate::observed::{ObservedState, Presence};
+use crate::sabotage::{self, Bug};
 
 /// The least number of objects that makes the loss of a whole namespace suspicious (rule D52).
 const NAMESPACE_OBJECTS_MIN: usize = 3;
@@ -341,7 +342,7 @@ impl<'a> Adoption<'a> {
     /// Whether a commit removes so much that it is likely a mistake (rule D52, law 7).
     fn is_suspicious(&self, gone: &[ObjectKey], objects_max: usize) -> bool {
         if gone.len() > objects_max || (!gone.is_empty() && self.new.objects() == 0) {
-            return true;
+            return !sabotage::is(Bug::TrustEmptyTree);
         }
         let before = count_by_namespace(
             self.observed

@@ -1,4 +1,4 @@
-//! The same records in SQLite: a table with the number, the time and the fact as JSON, in WAL mode with
+//! The same records in `SQLite`: a table with the number, the time and the fact as JSON, in WAL mode with
 //! `synchronous=FULL`, which syncs each transaction as the journal syncs each append.
 
 use std::path::Path;

@@ -100,3 +100,18 @@ fn a_piece_that_fits_is_used_where_the_whole_does_not() {
     assert!(seq > before + (8_192 + 4_096) / 200 - 30, "{before} and then {seq}");
     assert_eq!(disk.room.load(Ordering::SeqCst), 0);
 }
+
+#[test]
+fn a_disk_that_is_emptied_is_not_full_for_ever_where_nothing_is_kept_ahead() {
+    let root = directory();
+    let disk = Small { room: Arc::new(AtomicU64::new(1 << 20)) };
+    let options = Options { fill_bytes: 8_192, reserve_bytes: 0, ..RESERVED };
+    let opened = Journal::open_with(disk.clone(), root.path(), options, &mut |_| Ok(()));
+    let (mut journal, _) = opened.unwrap();
+    // A page is all there is, and 8 KiB are wanted.
+    disk.room.store(4_096, Ordering::SeqCst);
+    journal.append(&[record(1)]).unwrap();
+    assert!(journal.space().unwrap().is_short(false));
+    disk.room.store(1 << 30, Ordering::SeqCst);
+    assert!(journal.space().unwrap().free > 0);
+}

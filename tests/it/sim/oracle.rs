@@ -2,24 +2,25 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidegate::action::{Action, Input};
+use tidegate::action::{Action, ActionId, Input};
 use tidegate::engine::Engine;
 use tidegate::fact::{
-    Fact, Outcome, Record, Release, RemovalFate, RolloutCause, RolloutStarted, StopStarted,
-    TagImported, TagTrimmed, Via,
+    CommitAdopted, Fact, Outcome, Record, Release, RemovalFate, RolloutCause, RolloutStarted,
+    StopStarted, TagImported, TagTrimmed, Via,
 };
 use tidegate::names::StreamTag;
 use tidegate::names::{
-    CommitId, ContentHash, Digest, Incarnation, Kind, ObjectKey, RolloutKey, Seq,
+    CommitId, ContentHash, Digest, Incarnation, Kind, ObjectKey, RolloutKey, Seq, StreamName,
 };
 use tidegate::observed::rollout::{Hold, Rollout, WorkloadState};
 use tidegate::observed::tag_history::TagState;
 use tidegate::observed::{ObservedState, Presence};
 use tidegate::policy::Policy;
-use tidegate::time::Now;
+use tidegate::time::{Now, Timestamp};
 
 use super::outside::Targets;
 use super::repository::Repository;
+use super::simulation::Simulation;
 use crate::support::engine::LINK;
 
 /// What the oracle remembers.
@@ -39,13 +40,30 @@ pub(crate) struct Oracle {
     last_commit: Option<CommitId>,
     /// What a target said that it works on, since the last start.
     accepted: BTreeSet<RolloutKey>,
+    /// What failed and may not be rolled out as it is: kept here without the fold, which may be wrong.
+    held: BTreeMap<ObjectKey, Vec<(BTreeSet<Digest>, ContentHash)>>,
+    /// Rollouts whose stop is complete.
+    stopped: BTreeSet<(ObjectKey, Seq)>,
+    /// Actions of this process that were answered.
+    done: BTreeSet<ActionId>,
+    /// Questions of this step that are not answered.
+    asked: BTreeSet<u64>,
+    /// What checkpoints said.
+    pub(crate) checked: BTreeMap<StreamName, Timestamp>,
 }
 
 impl Oracle {
     pub(crate) fn before(&mut self, inputs: &[Input]) {
         self.answered.clear();
         self.failed.clear();
+        self.asked = Simulation::asked_ids(inputs);
         for input in inputs {
+            // What is answered a second time is old.
+            if let Input::Resolved(id, _) = input
+                && !self.done.insert(*id)
+            {
+                continue;
+            }
             match input {
                 Input::Resolved(_, Ok(resolution)) => {
                     self.answered.extend(resolution.image.as_ref().map(|image| image.digest));
@@ -69,6 +87,12 @@ impl Oracle {
         assert_eq!(&self.shadow, observed, "law 3: replay gives what was folded");
         self.released.clear();
         self.accepted.clear();
+        self.done.clear();
+    }
+
+    /// An operator got an answer.
+    pub(crate) fn told(&mut self, id: u64) {
+        assert!(self.asked.remove(&id), "law 8: an answer to no question");
     }
 
     /// A target says that it works on something.
@@ -119,23 +143,7 @@ impl Oracle {
     /// A record became durable.
     pub(crate) fn record(&mut self, record: &Record, repository: &Repository, targets: &Targets) {
         match &record.fact {
-            Fact::CommitAdopted(adopted) => {
-                let again = self.last_commit == Some(adopted.commit);
-                assert!(!again, "law 9: commit {} was adopted twice in a row", adopted.commit);
-                self.last_commit = Some(adopted.commit);
-                let paths = repository.paths(adopted.commit);
-                for removed in &adopted.removed {
-                    // Every object stands in a file of its own here.
-                    let path = path_of(&removed.object);
-                    assert!(!paths.contains(path.as_str()), "law 9: {path} is present and removed");
-                }
-                for appeared in &adopted.appeared {
-                    let before = self.shadow.objects.get(&appeared.object);
-                    let lives = before.map(|known| known.incarnation) <= Some(appeared.incarnation);
-                    assert!(lives, "a life went back");
-                    self.let_go.remove(&appeared.object);
-                }
-            }
+            Fact::CommitAdopted(adopted) => self.adopted(adopted, repository),
             Fact::TagImported(imported) => self.imported(imported),
             Fact::TagTrimmed(trimmed) => self.trimmed(trimmed),
             Fact::TriggerFired(fired) => {
@@ -153,6 +161,10 @@ impl Oracle {
                 if finished.outcome != Outcome::Failed || verdict {
                     Self::truthful(&key, finished.outcome, targets);
                 }
+                if finished.outcome == Outcome::Failed {
+                    let failed = (rollout.digests(), rollout.started.template);
+                    self.held.entry(finished.object.clone()).or_default().push(failed);
+                }
             }
             Fact::HoldReleased(released) => {
                 let state = &self.shadow.workloads[&released.object];
@@ -163,6 +175,7 @@ impl Oracle {
                     }
                 };
                 self.released.insert(released.object.clone(), holds);
+                self.held.remove(&released.object);
             }
             Fact::RemovalsReleased(released) => {
                 self.let_go.extend(released.objects.iter().cloned());
@@ -177,15 +190,46 @@ impl Oracle {
             | Fact::TagRecovered(_)
             | Fact::RolloutSuperseded(_)
             | Fact::DigestHeld(_)
-            | Fact::StopFinished(_)
             | Fact::ConfigAdopted(_)
             | Fact::RecordsLost(_)
             | Fact::SpaceShort(_)
             | Fact::SpaceRegained(_)
-            | Fact::HistoryDropped(_)
-            | Fact::Checkpoint(_) => {}
+            | Fact::HistoryDropped(_) => {}
+            Fact::StopFinished(finished) => {
+                let stop = self.shadow.workloads[&finished.object].stop.as_ref();
+                let rollout = stop.expect("what ends was started").started.rollout;
+                if finished.outcome == Outcome::Complete {
+                    self.stopped.insert((finished.object.clone(), rollout));
+                    self.held.remove(&finished.object);
+                }
+            }
+            Fact::Checkpoint(checkpoint) => {
+                self.checked.extend(checkpoint.checked.iter().map(|(s, at)| (s.clone(), *at)));
+            }
         }
         self.shadow.apply(record);
+    }
+
+    /// Law 9: one commit, one record; what it has is not removed.
+    fn adopted(&mut self, adopted: &CommitAdopted, repository: &Repository) {
+        let again = self.last_commit == Some(adopted.commit);
+        assert!(!again, "law 9: commit {} was adopted twice in a row", adopted.commit);
+        self.last_commit = Some(adopted.commit);
+        let paths = repository.paths(adopted.commit);
+        for removed in &adopted.removed {
+            // Every object stands in a file of its own here.
+            let path = path_of(&removed.object);
+            assert!(!paths.contains(path.as_str()), "law 9: {path} is present and removed");
+        }
+        for appeared in &adopted.appeared {
+            let before = self.shadow.objects.get(&appeared.object);
+            if before.is_some_and(|known| known.incarnation != appeared.incarnation) {
+                self.held.remove(&appeared.object);
+            }
+            let lives = before.map(|known| known.incarnation) <= Some(appeared.incarnation);
+            assert!(lives, "a life went back");
+            self.let_go.remove(&appeared.object);
+        }
     }
 
     /// Law 7: a tag becomes what a registry answered just now, or what it was.
@@ -218,6 +262,10 @@ impl Oracle {
         let held = state.and_then(|state| state.hold(&digests(started), started.template));
         if started.cause != RolloutCause::Restore {
             assert!(held.is_none(), "law 6: a held set is rolled out: {held:?}");
+            let failed = self.held.get(&started.object).into_iter().flatten();
+            let same = (digests(started), started.template);
+            let failed = failed.filter(|failed| **failed == same).count();
+            assert_eq!(failed, 0, "law 6: what failed is rolled out again");
             for hold in self.released.remove(&started.object).unwrap_or_default() {
                 let same = hold.digests == digests(started) && hold.template == started.template;
                 assert!(!same, "law 6: a hold was released by what it holds");
@@ -250,6 +298,8 @@ impl Oracle {
 
     /// Law 7: only what the adopted commit does not have is stopped.
     fn stopped(&self, started: &StopStarted, repository: &Repository) {
+        let again = self.stopped.contains(&(started.object.clone(), started.rollout));
+        assert!(!again, "law 6: {} is stopped again", started.object);
         let adopted = self.shadow.adopted.as_ref().expect("a stop follows from a commit");
         let paths = repository.paths(adopted.commit);
         let path = path_of(&started.object);
@@ -273,7 +323,14 @@ impl Oracle {
     }
 
     /// Laws that hold between steps.
-    pub(crate) fn after(&self, engine: &Engine, policy: &Policy, flights: &[&Action], now: Now) {
+    pub(crate) fn after(
+        &self,
+        engine: &Engine,
+        policy: &Policy,
+        flights: &[(&Action, bool)],
+        now: Now,
+    ) {
+        assert!(self.asked.is_empty(), "law 8: an operator got no answer");
         assert_eq!(&self.shadow, engine.observed(), "law 3: same journal, same state");
         let overlooked = engine.overlooked(now);
         assert!(overlooked.is_empty(), "law 4: {overlooked:?}");
@@ -283,7 +340,7 @@ impl Oracle {
         // What runs after a restart may be more than a lowered limit; the limit never changes here.
         assert!(running <= policy.rollouts_in_flight_max, "{running} rollouts and stops at once");
         for host in ["r0.io", "r1.io"] {
-            let asks = |action: &&&Action| match action {
+            let asks = |(action, _): &&(&Action, bool)| match action {
                 Action::Resolve(request) => request.check.image.registry_host() == host,
                 _ => false,
             };
@@ -296,6 +353,19 @@ impl Oracle {
             assert!(asked, "a check is kept that nobody asks for: {}", check.image);
         }
         self.failures_are_told(engine);
+        self.superseded_end(flights);
+    }
+
+    /// D16: what delivers a superseded rollout is told to end.
+    fn superseded_end(&self, flights: &[(&Action, bool)]) {
+        for (action, cancelled) in flights {
+            let Action::RollOut(request) = action else { continue };
+            let running = self.shadow.workloads[&request.object].running();
+            let superseded = running
+                .filter(|running| running.seq == request.key.seq)
+                .is_some_and(|running| running.superseded.is_some());
+            assert!(!superseded || *cancelled, "D16: {} goes on", request.key);
+        }
     }
 
     /// Law 8: a tag whose check failed says so.

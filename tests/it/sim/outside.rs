@@ -27,9 +27,15 @@ static BAD: LazyLock<BTreeSet<Digest>> =
 pub(crate) enum Mood {
     Up,
     Down,
+    /// It answers 429, with a time to wait.
     Limiting,
     Lying,
+    /// It answers after minutes, with what it knew at the beginning.
+    Slow,
 }
+
+/// Puts metadata into the object store.
+pub(crate) type Keep<'a> = &'a dyn Fn(&[u8]) -> Result<ContentHash, ImportFailure>;
 
 /// Two registries.
 #[derive(Debug)]
@@ -54,7 +60,7 @@ impl Registries {
         let name = *rng.pick(&all);
         let what = rng.below(8);
         let new = match (what, self.tags[name]) {
-            (0, _) => None,
+            (7, _) => None,
             (1, Some((n, index))) => Some((n, index + 1)),
             (2, _) => Some((rng.below(self.next), 0)),
             _ => {
@@ -82,6 +88,7 @@ impl Registries {
         &self,
         request: &ResolveRequest,
         rng: &mut Rng,
+        keep: Keep<'_>,
     ) -> Result<Resolution, ImportFailure> {
         let name = request.check.image.to_string();
         let fail = |reason, transient, retry_after| {
@@ -96,13 +103,22 @@ impl Registries {
                 let pause = Some(Duration::from_secs(rng.below(600)));
                 return fail(ImportReason::InternalError, true, pause);
             }
-            (Mood::Up | Mood::Lying, None) => return fail(ImportReason::NotFound, false, None),
-            (Mood::Up, Some(tag)) => tag,
+            (Mood::Up | Mood::Lying | Mood::Slow, None) => {
+                return fail(ImportReason::NotFound, false, None);
+            }
+            (Mood::Up | Mood::Slow, Some(tag)) => tag,
             (Mood::Lying, Some(_)) => (rng.below(self.next), rng.below(3)),
         };
         let probed = digest(&format!("idx{n}-{index}"));
-        let read = ResolvedImage { digest: image(n), metadata: ContentHash::of(b"metadata") };
-        Ok(Resolution { probed, image: (request.known != Some(probed)).then_some(read) })
+        if request.known == Some(probed) {
+            return Ok(Resolution { probed, image: None });
+        }
+        let kept = keep(format!("metadata of image {n}").as_bytes());
+        let metadata = match kept {
+            Ok(metadata) => metadata,
+            Err(failure) => return fail(failure.reason, true, None),
+        };
+        Ok(Resolution { probed, image: Some(ResolvedImage { digest: image(n), metadata }) })
     }
 }
 

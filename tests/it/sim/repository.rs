@@ -63,6 +63,8 @@ pub(crate) struct Repository {
     pub(crate) head: Option<CommitId>,
     pub(crate) reachable: bool,
     pub(crate) forced: bool,
+    /// Commits whose tree cannot be used.
+    refused: BTreeSet<CommitId>,
 }
 
 impl Repository {
@@ -78,7 +80,8 @@ impl Repository {
         };
         let things = HEADS.iter().enumerate().map(thing).collect();
         let (commits, past) = (BTreeMap::new(), Vec::new());
-        let mut new = Self { things, commits, past, head: None, reachable: true, forced: false };
+        let (reachable, forced, refused) = (true, false, BTreeSet::new());
+        let mut new = Self { things, commits, past, head: None, reachable, forced, refused };
         new.commit();
         new
     }
@@ -166,6 +169,12 @@ impl Repository {
         }
     }
 
+    /// Somebody commits what cannot be read as a tree of manifests.
+    pub(crate) fn refused(&mut self) {
+        self.commit();
+        self.refused.extend(self.head);
+    }
+
     /// Somebody pushes an old commit with force.
     pub(crate) fn force_back(&mut self, rng: &mut Rng) {
         self.head = Some(*rng.pick(&self.past));
@@ -188,6 +197,10 @@ impl Repository {
         let head = self.head.filter(|_| self.reachable);
         let message = "cannot fetch: connection refused".into();
         let head = head.ok_or(SourceFailure { commit: None, message })?;
+        if self.refused.contains(&head) {
+            let message = "the tree has more files than are read".into();
+            return Err(SourceFailure { commit: Some(head), message });
+        }
         let mut read = source_read(&self.commits, head, base);
         read.forced = self.forced;
         Ok(Box::new(read))

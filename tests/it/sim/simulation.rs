@@ -1,19 +1,21 @@
 //! The loop around the engine: the daemon's loop, with everything outside of it made up.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tidegate::action::{Action, ActionId, Ask, Input, Nudge, Request, RolloutReport};
+use tidegate::action::{Action, ActionId, Input};
+use tidegate::desired::Tree;
 use tidegate::engine::{Effect, Engine};
-use tidegate::fact::Record;
-use tidegate::names::{ContentHash, TargetName};
+use tidegate::journal::Collection;
+use tidegate::names::{CommitId, TargetName};
 use tidegate::observed::ObservedState;
-use tidegate::policy::Policy;
+use tidegate::policy::{OnInvalid, Policy};
 use tidegate::time::{Monotonic, Now, Timestamp};
 
+use super::disk::SimDisk;
 use super::oracle::Oracle;
 use super::outside::{Mood, Registries, Targets};
+use super::process::{Durable, End, Ended, Process};
 use super::repository::Repository;
 use super::rng::Rng;
 use crate::support::story;
@@ -24,8 +26,10 @@ pub(crate) const HOST: &str = "host";
 /// Something in flight.
 pub(crate) struct Flight {
     pub(crate) action: Action,
-    at: Monotonic,
-    cancelled: bool,
+    pub(crate) at: Monotonic,
+    pub(crate) cancelled: bool,
+    /// What will be answered, where that was decided long before it arrives.
+    pub(crate) answer: Option<Input>,
 }
 
 /// One simulated world.
@@ -34,29 +38,43 @@ pub(crate) struct Simulation {
     pub(crate) engine: Engine,
     pub(crate) policy: Policy,
     pub(crate) now: Now,
-    /// What is durable.
-    pub(crate) journal: Vec<Record>,
-    store: BTreeMap<ContentHash, Arc<[u8]>>,
+    pub(crate) durable: Durable,
+    pub(crate) process: Option<Process>,
     pub(crate) flights: BTreeMap<ActionId, Flight>,
-    wake_at: Monotonic,
+    /// Answers that come once more.
+    pub(crate) late: Vec<(Monotonic, Input)>,
+    pub(crate) wake_at: Monotonic,
     pub(crate) repository: Repository,
     pub(crate) registries: Registries,
     pub(crate) targets: Targets,
     pub(crate) oracle: Oracle,
     /// Whether things go wrong.
     pub(crate) faults: bool,
-    /// Whether the next step ends in a crash.
-    crash: bool,
-    pub(crate) story: Vec<String>,
-    /// How often each image was asked for.
-    pub(crate) asked: BTreeMap<String, usize>,
+    /// Whether the next step ends between two of its effects.
+    pub(crate) crash: bool,
+    /// What the next step is told of history that went.
+    pub(crate) dropped: Vec<Input>,
+    /// A collection that has begun, and the last action that had begun then.
+    pub(crate) collection: Option<(Option<ActionId>, Collection<SimDisk>)>,
+    /// How often a process began.
+    pub(crate) starts: u64,
+    /// Steps that were made.
+    steps: u64,
+    /// The manifests as the last process had read them, where its cache is left.
+    pub(crate) tree: Option<(CommitId, Tree)>,
+    /// How often something happened outside.
+    pub(crate) events: usize,
+    /// What is told; nothing, where nobody reads it.
+    pub(crate) story: Option<Vec<String>>,
+    /// How often each image was asked for, and when last.
+    pub(crate) asked: BTreeMap<String, (usize, Timestamp)>,
 }
 
 impl Simulation {
-    pub(crate) fn new(seed: u64) -> Self {
+    /// A world in which nothing happened yet.
+    pub(crate) fn new(mut rng: Rng, story: Option<Vec<String>>) -> Self {
         let wall: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let now = Now { wall, mono: Monotonic::from_start(Duration::from_secs(100)) };
-        let mut rng = Rng::new(seed);
         let policy = Policy {
             prune_grace: Duration::from_secs(rng.below(3) * 30),
             checks_in_flight_max: 1 + rng.place(3),
@@ -64,16 +82,18 @@ impl Simulation {
             prune_objects_max: 2,
             source_poll: Duration::from_secs(300),
             targets: [(HOST.parse().unwrap(), Duration::from_secs(600))].into(),
+            on_invalid: if rng.one_in(8) { OnInvalid::Refuse } else { OnInvalid::default() },
             ..Policy::default()
         };
         Self {
             engine: Engine::new(policy.clone(), ObservedState::default(), now),
+            durable: Durable::new(&mut rng),
             rng,
             policy,
             now,
-            journal: Vec::new(),
-            store: BTreeMap::new(),
+            process: None,
             flights: BTreeMap::new(),
+            late: Vec::new(),
             wake_at: now.mono,
             repository: Repository::new(),
             registries: Registries::new(),
@@ -81,15 +101,22 @@ impl Simulation {
             oracle: Oracle::default(),
             faults: true,
             crash: false,
-            story: Vec::new(),
+            dropped: Vec::new(),
+            collection: None,
+            starts: 0,
+            steps: 0,
+            tree: None,
+            events: 0,
+            story,
             asked: BTreeMap::new(),
         }
     }
 
-    pub(crate) fn tell(&mut self, line: impl Into<String>) {
-        let at = self.now.mono.since(Monotonic::START).as_millis();
-        let line: String = line.into();
-        self.story.push(format!("{at:>10} {}", line.replace('\n', " ")));
+    pub(crate) fn tell(&mut self, line: impl FnOnce() -> String) {
+        if let Some(story) = &mut self.story {
+            let at = self.now.mono.since(Monotonic::START).as_millis();
+            story.push(format!("{at:>10} {}", line().replace('\n', " ")));
+        }
     }
 
     /// Something happens outside, then time passes.
@@ -100,118 +127,38 @@ impl Simulation {
         self.pass(Duration::from_millis(span));
     }
 
-    fn happen(&mut self) {
-        match self.rng.below(24) {
-            0..=3 => {
-                let told = self.repository.edit(&mut self.rng);
-                self.tell(format!("commit: {told}"));
-                if !self.rng.one_in(4) {
-                    self.nudge_source();
-                }
-            }
-            4 if self.rng.one_in(3) => {
-                self.repository.empty();
-                self.tell("commit: an empty tree");
-                self.nudge_source();
-            }
-            5 if self.rng.one_in(2) => {
-                self.repository.force_back(&mut self.rng);
-                self.tell("force push of an old commit");
-                self.nudge_source();
-            }
-            6 => {
-                self.repository.reachable = !self.repository.reachable;
-                self.tell(format!("repository reachable: {}", self.repository.reachable));
-            }
-            7..=12 => {
-                let told = self.registries.push(&mut self.rng);
-                self.tell(told);
-                self.nudge_tags();
-            }
-            13 | 14 => {
-                let host = *self.rng.pick(&["r0.io", "r1.io"]);
-                let moods = [Mood::Up, Mood::Up, Mood::Down, Mood::Limiting, Mood::Lying];
-                let mood = *self.rng.pick(&moods);
-                self.registries.moods.insert(host, mood);
-                self.tell(format!("{host} is {mood:?}"));
-            }
-            15 | 16 => self.crash = true,
-            17 => {
-                self.now.wall = Timestamp::from_millis(
-                    self.now.wall.as_millis() + 3_600_000 - 7_200_000 * (self.rng.below(2) as i64),
-                );
-                self.tell("the wall clock was set");
-            }
-            18 | 19 => self.operator(),
-            20 => self.restart(),
-            21 => self.reload(),
-            _ => {}
-        }
-    }
-
     /// The daemon is told to end, and started again.
     pub(crate) fn restart(&mut self) {
         self.crash = false;
+        let mut end = End::Stopped;
         // One that is about to end plans nothing more: the law about overlooked plans does not hold there.
         for effect in self.engine.step(vec![Input::Stop], self.now) {
-            self.carry_out(effect);
-        }
-        self.crash(None);
-    }
-
-    /// Somebody changes settings.
-    fn reload(&mut self) {
-        match self.rng.below(2) {
-            0 => self.policy.prune_grace = Duration::from_secs(self.rng.below(3) * 30),
-            _ => {
-                let host = HOST.parse().unwrap();
-                if self.policy.targets.remove(&host).is_none() {
-                    self.policy.targets.insert(host, Duration::from_secs(600));
-                }
+            if self.carry_out(effect).is_err() {
+                end = End::any(&mut self.rng);
+                break;
             }
         }
-        self.set_policy();
+        self.end(end);
     }
 
     pub(crate) fn set_policy(&mut self) {
-        let targets: Vec<_> = self.policy.targets.keys().collect();
-        let told = format!("settings: {targets:?} {:?}", self.policy.prune_grace);
-        self.tell(told);
+        self.tell_policy();
         self.engine.set_policy(self.policy.clone());
         self.step(vec![]);
     }
 
-    fn nudge_source(&mut self) {
-        for _ in 0..self.rng.below(3) {
-            self.step(vec![Input::Nudged(Nudge::Source)]);
-        }
-    }
-
-    fn nudge_tags(&mut self) {
-        let tags = ["shop/s0:t", "shop/s1:t", "shop/s2:t", "shop/s2:follow", "shop/gone:x"];
-        for _ in 0..self.rng.below(4) {
-            let tag = self.rng.pick(&tags).parse().unwrap();
-            self.step(vec![Input::Nudged(Nudge::Tag(tag))]);
-        }
-    }
-
-    fn operator(&mut self) {
-        let objects: Vec<_> = self.engine.observed().workloads.keys().cloned().collect();
-        let request = match self.rng.below(4) {
-            0 => Request::Status,
-            1 => Request::ReleaseRemovals,
-            _ if objects.is_empty() => Request::Status,
-            _ => Request::Release(self.rng.pick(&objects).clone()),
-        };
-        self.tell(format!("operator: {request:?}"));
-        self.step(vec![Input::Asked(Ask { id: 1, by: "ann".into(), request })]);
+    fn tell_policy(&mut self) {
+        let targets: Vec<_> = self.policy.targets.keys().cloned().collect();
+        let grace = self.policy.prune_grace;
+        self.tell(|| format!("settings: {targets:?} {grace:?}"));
     }
 
     /// Time passes: what falls due on the way happens in its order.
     pub(crate) fn pass(&mut self, span: Duration) {
         let end = self.now.mono.after(span);
         for _ in 0..200 {
-            let next = self.flights.values().map(|f| f.at).chain([self.wake_at]).min();
+            let late = self.late.iter().map(|(at, _)| *at);
+            let next = self.flights.values().map(|f| f.at).chain([self.wake_at]).chain(late).min();
             let next = next.unwrap_or(end).max(self.now.mono);
             if next > end {
                 break;
@@ -223,126 +170,74 @@ impl Simulation {
         self.go_to(end.max(self.now.mono));
     }
 
-    fn go_to(&mut self, at: Monotonic) {
+    pub(crate) fn go_to(&mut self, at: Monotonic) {
         self.now.wall = self.now.wall.after(at.since(self.now.mono));
         self.now.mono = at;
     }
 
     /// The answers that arrive now, in any order.
     fn arrivals(&mut self) -> Vec<Input> {
-        let due = self.flights.iter().filter(|(_, flight)| flight.at <= self.now.mono);
+        let now = self.now.mono;
+        let mut inputs: Vec<_> =
+            self.late.extract_if(.., |(at, _)| *at <= now).map(|(_, input)| input).collect();
+        let due = self.flights.iter().filter(|(_, flight)| flight.at <= now);
         let mut ids: Vec<_> = due.map(|(id, _)| *id).collect();
-        let mut inputs = Vec::new();
         while !ids.is_empty() {
             let id = ids.swap_remove(self.rng.place(ids.len()));
-            let flight = self.flights.remove(&id).unwrap();
-            let input = self.answer(id, &flight);
-            inputs.push(input);
+            let mut flight = self.flights.remove(&id).unwrap();
+            let input = flight.answer.take().unwrap_or_else(|| self.answer(id, &flight));
+            self.tell(|| {
+                format!("  answer {}: {}", story::action(&flight.action), outline(&input))
+            });
             if self.faults && self.rng.one_in(20) {
                 // A doubled answer is one that nobody waits for.
-                let again = inputs.last().unwrap().clone();
-                inputs.push(again);
+                let after = *self.rng.pick(&[0, 20, 200, 2_000]);
+                self.late.push((now.after(Duration::from_secs(after)), input.clone()));
             }
+            inputs.push(input);
+        }
+        if self.faults && self.rng.one_in(40) {
+            inputs.push(self.question());
         }
         inputs
     }
 
-    fn answer(&mut self, id: ActionId, flight: &Flight) -> Input {
-        let transient =
-            RolloutReport::Transient { reason: "connection reset".into(), retry_after: None };
-        let target = match &flight.action {
-            Action::RollOut(request) => Some(&request.target),
-            Action::Stop(request) => Some(&request.target),
-            _ => None,
-        };
-        let gone = |target: &TargetName| {
-            target.as_str() == HOST && !self.policy.targets.contains_key(target)
-        };
-        let busy = target.is_some_and(gone) || self.faults && self.rng.one_in(6);
-        let input = match &flight.action {
-            Action::ReadSource(read) => {
-                let result = self.repository.read(read.base);
-                Input::SourceRead(id, result)
-            }
-            Action::Resolve(request) => {
-                let result = self.registries.answer(request, &mut self.rng);
-                Input::Resolved(id, result)
-            }
-            Action::RollOut(_) | Action::Stop(_) if flight.cancelled && self.rng.one_in(2) => {
-                Input::RolloutReported(id, RolloutReport::Cancelled)
-            }
-            Action::RollOut(_) | Action::AskRollout(_) | Action::Stop(_) if busy => {
-                Input::RolloutReported(id, transient)
-            }
-            Action::RollOut(request) if self.rng.one_in(5) => {
-                self.targets.note(request);
-                self.oracle.accepted(&request.key);
-                Input::RolloutReported(id, works_on_it())
-            }
-            Action::Stop(request) if self.rng.one_in(3) => {
-                self.targets.stops.insert(request.key.clone(), request.object.clone());
-                self.oracle.accepted(&request.key);
-                Input::RolloutReported(id, works_on_it())
-            }
-            Action::AskRollout(_) if self.rng.one_in(4) => {
-                Input::RolloutReported(id, works_on_it())
-            }
-            Action::AskRollout(ask) if self.targets.stops.contains_key(&ask.key) => {
-                self.targets.runs.remove(&self.targets.stops[&ask.key]);
-                Input::RolloutReported(id, RolloutReport::Complete { log: String::new() })
-            }
-            Action::RollOut(request) => {
-                let outcome = self.targets.roll_out(request);
-                Input::RolloutReported(id, Targets::report(outcome))
-            }
-            Action::AskRollout(ask) => {
-                let request = self.targets.seen[&ask.key].request.clone().unwrap();
-                let outcome = self.targets.roll_out(&request);
-                Input::RolloutReported(id, Targets::report(outcome))
-            }
-            Action::Stop(request) => {
-                let fails = self.faults && self.rng.one_in(6);
-                let report = if fails {
-                    RolloutReport::Failed { reason: "stuck".into(), log: String::new() }
-                } else {
-                    self.targets.runs.remove(&request.object);
-                    RolloutReport::Complete { log: String::new() }
-                };
-                Input::RolloutReported(id, report)
-            }
-            Action::KeepCommit { .. } | Action::Notify(_) => Input::Wake,
-        };
-        self.tell(format!("  answer {}: {}", story::action(&flight.action), outline(&input)));
-        input
-    }
-
     /// One step of the engine, with the laws checked after it.
     pub(crate) fn step(&mut self, inputs: Vec<Input>) {
+        if self.durable.disk.has_stopped() {
+            let end = End::any(&mut self.rng);
+            return self.end(end);
+        }
+        let mut inputs = inputs;
+        inputs.append(&mut self.dropped);
+        inputs.extend(self.space());
         self.oracle.before(&inputs);
         let effects = self.engine.step(inputs, self.now);
         let crash_at = self.crash.then(|| self.rng.place(effects.len() + 1));
         for (at, effect) in effects.into_iter().enumerate() {
-            if crash_at == Some(at) {
-                return self.crash(Some(effect));
+            if crash_at == Some(at) || self.carry_out(effect).is_err() {
+                let end = End::any(&mut self.rng);
+                return self.end(end);
             }
-            self.carry_out(effect);
         }
-        if crash_at.is_some() {
-            return self.crash(None);
+        if crash_at.is_some() || self.maintain().is_err() {
+            let end = End::any(&mut self.rng);
+            return self.end(end);
         }
-        let flights = self.flights.values().map(|flight| &flight.action).collect::<Vec<_>>();
+        self.steps += 1;
+        if !self.faults && !self.steps.is_multiple_of(4) {
+            return; // little happens any more, and planning everything is most of the work
+        }
+        let flights = self.flights.values().map(|flight| (&flight.action, flight.cancelled));
+        let flights: Vec<_> = flights.collect();
         self.oracle.after(&self.engine, &self.policy, &flights, self.now);
     }
 
-    fn carry_out(&mut self, effect: Effect) {
+    fn carry_out(&mut self, effect: Effect) -> Result<(), Ended> {
         match effect {
-            Effect::Store(values) => {
-                for value in values {
-                    self.store.insert(ContentHash::of(&value), value);
-                }
-            }
-            Effect::Append(records) => self.append(records),
-            Effect::Start(id, action) => self.start(id, action),
+            Effect::Store(values) => self.keep(&values)?,
+            Effect::Append(records) => self.append(records)?,
+            Effect::Start(id, action) => self.begin(id, action),
             Effect::Cancel(id) => {
                 let flight = self.flights.get_mut(&id).expect("what is cancelled is in flight");
                 flight.cancelled = true;
@@ -352,80 +247,65 @@ impl Simulation {
                 assert!(at > self.now.mono, "it wakes at once, for ever");
                 self.wake_at = at;
             }
-            Effect::Answer(..) | Effect::Exit => {}
+            Effect::Answer(id, _) => self.oracle.told(id),
+            Effect::Exit => {}
         }
+        Ok(())
     }
 
-    fn append(&mut self, records: Vec<Record>) {
-        for record in records {
-            self.tell(format!("    {:>4} {}", record.seq, story::record(&record)));
-            self.oracle.record(&record, &self.repository, &self.targets);
-            self.journal.push(record);
-        }
-    }
-
-    fn start(&mut self, id: ActionId, action: Action) {
-        self.tell(format!("  start {}", story::action(&action)));
-        self.oracle.start(&action, &self.journal, |hash| self.store.contains_key(&hash));
+    fn begin(&mut self, id: ActionId, action: Action) {
+        self.tell(|| format!("  start {}", story::action(&action)));
+        let store = &self.process().store;
+        let stored = |hash| store.contains(&hash).unwrap_or(false);
+        self.oracle.start(&action, &self.durable.promised, stored);
         if matches!(action, Action::KeepCommit { .. } | Action::Notify(_)) {
             return;
         }
         if let Action::Resolve(request) = &action {
-            *self.asked.entry(request.check.image.to_string()).or_default() += 1;
+            let asked = self.asked.entry(request.check.image.to_string());
+            let (count, _) = asked.or_insert((0, self.now.wall));
+            *count += 1;
+            let count = *count;
+            self.asked.insert(request.check.image.to_string(), (count, self.now.wall));
         }
         let slow = if self.faults { [0, 10, 300, 5_000, 40_000] } else { [0, 1, 10, 100, 1000] };
         let after = Duration::from_millis(*self.rng.pick(&slow));
         let at = self.now.mono.after(after);
-        self.flights.insert(id, Flight { action, at, cancelled: false });
+        let mut flight = Flight { action, at, cancelled: false, answer: None };
+        self.delay(id, &mut flight);
+        self.flights.insert(id, flight);
     }
 
-    /// The process ends at `effect`: of an append any number of its records is on the disk.
-    pub(crate) fn crash(&mut self, effect: Option<Effect>) {
-        self.crash = false;
-        if let Some(Effect::Append(mut records)) = effect {
-            records.truncate(self.rng.place(records.len() + 1));
-            self.append(records);
-        }
-        self.tell("CRASH");
-        for (_, flight) in std::mem::take(&mut self.flights) {
-            // What was under way may still have its effect, and nobody hears of it.
-            if let Action::RollOut(request) = &flight.action
-                && self.rng.one_in(2)
-            {
-                self.targets.roll_out(request);
+    /// Some answers are decided now and arrive when nobody knows any more whether they hold.
+    fn delay(&mut self, id: ActionId, flight: &mut Flight) {
+        let slow = match &flight.action {
+            Action::Resolve(request) => {
+                let host = request.check.image.registry_host();
+                self.registries.moods[host.as_str()] == Mood::Slow
             }
+            Action::ReadSource(_) => self.faults && self.rng.one_in(16),
+            _ => false,
+        };
+        if slow {
+            let after = Duration::from_secs(30 + self.rng.below(270));
+            flight.at = self.now.mono.after(after);
+            flight.answer = Some(self.answer(id, flight));
         }
-        self.start_again();
     }
 
-    pub(crate) fn start_again(&mut self) {
-        let observed = ObservedState::default().replay(&self.journal);
-        let kept: Vec<_> = observed
-            .kept_versions()
-            .map(|hash| (hash, serde_json::from_slice(&self.store[&hash]).unwrap()))
-            .collect();
-        let adopted = observed.adopted.as_ref().map(|adopted| adopted.commit);
-        self.oracle.restarted(&observed);
-        self.engine = Engine::new(self.policy.clone(), observed, self.now);
-        let lost = self.faults && self.rng.one_in(8);
-        match adopted {
-            Some(_) if lost => {
-                self.tell("the mirror is lost");
-                self.engine.keep(kept);
-            }
-            Some(commit) => {
-                let commits = &self.repository.commits;
-                let read = crate::support::engine::source_read(commits, commit, None);
-                self.engine.load(&read, kept);
-            }
-            None => {}
-        }
-        self.step(vec![]);
+    /// Whether a target is not configured any more.
+    pub(crate) fn is_gone(&self, target: &TargetName) -> bool {
+        target.as_str() == HOST && !self.policy.targets.contains_key(target)
     }
-}
 
-fn works_on_it() -> RolloutReport {
-    RolloutReport::Running { status_url: "http://target/status".into() }
+    /// Questions of operators that are in these inputs.
+    pub(crate) fn asked_ids(inputs: &[Input]) -> BTreeSet<u64> {
+        let ids = inputs.iter().filter_map(|input| match input {
+            Input::Asked(ask) => Some(ask.id),
+            _ => None,
+        });
+        ids.collect()
+    }
 }
 
 fn outline(input: &Input) -> String {

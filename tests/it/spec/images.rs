@@ -734,3 +734,22 @@ fn i111_an_interval_survives_a_clock_that_was_ahead() {
     }
     assert!(checks >= 2, "{checks}");
 }
+
+/// I111: an import that was noted by a clock that was ahead does not hide the checks that came after it, also when that
+/// time has come (found by the simulator, seeds 16 and 1734).
+#[test]
+fn i111_a_restart_asks_when_it_is_due_though_a_clock_was_ahead_once() {
+    for ahead in [30 * 24 * 3600, 70] {
+        let mut world = World::new();
+        let ahead = world.now.wall.after(Duration::from_secs(ahead));
+        let right = std::mem::replace(&mut world.now.wall, ahead);
+        world.commit("is web slow=r.io/slow:1,scheduled,every:40s");
+        world.resolve("r.io/slow:1", "a");
+        world.now.wall = right;
+        assert_eq!(checks_of(&mut world, "r.io/slow:1", 50), 1);
+        world.step(vec![Input::Stop]);
+        world.restart();
+        assert_eq!(checks_of(&mut world, "r.io/slow:1", 25), 0, "the last check was seconds ago");
+        assert_eq!(checks_of(&mut world, "r.io/slow:1", 25), 1);
+    }
+}

@@ -1,0 +1,117 @@
+//! Deliberate bugs, to prove that the simulator sees: `tests/it/sim/mutations.rs` switches each on and must be told.
+//!
+//! They exist only with the feature `sabotage`, which nothing but tests uses, and are off until a thread switches one on
+//! for itself. Without the feature [`is`] is a constant: what is shipped has nothing of them.
+
+/// A bug. Each stands at one place of the program, in one line.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bug {
+    /// Records are written and not synced.
+    SkipAppendSync,
+    /// The name of a new file of the journal is not synced.
+    SkipDirectorySync,
+    /// An append that failed is taken for one that went well.
+    GoOnAfterFailure,
+    /// What a failed sync may have left unwritten is not written again at the next start.
+    TrustFailedSync,
+    /// More than the torn end of the journal is cut off.
+    CutTooMuch,
+    /// A rollout that replaces another has that one's key.
+    ReuseKey,
+    /// A snapshot or a large value is written under its own name at once.
+    WriteInPlace,
+    /// A large value is not synced before it gets its name.
+    SkipObjectSync,
+    /// Large values are stored after the record that names them.
+    StoreAfterAppend,
+    /// Actions are started before the records that they follow from are appended.
+    ActBeforeAppend,
+    /// What falls due is forgotten.
+    DropDueKey,
+    /// A trigger fires twice for one tag event.
+    DoubleTrigger,
+    /// What failed is not held.
+    ForgetHold,
+    /// An action that is to be ended goes on.
+    ForgetCancel,
+    /// What was stopped is stopped again.
+    StopTwice,
+    /// A checkpoint says nothing to the next start.
+    LoseCheckpoint,
+    /// An answer that nobody waits for is taken.
+    TakeStaleAnswer,
+    /// What a restart finds running is not delivered again.
+    ForgetRunning,
+    /// What a restart finds running takes no place.
+    ForgetPlaces,
+    /// An ended rollout keeps its place.
+    KeepPlace,
+    /// An empty tree removes everything at once.
+    TrustEmptyTree,
+    /// A failed import is not recorded.
+    HideFailure,
+    /// A target's verdict is recorded as success.
+    CallItSuccess,
+    /// The rollout that a restart repeats has another key.
+    NewKey,
+}
+
+impl Bug {
+    /// All of them.
+    pub const ALL: [Self; 24] = [
+        Self::SkipAppendSync,
+        Self::SkipDirectorySync,
+        Self::GoOnAfterFailure,
+        Self::TrustFailedSync,
+        Self::CutTooMuch,
+        Self::ReuseKey,
+        Self::WriteInPlace,
+        Self::SkipObjectSync,
+        Self::StoreAfterAppend,
+        Self::ActBeforeAppend,
+        Self::DropDueKey,
+        Self::DoubleTrigger,
+        Self::ForgetHold,
+        Self::ForgetCancel,
+        Self::StopTwice,
+        Self::LoseCheckpoint,
+        Self::TakeStaleAnswer,
+        Self::ForgetRunning,
+        Self::ForgetPlaces,
+        Self::KeepPlace,
+        Self::TrustEmptyTree,
+        Self::HideFailure,
+        Self::CallItSuccess,
+        Self::NewKey,
+    ];
+}
+
+#[cfg(feature = "sabotage")]
+thread_local! {
+    static ON: std::cell::Cell<Option<Bug>> = const { std::cell::Cell::new(None) };
+}
+
+/// Whether this thread has this bug.
+#[cfg(feature = "sabotage")]
+#[must_use]
+pub fn is(bug: Bug) -> bool {
+    ON.get() == Some(bug)
+}
+
+/// Whether this thread has this bug: no.
+#[cfg(not(feature = "sabotage"))]
+#[must_use]
+pub const fn is(_bug: Bug) -> bool {
+    false
+}
+
+/// Gives this thread a bug, or takes it away.
+#[cfg(feature = "sabotage")]
+pub fn set(bug: Option<Bug>) {
+    ON.set(bug);
+}
+
+/// Takes an error for success if this thread has this bug.
+pub(crate) fn forgive<E>(bug: Bug) -> impl FnOnce(E) -> Result<(), E> {
+    move |error| if is(bug) { Ok(()) } else { Err(error) }
+}

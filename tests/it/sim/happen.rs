@@ -1,0 +1,250 @@
+//! What happens outside: people, registries, clocks, disks; and what the world answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate::action::{
+    Action, ActionId, Ask, ImportFailure, Input, Nudge, Request, RolloutReport, RolloutRequest,
+    StopRequest,
+};
+use tidegate::fact::ImportReason;
+use tidegate::time::Timestamp;
+
+use super::outside::{Mood, Targets};
+use super::simulation::{Flight, HOST, Simulation};
+
+const HOSTS: [&str; 2] = ["r0.io", "r1.io"];
+
+impl Simulation {
+    /// One thing happens outside, or nothing.
+    pub(super) fn happen(&mut self) {
+        self.events += 1;
+        match self.rng.below(32) {
+            0..=2 => self.events -= 1,
+            3..=6 => self.commit(),
+            7 => self.strange_commit(),
+            8 => self.reach(),
+            9..=14 => {
+                let told = self.registries.push(&mut self.rng);
+                self.tell(|| told);
+                self.nudge_tags();
+            }
+            15 | 16 => self.moods(),
+            17 | 18 => {
+                self.crash = true;
+                self.tell(|| "the next step is cut short".into());
+            }
+            19..=21 => {
+                let (left, part) = (self.rng.below(24), self.rng.below(9));
+                self.durable.disk.arm(left, part);
+                self.tell(|| format!("the machine stops in {left} operations of the disk"));
+            }
+            22 => {
+                let refusals = 1 + self.rng.below(6);
+                self.durable.disk.fill_up(u32::try_from(refusals).unwrap());
+                self.tell(|| format!("the disk is full, {refusals} times"));
+            }
+            23 => {
+                let syncs = 1 + self.rng.below(3);
+                self.durable.disk.fail_syncs(u32::try_from(syncs).unwrap());
+                self.tell(|| format!("{syncs} syncs will fail"));
+            }
+            24 | 25 => self.clocks(),
+            26..=28 => {
+                let question = self.question();
+                self.step(vec![question]);
+            }
+            29 => self.restart(),
+            _ => self.reload(),
+        }
+    }
+
+    fn commit(&mut self) {
+        let told = self.repository.edit(&mut self.rng);
+        self.tell(|| format!("commit: {told}"));
+        if !self.rng.one_in(4) {
+            self.nudge_source();
+        }
+    }
+
+    fn strange_commit(&mut self) {
+        let told = match self.rng.below(4) {
+            0 => {
+                self.repository.empty();
+                "commit: an empty tree"
+            }
+            1 => {
+                self.repository.refused();
+                "commit: a tree that cannot be read"
+            }
+            _ => {
+                self.repository.force_back(&mut self.rng);
+                "force push of an old commit"
+            }
+        };
+        self.tell(|| told.into());
+        self.nudge_source();
+    }
+
+    fn reach(&mut self) {
+        self.repository.reachable = !self.repository.reachable;
+        let reachable = self.repository.reachable;
+        self.tell(|| format!("repository reachable: {reachable}"));
+    }
+
+    fn moods(&mut self) {
+        let moods = [Mood::Up, Mood::Up, Mood::Down, Mood::Limiting, Mood::Lying, Mood::Slow];
+        let mood = *self.rng.pick(&moods);
+        // A storm takes both.
+        let hosts = *self.rng.pick(&[&HOSTS[..1], &HOSTS[1..], &HOSTS[..]]);
+        for host in hosts {
+            self.registries.moods.insert(host, mood);
+        }
+        self.tell(|| format!("{hosts:?} {mood:?}"));
+    }
+
+    /// The clocks jump: apart, or both at once while nothing runs.
+    fn clocks(&mut self) {
+        let hours = *self.rng.pick(&[1, -1, 9, -30]);
+        if self.rng.one_in(3) {
+            let span = Duration::from_secs(3_600 * 5);
+            self.tell(|| "the machine stands still for 5 h".into());
+            self.go_to(self.now.mono.after(span));
+        } else {
+            let wall = self.now.wall.as_millis() + 3_600_000 * hours;
+            self.now.wall = Timestamp::from_millis(wall);
+            self.tell(|| format!("the wall clock is set by {hours} h"));
+        }
+    }
+
+    /// Somebody changes settings.
+    fn reload(&mut self) {
+        match self.rng.below(2) {
+            0 => self.policy.prune_grace = Duration::from_secs(self.rng.below(3) * 30),
+            _ => {
+                let host = HOST.parse().unwrap();
+                if self.policy.targets.remove(&host).is_none() {
+                    self.policy.targets.insert(host, Duration::from_secs(600));
+                }
+            }
+        }
+        self.set_policy();
+    }
+
+    fn nudge_source(&mut self) {
+        for _ in 0..self.rng.below(3) {
+            self.step(vec![Input::Nudged(Nudge::Source)]);
+        }
+    }
+
+    fn nudge_tags(&mut self) {
+        let tags = ["shop/s0:t", "shop/s1:t", "shop/s2:t", "shop/s2:follow", "shop/gone:x"];
+        for _ in 0..self.rng.below(4) {
+            let tag = self.rng.pick(&tags).parse().unwrap();
+            self.step(vec![Input::Nudged(Nudge::Tag(tag))]);
+        }
+    }
+
+    /// An operator asks something.
+    pub(super) fn question(&mut self) -> Input {
+        let objects: Vec<_> = self.engine.observed().workloads.keys().cloned().collect();
+        let request = match self.rng.below(4) {
+            0 => Request::Status,
+            1 => Request::ReleaseRemovals,
+            _ if objects.is_empty() => Request::Status,
+            _ => Request::Release(self.rng.pick(&objects).clone()),
+        };
+        self.tell(|| format!("operator: {request:?}"));
+        Input::Asked(Ask { id: 1, by: "ann".into(), request })
+    }
+
+    /// What the world answers now.
+    pub(super) fn answer(&mut self, id: ActionId, flight: &Flight) -> Input {
+        match &flight.action {
+            Action::ReadSource(read) => Input::SourceRead(id, self.repository.read(read.base)),
+            Action::Resolve(request) => {
+                let keep = Arc::new(self.process().store.clone());
+                let result = self.registries.answer(request, &mut self.rng, &|bytes| {
+                    keep.put(bytes).map_err(|error| ImportFailure {
+                        reason: ImportReason::InternalError,
+                        message: error.to_string(),
+                        transient: true,
+                        retry_after: None,
+                    })
+                });
+                Input::Resolved(id, result)
+            }
+            Action::RollOut(request) => {
+                Input::RolloutReported(id, self.roll_out(request, flight.cancelled))
+            }
+            Action::Stop(request) => {
+                Input::RolloutReported(id, self.stop(request, flight.cancelled))
+            }
+            Action::AskRollout(ask) => {
+                let key = ask.key.clone();
+                let report = if self.faults && self.rng.one_in(6) {
+                    transient()
+                } else if self.rng.one_in(4) {
+                    works_on_it()
+                } else if let Some(object) = self.targets.stops.get(&key) {
+                    self.targets.runs.remove(object);
+                    RolloutReport::Complete { log: String::new() }
+                } else {
+                    let request = self.targets.seen[&key].request.clone().unwrap();
+                    Targets::report(self.targets.roll_out(&request))
+                };
+                Input::RolloutReported(id, report)
+            }
+            Action::KeepCommit { .. } | Action::Notify(_) => Input::Wake,
+        }
+    }
+
+    fn roll_out(&mut self, request: &RolloutRequest, cancelled: bool) -> RolloutReport {
+        if cancelled && self.rng.below(2) == 0 {
+            return RolloutReport::Cancelled;
+        }
+        if self.is_gone(&request.target) || self.faults && self.rng.one_in(6) {
+            return transient();
+        }
+        if self.rng.one_in(5) {
+            self.targets.note(request);
+            self.oracle.accepted(&request.key);
+            return works_on_it();
+        }
+        let outcome = self.targets.roll_out(request);
+        if self.faults && self.rng.one_in(8) {
+            return transient(); // it did, and the answer is lost
+        }
+        Targets::report(outcome)
+    }
+
+    fn stop(&mut self, request: &StopRequest, cancelled: bool) -> RolloutReport {
+        if cancelled && self.rng.below(2) == 0 {
+            return RolloutReport::Cancelled;
+        }
+        if self.is_gone(&request.target) || self.faults && self.rng.one_in(6) {
+            return transient();
+        }
+        if self.rng.one_in(3) {
+            self.targets.stops.insert(request.key.clone(), request.object.clone());
+            self.oracle.accepted(&request.key);
+            return works_on_it();
+        }
+        if self.faults && self.rng.one_in(6) {
+            return RolloutReport::Failed { reason: "stuck".into(), log: String::new() };
+        }
+        self.targets.runs.remove(&request.object);
+        if self.faults && self.rng.one_in(8) {
+            return transient();
+        }
+        RolloutReport::Complete { log: String::new() }
+    }
+}
+
+fn transient() -> RolloutReport {
+    RolloutReport::Transient { reason: "connection reset".into(), retry_after: None }
+}
+
+fn works_on_it() -> RolloutReport {
+    RolloutReport::Running { status_url: "http://target/status".into() }
+}
