@@ -30,8 +30,9 @@
 //!    crash cut; it is harmless unless a line of one space follows it, for that batch was begun after the bad line had
 //!    been synced. Ask again later, or run `tidegate journal verify`.
 //!
-//! A snapshot is one line, `{"tidegate":"snapshot","format":1,"seq":N,"continues":"<hash of record N>","state":…,"hash":"…"}`,
-//! sealed in the same way from the hash that it continues. A record that names a large value holds its SHA-256 as 64
+//! A snapshot is one line,
+//! `{"tidegate":"snapshot","format":1,"seq":N,"continues":"<hash of record N>","state":…,"hash":"…"}`, sealed in the same
+//! way from the hash that it continues. A record that names a large value holds its SHA-256 as 64
 //! lower-case hex digits, of which the first two are its directory in `objects/`.
 //!
 //! # Durability
