@@ -179,7 +179,9 @@ impl ImageReference {
     pub fn daemon_minimal(mut self) -> Self {
         if self.registry.as_deref().is_some_and(is_docker_hub) {
             self.registry = Some("docker.io".into());
-            self.namespace = self.namespace.filter(|namespace| namespace != "library");
+            // `library/a/b` without `library` would be the repository `a/b`.
+            let is_short = !self.name.contains('/');
+            self.namespace = self.namespace.filter(|namespace| namespace != "library" || !is_short);
         }
         self.minimal()
     }
