@@ -14,6 +14,7 @@ mod adapter;
 mod cli;
 mod corpus;
 mod desired;
+mod fuzzed;
 mod journal;
 mod kill;
 mod reports;
