@@ -15,6 +15,7 @@ mod cli;
 mod corpus;
 mod desired;
 mod fuzzed;
+mod hostile;
 mod journal;
 mod kill;
 mod reports;
