@@ -543,6 +543,13 @@ mod tests {
     }
 
     #[test]
+    fn a_library_with_folders_keeps_its_repository() {
+        let short = parse("registry-1.docker.io/library/a/b:latest").daemon_minimal();
+        assert_eq!(short.to_string(), "docker.io/library/a/b");
+        assert_eq!(parse("library/a").daemon_minimal().to_string(), "library/a");
+    }
+
+    #[test]
     fn i033_status_keeps_the_spelling_and_messages_do_not() {
         let digest: Digest = format!("sha256:{HEX}").parse().unwrap();
         let got = parse("docker.io/python:3.6.0");

@@ -58,6 +58,21 @@ fn a_line_without_its_newline_is_whole() {
 }
 
 #[test]
+fn files_of_somebody_else_are_left_alone() {
+    let root = journal_of(PLAIN, &[records(1..=3)]);
+    let names = ["00000000000000000000.jsonl", "00000000000000000004.j-new", "notes-new"];
+    for name in names {
+        put(&root.path().join("journal").join(name), b"{}");
+    }
+    let left = root.path().join("journal/snapshot-00000000000000000002.7-new");
+    put(&left, b"{");
+    assert_eq!(tidegate::journal::verify(root.path()).unwrap().records, 3);
+    assert_eq!(open(root.path()).unwrap().records, records(1..=3));
+    assert!(names.iter().all(|name| root.path().join("journal").join(name).exists()));
+    assert!(!left.exists(), "what a snapshot left behind is ours");
+}
+
+#[test]
 fn a_bad_line_before_good_ones_stops_the_start_and_changes_nothing() {
     let root = journal_of(PLAIN, &[records(1..=1), records(2..=4)]);
     let path = &segments(root.path())[0];
