@@ -15,7 +15,7 @@ mod size;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ pub use layer::Origin;
 
 use crate::fact::ConfigAdopted;
 use crate::journal::Retention;
+use crate::limits;
 use crate::names::{ContentHash, TargetName};
 use crate::policy::Policy;
 use crate::world::git::SourceConfig;
@@ -305,6 +306,22 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
+    /// It is no text.
+    #[error("the configuration `{}` is not UTF-8; save it as UTF-8", path.display())]
+    Encoding {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is no configuration.
+    #[error(
+        "the configuration `{}` has more than {} KiB; name the file that was meant",
+        path.display(),
+        limits::CONFIG_BYTES_MAX / 1024
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+    },
     /// It is no TOML.
     #[error("{}:{line}: {message}", path.display())]
     Syntax {
@@ -335,12 +352,18 @@ pub fn load(flags: &Flags) -> Result<Config, ConfigError> {
 pub fn load_with(flags: &Flags, environment: &Environment) -> Result<Config, ConfigError> {
     let mut layers = Layers::default();
     let file = match find_file(flags, environment) {
-        Some((path, needed)) => match std::fs::read_to_string(&path) {
+        Some((path, needed)) => match read_file(&path) {
+            Ok(text) if text.len() as u64 > limits::CONFIG_BYTES_MAX => {
+                return Err(ConfigError::TooLarge { path });
+            }
             Ok(text) => {
                 layers.add_file(&path, &text)?;
                 Some(path)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound && needed == Needed::No => None,
+            Err(source) if source.kind() == io::ErrorKind::InvalidData => {
+                return Err(ConfigError::Encoding { path });
+            }
             Err(source) => return Err(ConfigError::Read { path, source }),
         },
         None => None,
@@ -352,6 +375,14 @@ pub fn load_with(flags: &Flags, environment: &Environment) -> Result<Config, Con
     let folder = file.as_deref().and_then(Path::parent).unwrap_or(&environment.work_folder);
     let reader = Reader::new(layers, folder.to_owned(), environment.work_folder.clone());
     read_sections(reader, environment, file)
+}
+
+/// Reads a file, which may be a pipe or without an end, up to a little more than is allowed.
+fn read_file(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let file = std::fs::File::open(path)?;
+    file.take(limits::CONFIG_BYTES_MAX + 1).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 #[derive(PartialEq)]

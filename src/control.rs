@@ -129,16 +129,27 @@ pub fn serve(path: &Path, events: Events) -> anyhow::Result<Control> {
 async fn converse(stream: UnixStream, events: Events) -> io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     let (read, mut write) = stream.into_split();
-    let mut line = String::new();
+    let mut line = Vec::new();
     let mut reader = BufReader::new(read.take(REQUEST_BYTES_MAX));
-    tokio::time::timeout(REQUEST_TIMEOUT, reader.read_line(&mut line)).await??;
-    let reply = match serde_json::from_str::<Question>(&line) {
+    tokio::time::timeout(REQUEST_TIMEOUT, reader.read_until(b'\n', &mut line)).await??;
+    let reply = match understand(&line) {
         Ok(question) => answer(question, uid, &events).await,
-        Err(error) => Reply::Refused(format!("the request is not understood: {error}")),
+        Err(why) => Reply::Refused(format!("the request is not understood: {why}")),
     };
     let mut text = serde_json::to_vec(&reply)?;
     text.push(b'\n');
     tokio::time::timeout(REQUEST_TIMEOUT, write.write_all(&text)).await?
+}
+
+/// Reads a request, or says why it is none.
+fn understand(line: &[u8]) -> Result<Question, String> {
+    if line.len() as u64 >= REQUEST_BYTES_MAX && !line.ends_with(b"\n") {
+        return Err(format!(
+            "it has more than {REQUEST_BYTES_MAX} bytes; one line of JSON is expected"
+        ));
+    }
+    let text = std::str::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())?;
+    serde_json::from_str(text).map_err(|error| error.to_string())
 }
 
 async fn answer(question: Question, uid: u32, events: &Events) -> Reply {

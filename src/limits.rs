@@ -108,6 +108,9 @@ pub const ROLLOUT_LOG_BYTES_MAX: usize = 2 * 1024;
 /// Time between two looks at a remote repository.
 pub const SOURCE_POLL: Duration = Duration::from_secs(60);
 
+/// Bytes of the configuration file: a hundred targets have 30 kB, and what is much larger is another file.
+pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+
 /// First delay before a source that could not be read is tried again; it doubles up to the poll interval.
 pub const SOURCE_RETRY_FIRST: Duration = Duration::from_secs(2);
 

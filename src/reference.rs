@@ -179,7 +179,9 @@ impl ImageReference {
     pub fn daemon_minimal(mut self) -> Self {
         if self.registry.as_deref().is_some_and(is_docker_hub) {
             self.registry = Some("docker.io".into());
-            self.namespace = self.namespace.filter(|namespace| namespace != "library");
+            // `library/a/b` without `library` would be the repository `a/b`.
+            let is_short = !self.name.contains('/');
+            self.namespace = self.namespace.filter(|namespace| namespace != "library" || !is_short);
         }
         self.minimal()
     }
@@ -538,6 +540,13 @@ mod tests {
         assert_eq!(parse(full).daemon_minimal().to_string(), "docker.io/python");
         assert!(parse("python").means_same_as(&parse("docker.io/library/python:latest")));
         assert!(!parse("python").means_same_as(&parse("quay.io/library/python")));
+    }
+
+    #[test]
+    fn a_library_with_folders_keeps_its_repository() {
+        let short = parse("registry-1.docker.io/library/a/b:latest").daemon_minimal();
+        assert_eq!(short.to_string(), "docker.io/library/a/b");
+        assert_eq!(parse("library/a").daemon_minimal().to_string(), "library/a");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::ensure;
 
 use crate::cli::{Context, ExitCode};
-use crate::config::{Config, LogSettings};
+use crate::config::{Config, ConfigError, LogSettings, Problem};
 use crate::{config, daemon, telemetry, world};
 
 /// Run the daemon: watch the repository, import tags, roll out what depends on them
@@ -28,6 +28,13 @@ pub(super) struct Command {
 pub(super) fn run(command: &Command, context: &Context<'_>) -> anyhow::Result<ExitCode> {
     let flags = command.settings.flags(context.global.config.clone());
     let config = config::load(&flags)?;
+    if config.source.repository.is_empty() {
+        let (key, origin) = ("source.repository".to_owned(), config::Origin::Default);
+        let why =
+            "is not set: write the path or the URL of the git repository that holds the manifests"
+                .into();
+        return Err(ConfigError::Invalid(vec![Problem { key, origin, why }]).into());
+    }
     telemetry::init(&config.log, &config::Environment::of_process());
     for warning in &config.warnings {
         tracing::warn!("{warning}");

@@ -111,7 +111,10 @@ impl Layers {
 
     fn unknown(&mut self, path: &KeyPath, origin: Origin, why: &str) {
         let hint = match path.nearest() {
-            Some(nearest) if nearest != path.to_string() => format!("; did you mean `{nearest}`?"),
+            Some(nearest) if nearest != path.to_string() && !path.is_section() => {
+                format!("; did you mean `{nearest}`?")
+            }
+            _ if path.is_section() => format!("; write its keys below `[{path}]`"),
             _ => "; `tidegate config --keys` lists all keys".to_owned(),
         };
         self.problems.push(Problem::new(path, origin, format!("{why}{hint}")));

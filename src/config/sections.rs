@@ -232,8 +232,23 @@ pub(super) fn log(reader: &mut Reader) -> LogSettings {
         // `Targets` knows the common grammar of filters, without span fields, which nobody sets here.
         let why = format!("`{level}` is not a level or filter: {error}");
         reader.problem(&KeyPath::of("log.level"), why);
+    } else if let Some(word) = level.split(',').map(str::trim).find(|word| is_no_level(word)) {
+        let why = format!(
+            "`{word}` is not a level: expected off, error, warn, info, debug or trace, or a module with its level like \
+             `tidegate::world=debug`"
+        );
+        reader.problem(&KeyPath::of("log.level"), why);
     }
     LogSettings { level, format }
+}
+
+/// Whether a part of a filter is a word alone that is no level. It would be taken for a module, with everything else
+/// turned off: a misspelt level would make the daemon silent.
+fn is_no_level(word: &str) -> bool {
+    let levels = ["off", "error", "warn", "info", "debug", "trace"];
+    let is_level = levels.iter().any(|level| word.eq_ignore_ascii_case(level));
+    let is_number = word.parse::<u8>().is_ok();
+    !is_level && !is_number && !word.contains('=') && !word.starts_with("tidegate")
 }
 
 /// The targets that exist, with the built-in one.

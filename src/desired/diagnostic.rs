@@ -29,3 +29,18 @@ pub struct Diagnostic {
     #[serde(default)]
     pub hint: Option<String>,
 }
+
+impl Diagnostic {
+    /// Takes out of the text what could move a terminal's cursor or break a line: names in it come from the manifest.
+    pub(super) fn defuse(&mut self) {
+        for text in [Some(&mut self.message), self.hint.as_mut()].into_iter().flatten() {
+            if text.chars().any(char::is_control) {
+                let escape = |c: char| match c.is_control() {
+                    true => c.escape_default().to_string(),
+                    false => c.to_string(),
+                };
+                *text = text.chars().map(escape).collect();
+            }
+        }
+    }
+}

@@ -160,7 +160,10 @@ fn syntax_hint(text: &str, error: &yaml::SyntaxError) -> Option<&'static str> {
     }
     [
         ("repetition limit", "its aliases multiply; write the values out"),
-        ("recursion limit", "it is nested too deeply to be a manifest"),
+        (
+            "recursion limit",
+            "it is nested too deeply to be a manifest, or an anchor stands inside of itself",
+        ),
         (
             "follows the end",
             "look for a brace too many; documents of one file are separated by a line `---`",
@@ -203,6 +206,14 @@ pub(crate) fn syntax_error(
         after_json(text).unwrap_or((error.line, error.column))
     } else {
         (error.line, error.column)
+    };
+    // The reader counts one line more for an end that no newline stands at.
+    let last = u32::try_from(text.matches('\n').count() + 1).unwrap_or(u32::MAX);
+    let (line, column) = if line > last {
+        let end = text.rsplit('\n').next().map_or(0, |line| line.chars().count());
+        (last, u32::try_from(end + 1).unwrap_or(u32::MAX))
+    } else {
+        (line, column)
     };
     Diagnostic {
         severity: Severity::Error,

@@ -94,6 +94,12 @@ pub fn parse_file(path: &str, bytes: &[u8], params: Option<&[u8]>, policy: &Poli
     let mut reader = FileReader { path, policy, params: BTreeMap::new(), params_fault, file };
     reader.read(bytes, params);
     let mut file = reader.file;
+    file.diagnostics.iter_mut().for_each(Diagnostic::defuse);
+    for entry in &mut file.entries {
+        if let Entry::Rejected(rejected) = entry {
+            rejected.diagnostic.defuse();
+        }
+    }
     file.diagnostics.sort_by(|a, b| a.position.cmp(&b.position));
     file
 }

@@ -43,6 +43,12 @@ pub struct Collection<D: Disk = RealDisk> {
     unfinished: Vec<(ContentHash, PathBuf)>,
 }
 
+/// What stands behind the digits of a value that is being written.
+fn is_unfinished(rest: &str) -> bool {
+    let number = rest.strip_prefix('.').and_then(|rest| rest.strip_suffix("-new"));
+    number.is_some_and(|number| number.bytes().all(|c| c.is_ascii_digit()))
+}
+
 impl<D: Disk> Drop for Collection<D> {
     fn drop(&mut self) {
         *self.store.kept() = None;
@@ -69,7 +75,7 @@ impl<D: Disk> ObjectStore<D> {
                 let Ok(hash) = format!("{shard}{digits}").parse() else { continue };
                 if rest.is_empty() {
                     begun.found.insert(hash);
-                } else if is_leftover(rest) {
+                } else if is_unfinished(rest) {
                     begun.unfinished.push((hash, path.join(name)));
                 }
             }

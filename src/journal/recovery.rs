@@ -33,7 +33,9 @@ impl Segment {
     fn parse(dir: &Path, name: &str) -> Option<Self> {
         let digits = name.strip_suffix(".jsonl")?;
         let all_digits = digits.len() == 20 && digits.bytes().all(|c| c.is_ascii_digit());
-        Some(Self::new(dir, Seq(digits.parse().ok().filter(|_| all_digits)?)))
+        // Records are counted from 1: a file that begins with none is somebody else's.
+        let from: u64 = digits.parse().ok().filter(|from| all_digits && *from > 0)?;
+        Some(Self::new(dir, Seq(from)))
     }
 }
 

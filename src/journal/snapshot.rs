@@ -267,9 +267,14 @@ fn write_in_pieces<D: Disk>(disk: &D, file: &D::File, bytes: &[u8]) -> std::io::
     if bytes.is_empty() { sync() } else { Ok(()) }
 }
 
-/// Whether a name is that of a file that [`write_new`] did not finish.
+/// Whether a name is that of a file that [`write_new`] did not finish. Nobody else's file is removed.
 pub(super) fn is_leftover(name: &str) -> bool {
-    name.ends_with("-new")
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+    let parts = name.strip_suffix("-new").and_then(|name| name.rsplit_once('.'));
+    parts.is_some_and(|(stem, unique)| {
+        let seq = stem.strip_prefix("snapshot-").unwrap_or(stem);
+        is_number(unique) && is_number(seq) && seq.len() == 20
+    })
 }
 
 /// A number that no other thread of this process has.

@@ -8,6 +8,7 @@ mod auth;
 mod failure;
 mod host;
 mod manifest;
+mod untrusted;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,8 @@ use reqwest::{Method, StatusCode};
 use self::failure::Failures;
 use self::host::{Host, Reach};
 use self::manifest::{Descriptor, Image, Index, Manifest, ManifestError};
+#[doc(hidden)]
+pub use self::untrusted::read_untrusted;
 use self::wire::{Answer, Ask, Trust};
 use crate::action::{ImportFailure, ImportMode, Resolution, ResolveRequest, ResolvedImage};
 use crate::limits;

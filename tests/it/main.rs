@@ -14,6 +14,8 @@ mod adapter;
 mod cli;
 mod corpus;
 mod desired;
+mod fuzzed;
+mod hostile;
 mod journal;
 mod kill;
 mod reports;

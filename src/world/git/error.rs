@@ -94,7 +94,7 @@ pub(super) enum Problem {
     NoWorkTree { repository: String },
     #[error("cannot read `{path}`: {why}")]
     Io { path: String, why: std::io::Error },
-    #[error("cannot read `{repository}`: {why}")]
+    #[error("cannot read `{repository}`: {why}; `git fsck` there says whether it is damaged")]
     Git { repository: String, why: git2::Error },
     #[error("cannot read the work tree `{path}`: {why}")]
     WorkTree { path: String, why: TreeProblem },

@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use oci_distribution::errors::OciDistributionError;
-use oci_distribution::secrets::RegistryAuth;
-use oci_distribution::{Reference, RegistryOperation};
 use reqwest::header::HeaderValue;
+use reqwest::{Client, Method, StatusCode, header};
 use serde::Deserialize;
 use tokio::time::Instant;
+use url::Url;
 
-use super::wire::{Fault, clean, fault_of};
+use super::wire::{self, Ask, Fault, clean};
 use crate::limits;
 use crate::reference::is_docker_hub;
 
@@ -85,7 +84,7 @@ impl Challenge {
         let mut found = None;
         for value in values {
             let scheme = value.split_whitespace().next().unwrap_or_default();
-            if scheme.eq_ignore_ascii_case("bearer") {
+            if scheme.eq_ignore_ascii_case("bearer") || Realm::of(value).is_some() {
                 return Some(Self::Bearer);
             }
             if scheme.eq_ignore_ascii_case("basic") {
@@ -107,25 +106,93 @@ pub(super) enum TokenError {
     Fault(Fault),
 }
 
-/// Fetches a token for pulling from a repository, through the client of `oci_distribution`.
+/// Where a bearer challenge sends its clients (RFC 9110, section 11.6.1).
+#[derive(Debug, PartialEq, Eq)]
+struct Realm {
+    address: String,
+    service: Option<String>,
+}
+
+impl Realm {
+    /// Reads the first bearer challenge with a realm out of a header, which may hold several.
+    fn of(header: &str) -> Option<Self> {
+        let (mut is_bearer, mut address, mut service) = (false, None, None);
+        let mut rest = header;
+        loop {
+            rest = rest.trim_start_matches([' ', '\t', ',']);
+            if rest.is_empty() {
+                break;
+            }
+            let end = rest.find([' ', '\t', ',', '=', '"']).unwrap_or(rest.len());
+            let (word, behind) = rest.split_at(end);
+            let Some(value) = behind.trim_start().strip_prefix('=') else {
+                if is_bearer && address.is_some() {
+                    break; // the next challenge
+                }
+                is_bearer = word.eq_ignore_ascii_case("bearer");
+                rest = behind.strip_prefix('"').unwrap_or(behind);
+                continue;
+            };
+            let (value, behind) = parameter(value.trim_start());
+            rest = behind;
+            if is_bearer && word.eq_ignore_ascii_case("realm") {
+                address.get_or_insert(value);
+            } else if is_bearer && word.eq_ignore_ascii_case("service") {
+                service.get_or_insert(value);
+            }
+        }
+        address.map(|address| Self { address, service })
+    }
+}
+
+/// Reads a word or a quoted text; returns it and what stands behind it.
+fn parameter(text: &str) -> (String, &str) {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let (word, behind) = text.split_at(text.find([' ', '\t', ',']).unwrap_or(text.len()));
+        return (word.to_owned(), behind);
+    };
+    let mut value = String::new();
+    let mut chars = quoted.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => break,
+            '\\' => value.extend(chars.next()),
+            c => value.push(c),
+        }
+    }
+    (value, chars.as_str())
+}
+
+/// Fetches a token for pulling from a repository; `base` is the registry's scheme and host.
 pub(super) async fn fetch_token(
-    client: &oci_distribution::Client,
-    (host, repository): (&str, &str),
+    client: &Client,
+    (base, repository): (&str, &str),
     login: Option<&Login>,
     timeout: Duration,
 ) -> Result<Session, TokenError> {
-    let image = Reference::with_tag(host.into(), repository.into(), "latest".into());
-    let auth = match login {
-        Some(login) => RegistryAuth::Basic(login.user.clone(), login.password.clone()),
-        None => RegistryAuth::Anonymous,
-    };
-    let asked = client.auth(&image, &auth, RegistryOperation::Pull);
-    let token = match tokio::time::timeout(timeout, asked).await {
-        Err(_) => return Err(TokenError::Fault(Fault::Timeout(timeout))),
-        Ok(Err(error)) => return Err(classify(&error, timeout)),
-        Ok(Ok(None)) => return Err(TokenError::Refused("it names no token server".into())),
-        Ok(Ok(Some(token))) => token,
-    };
+    let ask = Ask { method: Method::GET, path: "", accept: "" };
+    let answer = wire::send(client, base, &ask, None, timeout).await.map_err(TokenError::Fault)?;
+    let realm = answer.challenges().find_map(Realm::of);
+    let realm = realm.ok_or_else(|| TokenError::Refused("it names no token server".into()))?;
+    let shown = clean(&realm.address);
+    let mut address = Url::parse(&realm.address)
+        .ok()
+        .filter(|address| matches!(address.scheme(), "http" | "https"))
+        .ok_or_else(|| TokenError::Busy(format!("`{shown}` is not the address of one")))?;
+    address.query_pairs_mut().append_pair("scope", &format!("repository:{repository}:pull"));
+    if let Some(service) = &realm.service {
+        address.query_pairs_mut().append_pair("service", service);
+    }
+    let mut request = client.get(address);
+    if let Some(login) = login.and_then(Login::basic) {
+        request = request.header(header::AUTHORIZATION, login);
+    }
+    let answer = wire::fetch(request, timeout).await.map_err(TokenError::Fault)?;
+    if answer.status != StatusCode::OK {
+        return Err(refusal(answer.status, &answer.body));
+    }
+    let token = read_token(&answer.body)
+        .ok_or_else(|| TokenError::Busy("it answered without a token".into()))?;
     let header = secret_header(&format!("Bearer {token}"))
         .ok_or_else(|| TokenError::Busy("the token cannot be sent".into()))?;
     let life = token_life(&token);
@@ -134,30 +201,37 @@ pub(super) async fn fetch_token(
     Ok(Session::Bearer(header, Instant::now() + (life - margin)))
 }
 
-/// Sorts an error of `oci_distribution`'s token flow.
-///
-/// It gives the body of a refusal without its status, so a body that is not a registry's list of
-/// errors and does not speak of access is taken for a server in trouble.
-fn classify(error: &OciDistributionError, timeout: Duration) -> TokenError {
-    if let OciDistributionError::RequestError(error) = error {
-        return TokenError::Fault(fault_of(error, timeout));
+/// Servers call it by either name.
+fn read_token(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Answer {
+        token: Option<String>,
+        access_token: Option<String>,
     }
-    if let OciDistributionError::RegistryTokenDecodeError(_) = error {
-        return TokenError::Busy("it answered without a token".into());
-    }
-    let OciDistributionError::AuthenticationFailure(body) = error else {
-        return TokenError::Busy(clean(&error.to_string()));
-    };
+    let answer: Answer = serde_json::from_slice(body).ok()?;
+    answer.token.or(answer.access_token).filter(|token| !token.is_empty())
+}
+
+/// Tells a refusal from a server in trouble: by its words, else by its status.
+fn refusal(status: StatusCode, body: &[u8]) -> TokenError {
+    let body = String::from_utf8_lossy(body);
     let lower = body.to_lowercase();
-    let words = refusal_words(body);
-    if lower.contains("toomanyrequests") || lower.contains("unavailable") {
-        return TokenError::Busy(words.unwrap_or_else(|| "it is busy".into()));
+    let words = refusal_words(&body);
+    let busy = status.is_server_error()
+        || status == StatusCode::TOO_MANY_REQUESTS
+        || lower.contains("toomanyrequests")
+        || lower.contains("unavailable");
+    if busy {
+        return TokenError::Busy(words.unwrap_or_else(|| format!("it answered `{status}`")));
     }
     let access = ["unauthorized", "denied", "incorrect", "forbidden", "credential"];
     match words {
         Some(words) => TokenError::Refused(words),
-        None if access.iter().any(|word| lower.contains(word)) => TokenError::Refused(clean(body)),
-        None => TokenError::Busy("it answered with an error".into()),
+        None if access.iter().any(|word| lower.contains(word)) => TokenError::Refused(clean(&body)),
+        None if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
+            TokenError::Refused(format!("its token server answered `{status}`"))
+        }
+        None => TokenError::Busy(format!("it answered `{status}`")),
     }
 }
 
@@ -256,6 +330,20 @@ fn matching(bytes: &[u8], host: &str, repository: &str) -> Result<Vec<Login>, &'
     Ok(found.into_iter().map(|(_, login)| login).collect())
 }
 
+/// What each reader of a token server's answer and of a file of logins makes of a text; see `untrusted`.
+pub(super) fn read_untrusted(text: &str) -> String {
+    let refused = refusal(StatusCode::BAD_REQUEST, text.as_bytes());
+    let token = read_token(text.as_bytes()).map(|token| secret_header(&token));
+    let logins = matching(text.as_bytes(), "r.io", "team/app");
+    let basic = logins.as_ref().ok().and_then(|logins| logins.first()?.basic());
+    format!("{refused:?} {token:?} {:?} {logins:?} {basic:?}", token_life(text))
+}
+
+/// What becomes of a header of challenges; see `untrusted`.
+pub(super) fn read_untrusted_challenge(header: &str) -> String {
+    format!("{:?}", Realm::of(header))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,18 +390,52 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_from_a_token_server_in_trouble() {
-        let of = |body: &str| {
-            let error = OciDistributionError::AuthenticationFailure(body.into());
-            classify(&error, Duration::from_secs(1))
-        };
+        let of = |body: &str| refusal(StatusCode::BAD_REQUEST, body.as_bytes());
         let hub = of(r#"{"details":"incorrect username or password"}"#);
         assert_eq!(hub, TokenError::Refused("incorrect username or password".into()));
         let list = of(r#"{"errors":[{"code":"UNAUTHORIZED"}]}"#);
         assert_eq!(list, TokenError::Refused("UNAUTHORIZED".into()));
         assert_eq!(of("access denied"), TokenError::Refused("access denied".into()));
         let html = of("<html>Bad Gateway</html>");
-        assert_eq!(html, TokenError::Busy("it answered with an error".into()));
+        assert_eq!(html, TokenError::Busy("it answered `400 Bad Request`".into()));
         assert!(matches!(of(r#"{"errors":[{"code":"TOOMANYREQUESTS"}]}"#), TokenError::Busy(_)));
+    }
+
+    #[test]
+    fn a_status_speaks_where_the_body_does_not() {
+        let of = |status| refusal(status, b"<html>");
+        assert!(matches!(of(StatusCode::FORBIDDEN), TokenError::Refused(_)));
+        assert!(matches!(of(StatusCode::BAD_GATEWAY), TokenError::Busy(_)));
+        let busy = refusal(StatusCode::TOO_MANY_REQUESTS, b"access denied");
+        assert!(matches!(busy, TokenError::Busy(_)));
+    }
+
+    #[test]
+    fn a_realm_is_found_among_the_challenges_of_a_header() {
+        let of = |header: &str| Realm::of(header).map(|realm| (realm.address, realm.service));
+        let found = |address: &str, service: Option<&str>| {
+            Some((address.to_owned(), service.map(str::to_owned)))
+        };
+        let plain = r#"Bearer realm="https://a/t",service="r.io",scope="x""#;
+        assert_eq!(of(plain), found("https://a/t", Some("r.io")));
+        assert_eq!(of(r#"Basic realm="b", bearer Realm = "t""#), found("t", None));
+        assert_eq!(of("Bearer realm=https://a/t"), found("https://a/t", None));
+        assert_eq!(of(r#"Bearer realm="a\"b\\c"#), found("a\"b\\c", None));
+        assert_eq!(of(r#"Bearer realm="a", Digest service="s""#), found("a", None));
+        for none in
+            ["", "Bearer", "Basic realm=x", "\"=,,=\\", "Bearer scope=\"realm=x\"", "=\"\"\""]
+        {
+            assert_eq!(of(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_token_has_two_names() {
+        assert_eq!(read_token(br#"{"token":"a","access_token":"b"}"#).as_deref(), Some("a"));
+        assert_eq!(read_token(br#"{"access_token":"b"}"#).as_deref(), Some("b"));
+        for none in ["{}", "7", r#"{"token":7}"#, r#"{"token":""}"#, "<html>"] {
+            assert_eq!(read_token(none.as_bytes()), None, "{none}");
+        }
     }
 
     #[test]

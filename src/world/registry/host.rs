@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use oci_distribution::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
 use reqwest::{Client, StatusCode};
 
 use super::auth::{self, Challenge, Login, Session, TokenError};
@@ -22,9 +21,6 @@ pub(super) struct Host {
     /// Certificates of authorities beside the system's, PEM, one each.
     roots: Vec<Vec<u8>>,
     client: OnceLock<Client>,
-    /// One for each scheme. Only its `auth` is used, which takes the login with each call, so that
-    /// the logins it stores for good (oras-project/rust-oci-client#221) do no harm.
-    token_clients: Mutex<BTreeMap<Scheme, oci_distribution::Client>>,
     memory: Mutex<Memory>,
 }
 
@@ -69,9 +65,9 @@ pub(super) struct Reach {
 impl Host {
     pub(super) fn new(name: String, reach: Reach) -> Self {
         let Reach { trust, timeout, auth_file, roots } = reach;
-        let (client, token_clients) = (OnceLock::new(), Mutex::default());
+        let client = OnceLock::new();
         let memory = Mutex::default();
-        Self { name, trust, timeout, auth_file, roots, client, token_clients, memory }
+        Self { name, trust, timeout, auth_file, roots, client, memory }
     }
 
     /// Asks for something of a repository, with the login that it takes.
@@ -174,9 +170,15 @@ impl Host {
                 None => Some(Session::Open),
             }),
             Challenge::Bearer => {
-                let client = self.token_client().map_err(TokenError::Fault)?;
-                let place = (self.name.as_str(), repository);
-                auth::fetch_token(&client, place, login, self.timeout).await.map(Some)
+                let client = self.client().map_err(TokenError::Fault)?;
+                let scheme = match self.trust {
+                    Trust::Verified => Scheme::Https,
+                    Trust::Insecure => {
+                        self.remember(|memory| memory.scheme).unwrap_or(Scheme::Https)
+                    }
+                };
+                let base = format!("{}://{}", scheme.as_str(), self.name);
+                auth::fetch_token(client, (&base, repository), login, self.timeout).await.map(Some)
             }
         }
     }
@@ -234,40 +236,6 @@ impl Host {
                 Ok(self.client.get_or_init(|| made))
             }
         }
-    }
-
-    fn token_client(&self) -> Result<oci_distribution::Client, Fault> {
-        let scheme = match self.trust {
-            Trust::Verified => Scheme::Https,
-            Trust::Insecure => self.remember(|memory| memory.scheme).unwrap_or(Scheme::Https),
-        };
-        let mut clients = self.token_clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&scheme) {
-            return Ok(client.clone());
-        }
-        // Its constructor also makes a default client and panics where that fails (0.18.0): on a
-        // machine without CA certificates. Find that out first.
-        wire::client(Trust::Verified, &[])?;
-        let config = ClientConfig {
-            protocol: match scheme {
-                Scheme::Https => ClientProtocol::Https,
-                Scheme::Http => ClientProtocol::Http,
-            },
-            accept_invalid_certificates: self.trust == Trust::Insecure,
-            extra_root_certificates: self
-                .roots
-                .iter()
-                .map(|pem| Certificate { encoding: CertificateEncoding::Pem, data: pem.clone() })
-                .collect(),
-            read_timeout: Some(self.timeout),
-            connect_timeout: Some(crate::limits::REGISTRY_CONNECT_TIMEOUT),
-            user_agent: concat!("tidegate/", env!("CARGO_PKG_VERSION")),
-            ..ClientConfig::default()
-        };
-        let client = oci_distribution::Client::try_from(config)
-            .map_err(|error| Fault::Client(wire::clean(&error.to_string())))?;
-        clients.insert(scheme, client.clone());
-        Ok(client)
     }
 
     fn remember<T>(&self, act: impl FnOnce(&mut Memory) -> T) -> T {

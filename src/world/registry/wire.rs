@@ -1,7 +1,7 @@
 //! One HTTP request to a registry: bounded in time and bytes, with every header in the answer.
 //!
-//! `oci_distribution` hides headers (`Retry-After`), reads bodies of any size and sends a ping
-//! before each request, so manifests and configs are read here.
+//! `oci_distribution` hides headers (`Retry-After`), reads bodies of any size, those of token
+//! servers as well, and sends a ping before each request, so all of them are read here.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -96,15 +96,23 @@ pub(super) async fn send(
     timeout: Duration,
 ) -> Result<Answer, Fault> {
     let url = format!("{base}/v2/{}", ask.path);
-    let mut request = client.request(ask.method.clone(), url).timeout(timeout);
+    let mut request = client.request(ask.method.clone(), url);
     if !ask.accept.is_empty() {
         request = request.header(header::ACCEPT, ask.accept);
     }
     if let Some(login) = login {
         request = request.header(header::AUTHORIZATION, login);
     }
+    fetch(request, timeout).await
+}
+
+/// Sends any request, a `GET` of a token for one, within the same bounds.
+pub(super) async fn fetch(
+    request: reqwest::RequestBuilder,
+    timeout: Duration,
+) -> Result<Answer, Fault> {
     let fault = |error: reqwest::Error| fault_of(&error, timeout);
-    let mut response = request.send().await.map_err(fault)?;
+    let mut response = request.timeout(timeout).send().await.map_err(fault)?;
     let status = response.status();
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(fault)? {
@@ -116,10 +124,14 @@ pub(super) async fn send(
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(Answer { status, headers: response.headers().clone(), body })
+    Ok(Answer::new(status, response.headers().clone(), body))
 }
 
 impl Answer {
+    pub(super) fn new(status: StatusCode, headers: HeaderMap, body: Vec<u8>) -> Self {
+        Self { status, headers, body }
+    }
+
     pub(super) fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use tidegate::journal::{AppendError, From, Journal, Reader, SnapshotError, read, read_state};
 use tidegate::names::Seq;
+use tidegate::observed::ObservedState;
 
 use super::disk::{Failing, NoSync};
 use super::{
@@ -55,6 +56,21 @@ fn a_line_without_its_newline_is_whole() {
     journal.append(&records(4..=4)).unwrap();
     drop(journal);
     assert_eq!(open(root.path()).unwrap().records, records(1..=4));
+}
+
+#[test]
+fn files_of_somebody_else_are_left_alone() {
+    let root = journal_of(PLAIN, &[records(1..=3)]);
+    let names = ["00000000000000000000.jsonl", "00000000000000000004.j-new", "notes-new"];
+    for name in names {
+        put(&root.path().join("journal").join(name), b"{}");
+    }
+    let left = root.path().join("journal/snapshot-00000000000000000002.7-new");
+    put(&left, b"{");
+    assert_eq!(tidegate::journal::verify(root.path(), ObservedState::default).unwrap().records, 3);
+    assert_eq!(open(root.path()).unwrap().records, records(1..=3));
+    assert!(names.iter().all(|name| root.path().join("journal").join(name).exists()));
+    assert!(!left.exists(), "what a snapshot left behind is ours");
 }
 
 #[test]

@@ -1,0 +1,103 @@
+//! Hostile configurations, through `tidegate config`: exit code 64, with the line and what to write instead.
+
+use std::path::Path;
+
+use super::{Row, Runs, faults};
+
+/// What stands in the file.
+#[rustfmt::skip]
+pub(super) fn rows() -> Vec<Row<Vec<u8>>> {
+    let row =
+        |name, text: &str, says: &[&'static str]| Row::new(name, text.as_bytes().to_vec(), says);
+    let target = |rest: &str| format!("[targets.a]\nkind = \"webhook\"\n{rest}");
+    vec![
+        Row::new("not UTF-8", b"a = \"\xff\"\n".to_vec(), &["tidegate.toml", "not UTF-8", "save it as UTF-8"]),
+        row("no TOML", "a = [\n", &["tidegate.toml:1", "unclosed array"]),
+        row("a NUL", "state_dir = \"a\0b\"\n", &["tidegate.toml:1"]),
+        row("a terminal's escape", "\"\\u001b[31m\" = 1\n", &["tidegate.toml:1", "is not known"]),
+        row("a key twice", "x = 1\nx = 2\n", &["tidegate.toml:2", "duplicate key"]),
+        row("a section twice", "[source]\n[source]\n", &["tidegate.toml:2", "duplicate key"]),
+        row("deep nesting", &format!("a = {}", "[".repeat(100_000)), &["tidegate.toml:1", "recurs"]),
+        row("an unknown key", "stat_dir = \"x\"\n", &["`stat_dir`", "did you mean `state_dir`?"]),
+        row("an unknown section", "[sauce]\nx = 1\n", &["`sauce`", "did you mean"]),
+        row("a section that is a value", "source = \"x\"\n", &["`source`", "is a section", "write its keys below `[source]`"]),
+        row("a value that is a section", "[state_dir]\nx = 1\n", &["`state_dir`", "is not a section"]),
+        row("a list of sections", "[[source]]\nbranch = \"x\"\n", &["`source`", "is a section"]),
+        row("a number as path", "state_dir = 7\n", &["`state_dir`", "expected text in quotes"]),
+        row("a date as path", "state_dir = 1979-05-27\n", &["`state_dir`", "datetime"]),
+        row("an empty path", "state_dir = \"\"\n", &["`state_dir`", "the path is empty"]),
+        row("a span without a unit", "[source]\npoll = 5\n", &["tidegate.toml:2", "`source.poll`", "write \"5s\" or \"5m\""]),
+        row("a span before now", "[source]\npoll = \"-1s\"\n", &["`source.poll`", "must not be negative"]),
+        row("a span of an age", "[source]\npoll = \"99999999999999999999h\"\n", &["`source.poll`", "like `15m`"]),
+        row("an interval that is too short", "[imports]\ninterval = \"1s\"\n", &["`imports.interval`", "at least \"10s\""]),
+        row("a mode that is none", "[imports]\nmode = \"x\"\n", &["`Legacy`", "`PreserveOriginal`"]),
+        row("a number beyond all numbers", "[registries]\nchecks_in_flight = 99999999999999999999\n", &["`registries.checks_in_flight`", "at least 1"]),
+        row("fewer than none", "[prune]\nmax_objects = -1\n", &["`prune.max_objects`", "at least 0"]),
+        row("nothing at once", "[rollouts]\nin_flight = 0\n", &["`rollouts.in_flight`", "at least 1"]),
+        row("a branch with a space", "[source]\nbranch = \"a b\"\n", &["`source.branch`", "`a b` is not a branch"]),
+        row("a path out of the repository", "[source]\npaths = [\"../x\"]\n", &["`source.paths`", "a path inside the repository"]),
+        row("a namespace that is a path", "default_namespace = \"../x\"\n", &["`default_namespace`", "lower-case letters"]),
+        row("a platform that is none", "default_platform = \"amd64\"\n", &["`default_platform`", "like `linux/arm64`"]),
+        row("a target of an unknown kind", "[targets.a]\nkind = \"floppy\"\n", &["`targets.a.kind`", "`exec`, `webhook`"]),
+        row("a target without a command", "[targets.a]\nkind = \"exec\"\n", &["`targets.a`", "needs `command`"]),
+        row("a target whose name is a path", "[targets.\"../a\"]\nkind = \"none\"\n", &["`../a` is not a target name"]),
+        row("an address that is none", &target("url = \"nope\"\n"), &["`targets.a.url`", "is not a URL"]),
+        row("an address of another kind", &target("url = \"ftp://x\"\n"), &["expected an http or https URL", "`ftp`"]),
+        row("a header that is two", &target("url = \"http://x\"\nheaders = {a = \"b\\r\\nc: d\"}\n"), &["`targets.a.headers.a`"]),
+        row("a route to nowhere", "[routes]\ndefault = \"nowhere\"\n", &["`routes.default`", "there is no target `nowhere`"]),
+        row("a route of no object", "[routes.objects]\nx = \"none\"\n", &["`routes.objects.x`", "`Kind/namespace/name`"]),
+        row("a level that is none", "[log]\nlevel = \"inof\"\n", &["`log.level`", "`inof` is not a level", "info, debug"]),
+        row("a socket with an endless path", &format!("[control]\nsocket = \"/{}\"\n", "x".repeat(200)), &["`control.socket`", "at most 107 bytes"]),
+    ]
+}
+
+fn put(folder: &Path, bytes: &[u8]) {
+    std::fs::write(folder.join("tidegate.toml"), bytes).unwrap();
+}
+
+#[test]
+fn hostile_configurations_are_refused_with_their_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut wrong = Vec::new();
+    for row in rows() {
+        put(folder.path(), &row.input);
+        wrong.extend(row.ends(&Runs::in_folder(folder.path()).run(&["config"]), 64));
+    }
+    assert!(wrong.is_empty(), "{}", faults(&wrong));
+}
+
+/// What is in the file's place: the argument of `--config`, how it ends, and what is said.
+fn places() -> Vec<Row<(&'static str, i32)>> {
+    vec![
+        Row::new("a missing file", ("nowhere.toml", 64), &["nowhere.toml", "No such file"]),
+        Row::new("a directory", ("folder", 64), &["folder", "directory"]),
+        Row::new("a loop of links", ("loop", 64), &["loop", "symbolic links"]),
+        Row::new("a path below a file", ("file/x", 64), &["file/x", "Not a directory"]),
+        Row::new("an endless name", (ENDLESS, 64), &["too long"]),
+        Row::new("a file without an end", ("/dev/zero", 64), &["/dev/zero", "more than 1024 KiB"]),
+    ]
+}
+
+const ENDLESS: &str = concat!(
+    "a",
+    "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+);
+
+pub(super) fn count() -> usize {
+    rows().len() + places().len()
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("folder")).unwrap();
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    std::os::unix::fs::symlink("loop", folder.path().join("loop")).unwrap();
+    let mut wrong = Vec::new();
+    for row in places() {
+        let (place, code) = row.input;
+        let output = Runs::in_folder(folder.path()).run(&["config", "--config", place]);
+        wrong.extend(row.ends(&output, code));
+    }
+    assert!(wrong.is_empty(), "{}", faults(&wrong));
+}

@@ -1,0 +1,72 @@
+//! Hostile requests at the control socket of one real daemon, which answers a good one after all of them.
+
+use std::io::{Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+
+use super::{Row, faults};
+use crate::support::daemon::{Host, eventually};
+use crate::support::git::Repo;
+
+/// What is sent; the answer, where one can be given.
+#[rustfmt::skip]
+pub(super) fn rows() -> Vec<Row<Vec<u8>>> {
+    let row = |name, bytes: &[u8], says: &[&'static str]| Row::new(name, bytes.to_vec(), says);
+    const REFUSED: &str = "{\"refused\":\"the request is not understood: ";
+    vec![
+        row("nothing", b"", &[REFUSED, "EOF"]),
+        row("an empty line", b"\n", &[REFUSED]),
+        row("not JSON", b"hello\n", &[REFUSED, "line 1 column 1"]),
+        row("half a line", b"\"sta", &[REFUSED, "EOF"]),
+        row("a whole request without an end", b"\"status\"", &["{\"status\":"]),
+        row("an unknown request", b"\"reboot\"\n", &[REFUSED, "unknown variant `reboot`", "`read_source`"]),
+        row("a known request with too much", b"{\"status\":1}\n", &[REFUSED]),
+        row("two requests in one", b"{\"release\":\"DeploymentConfig/a/b\",\"status\":null}\n", &[REFUSED]),
+        row("a request behind another", b"\"read_source\"\n\"status\"\n", &["noted; the daemon looks now"]),
+        row("a number", b"7\n", &[REFUSED]),
+        row("null", b"null\n", &[REFUSED]),
+        row("NUL bytes", b"\0\0\0\n", &[REFUSED]),
+        row("not UTF-8", b"\"\xff\xfe\"\n", &[REFUSED, "not UTF-8"]),
+        row("a request of another protocol", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", &[REFUSED]),
+        row("deep JSON", "[".repeat(60_000).as_bytes(), &[REFUSED]),
+        row("deep JSON that fits", &[b"{\"release\":".repeat(500), b"1".to_vec()].concat(), &[REFUSED]),
+        row("a line of a megabyte", &vec![b'x'; 1 << 20], &[REFUSED, "65536 bytes"]),
+        row("a line of spaces", &vec![b' '; 1 << 20], &[REFUSED, "65536 bytes"]),
+        row("a release of no object", b"{\"release\":\"x\"}\n", &[REFUSED, "`x` is not an object"]),
+        row("a release of an unknown object", b"{\"release\":\"DeploymentConfig/a/b\"}\n", &["{\"refused\":", "DeploymentConfig/a/b"]),
+        row("a name that is a path", b"{\"release\":\"DeploymentConfig/../../etc\"}\n", &[REFUSED]),
+        row("a name with a terminal's escape", b"{\"release\":\"DeploymentConfig/a/\\u001b[31m\"}\n", &[REFUSED]),
+        row("a check of a tag that is not there", b"{\"check_tag\":\"a/b:c\"}\n", &["\"nothing\""]),
+        row("a check of no tag", b"{\"check_tag\":\"::\"}\n", &[REFUSED]),
+        row("an answer for a request", b"{\"done\":18446744073709551616}\n", &[REFUSED]),
+    ]
+}
+
+#[test]
+fn hostile_requests_are_refused_and_the_daemon_answers_on() {
+    let repo = Repo::new();
+    repo.write("x.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n");
+    repo.commit("start");
+    let mut host = Host::new(repo.path(), "");
+    host.start();
+    let path = host.path("control.sock");
+    let connect = || eventually("the socket", || UnixStream::connect(&path).ok());
+    let mut wrong = Vec::new();
+    for row in rows() {
+        let mut stream = connect();
+        // The daemon may have answered and gone before all of it was sent.
+        drop(stream.write_all(&row.input));
+        drop(stream.shutdown(Shutdown::Write));
+        let mut answer = Vec::new();
+        drop(stream.read_to_end(&mut answer));
+        wrong.extend(row.check(&String::from_utf8_lossy(&answer)));
+    }
+    // Who goes without reading, and who stays without a word.
+    drop(connect().write_all(b"\"status\"\n"));
+    let silent: Vec<_> = (0..20).map(|_| connect()).collect();
+    assert!(wrong.is_empty(), "{}", faults(&wrong));
+    let status = host.text(&["status"]);
+    assert!(status.contains("daemon running"), "{status}");
+    drop(silent);
+    assert!(host.stop().success(), "{}", host.story());
+}
