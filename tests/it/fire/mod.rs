@@ -252,7 +252,7 @@ impl Story {
         self.runs = false;
         self.command(&["journal", "verify"]);
         let (records, deliveries) = (self.host.records(), self.receivers.deliveries());
-        let rollouts = oracle::check(&self.outside, &records, &deliveries);
+        let rollouts = oracle::check(&self.outside, &records, &self.receivers);
         let repeated = deliveries.iter().filter(|told| !told.effect).count();
         let Outside { commits, moves, faults, .. } = &self.outside;
         println!(

@@ -6,9 +6,9 @@ use tidegate::fact::{
     CommitAdopted, Fact, Outcome, Record, RolloutCause, RolloutFinished, RolloutStarted,
     TagImported,
 };
-use tidegate::names::{CommitId, ContentHash, Digest, Generation, Seq};
+use tidegate::names::{CommitId, ContentHash, Digest, Seq};
 
-use super::receiver::Delivery;
+use super::receiver::{Delivery, Notice, Receivers};
 use super::world::{APPS, Outside, Version};
 
 /// A rollout as the journal has it.
@@ -31,8 +31,8 @@ struct Pass<'a> {
     adopted: Option<CommitId>,
     /// What is in force of each app.
     greetings: BTreeMap<&'static str, String>,
-    /// What a generation of an app's stream follows.
-    follows: BTreeMap<(String, Generation), String>,
+    /// What the tag of an app's stream follows.
+    follows: BTreeMap<&'static str, String>,
     /// How far into a tag's history imports have come.
     seen: BTreeMap<(&'static str, String), usize>,
     current: BTreeMap<String, Digest>,
@@ -42,7 +42,7 @@ struct Pass<'a> {
 }
 
 /// Checks everything. Returns how many rollouts there were.
-pub(super) fn check(outside: &Outside, records: &[Record], deliveries: &[Delivery]) -> usize {
+pub(super) fn check(outside: &Outside, records: &[Record], receivers: &Receivers) -> usize {
     let mut pass = Pass {
         outside,
         head: 0,
@@ -61,7 +61,8 @@ pub(super) fn check(outside: &Outside, records: &[Record], deliveries: &[Deliver
     for record in records {
         pass.take(record);
     }
-    pass.compare(deliveries);
+    pass.compare(&receivers.deliveries());
+    pass.ends(&receivers.notices());
     pass.asked.len()
 }
 
@@ -91,24 +92,19 @@ impl Pass<'_> {
             panic!("record {seq} adopts {}, which the branch had left", adopted.commit);
         };
         (self.head, self.adopted) = (at, Some(*commit));
-        for (app, Version { greeting, valid, .. }) in versions {
+        for (app, Version { greeting, from, valid }) in versions {
+            self.follows.insert(app, from.clone());
             if *valid {
                 self.greetings.insert(app, greeting.clone());
             }
-        }
-        for changed in &adopted.streams {
-            let app = changed.stream.name.to_string();
-            let from = versions[app.as_str()].from.clone();
-            self.follows.insert((app, changed.generation), from);
         }
     }
 
     /// A tag is followed forwards, too.
     fn imported(&mut self, seq: Seq, imported: &TagImported) {
         let app = imported.tag.stream.name.to_string();
-        let from = &self.follows[&(app.clone(), imported.event.generation)];
-        let known = APPS.iter().find(|(known, _)| *known == app).unwrap().0;
-        let key = (known, from.clone());
+        let (known, from) = self.follows.get_key_value(app.as_str()).unwrap();
+        let key = (*known, from.clone());
         let digest = imported.event.image.unwrap();
         let seen = self.seen.entry(key.clone()).or_default();
         let mut later = self.outside.images[&key].iter().enumerate().skip(*seen);
@@ -154,6 +150,19 @@ impl Pass<'_> {
         assert_ne!(end.outcome, Outcome::Failed, "record {seq}: {}", end.reason);
         assert!(end.outcome == Outcome::Complete || asked.superseded, "record {seq}: {end:?}");
         asked.outcome = Some(end.outcome);
+    }
+
+    /// What was told of an end is what the journal says.
+    fn ends(&self, notices: &[Notice]) {
+        for Notice { rollout, kind, message } in notices {
+            let known = self.asked.values().find(|asked| asked.key == *rollout);
+            let outcome = known.and_then(|asked| asked.outcome);
+            match (kind.as_str(), outcome) {
+                ("finished", Some(Outcome::Complete)) => assert_eq!(message, "Complete"),
+                ("cancelled", Some(Outcome::Cancelled)) => {}
+                _ => panic!("{rollout} is told to be {kind} ({message}), and is {outcome:?}"),
+            }
+        }
     }
 
     fn compare(&self, deliveries: &[Delivery]) {

@@ -46,6 +46,15 @@ impl Delivery {
     }
 }
 
+/// What the web server was told that a rollout came to; asks for nothing.
+#[derive(Clone, Debug)]
+pub(super) struct Notice {
+    pub(super) rollout: String,
+    /// `finished`, `cancelled` or `held`.
+    pub(super) kind: String,
+    pub(super) message: String,
+}
+
 /// Both receivers.
 pub(super) struct Receivers {
     folder: tempfile::TempDir,
@@ -56,6 +65,7 @@ pub(super) struct Receivers {
 #[derive(Default)]
 struct Web {
     book: Mutex<Vec<Delivery>>,
+    notices: Mutex<Vec<Notice>>,
     /// Whether some answers get lost on the way back.
     loses: AtomicBool,
 }
@@ -119,6 +129,11 @@ printf '%s %s %s\\n' \"$ROLLOUT_KEY\" $effect \"$event\" >> {at}/book
         self.folder.path()
     }
 
+    /// What was told of ends.
+    pub(super) fn notices(&self) -> Vec<Notice> {
+        self.web.notices.lock().unwrap().clone()
+    }
+
     /// Everything that was delivered; in order for each receiver.
     pub(super) fn deliveries(&self) -> Vec<Delivery> {
         let text = self.book();
@@ -132,6 +147,8 @@ printf '%s %s %s\\n' \"$ROLLOUT_KEY\" $effect \"$event\" >> {at}/book
         all
     }
 }
+
+const DONE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 
 fn serve(mut stream: TcpStream, web: &Web) -> std::io::Result<()> {
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
@@ -150,6 +167,15 @@ fn serve(mut stream: TcpStream, web: &Web) -> std::io::Result<()> {
     let mut body = vec![0; field("content-length:").parse().unwrap_or_default()];
     stream.read_exact(&mut body)?;
     let (key, content) = (field("idempotency-key:"), String::from_utf8(body).unwrap());
+    let event: Value = serde_json::from_str(&content).unwrap();
+    if event["data"]["kind"] == "RolloutNotice" {
+        let (rollout, kind) = key.rsplit_once('/').unwrap();
+        assert_eq!(event["data"]["rollout"], rollout);
+        let (rollout, kind) = (rollout.to_owned(), kind.to_owned());
+        let message = event["data"]["message"].as_str().unwrap().to_owned();
+        web.notices.lock().unwrap().push(Notice { rollout, kind, message });
+        return stream.write_all(DONE);
+    }
     let new = {
         let mut book = web.book.lock().unwrap();
         let new = book.iter().all(|known| known.key != key);
@@ -159,5 +185,5 @@ fn serve(mut stream: TcpStream, web: &Web) -> std::io::Result<()> {
     if new && web.loses.load(Ordering::SeqCst) && key.ends_with(['3', '6', '9']) {
         return Ok(()); // done, and the answer gets lost
     }
-    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    stream.write_all(DONE)
 }

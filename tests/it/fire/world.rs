@@ -64,8 +64,7 @@ impl Outside {
     pub(super) fn start() -> Option<Self> {
         let registry = DockerRegistry::start()?;
         let network = FaultProxy::start(&registry.address());
-        let first =
-            Version { greeting: "hello".to_owned(), from: "1".to_owned(), valid: true };
+        let first = Version { greeting: "hello".to_owned(), from: "1".to_owned(), valid: true };
         let mut outside = Self {
             registry,
             network,

@@ -26,8 +26,7 @@ pub(crate) fn need(program: &str) -> Option<PathBuf> {
 
 /// Puts the test on the list of what could not run; where there is no such list, or in CI, the test fails.
 pub(crate) fn skip(why: &str) {
-    let list =
-        std::env::var_os("TIDEGATE_TEST_SKIPS").filter(|_| std::env::var_os("CI").is_none());
+    let list = std::env::var_os("TIDEGATE_TEST_SKIPS").filter(|_| std::env::var_os("CI").is_none());
     let list = list.unwrap_or_else(|| panic!("{why}"));
     let mut list = std::fs::File::options().append(true).open(list).unwrap();
     writeln!(list, "{}: {why}", std::thread::current().name().unwrap_or("a test")).unwrap();
