@@ -120,15 +120,15 @@ impl Story {
 
     /// Something changes or breaks, before the daemon starts or while it runs; then most often it is killed.
     fn round(&mut self) {
-        if self.chance.one_in(2) {
+        if !self.chance.one_in(3) {
             self.outside.repair();
         }
         if self.chance.one_in(3) {
             let what = self.outside.break_something(&mut self.chance);
             self.tell(what);
         }
-        let before = self.chance.below(3);
-        for n in 0..=self.chance.below(3) {
+        let before = self.chance.below(4);
+        for n in 0..=self.chance.below(4) {
             if n == before {
                 self.start();
             }
