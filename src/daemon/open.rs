@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::desired::{Object, Tree};
 use crate::engine::Engine;
 use crate::journal::disk::RealDisk;
-use crate::journal::{self, Journal, ObjectStore, Options, Replay, Retention};
+use crate::journal::{self, Journal, ObjectStore, Options, Replay, Retention, StoreError};
 use crate::names::{CommitId, ContentHash, Seq};
 use crate::observed::ObservedState;
 use crate::world::World;
@@ -227,7 +227,7 @@ pub(super) fn world(config: &Config, store: &ObjectStore) -> anyhow::Result<Worl
     let puts = store.clone();
     let registries = Registries::new(
         config.registries.client(),
-        Arc::new(move |bytes: &[u8]| puts.put(bytes).map_err(std::io::Error::other)),
+        Arc::new(move |bytes: &[u8]| puts.put(bytes).map_err(told)),
     )
     .context("cannot set up the registry client")?;
     let gets = store.clone();
@@ -235,8 +235,13 @@ pub(super) fn world(config: &Config, store: &ObjectStore) -> anyhow::Result<Worl
         config.targets.clone(),
         "tidegate".to_owned(),
         &config.state_dir,
-        Arc::new(move |hash: &ContentHash| gets.get(hash).map_err(std::io::Error::other)),
+        Arc::new(move |hash: &ContentHash| gets.get(hash).map_err(told)),
     )
     .context("cannot set up the targets")?;
     Ok(World { source: Arc::new(source), registries, targets })
+}
+
+/// An error of the object store as the world tells it on: with its cause, such as a full file system.
+fn told(error: StoreError) -> std::io::Error {
+    std::io::Error::other(format!("{:#}", anyhow::Error::from(error)))
 }

@@ -271,6 +271,13 @@ pub(super) fn hint(stderr: &str) -> &'static str {
     {
         "; give `git` a login: a credential helper for the user that runs tidegate (`git config --global \
          credential.helper`), or write the login into `source.repository`"
+    } else if has("No space left on device") {
+        "; the file system of the state directory is full, where the mirror is: make space there, and it goes on by \
+         itself"
+    } else if has("did not send all necessary objects") {
+        // Where `git` cannot move new objects into place, it does not say so and misses them.
+        "; if that repository is whole, the mirror could not keep what it sent: look whether the file system of the \
+         state directory has space, and inodes, left"
     } else if has("Authentication failed") || has("returned error: 403") {
         "; the server does not accept the login: check the credential helper, or the user and password in \
          `source.repository`"

@@ -1,9 +1,12 @@
 //! A real daemon in a folder of its own, and what it wrote.
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use tidegate::control::{Question, Reply};
 use tidegate::fact::{Fact, Record};
 
 /// How long anything may take before a test gives up; generous, because the machine may be busy.
@@ -25,6 +28,12 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
 pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(future)
+}
+
+/// The program that is tested: the one that `TIDEGATE_TEST_PROGRAM` names, else what was built with the tests.
+pub(crate) fn program() -> PathBuf {
+    let named = std::env::var_os("TIDEGATE_TEST_PROGRAM").filter(|path| !path.is_empty());
+    named.map_or_else(|| env!("CARGO_BIN_EXE_tidegate").into(), PathBuf::from)
 }
 
 /// A state directory, a configuration, and perhaps a running daemon.
@@ -59,7 +68,7 @@ impl Host {
 
     /// The program with this host's configuration and nothing else from outside.
     pub(crate) fn tidegate(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        let mut command = Command::new(program());
         command
             .args(args)
             .env_clear()
@@ -145,6 +154,23 @@ impl Host {
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         child.wait().unwrap()
+    }
+
+    /// How the daemon ended by itself; none while it runs.
+    pub(crate) fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        let status = self.child.as_mut().expect("a daemon").try_wait().unwrap()?;
+        self.child = None;
+        Some(status)
+    }
+
+    /// Asks the running daemon through its control socket; none if none listens or it ends before it answers.
+    pub(crate) fn ask(&self, question: &Question) -> Option<Reply> {
+        let mut stream = UnixStream::connect(self.path("control.sock")).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all((serde_json::to_string(question).unwrap() + "\n").as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        serde_json::from_str(&answer).ok()
     }
 
     /// Every whole record of the journal, whether the daemon runs or not.

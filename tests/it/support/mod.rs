@@ -19,18 +19,15 @@ pub(crate) fn need(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|dir| dir.join(program)).find(|p| p.is_file());
     if found.is_none() {
-        let list =
-            std::env::var_os("TIDEGATE_TEST_SKIPS").filter(|_| std::env::var_os("CI").is_none());
-        let list = list.unwrap_or_else(|| {
-            panic!("`{program}` is not installed; run tests/run, which installs it")
-        });
-        let mut list = std::fs::File::options().append(true).open(list).unwrap();
-        writeln!(
-            list,
-            "{}: `{program}` is not installed",
-            std::thread::current().name().unwrap_or("a test")
-        )
-        .unwrap();
+        skip(&format!("`{program}` is not installed; run tests/run, which installs it"));
     }
     found
+}
+
+/// Puts the test on the list of what could not run; where there is no such list, or in CI, the test fails.
+pub(crate) fn skip(why: &str) {
+    let list = std::env::var_os("TIDEGATE_TEST_SKIPS").filter(|_| std::env::var_os("CI").is_none());
+    let list = list.unwrap_or_else(|| panic!("{why}"));
+    let mut list = std::fs::File::options().append(true).open(list).unwrap();
+    writeln!(list, "{}: {why}", std::thread::current().name().unwrap_or("a test")).unwrap();
 }

@@ -68,24 +68,31 @@ impl DockerRegistry {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let config = dir.path().join("config.yml");
         write(&config, &configuration(dir.path(), address, options).to_string());
-        let log = std::fs::File::create(dir.path().join("log")).unwrap();
-        // It takes every REGISTRY_* variable as a setting.
-        let child = Command::new("docker-registry")
-            .arg("serve")
-            .arg(&config)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("OTEL_TRACES_EXPORTER", "none")
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let child = serve_registry(dir.path());
         let scheme = if options.tls { "https" } else { "http" };
         let http = reqwest::Client::builder().danger_accept_invalid_certs(true).build().unwrap();
         let (base, login) = (format!("{scheme}://{address}"), options.basic);
         let mut registry = Self { child, dir, address, http, base, login };
         registry.wait().then_some(registry)
+    }
+
+    /// Takes the registry away; its data stay.
+    pub(crate) fn stop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Brings it back on the same port, with the same data.
+    pub(crate) fn start_again(&mut self) {
+        // Somebody's connection may have got the port meanwhile: those are short.
+        for _ in 0..10 {
+            self.child = serve_registry(self.dir.path());
+            if self.wait() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        panic!("{} is taken by now", self.address);
     }
 
     fn wait(&mut self) -> bool {
@@ -226,6 +233,16 @@ impl Drop for DockerRegistry {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+fn serve_registry(dir: &Path) -> Child {
+    let log = std::fs::File::create(dir.join("log")).unwrap();
+    // It takes every REGISTRY_* variable as a setting.
+    let mut command = Command::new("docker-registry");
+    command.arg("serve").arg(dir.join("config.yml")).env_clear();
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env("OTEL_TRACES_EXPORTER", "none").stdin(Stdio::null());
+    command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
 }
 
 fn configuration(dir: &Path, address: SocketAddr, options: &Options) -> Value {
