@@ -309,7 +309,9 @@ pub(crate) fn reference(data: &[u8]) {
     // A host in capitals without a dot or a port is taken for a namespace (rule I28, as OpenShift has it), and such a one
     // does not stand behind a registry.
     let lower = |text: &String| !text.contains(|c: char| c.is_ascii_uppercase());
-    if reference.namespace.as_ref().is_none_or(lower) {
+    // And what is filled in may make it longer than a name may be.
+    let fits = reference.normalized().len() <= 255;
+    if fits && reference.namespace.as_ref().is_none_or(lower) {
         let normal: ImageReference = reference.normalized().parse().expect("normalized");
         assert_eq!(normal.normalized(), reference.normalized(), "a normal form is its own");
     }

@@ -2,8 +2,8 @@
 //! their ratios. Nothing is asserted.
 //!
 //! `cargo bench --bench journal [-- DIRECTORY]`: state directories are made in DIRECTORY, so that its disk is measured.
-//! `TIDEGATE_BENCH_SCALE=0.1` makes everything ten times smaller. What is compared takes turns, so that a busy moment
-//! meets both; the median of the turns counts.
+//! `TIDEGATE_BENCH_SCALE=0.1` makes everything ten times smaller, `TIDEGATE_BENCH_ROWS=append,replay` measures only these.
+//! What is compared takes turns, so that a busy moment meets both; the median of the turns counts.
 
 #![expect(
     clippy::print_stdout,
@@ -274,12 +274,24 @@ fn main() {
     let parent = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     let parent = parent.map_or_else(std::env::temp_dir, PathBuf::from);
     println!("SQLite {}, in {}", rusqlite::version(), parent.display());
-    append(&parent, 1, sized(600).min(600), 1.0);
-    append(&parent, 64, sized(300).min(300), 1.5);
-    start(&parent);
+    let rows = std::env::var("TIDEGATE_BENCH_ROWS").ok();
+    let wanted = |row: &str| rows.as_ref().is_none_or(|rows| rows.split(',').any(|r| r == row));
+    if wanted("append") {
+        append(&parent, 1, sized(600).min(600), 1.0);
+        append(&parent, 64, sized(300).min(300), 1.5);
+    }
+    if wanted("start") {
+        start(&parent);
+    }
     let count = sized(1_000_000);
     let root = tempfile::tempdir_in(&parent).expect("a directory can be made");
-    write_journal(root.path(), count);
-    replay(root.path(), count);
-    compact(root.path(), count);
+    if wanted("replay") || wanted("compact") {
+        write_journal(root.path(), count);
+    }
+    if wanted("replay") {
+        replay(root.path(), count);
+    }
+    if wanted("compact") {
+        compact(root.path(), count);
+    }
 }
