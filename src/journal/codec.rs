@@ -38,10 +38,14 @@ impl LineHash {
         let mut full = Context::new(&SHA256);
         full.update(&self.0);
         full.update(body);
-        let full = full.finish();
+        Self::of(full.finish().as_ref())
+    }
+
+    /// The first half of a SHA-256.
+    fn of(full: &[u8]) -> Self {
         let mut text = Self::START;
         let digits = b"0123456789abcdef";
-        for (pair, byte) in text.0.chunks_exact_mut(2).zip(full.as_ref()) {
+        for (pair, byte) in text.0.chunks_exact_mut(2).zip(full) {
             if let [high, low] = pair {
                 *high = digits.get(usize::from(byte >> 4)).copied().unwrap_or_default();
                 *low = digits.get(usize::from(byte & 15)).copied().unwrap_or_default();
@@ -75,6 +79,23 @@ impl fmt::Debug for LineHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+/// Computes the hash of each of `lines`, given what it covers and the hash that it states, if the one before it states
+/// what it should; the first follows `previous`. As [`LineHash::next`], but many at once.
+pub(super) fn hash_all<'a>(
+    previous: LineHash,
+    lines: impl Iterator<Item = (&'a [u8], LineHash)> + Clone,
+    hashes: &mut Vec<LineHash>,
+) {
+    let stated: Vec<LineHash> = lines.clone().map(|(_, stated)| stated).collect();
+    let before = std::iter::once(&previous).chain(&stated);
+    let before: Vec<&[u8]> = before.map(|hash| hash.0.as_slice()).take(stated.len()).collect();
+    let bodies: Vec<&[u8]> = lines.map(|(body, _)| body).collect();
+    let mut full = vec![[0; 32]; bodies.len()];
+    tape_sha256::hash_pairs(&[], &before, &bodies, &mut full);
+    hashes.clear();
+    hashes.extend(full.iter().map(|full| LineHash::of(full)));
 }
 
 /// Turns the JSON object that `buffer` ends with, from `start`, into a sealed line (without newline).
@@ -126,6 +147,12 @@ struct Line {
 /// Reads the record of a line whose hash was found right.
 pub(super) fn decode(line: &[u8]) -> Result<Record, serde_json::Error> {
     let Line { seq, at, fact, _hash } = serde_json::from_slice(line)?;
+    Ok(Record { seq, at, fact })
+}
+
+/// As [`decode`], for what is known to be UTF-8.
+pub(super) fn decode_text(line: &str) -> Result<Record, serde_json::Error> {
+    let Line { seq, at, fact, _hash } = serde_json::from_str(line)?;
     Ok(Record { seq, at, fact })
 }
 
