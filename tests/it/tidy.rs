@@ -318,3 +318,28 @@ fn the_readme_names_every_command() {
         assert!(hidden || named, "README.md does not mention `tidegate {name}`");
     }
 }
+
+/// `fuzz/run` builds with `--locked`: a dependency that came in without it would be found at the end of a long run only.
+#[test]
+fn the_lock_file_of_the_fuzz_targets_fits() {
+    let read = |path: &str| -> toml::Table {
+        fs::read_to_string(root().join(path)).unwrap().parse().unwrap()
+    };
+    let manifest = read("Cargo.toml");
+    let dependencies = manifest["dependencies"].as_table().unwrap();
+    let renamed = |value: &toml::Value| Some(value.get("package")?.as_str()?.to_owned());
+    let wanted: BTreeSet<String> = dependencies
+        .iter()
+        .map(|(name, value)| renamed(value).unwrap_or_else(|| name.clone()))
+        .collect();
+    let lock = read("fuzz/Cargo.lock");
+    let packages = lock["package"].as_array().unwrap();
+    let ours = packages.iter().find(|package| package["name"].as_str() == Some("tidegate"));
+    let locked = ours.unwrap()["dependencies"].as_array().unwrap();
+    // `name`, or `name version` where there are several.
+    let locked: BTreeSet<String> = locked
+        .iter()
+        .filter_map(|text| text.as_str()?.split(' ').next().map(str::to_owned))
+        .collect();
+    assert_eq!(locked, wanted, "run `cargo metadata` in `fuzz` and commit its lock file");
+}

@@ -68,15 +68,15 @@ impl<D: Disk> Walk<D> {
         let mut previous = self.head.hash;
         let mut waiting = Vec::new();
         let mut good = true;
-        let mut block = Vec::new();
+        let mut buffer = Vec::new();
         // Lists that were emptied: to ask the system for the memory of each anew is as dear as to read the lines.
         let mut spare = Vec::new();
         while good {
-            self.block(at.0, &mut block)?;
+            let block = self.block(at.0, &mut buffer)?;
             if block.len() < LEAST {
                 break;
             }
-            let Some(parts) = parts(&block, at, previous, threads.min(THREADS_MAX)) else {
+            let Some(parts) = parts(block, at, previous, threads.min(THREADS_MAX)) else {
                 self.bulk_from = at.0 + block.len() as u64;
                 break;
             };
@@ -113,20 +113,27 @@ impl<D: Disk> Walk<D> {
         Ok(())
     }
 
-    /// Reads whole lines from `offset` on.
-    fn block(&self, offset: u64, block: &mut Vec<u8>) -> Result<(), JournalError> {
-        block.resize(BLOCK, 0);
+    /// Reads whole lines from `offset` on; none where little is left.
+    fn block<'a>(&self, offset: u64, buffer: &'a mut Vec<u8>) -> Result<&'a [u8], JournalError> {
+        let file = self.lines.file();
+        let len = self.disk.len(file).map_err(JournalError::io("read", &self.segment.path))?;
+        if len < offset + LEAST as u64 {
+            return Ok(&[]);
+        }
+        if buffer.is_empty() {
+            *buffer = vec![0; BLOCK];
+        }
         let mut filled = 0;
-        while let Some(rest @ [_, ..]) = block.get_mut(filled..) {
-            let read = self.disk.read_at(self.lines.file(), rest, offset + filled as u64);
+        while let Some(rest @ [_, ..]) = buffer.get_mut(filled..) {
+            let read = self.disk.read_at(file, rest, offset + filled as u64);
             match read.map_err(JournalError::io("read", &self.segment.path))? {
                 0 => break,
                 count => filled += count,
             }
         }
-        let whole = block.get(..filled).and_then(|text| memchr::memrchr(b'\n', text));
-        block.truncate(whole.map_or(0, |last| last + 1));
-        Ok(())
+        let text = buffer.get(..filled).unwrap_or_default();
+        let whole = memchr::memrchr(b'\n', text).map_or(0, |last| last + 1);
+        Ok(text.get(..whole).unwrap_or_default())
     }
 
     /// Goes over what was found, in order. False: something needs a closer look, and the walk stands before it.
