@@ -125,7 +125,16 @@ impl Daemon {
     /// Puts a daemon together from what [`open`] found.
     #[must_use]
     pub fn new(opened: Opened, reload: Reload) -> Self {
-        let Opened { engine, journal, store, world, clock, records_since_snapshot, .. } = opened;
+        let Opened {
+            engine,
+            journal,
+            store,
+            world,
+            clock,
+            records_since_snapshot,
+            snapshot_at,
+            ..
+        } = opened;
         let (events, receiver) = mpsc::channel(INPUTS_WAITING_MAX);
         Self {
             engine,
@@ -139,7 +148,7 @@ impl Daemon {
             actions: JoinSet::new(),
             asked: BTreeMap::new(),
             next_ask: 1,
-            upkeep: upkeep::Upkeep::with_records(records_since_snapshot),
+            upkeep: upkeep::Upkeep::new(records_since_snapshot, snapshot_at),
             retention: opened.retention,
             notify: notify::Notify::default(),
             reload,
@@ -205,8 +214,10 @@ impl Daemon {
                         Ok(id) => drop(self.running.remove(&id)),
                         Err(error) => tracing::error!(%error, "an action ended early"),
                     }
-                    self.collect_when_quiet();
-                    continue;
+                    if !self.upkeep.is_waiting() {
+                        continue;
+                    }
+                    // What it answered may still be on its way here; the collection must not come before it.
                 }
                 _ = ping.tick() => {
                     self.notify.alive();

@@ -13,6 +13,7 @@ use crate::journal::disk::RealDisk;
 use crate::journal::{self, Journal, ObjectStore, Options, Replay, Retention, StoreError};
 use crate::names::{CommitId, ContentHash, Seq};
 use crate::observed::ObservedState;
+use crate::time::Timestamp;
 use crate::world::World;
 use crate::world::git::Source;
 use crate::world::registry::Registries;
@@ -29,6 +30,8 @@ pub struct Opened {
     pub(super) world: World,
     pub(super) clock: Clock,
     pub(super) records_since_snapshot: u64,
+    /// When the last record of the newest snapshot was written.
+    pub(super) snapshot_at: Option<Timestamp>,
     pub(super) state_dir: PathBuf,
     pub(super) retention: Retention,
     /// The commit whose files the cache holds.
@@ -62,12 +65,14 @@ pub fn open(config: &Config, lost_records: LostRecords) -> anyhow::Result<Opened
     };
     let mut observed = ObservedState::default();
     let mut records_since_snapshot = 0;
+    let mut snapshot_at = None;
     let (journal, warnings) =
         Journal::open_with(RealDisk, &config.state_dir, Options::default(), &mut |replay| {
             match replay {
                 Replay::Snapshot(snapshot) => {
                     let state = snapshot.state().map_err(anyhow::Error::from);
                     observed = state.map_err(|error| format!("{error:#}"))?;
+                    snapshot_at = observed.last_at;
                 }
                 Replay::Record(record) => {
                     observed.apply(&record);
@@ -107,6 +112,7 @@ pub fn open(config: &Config, lost_records: LostRecords) -> anyhow::Result<Opened
         world,
         clock,
         records_since_snapshot,
+        snapshot_at,
         state_dir: config.state_dir.clone(),
         retention: config.retention,
         cached,

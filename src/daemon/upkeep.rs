@@ -88,6 +88,8 @@ pub(super) struct Upkeep {
     pub(super) records: u64,
     /// When the last one began.
     at: Option<Monotonic>,
+    /// How far the newest snapshot of an earlier process reaches.
+    snapshot_at: Option<Timestamp>,
     /// Records at the last failure; none where the last one did not fail.
     failed_at: Option<u64>,
     stop: Arc<AtomicBool>,
@@ -95,8 +97,9 @@ pub(super) struct Upkeep {
 }
 
 impl Upkeep {
-    pub(super) fn with_records(records: u64) -> Self {
-        Self { records, ..Self::default() }
+    /// `records` are behind the newest snapshot, whose last one was written at `snapshot_at`.
+    pub(super) fn new(records: u64, snapshot_at: Option<Timestamp>) -> Self {
+        Self { records, snapshot_at, ..Self::default() }
     }
 
     /// Makes what runs end early.
@@ -104,9 +107,18 @@ impl Upkeep {
         self.stop.store(true, Ordering::Relaxed);
     }
 
+    /// Whether it waits for actions to end.
+    pub(super) fn is_waiting(&self) -> bool {
+        matches!(self.phase, Phase::Awaiting(..))
+    }
+
     fn is_due(&self, now: Now) -> bool {
         let many = self.records >= RECORDS + self.failed_at.unwrap_or(0);
-        let long_ago = now.mono.since(self.at.unwrap_or(Monotonic::START)) >= INTERVAL;
+        let long_ago = match (self.at, self.snapshot_at) {
+            // A daemon that is started again every day would never come to it by its own clock.
+            (None, Some(snapshot)) if snapshot.after(INTERVAL) <= now.wall => true,
+            (at, _) => now.mono.since(at.unwrap_or(Monotonic::START)) >= INTERVAL,
+        };
         !self.asked.is_empty() || many || long_ago && self.records > 0
     }
 
@@ -163,6 +175,11 @@ impl Daemon {
                 return Ok(());
             }
         };
+        if !self.journal.may_rotate() {
+            self.upkeep
+                .end(Err(anyhow::anyhow!("there is no space for another file of the journal")));
+            return Ok(());
+        }
         let sealed = tokio::task::block_in_place(|| self.journal.seal())
             .context("cannot begin a file of the journal; stopping, nothing was done")?;
         self.upkeep.records = 0;
@@ -199,6 +216,8 @@ impl Daemon {
     }
 
     /// Collects when nothing is under way any more that began before.
+    ///
+    /// To be called when everything that has arrived is recorded: an action that has ended has sent its answer before.
     pub(super) fn collect_when_quiet(&mut self) {
         let Phase::Awaiting(begun, _) = &self.upkeep.phase else { return };
         let oldest = self.running.first_key_value().map(|(id, _)| *id);
@@ -277,4 +296,22 @@ pub(crate) fn by_hand(
     let adopted = observed.adopted.map(|adopted| adopted.seq);
     let (collected, commits) = collect(collection, source, compacted.oldest, adopted)?;
     Ok(Done { compacted, collected, commits })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_that_is_started_again_and_again_looks_after_what_is_a_day_old() {
+        let snapshot_at = Timestamp::from_millis(1_800_000_000_000);
+        let upkeep = Upkeep::new(5, Some(snapshot_at));
+        let after = |hours: u64| Now {
+            wall: snapshot_at.after(Duration::from_secs(hours * 3600)),
+            mono: Monotonic::START,
+        };
+        assert!(!upkeep.is_due(after(23)));
+        assert!(upkeep.is_due(after(24)));
+        assert!(!Upkeep::new(0, Some(snapshot_at)).is_due(after(24)), "nothing was written since");
+    }
 }
