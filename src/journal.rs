@@ -59,7 +59,7 @@
 //! | a line whose hash does not fit, or whose number is not due | the same |
 //! | a fact, field or format number it does not know | refuses: written by a newer version |
 //! | a file missing in the middle or at the beginning | refuses, and says which records |
-//! | a new last file without a whole header | begins it again, with a warning |
+//! | a new last file without a whole header | begins it again, with a warning; without space for that, removes it |
 //! | a snapshot that cannot be used | takes the one before it, or all records, with a warning |
 //! | a snapshot that stands behind the last record | refuses: files are missing at the end |
 //! | a snapshot whose record has another hash | refuses: they belong to different journals |
@@ -67,7 +67,7 @@
 //! | a file system without space | opens; appends take what is kept ahead, then fail and name it |
 //! | files that a crash left unfinished (`*-new`) | removes them |
 //!
-//! A refusal changes nothing on the disk. A snapshot is read together with the files that go on behind it; older files
+//! A refusal changes no file that was there. A snapshot is read together with the files that go on behind it; older files
 //! are checked by [`verify()`] only.
 //!
 //! A backup ([`backup()`], [`restore()`]) is a state directory with that mark, and so is what [`salvage()`] makes of a
@@ -229,9 +229,9 @@ impl<D: Disk> Journal<D> {
         let lock = opening::lock(&disk, root)?;
         opening::make_dir(&disk, &dir, 0o750)?;
         opening::make_dir(&disk, &root.join("objects"), 0o700)?;
-        opening::clear_leftovers(&disk, &dir)?;
         let mut warnings = Vec::new();
         let found = opening::read_all(&disk, &dir, replay, &mut warnings)?;
+        opening::clear_leftovers(&disk, &dir)?;
         let (head, segment, file, end) = match found {
             Found::Walk(walk) => opening::settle(&disk, &walk, &mut warnings)?,
             Found::Nothing(head, begun) => {
@@ -367,7 +367,8 @@ impl<D: Disk> Journal<D> {
     }
 
     /// Whether there is space for another file: one that is half begun would have to be begun again by the next start.
-    fn may_rotate(&self) -> bool {
+    #[must_use]
+    pub fn may_rotate(&self) -> bool {
         let most = self.options.reserve_bytes + self.options.fill_bytes;
         !self.full && self.disk.free(&self.dir).is_ok_and(|free| free > most)
     }
@@ -399,12 +400,17 @@ impl<D: Disk> Journal<D> {
     /// Ends the current file, unless it holds no record: a [`Compaction`] may read up to the record that is returned.
     ///
     /// # Errors
-    /// When the disk fails; as after a failed append, only a new start finds out what is there.
+    /// When [`Self::may_rotate`] says no, then nothing was touched; or when the disk fails: then, as after a failed append,
+    /// only a new start finds out what is there.
     pub fn seal(&mut self) -> Result<Head, AppendError> {
         if self.poisoned {
             return Err(AppendError::Poisoned { path: self.segment.path.clone() });
         }
         if self.segment.from <= self.head.seq {
+            if !self.may_rotate() {
+                let full = io::ErrorKind::StorageFull.into();
+                return Err(AppendError::io(&self.segment.path, full));
+            }
             // A file that is half begun must not be left behind by later records.
             self.poisoned = true;
             self.rotate().map_err(|source| AppendError::io(&self.segment.path, source))?;
@@ -434,7 +440,7 @@ impl<D: Disk> Journal<D> {
             snapshot::prune(&self.disk, &self.dir, oldest)
         });
         pruned.map_err(|error| SnapshotError::Prune(Box::new(error)))?;
-        if self.end > self.options.fill_bytes && !self.poisoned {
+        if self.end > self.options.fill_bytes && !self.poisoned && self.may_rotate() {
             // A file that is half begun must not be left behind by later records.
             self.poisoned = true;
             let path = self.dir.clone();

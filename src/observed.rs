@@ -185,6 +185,18 @@ impl ObservedState {
         rejected.filter_map(|rejected| rejected.kept).chain(self.held_removals().map(|(_, v)| v))
     }
 
+    /// The values in the object store that this state needs: what readers of it look up there.
+    pub fn objects(&self) -> impl Iterator<Item = ContentHash> {
+        let tags = self.streams.values().flat_map(|stream| stream.tags.values());
+        let metadata = tags.flat_map(|tag| &tag.items).filter_map(|item| item.metadata);
+        let workloads = self.workloads.values();
+        let manifests = workloads.flat_map(|workload| {
+            let rollouts = workload.rollouts.iter().map(|rollout| rollout.started.manifest);
+            rollouts.chain(workload.stop.iter().map(|stop| stop.started.manifest))
+        });
+        self.kept_versions().chain(metadata).chain(manifests)
+    }
+
     /// Applies one record.
     ///
     /// Total: a record about something unknown changes nothing but the sequence number. The engine never writes one;

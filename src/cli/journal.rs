@@ -14,6 +14,7 @@ use super::{Context, ExitCode};
 use crate::config;
 use crate::fact::Record;
 use crate::journal::{Fold, Snapshot, StateError};
+use crate::names::ContentHash;
 use crate::observed::ObservedState;
 
 /// Look at the journal, the file of everything that happened, and after it
@@ -80,6 +81,10 @@ impl Fold for ObservedState {
 
     fn apply(&mut self, record: &Record) {
         Self::apply(self, record);
+    }
+
+    fn objects(&self) -> Vec<ContentHash> {
+        Self::objects(self).collect()
     }
 
     fn equals(&self, snapshot: &Snapshot) -> Result<bool, StateError> {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::disk::{Access, Disk, RealDisk};
 use super::error::JournalError;
-use super::lost::{self, Mark};
+use super::lost;
 use super::named::hashes_of;
 use super::opening;
 use super::reader::LOOKS_MAX;
@@ -82,6 +82,18 @@ pub enum CopyError {
         /// The last record of the journal.
         last: Seq,
     },
+    /// The earlier backup has the same records in other files.
+    #[error(
+        "the backup in `{dir}` has the same records in other files: the journal was salvaged or restored from \
+         elsewhere since; back up into another directory"
+    )]
+    Recut {
+        /// The backup.
+        dir: PathBuf,
+    },
+    /// The place is a link.
+    #[error("`{0}` is a symbolic link; remove it, or make it the directory itself")]
+    Link(PathBuf),
     /// Records between the earlier backup and the journal were compacted away.
     #[error(
         "the backup in `{dir}` ends at record {copied}, and the journal now begins at record {first}; back up into \
@@ -147,11 +159,19 @@ pub fn backup<F: Fold>(root: &Path, dir: &Path, fold: impl Fn() -> F) -> Result<
     opening::make_dir(&RealDisk, dir, 0o750)?;
     let names = RealDisk.list(dir).map_err(JournalError::io("list", dir))?;
     let same = std::fs::canonicalize(root).ok() == std::fs::canonicalize(dir).ok();
-    if same || !names.is_empty() && lost::records_lost(dir)?.is_none() {
+    let inside = std::fs::canonicalize(dir).is_ok_and(|dir| {
+        ["journal", "objects"].iter().any(|part| {
+            std::fs::canonicalize(root.join(part)).is_ok_and(|part| dir.starts_with(part))
+        })
+    });
+    let known = lost::records_lost(dir)?;
+    // A backup that was ended in its first moments left a lock, or a mark that was not finished.
+    let is_empty = names.iter().all(|name| name == "lock" || name.ends_with("-new"));
+    if same || inside || !is_empty && known.is_none() {
         return Err(CopyError::NotEmpty(dir.to_owned()));
     }
     let _lock = opening::lock(&RealDisk, dir)?;
-    lost::mark(dir, Mark::default())?;
+    lost::mark(dir, lost::records_lost(root)?.or(known).unwrap_or_default())?;
     let copy = dir.join("journal");
     opening::make_dir(&RealDisk, &copy, 0o750)?;
     opening::clear_leftovers(&RealDisk, &copy)?;
@@ -198,6 +218,9 @@ impl Staging {
         opening::make_dir(&RealDisk, root, 0o750)?;
         let lock = opening::lock(&RealDisk, root)?;
         let journal = root.join("journal");
+        if journal.is_symlink() {
+            return Err(CopyError::Link(journal));
+        }
         let held = match RealDisk.list(&journal) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             listed => listed,
@@ -397,8 +420,26 @@ fn survey(root: &Path, dir: &Path, earlier: Option<Head>) -> Result<Survey, Copy
     if last < copied {
         return Err(CopyError::Ahead { dir, copied, last });
     }
+    if earlier.is_some() {
+        check_cut(&all, &dir, copied)?;
+    }
     survey.snapshots.retain(|file| file.seq <= last);
     Ok(survey)
+}
+
+/// Checks that an earlier backup up to `copied` has its records in the same files: those are copied by their names.
+fn check_cut(all: &[Segment], dir: &Path, copied: Seq) -> Result<(), CopyError> {
+    let there = segments(&RealDisk, &dir.join("journal"))?;
+    let (Some(ours), Some(theirs)) = (all.first(), there.first()) else { return Ok(()) };
+    let from = ours.from.max(theirs.from);
+    let shared = |files: &[Segment]| {
+        let files = files.iter().map(|file| file.from);
+        files.filter(|first| (from..=copied).contains(first)).collect::<Vec<_>>()
+    };
+    if shared(all) == shared(&there) {
+        return Ok(());
+    }
+    Err(CopyError::Recut { dir: dir.to_owned() })
 }
 
 /// How much was written.
@@ -438,9 +479,16 @@ pub(super) fn copy_found_objects(
     let (from, to) = (ObjectStore::at(root), ObjectStore::at(dir));
     let mut made = Made::default();
     let (mut waiting, mut waiting_bytes) = (Vec::new(), 0);
+    let mut shards = BTreeSet::new();
     for hash in objects {
-        if to.contains(hash)? {
-            continue;
+        match to.get(hash) {
+            // Its name may have been left by a process that ended before it synced the directory.
+            Ok(_) => {
+                shards.extend(to.path(hash).parent().map(Path::to_owned));
+                continue;
+            }
+            Err(error @ StoreError::Io { .. }) => return Err(error.into()),
+            Err(StoreError::Missing { .. } | StoreError::Damaged { .. }) => {}
         }
         match from.get(hash) {
             Ok(content) => {
@@ -462,6 +510,9 @@ pub(super) fn copy_found_objects(
         }
     }
     to.put_many(&waiting)?;
+    for shard in shards {
+        RealDisk.sync_dir(&shard).map_err(JournalError::io("sync", &shard))?;
+    }
     Ok(made)
 }
 

@@ -15,7 +15,8 @@ use serde::Serialize;
 
 use super::disk::{Access, Disk, RealDisk};
 use super::named::hashes_of;
-use super::snapshot::is_leftover;
+use super::recovery::Segment;
+use super::snapshot::SnapshotFile;
 use super::store::{ObjectStore, StoreError, failed};
 use crate::names::ContentHash;
 
@@ -96,8 +97,11 @@ impl<D: Disk> Collection<D> {
         let mut found = std::mem::take(&mut self.found);
         // In the order of their names: old records go into a snapshot before they are removed, never the other way.
         let mut names = disk.list(&dir).map_err(failed("list", &dir))?;
+        // Whatever else somebody put there names nothing that a reader of ours would look for.
+        let is_segment = |name: &str| Segment::parse(&dir, name).is_some();
+        names.retain(|name| is_segment(name) || SnapshotFile::parse(&dir, name).is_some());
         names.sort();
-        for name in names.iter().filter(|name| !is_leftover(name)) {
+        for name in &names {
             look_through(&disk, &dir.join(name), &mut found)?;
         }
         let mut collected = Collected::default();

@@ -6,6 +6,7 @@
 //! Whatever is removed was read and checked against the chain first, and is contained in a snapshot that is durable.
 //! Files go from the oldest on, so that a crash in between leaves a journal that only reaches back less far.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,6 +26,12 @@ use crate::time::Timestamp;
 
 /// Records between two looks at whether to give up.
 const RECORDS_AT_ONCE: u64 = 1_024;
+
+/// Padding that is not worth a cut.
+const PADDING_BYTES: u64 = 512;
+
+/// Bytes that are looked through for padding at once.
+const PIECE_BYTES: usize = 64 * 1024;
 
 /// How much history is kept. Whole files go, so what is kept is a little more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -108,6 +115,9 @@ impl<D: Disk, S: Default + Serialize + DeserializeOwned> Compaction<D, S> {
     pub fn run(&self, retention: Retention, now: Timestamp) -> Result<Compacted, CompactError> {
         self.snapshot_at(self.sealed.seq)?;
         let files = segments(&self.disk, &self.dir)?;
+        for (ended, _) in files.iter().zip(files.iter().skip(1)) {
+            self.give_back(ended)?;
+        }
         let oldest = files.first().map_or(Seq(1), |oldest| oldest.from);
         let mut kept = Compacted { snapshot: self.sealed.seq, oldest, dropped: 0, freed: 0 };
         if let Some(next) = self.first_to_keep(&files, retention, now)? {
@@ -158,9 +168,7 @@ impl<D: Disk, S: Default + Serialize + DeserializeOwned> Compaction<D, S> {
         let mut reader = Reader::open(self.disk.clone(), &self.root, From::After(after))?;
         let mut last = after;
         while last < seq {
-            if last.0.is_multiple_of(RECORDS_AT_ONCE) && self.cancelled.load(Ordering::Relaxed) {
-                return Err(CompactError::Cancelled);
-            }
+            self.look_up(last)?;
             let Some(record) = reader.next() else { break };
             let record = record?;
             last = record.seq;
@@ -191,9 +199,10 @@ impl<D: Disk, S: Default + Serialize + DeserializeOwned> Compaction<D, S> {
             bytes += self.len(file)?;
         }
         let mut first = None;
+        let young = self.first_young(retention, now, spare.seq.next())?;
         for (old, next) in files.iter().zip(files.iter().skip(1)) {
             let too_many = retention.keep_bytes.is_some_and(|most| bytes > most);
-            if next.from > spare.seq.next() || !too_many && !self.is_old(next, retention, now)? {
+            if next.from > spare.seq.next() || !too_many && next.from > young {
                 break;
             }
             bytes -= self.len(old)?;
@@ -202,18 +211,78 @@ impl<D: Disk, S: Default + Serialize + DeserializeOwned> Compaction<D, S> {
         Ok(first)
     }
 
-    /// Whether everything before a file is older than it has to be.
-    fn is_old(
+    /// The first record that its age keeps, of those before `end`.
+    ///
+    /// A clock that went back makes records look old whose predecessors are not, so every record is looked at; one
+    /// that was ahead for a while makes them look young until its time has come, so what is later than now does not
+    /// count. Where the newest record is later than now it is this clock that cannot be trusted, and everything stays.
+    fn first_young(
         &self,
-        next: &Segment,
         retention: Retention,
         now: Timestamp,
-    ) -> Result<bool, CompactError> {
-        let Some(keep_for) = retention.keep_for else { return Ok(false) };
-        let after = From::After(Seq(next.from.0.saturating_sub(1)));
-        let mut reader = Reader::open(self.disk.clone(), &self.root, after)?;
-        let first = reader.next().transpose()?;
-        Ok(first.is_some_and(|record| record.at.after(keep_for) <= now))
+        end: Seq,
+    ) -> Result<Seq, CompactError> {
+        let Some(keep_for) = retention.keep_for else { return Ok(Seq(0)) };
+        let open = |from| Reader::open(self.disk.clone(), &self.root, from);
+        let newest = open(From::After(Seq(self.sealed.seq.0.saturating_sub(1))))?.next();
+        if newest.transpose()?.is_none_or(|newest| newest.at > now) {
+            return Ok(Seq(0));
+        }
+        let mut records = open(From::Oldest)?;
+        while let Some(record) = records.next().transpose()? {
+            self.look_up(record.seq)?;
+            if record.seq >= end || record.at <= now && record.at.after(keep_for) > now {
+                return Ok(record.seq);
+            }
+        }
+        Ok(end)
+    }
+
+    /// Now and then, whether to give up.
+    fn look_up(&self, seq: Seq) -> Result<(), CompactError> {
+        if seq.0.is_multiple_of(RECORDS_AT_ONCE) && self.cancelled.load(Ordering::Relaxed) {
+            return Err(CompactError::Cancelled);
+        }
+        Ok(())
+    }
+
+    /// Gives the space back that was filled ahead in a file that is ended. What a crash leaves of that is padding.
+    fn give_back(&self, ended: &Segment) -> Result<(), CompactError> {
+        let file = self.disk.open(&ended.path, Access::Write);
+        let file = file.map_err(JournalError::io("open", &ended.path))?;
+        let cut = self.used(&file).and_then(|(len, used)| {
+            if len - used < PADDING_BYTES {
+                return Ok(());
+            }
+            self.disk.cut(&file, used)?;
+            self.disk.sync_data(&file)
+        });
+        Ok(cut.map_err(JournalError::io("cut the padding of", &ended.path))?)
+    }
+
+    /// The length of a file, and where its padding begins.
+    fn used(&self, file: &D::File) -> io::Result<(u64, u64)> {
+        let len = self.disk.len(file)?;
+        let mut end = len;
+        let mut piece = vec![0; PIECE_BYTES];
+        while end > 0 {
+            let start = end.saturating_sub(PIECE_BYTES as u64);
+            let text = usize::try_from(end - start).ok().and_then(|len| piece.get_mut(..len));
+            let text = text.unwrap_or_default();
+            let mut filled = 0;
+            while let Some(rest @ [_, ..]) = text.get_mut(filled..) {
+                match self.disk.read_at(file, rest, start + filled as u64)? {
+                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                    count => filled += count,
+                }
+            }
+            if let Some(last) = text.iter().rposition(|c| !matches!(c, b'\n' | 0)) {
+                // With the newline that ends the last line.
+                return Ok((len, (start + last as u64 + 2).min(len)));
+            }
+            end = start;
+        }
+        Ok((len, 0))
     }
 
     fn len(&self, file: &Segment) -> Result<u64, JournalError> {

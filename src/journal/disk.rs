@@ -76,6 +76,11 @@ pub trait Disk: Clone + Send + Sync + 'static {
     /// # Errors
     /// What the file system says.
     fn write_at(&self, file: &Self::File, bytes: &[u8], offset: u64) -> io::Result<()>;
+    /// Cuts a file off at `len`, which is no more than its length. Does not sync.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn cut(&self, file: &Self::File, len: u64) -> io::Result<()>;
     /// Makes content and length of a file durable.
     ///
     /// # Errors
@@ -191,6 +196,10 @@ impl Disk for RealDisk {
 
     fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
         file.write_all_at(bytes, offset)
+    }
+
+    fn cut(&self, file: &File, len: u64) -> io::Result<()> {
+        file.set_len(len)
     }
 
     fn sync_data(&self, file: &File) -> io::Result<()> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Replay;
 use super::disk::{Access, Disk, LockFailure};
-use super::error::{JournalError, Warning};
+use super::error::{self, JournalError, Warning};
 use super::recovery::{Head, Segment, Tail, Walk, segments};
 use super::snapshot::{self, StateError};
 use crate::names::Seq;
@@ -170,7 +170,15 @@ pub(super) fn settle<D: Disk>(
     let dir = segment.path.parent().unwrap_or_else(|| Path::new("."));
     disk.sync_dir(dir).map_err(JournalError::io("sync", dir))?;
     if let Tail::Begun(next) = walk.tail() {
-        return begin_segment(disk, dir, Some(next.clone()), &walk.head(), warnings);
+        let begun = begin_segment(disk, dir, Some(next.clone()), &walk.head(), warnings);
+        match begun {
+            // What is kept ahead in the file before it is enough for what is under way.
+            Err(JournalError::Io { source, .. }) if error::is_full(&source) => {
+                disk.remove(&next.path).map_err(JournalError::io("remove", &next.path))?;
+                disk.sync_dir(dir).map_err(JournalError::io("sync", dir))?;
+            }
+            begun => return begun,
+        }
     }
     Ok((walk.head(), segment, file, end))
 }

@@ -30,7 +30,7 @@ impl Segment {
         Self { from, path: dir.join(format!("{:020}.jsonl", from.0)) }
     }
 
-    fn parse(dir: &Path, name: &str) -> Option<Self> {
+    pub(super) fn parse(dir: &Path, name: &str) -> Option<Self> {
         let digits = name.strip_suffix(".jsonl")?;
         let all_digits = digits.len() == 20 && digits.bytes().all(|c| c.is_ascii_digit());
         // Records are counted from 1: a file that begins with none is somebody else's.

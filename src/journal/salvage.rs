@@ -44,6 +44,9 @@ pub enum SalvageError {
          (`tidegate journal restore`)"
     )]
     Nothing(PathBuf),
+    /// The place is in use.
+    #[error("`{0}` is not empty; name a directory that is new, or empty")]
+    NotEmpty(PathBuf),
     /// It cannot be read, or the new one cannot be written.
     #[error(transparent)]
     Copy(#[from] CopyError),
@@ -93,8 +96,13 @@ pub fn salvage<F: Fold>(
     let files = segments(&RealDisk, &dir)?;
     let snapshots = heads(&dir, &usable)?;
     let run = farthest(&files, &snapshots)?.ok_or_else(|| SalvageError::Nothing(root.into()))?;
-    if to.exists() && !RealDisk.list(to).map_err(JournalError::io("list", to))?.is_empty() {
-        return Err(CopyError::NotEmpty(to.to_owned()).into());
+    if to.exists() {
+        let names = RealDisk.list(to).map_err(JournalError::io("list", to))?;
+        // What a salvage leaves that was ended before it put a journal in place.
+        let unfinished = ["lock", "records-lost", "journal-new", "objects"];
+        if names.iter().any(|name| !unfinished.contains(&&**name) && !name.ends_with("-new")) {
+            return Err(SalvageError::NotEmpty(to.to_owned()));
+        }
     }
     let named = snapshot::list(&RealDisk, &dir)?;
     let mut salvaged = Salvaged {

@@ -148,7 +148,7 @@ impl SnapshotFile {
         Self { seq, path: dir.join(format!("snapshot-{:020}.json", seq.0)) }
     }
 
-    fn parse(dir: &Path, name: &str) -> Option<Self> {
+    pub(super) fn parse(dir: &Path, name: &str) -> Option<Self> {
         let digits = name.strip_prefix("snapshot-")?.strip_suffix(".json")?;
         digits.bytes().all(|c| c.is_ascii_digit()).then_some(())?;
         Some(Self { seq: Seq(digits.parse().ok()?), path: dir.join(name) })

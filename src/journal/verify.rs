@@ -12,7 +12,7 @@ use super::recovery::{Head, Segment, Tail, Walk, segments};
 use super::snapshot::{self, Snapshot, SnapshotFile, StateError};
 use super::store::{ObjectStore, StoreError, objects_of};
 use crate::fact::Record;
-use crate::names::Seq;
+use crate::names::{ContentHash, Seq};
 
 /// What was checked, and what was found.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
@@ -33,7 +33,7 @@ pub struct Proof {
     pub snapshots: u64,
     /// Those of them whose state is what the records before them give.
     pub replayed: u64,
-    /// Values in the object store that records name and that are whole.
+    /// Values in the object store that records name, or the state before the oldest one, and that are whole.
     pub objects: u64,
     /// What is damaged or missing, in the order of the journal.
     pub findings: Vec<Finding>,
@@ -65,6 +65,8 @@ pub trait Fold {
     fn begin(&mut self, base: &Snapshot) -> Result<(), StateError>;
     /// Adds the next record.
     fn apply(&mut self, record: &Record);
+    /// The values in the object store that the state needs.
+    fn objects(&self) -> Vec<ContentHash>;
     /// Whether a snapshot holds the state that was folded.
     ///
     /// # Errors
@@ -126,7 +128,8 @@ fn check<F: Fold>(
     match Walk::start(RealDisk, &dir, oldest.clone(), Seq(0)) {
         Ok(Some(mut walk)) => {
             proof.continues = walk.head().hash.to_string();
-            let mut replay = Replayed { fold, begun: oldest.from == Seq(1), broken: false };
+            let begun = oldest.from == Seq(1);
+            let mut replay = Replayed { fold, begun, broken: false, needed: Vec::new() };
             check_records(root, &mut walk, &mut snapshots, &mut replay, proof)?;
         }
         Ok(None) => {
@@ -148,6 +151,8 @@ struct Replayed<F> {
     begun: bool,
     /// Whether a snapshot differed: then those behind it would only differ again.
     broken: bool,
+    /// The values that the state which it began with needs: the records that named them may be gone.
+    needed: Vec<ContentHash>,
 }
 
 impl<F: Fold> Replayed<F> {
@@ -169,8 +174,11 @@ impl<F: Fold> Replayed<F> {
         let compared = if self.begun {
             self.fold.equals(&snapshot)
         } else {
-            self.fold.begin(&snapshot).inspect(|()| self.begun = true).map(|()| true)
+            self.fold.begin(&snapshot).map(|()| true)
         };
+        if !self.begun && compared.is_ok() {
+            (self.begun, self.needed) = (true, self.fold.objects());
+        }
         let message = match compared {
             Ok(true) => {
                 proof.replayed += 1;
@@ -225,6 +233,11 @@ fn check_records<F: Fold>(
         let head = walk.head();
         proof.hash = head.hash.to_string();
         check_snapshots(head, snapshots, replay, proof);
+        for hash in replay.needed.drain(..) {
+            if seen.insert(hash) {
+                check_object(store.get(&hash), head.seq, proof)?;
+            }
+        }
         if walk.segment().path != path {
             path.clone_from(&walk.segment().path);
             proof.segments += 1;

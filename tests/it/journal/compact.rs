@@ -42,6 +42,9 @@ impl Fold for State {
     fn apply(&mut self, record: &Record) {
         apply(self, record);
     }
+    fn objects(&self) -> Vec<ContentHash> {
+        self.named.iter().filter_map(|named| named.parse().ok()).collect()
+    }
     fn equals(&self, snapshot: &Snapshot) -> Result<bool, StateError> {
         Ok(snapshot.state::<Self>()? == *self)
     }
@@ -81,10 +84,23 @@ fn compact<D: Disk>(
 }
 
 fn append(root: &Path, seqs: std::ops::RangeInclusive<u64>) {
+    append_at(root, seqs, record(1).at);
+}
+
+fn append_at(root: &Path, seqs: std::ops::RangeInclusive<u64>, at: Timestamp) {
     let (mut journal, _) = Journal::open_with(NoSync, root, SMALL, &mut |_| Ok(())).unwrap();
     for seq in seqs {
-        journal.append(&[record(seq)]).unwrap();
+        journal.append(&[Record { at, ..record(seq) }]).unwrap();
     }
+}
+
+const HOUR: i64 = 3_600_000;
+const DAY: Retention =
+    Retention { keep_for: Some(Duration::from_secs(24 * 3600)), keep_bytes: None };
+
+/// So many hours from [`later`].
+fn hours(hours: i64) -> Timestamp {
+    Timestamp::from_millis(later().as_millis() + hours * HOUR)
 }
 
 /// A journal of 100 records in small files, with snapshots at 40 and 80.
@@ -135,7 +151,7 @@ fn files_beyond_the_size_go_and_what_is_left_begins_behind_a_snapshot() {
 #[test]
 fn a_size_in_between_is_reached_file_by_file_with_a_base_of_its_own() {
     let root = with_snapshots();
-    let retention = Retention { keep_for: None, keep_bytes: Some(22_000) };
+    let retention = Retention { keep_for: None, keep_bytes: Some(15_000) };
     let done = compact(&NoSync, root.path(), retention).unwrap();
     let base = (done.oldest.0 - 1).to_string();
     assert!(done.oldest > Seq(1) && done.oldest < Seq(81), "{done:?}");
@@ -159,6 +175,57 @@ fn records_that_are_old_enough_go() {
 }
 
 #[test]
+fn a_clock_that_went_back_makes_no_young_record_old() {
+    let root = directory();
+    append_at(root.path(), 1..=40, hours(-2));
+    compact(&NoSync, root.path(), DAY).unwrap();
+    append_at(root.path(), 41..=80, hours(-500));
+    compact(&NoSync, root.path(), DAY).unwrap();
+    append_at(root.path(), 81..=100, hours(-1));
+    assert_eq!(compact(&NoSync, root.path(), DAY).unwrap().dropped, 0);
+}
+
+#[test]
+fn a_clock_that_was_ahead_keeps_nothing_until_its_time_has_come() {
+    let root = directory();
+    append(root.path(), 1..=40);
+    compact(&NoSync, root.path(), DAY).unwrap();
+    append_at(root.path(), 41..=41, hours(600_000));
+    append(root.path(), 42..=80);
+    compact(&NoSync, root.path(), DAY).unwrap();
+    append(root.path(), 81..=100);
+    assert_eq!(compact(&NoSync, root.path(), DAY).unwrap().oldest, Seq(81));
+}
+
+#[test]
+fn nothing_goes_by_its_age_while_the_clock_is_behind_the_newest_record() {
+    let root = with_snapshots();
+    append_at(root.path(), 101..=110, hours(1));
+    assert_eq!(compact(&NoSync, root.path(), DAY).unwrap().dropped, 0);
+    append_at(root.path(), 111..=111, hours(0));
+    assert!(compact(&NoSync, root.path(), DAY).unwrap().dropped > 0, "it caught up");
+}
+
+#[test]
+fn space_that_was_filled_ahead_in_a_file_that_is_ended_is_given_back() {
+    let root = directory();
+    let options = tidegate::journal::Options { fill_bytes: 100_000, ..SMALL };
+    let (mut journal, _) =
+        Journal::open_with(NoSync, root.path(), options, &mut |_| Ok(())).unwrap();
+    journal.append(&[record(1), record(2)]).unwrap();
+    let len = |at: usize| std::fs::metadata(&segments(root.path())[at]).unwrap().len();
+    let before = len(0);
+    let sealed = journal.seal().unwrap();
+    Compaction::new(NoSync, root.path(), sealed, apply).run(DAY, later()).unwrap();
+    journal.append(&[record(3)]).unwrap();
+    assert!(before > 90_000 && len(0) < 1_000, "{before} and then {}", len(0));
+    assert!(len(1) > 90_000, "the file that is written keeps it");
+    drop(journal);
+    assert_eq!(state(root.path()).seqs, [1, 2, 3]);
+    assert!(verify(root.path(), State::default).unwrap().findings.is_empty());
+}
+
+#[test]
 fn what_is_behind_the_spare_snapshot_is_never_dropped() {
     let root = journal_of(SMALL, &[]);
     append(root.path(), 1..=40);
@@ -172,7 +239,7 @@ fn damage_in_what_is_to_be_dropped_keeps_it() {
     let path = &segments(root.path())[1];
     super::edit(path, "time", "tame");
     let before = segments(root.path());
-    let retention = Retention { keep_for: None, keep_bytes: Some(22_000) };
+    let retention = Retention { keep_for: None, keep_bytes: Some(15_000) };
     let error = compact(&NoSync, root.path(), retention).unwrap_err();
     assert!(format!("{error:#}").contains("journal verify"), "{error:#}");
     assert_eq!(segments(root.path()).len(), before.len() + 1, "the one that was sealed is new");
@@ -189,7 +256,7 @@ fn a_crash_at_any_moment_of_a_compaction_loses_nothing() {
             let disk = Failing::never(io::ErrorKind::Other);
             let gate = if syncs { &disk.syncs } else { &disk.writes };
             gate.store(budget, Ordering::SeqCst);
-            let retention = Retention { keep_for: None, keep_bytes: Some(22_000) };
+            let retention = Retention { keep_for: None, keep_bytes: Some(15_000) };
             completed += usize::from(compact(&disk, root.path(), retention).is_ok());
             assert_eq!(state(root.path()).seqs, all, "stopped at {budget}");
             compact(&NoSync, root.path(), retention).unwrap();
@@ -269,6 +336,25 @@ fn a_value_that_nothing_names_is_collected_and_one_in_a_snapshot_or_a_record_sta
     assert!(store.contains(&hashes[1]).unwrap(), "a record names it");
     assert!(!store.contains(&hashes[2]).unwrap());
     assert_eq!(std::fs::read_dir(&leftover).unwrap().count(), 0, "and what was never finished");
+
+    let proof = verify(root.path(), State::default).unwrap();
+    assert!(proof.findings.is_empty(), "{:?}", proof.findings);
+    let folded = hashes[0].to_string();
+    std::fs::remove_file(root.path().join("objects").join(&folded[..2]).join(&folded[2..]))
+        .unwrap();
+    let proof = verify(root.path(), State::default).unwrap();
+    assert_eq!(proof.findings.len(), 1, "only the state names it: {:?}", proof.findings);
+}
+
+#[test]
+fn what_somebody_put_beside_the_files_does_not_stop_a_collection() {
+    let root = directory();
+    let (mut journal, _) = Journal::open_with(NoSync, root.path(), SMALL, &mut |_| Ok(())).unwrap();
+    let store = journal.objects();
+    store.put(b"nobody's").unwrap();
+    journal.append(&[record(1)]).unwrap();
+    std::fs::create_dir(root.path().join("journal/old")).unwrap();
+    assert_eq!(store.begin_collection().unwrap().finish().unwrap().removed, 1);
 }
 
 #[test]

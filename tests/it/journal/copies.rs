@@ -199,3 +199,79 @@ fn a_restore_that_was_interrupted_is_begun_again() {
     let is_stop = |record: &&Record| matches!(record.fact, Fact::StopStarted(_));
     assert_eq!(read(state.path()).iter().filter(is_stop).count(), 2);
 }
+
+#[test]
+fn a_backup_is_not_mixed_with_the_same_records_in_other_files() {
+    let batches: Vec<_> = (1..=30).map(|seq| records(seq..=seq)).collect();
+    let (root, folder) = (super::journal_of(SMALL, &batches), directory());
+    let copy = copy(&folder);
+    assert_eq!(about(root.path(), &["backup"], &copy).0, 0);
+    let before = segments(&copy);
+    // As a salvage writes them: the head is the same, the files are not.
+    let whole: Vec<_> = (1..=31).map(|seq| records(seq..=seq)).collect();
+    let salvaged = super::journal_of(PLAIN, &whole);
+    let (code, text) = about(salvaged.path(), &["backup"], &copy);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("has the same records in other files"), "{text}");
+    assert_eq!(segments(&copy), before);
+    assert_eq!(run(&copy, &["journal", "verify"]).0, 0);
+}
+
+#[test]
+fn a_damaged_object_in_the_way_is_replaced_by_a_whole_one() {
+    let (root, folder) = (with_snapshots(10, &[6]), directory());
+    let copy = copy(&folder);
+    assert_eq!(about(root.path(), &["backup"], &copy).0, 0);
+    let damage = |root: &Path| {
+        let shard = fs::read_dir(root.join("objects")).unwrap().next().unwrap().unwrap().path();
+        let object = fs::read_dir(shard).unwrap().next().unwrap().unwrap().path();
+        fs::write(object, "damaged").unwrap();
+    };
+    damage(&copy);
+    let (code, text) = about(root.path(), &["backup"], &copy);
+    assert_eq!(code, 0, "{text}");
+    damage(root.path());
+    fs::remove_dir_all(root.path().join("journal")).unwrap();
+    let (code, text) = about(root.path(), &["restore"], &copy);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
+fn a_backup_that_was_ended_in_its_first_moments_is_begun_again() {
+    let (root, folder) = (with_snapshots(6, &[]), directory());
+    let copy = copy(&folder);
+    fs::create_dir(&copy).unwrap();
+    for leftover in ["lock", "records-lost.0-new"] {
+        fs::write(copy.join(leftover), "").unwrap();
+    }
+    let (code, text) = about(root.path(), &["backup"], &copy);
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
+fn a_backup_says_what_its_journal_said_of_lost_records() {
+    let (root, folder) = (with_snapshots(6, &[]), directory());
+    let copy = copy(&folder);
+    fs::write(root.path().join("records-lost"), r#"{"last":22}"#).unwrap();
+    for _ in 0..2 {
+        assert_eq!(about(root.path(), &["backup"], &copy).0, 0);
+        assert_eq!(fs::read_to_string(copy.join("records-lost")).unwrap(), r#"{"last":22}"#);
+        fs::remove_file(root.path().join("records-lost")).ok();
+    }
+}
+
+#[test]
+fn neither_the_journal_itself_nor_a_link_is_a_place_for_a_copy() {
+    let (root, folder) = (with_snapshots(6, &[]), directory());
+    let (code, text) = about(root.path(), &["backup"], &root.path().join("journal/backup"));
+    assert_eq!(code, 1, "{text}");
+    let copy = copy(&folder);
+    assert_eq!(about(root.path(), &["backup"], &copy).0, 0);
+    let state = directory();
+    fs::create_dir(state.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("elsewhere", state.path().join("journal")).unwrap();
+    let (code, text) = about(state.path(), &["restore"], &copy);
+    assert_eq!(code, 1, "{text}");
+    assert!(text.contains("is a symbolic link"), "{text}");
+    assert!(!state.path().join("objects").exists(), "before anything is copied");
+}

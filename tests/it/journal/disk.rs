@@ -134,6 +134,10 @@ macro_rules! gated {
                 self.grow(end.saturating_sub(RealDisk.len(file)?))?;
                 RealDisk.write_at(file, bytes, offset)
             }
+            fn cut(&self, file: &Self::File, len: u64) -> io::Result<()> {
+                Gate::write(self)?;
+                RealDisk.cut(file, len)
+            }
             fn sync_data(&self, file: &Self::File) -> io::Result<()> {
                 self.sync()?;
                 if Self::SYNCS { RealDisk.sync_data(file) } else { Ok(()) }

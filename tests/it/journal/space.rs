@@ -115,3 +115,34 @@ fn a_disk_that_is_emptied_is_not_full_for_ever_where_nothing_is_kept_ahead() {
     disk.room.store(1 << 30, Ordering::SeqCst);
     assert!(journal.space().unwrap().free > 0);
 }
+
+#[test]
+fn a_full_disk_begins_no_file_that_the_next_start_would_have_to_finish() {
+    let root = directory();
+    let disk = Small { room: Arc::new(AtomicU64::new(1 << 20)) };
+    let (mut journal, _) = open(&disk, root.path()).unwrap();
+    journal.append(&[record(1)]).unwrap();
+    disk.room.store(0, Ordering::SeqCst);
+    assert!(!journal.may_rotate());
+    let error = journal.seal().unwrap_err();
+    assert!(matches!(error, AppendError::Full { .. }), "{error}");
+    journal.append(&[record(2)]).unwrap();
+    assert_eq!(super::segments(root.path()).len(), 1);
+    drop(journal);
+    assert_eq!(open(&disk, root.path()).unwrap().1, 2);
+}
+
+#[test]
+fn a_file_that_was_begun_on_a_disk_that_is_full_now_is_removed() {
+    let root = directory();
+    let disk = Small { room: Arc::new(AtomicU64::new(1 << 20)) };
+    let (mut journal, _) = open(&disk, root.path()).unwrap();
+    journal.append(&[record(1)]).unwrap();
+    drop(journal);
+    let begun = root.path().join("journal/00000000000000000002.jsonl");
+    std::fs::write(&begun, "").unwrap();
+    disk.room.store(0, Ordering::SeqCst);
+    let (mut journal, count) = open(&disk, root.path()).unwrap();
+    assert_eq!((count, begun.exists()), (1, false));
+    journal.append(&[record(2)]).unwrap();
+}

@@ -441,6 +441,16 @@ impl Disk for SimDisk {
         space
     }
 
+    fn cut(&self, file: &SimFile, len: u64) -> io::Result<()> {
+        let mut state = self.state();
+        state.act()?;
+        let content = &mut state.files[file.0];
+        let len = usize::try_from(len).unwrap();
+        assert!(len <= content.seen.len(), "a file is only cut shorter");
+        content.seen.truncate(len);
+        Ok(())
+    }
+
     fn sync_data(&self, file: &SimFile) -> io::Result<()> {
         let mut state = self.state();
         state.act()?;

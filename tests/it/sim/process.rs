@@ -149,9 +149,7 @@ impl Durable {
         self.oldest = oldest;
         let kept = self.promised.iter().filter(|record| record.seq >= oldest);
         self.named = kept.flat_map(|record| objects_of(&record.fact)).collect();
-        self.named.extend(state.kept_versions());
-        let rollouts = state.workloads.values().filter_map(|workload| workload.running());
-        self.named.extend(rollouts.map(|rollout| rollout.started.manifest));
+        self.named.extend(state.objects());
     }
 }
 
