@@ -54,11 +54,19 @@ pub enum Bug {
     CallItSuccess,
     /// The rollout that a restart repeats has another key.
     NewKey,
+    /// What runs already is rolled out again now and then.
+    RollOutAgain,
+    /// History goes whatever its age.
+    DropYoung,
+    /// History goes without a snapshot of the state before what is left.
+    SkipBase,
+    /// A collection takes what was put while it ran.
+    CollectAtOnce,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 28] = [
         Self::SkipAppendSync,
         Self::SkipDirectorySync,
         Self::GoOnAfterFailure,
@@ -83,6 +91,10 @@ impl Bug {
         Self::HideFailure,
         Self::CallItSuccess,
         Self::NewKey,
+        Self::RollOutAgain,
+        Self::DropYoung,
+        Self::SkipBase,
+        Self::CollectAtOnce,
     ];
 }
 

@@ -22,6 +22,7 @@ use super::recovery::{Head, Segment, segments};
 use super::snapshot::{self, KEPT, SnapshotError};
 use crate::fact::Record;
 use crate::names::Seq;
+use crate::sabotage::{self, Bug};
 use crate::time::Timestamp;
 
 /// Records between two looks at whether to give up.
@@ -121,7 +122,9 @@ impl<D: Disk, S: Default + Serialize + DeserializeOwned> Compaction<D, S> {
         let oldest = files.first().map_or(Seq(1), |oldest| oldest.from);
         let mut kept = Compacted { snapshot: self.sealed.seq, oldest, dropped: 0, freed: 0 };
         if let Some(next) = self.first_to_keep(&files, retention, now)? {
-            self.snapshot_at(Seq(next.from.0.saturating_sub(1)))?;
+            if !sabotage::is(Bug::SkipBase) {
+                self.snapshot_at(Seq(next.from.0.saturating_sub(1)))?;
+            }
             for old in files.iter().filter(|old| old.from < next.from) {
                 kept.freed += self.len(old)?;
                 self.disk.remove(&old.path).map_err(JournalError::io("remove", &old.path))?;
@@ -231,7 +234,8 @@ impl<D: Disk, S: Default + Serialize + DeserializeOwned> Compaction<D, S> {
         let mut records = open(From::Oldest)?;
         while let Some(record) = records.next().transpose()? {
             self.look_up(record.seq)?;
-            if record.seq >= end || record.at <= now && record.at.after(keep_for) > now {
+            let forced = sabotage::is(Bug::DropYoung);
+            if record.seq >= end || !forced && record.at <= now && record.at.after(keep_for) > now {
                 return Ok(record.seq);
             }
         }

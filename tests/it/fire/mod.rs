@@ -12,7 +12,8 @@
 //!     cargo nextest run --success-output final -E 'test(fire::)'
 //! ```
 //!
-//! `KILL_RUNS` is the number of kills over both stories (a repository that is watched, one that is fetched); `KILL_SEED`
+//! `KILL_RUNS` is the number of kills over both stories (a repository that is watched; one that is fetched, by a daemon
+//! that keeps no more history than it has to); `KILL_SEED`
 //! replays the choices of a run, which names its seed in its one line of counts and when it fails.
 
 mod chance;
@@ -21,13 +22,15 @@ mod oracle;
 mod receiver;
 mod world;
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tidegate::control::{Question, Reply};
-use tidegate::fact::{Fact, Outcome};
-use tidegate::names::StreamTag;
+use tidegate::fact::{Fact, Outcome, Record};
+use tidegate::names::{Seq, StreamTag};
 
 use crate::support::daemon::{Host, eventually};
 
@@ -43,12 +46,13 @@ const MOST: Duration = Duration::from_millis(800);
 
 #[test]
 fn what_is_told_by_a_daemon_under_fire_that_watches_its_repository_is_told_once() {
-    tell(|path| path.display().to_string());
+    tell(|path| path.display().to_string(), "");
 }
 
 #[test]
-fn what_is_told_by_a_daemon_under_fire_that_fetches_its_repository_is_told_once() {
-    tell(|path| format!("file://{}", path.display()));
+fn what_is_told_by_a_daemon_under_fire_that_fetches_its_repository_and_keeps_no_history_is_told_once()
+ {
+    tell(|path| format!("file://{}", path.display()), "[journal]\nkeep_bytes = 0\n");
 }
 
 fn number(name: &str, default: u64) -> u64 {
@@ -56,12 +60,12 @@ fn number(name: &str, default: u64) -> u64 {
     text.parse().unwrap_or_else(|_| panic!("`{name}` is a number, not `{text}`"))
 }
 
-fn tell(address: impl Fn(&Path) -> String) {
+fn tell(address: impl Fn(&Path) -> String, settings: &str) {
     let seed = number("KILL_SEED", 1);
     let Some(outside) = Outside::start() else { return };
     let receivers = Receivers::start();
     let address = address(outside.repo.path());
-    let host = Host::new(Path::new(&address), &receivers.settings());
+    let host = Host::new(Path::new(&address), &(receivers.settings() + settings));
     let mut story = Story {
         chance: Chance::new(seed),
         seed,
@@ -72,6 +76,7 @@ fn tell(address: impl Fn(&Path) -> String) {
         start: Duration::from_millis(100),
         kills: 0,
         told: Vec::new(),
+        seen: RefCell::default(),
     };
     story.begin();
     while story.kills < number("KILL_RUNS", KILLS).div_ceil(2) {
@@ -91,6 +96,8 @@ struct Story {
     start: Duration,
     kills: u64,
     told: Vec<String>,
+    /// Every record that was ever there: retention may have removed it since.
+    seen: RefCell<BTreeMap<Seq, Record>>,
 }
 
 impl Drop for Story {
@@ -171,7 +178,20 @@ impl Story {
         }
     }
 
+    /// Every record that was ever there, with what is there now. To be asked before each compaction, since what stands
+    /// behind the one before last is removed.
+    fn records(&self) -> Vec<Record> {
+        let mut seen = self.seen.borrow_mut();
+        for record in self.host.records() {
+            let seq = record.seq;
+            let known = seen.insert(seq, record);
+            assert!(known.is_none_or(|known| known == seen[&seq]), "{seq} was given twice");
+        }
+        seen.values().cloned().collect()
+    }
+
     fn command(&mut self, arguments: &[&str]) {
+        self.records();
         let output = self.host.run(arguments);
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         self.tell(arguments.join(" "));
@@ -190,8 +210,8 @@ impl Story {
         match self.chance.below(4) {
             0 => {
                 let more = *self.chance.pick(&[1, 2, 3, 4, 6]);
-                let enough = self.host.records().len() + more;
-                self.until(|story| story.host.records().len() >= enough);
+                let enough = self.records().len() + more;
+                self.until(|story| story.records().len() >= enough);
             }
             1 => {
                 let delivered = self.receivers.count();
@@ -254,7 +274,7 @@ impl Story {
         assert!(self.host.stop().success());
         self.runs = false;
         self.command(&["journal", "verify"]);
-        let (records, deliveries) = (self.host.records(), self.receivers.deliveries());
+        let (records, deliveries) = (self.records(), self.receivers.deliveries());
         let rollouts = oracle::check(&self.outside, &records, &self.receivers);
         let repeated = deliveries.iter().filter(|told| !told.effect).count();
         let Outside { commits, moves, faults, .. } = &self.outside;
@@ -270,7 +290,7 @@ impl Story {
 
     fn runs_what_is_wanted(&self, app: &'static str) -> bool {
         let (greeting, digest) = self.outside.wanted(app);
-        let records = self.host.records();
+        let records = self.records();
         let started = records.iter().rev().find_map(|record| match &record.fact {
             Fact::RolloutStarted(started) if started.object.name.as_str() == app => {
                 Some((record.seq, started))

@@ -271,6 +271,14 @@ impl Oracle {
                 assert!(!same, "law 6: a hold was released by what it holds");
             }
         }
+        if let Some(last) = state.and_then(|state| state.last())
+            && last.outcome() == Some(Outcome::Complete)
+        {
+            let same = last.digests() == digests(started)
+                && last.started.template == started.template
+                && last.started.target == started.target;
+            assert!(!same, "law 6: {} runs exactly this already", started.object);
+        }
         let presence = self.shadow.objects[&started.object].presence;
         let in_force = match presence {
             Presence::Present => true,

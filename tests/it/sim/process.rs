@@ -8,12 +8,14 @@ use std::time::Duration;
 use tidegate::action::{Action, ActionId, Input};
 use tidegate::engine::Engine;
 use tidegate::fact::{HistoryDropped, Record};
+use tidegate::journal::disk::{Access, Disk as _};
 use tidegate::journal::{
-    Compaction, From, Journal, JournalError, ObjectStore, Options, Place, Reader, Replay,
-    Retention, Warning, objects_of,
+    Compacted, Compaction, From, Journal, JournalError, ObjectStore, Options, Place, Reader,
+    Replay, Retention, Warning, objects_of,
 };
 use tidegate::names::{ContentHash, Seq};
 use tidegate::observed::ObservedState;
+use tidegate::time::Timestamp;
 
 use super::disk::SimDisk;
 use super::rng::Rng;
@@ -78,7 +80,7 @@ impl Durable {
             options,
             snapshot_records: *rng.pick(&[1_000, 60, 25, 10]),
             retention: Retention {
-                keep_for: None,
+                keep_for: rng.pick(&[None, Some(600), Some(7_200)]).map(Duration::from_secs),
                 keep_bytes: *rng.pick(&[None, Some(100_000), Some(0)]),
             },
             oldest: Seq(1),
@@ -145,6 +147,29 @@ impl Durable {
 
 impl Durable {
     /// Older records went: what only they named may go, too.
+    /// Retention: what has to stay is there, and nothing goes that nobody asked to let go.
+    fn only_what_may_go_went(&self, done: &Compacted, now: Timestamp) {
+        let first = Reader::open(self.disk.clone(), Path::new(ROOT), From::Oldest);
+        let first = first.ok().and_then(|mut reader| reader.next()?.ok());
+        assert_eq!(
+            first.map_or(done.oldest, |record| record.seq),
+            done.oldest,
+            "what went is said"
+        );
+        let base = format!("{ROOT}/journal/snapshot-{:020}.json", done.oldest.0 - 1);
+        let based = done.oldest == Seq(1) || self.disk.open(Path::new(&base), Access::Read).is_ok();
+        assert!(based, "what is left stands on nothing");
+        if self.retention.keep_bytes.is_some() {
+            return; // anything may go behind the spare snapshot
+        }
+        let gone = self.promised.iter().filter(|record| record.seq < done.oldest);
+        for record in gone.filter(|record| record.seq >= self.oldest) {
+            let keep_for = self.retention.keep_for.expect("nothing goes without a limit");
+            let is_old = record.at > now || record.at.after(keep_for) <= now;
+            assert!(is_old, "{} of {} is gone at {now}", record.seq, record.at);
+        }
+    }
+
     fn forget(&mut self, oldest: Seq, state: &ObservedState) {
         self.oldest = oldest;
         let kept = self.promised.iter().filter(|record| record.seq >= oldest);
@@ -205,6 +230,9 @@ impl Simulation {
             return Ok(());
         }
         let process = self.process.as_mut().unwrap();
+        if !process.journal.may_rotate() {
+            return Ok(());
+        }
         process.records_since_snapshot = 0;
         let sealed = match process.journal.seal() {
             Ok(sealed) => sealed,
@@ -221,6 +249,7 @@ impl Simulation {
         };
         self.tell(|| told);
         let Ok(compacted) = compacted else { return Ok(()) };
+        self.durable.only_what_may_go_went(&compacted, self.now.wall);
         self.durable.forget(compacted.oldest, self.engine.observed());
         if compacted.dropped > 0 {
             let (oldest, records) = (compacted.oldest, compacted.dropped);

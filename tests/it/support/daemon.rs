@@ -176,7 +176,8 @@ impl Host {
     /// Every whole record of the journal, whether the daemon runs or not.
     pub(crate) fn records(&self) -> Vec<Record> {
         match tidegate::journal::read(&self.state()) {
-            Ok(reader) => reader.filter_map(Result::ok).collect(),
+            // A reader stays at what it cannot read, such as a file that retention removes meanwhile.
+            Ok(reader) => reader.map_while(Result::ok).collect(),
             Err(_) => Vec::new(), // not there yet
         }
     }
