@@ -290,17 +290,31 @@ impl Wanted {
 }
 
 /// Finds what `text` means among what the journal knows now, else among all that it ever named.
+///
+/// Of a journal that is damaged, that is what could be read of it: the log itself then says where that ends, and why.
 fn select(text: &str, namespace: &Namespace, root: &Path) -> anyhow::Result<Selection> {
-    let state = offline::state(root)?;
-    let mut known = Known::of(&DesiredState::default(), &state);
-    match known.select(text, namespace) {
-        Err(SelectError::Unknown { .. }) => {
-            for record in journal::read(root)?.map_while(Result::ok) {
-                let (objects, tags) = named(&record.fact);
-                known.extend(objects, tags);
-            }
-            known.select(text, namespace).context("the journal names no such object")
+    let state = offline::state(root);
+    let (base, records) = journal::read_from_base(root)?;
+    let mut known = match &state {
+        Ok(state) => Known::of(&DesiredState::default(), state),
+        Err(_) => {
+            let base = base.and_then(|base| base.state::<ObservedState>().ok());
+            base.map(|base| Known::of(&DesiredState::default(), &base)).unwrap_or_default()
         }
-        found => Ok(found?),
+    };
+    match (known.select(text, namespace), &state) {
+        (Err(SelectError::Unknown { .. }), _) | (_, Err(_)) => {}
+        (found, Ok(_)) => return Ok(found?),
+    }
+    for record in records.map_while(Result::ok) {
+        let (objects, tags) = named(&record.fact);
+        known.extend(objects, tags);
+    }
+    match (known.select(text, namespace), state) {
+        (Err(error), Err(unread)) => {
+            Err(unread
+                .context(format!("no record that could be read names such an object: {error}")))
+        }
+        (found, _) => found.context("the journal names no such object"),
     }
 }

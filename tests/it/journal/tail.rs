@@ -79,6 +79,16 @@ fn a_log_shows_what_can_be_read_and_says_that_it_is_not_all() {
     let (code, text) = run(directory().path(), &["journal", "log", "-f"]);
     assert!(text.contains("there is no journal in"), "{text}");
     assert_eq!(code, 1);
+    // The same for one object, which only the records that can be read name.
+    let (code, text) = run(root.path(), &["journal", "log", "shop/web"]);
+    assert!(text.starts_with("4 ") && text.contains("error: the log is not complete"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains("2023-11-14T")).count(), 1, "{text}");
+    assert_eq!(code, 1);
+    let (code, text) = run(root.path(), &["journal", "log", "shop/api"]);
+    assert!(text.contains("no record that could be read names such an object"), "{text}");
+    assert!(text.contains("there is no object `api` in namespace `shop`"), "{text}");
+    assert!(text.contains("the journal is damaged"), "{text}");
+    assert_eq!(code, 1);
 }
 
 #[test]
