@@ -190,6 +190,33 @@ fn a_log_follows_over_new_files_and_dropped_ones() {
 }
 
 #[test]
+fn a_log_that_follows_ends_where_nothing_more_is_wanted() {
+    let root = with_snapshots(12, &[]);
+    let ends = |args: &[&str], expected: &[&str]| {
+        let mut follower = Follower::start(root.path(), args);
+        let status = eventually("its end", || follower.child.try_wait().unwrap());
+        assert!(status.success(), "{args:?}");
+        let lines: Vec<String> = follower.lines.iter().collect();
+        let seqs: Vec<_> = lines.iter().map(|line| line.split(' ').next().unwrap()).collect();
+        assert_eq!(seqs, expected, "{args:?}");
+    };
+    ends(&["--from", "11", "--to", "12"], &["11", "12"]); // nothing was written behind it
+    ends(&["--from", "3", "--to", "4"], &["3", "4"]);
+    ends(&["--from", "9", "--to", "8"], &[]);
+    ends(&["--from", "13", "--to", "12"], &[]);
+    ends(&["-k", "StopStarted", "--to", "11"], &["4", "8"]);
+    ends(&["--until", "1h", "-n", "2"], &["11", "12"]);
+    ends(&["--until", "2023-11-14T22:13:19Z"], &[]);
+    // The one that is waited for.
+    let mut until = Follower::start(root.path(), &["--to", "13"]);
+    until.wait_for(12);
+    let (mut journal, _) = open_with(root.path(), PLAIN).unwrap();
+    journal.append(&[record(13)]).unwrap();
+    until.wait_for(13);
+    assert!(eventually("its end", || until.child.try_wait().unwrap()).success());
+}
+
+#[test]
 fn a_log_that_nobody_reads_ends_quietly() {
     let root = with_snapshots(3, &[]);
     let mut command = program(root.path(), &["journal", "log", "-f"]);
