@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
 use std::sync::mpsc::{self, Receiver};
 
+use tidegate::fact::{Fact, Record, SourceFailed};
+
 use super::{
     PLAIN, SMALL, directory, drop_before, edit, open_with, program, put, record, records, run,
     segments, with_snapshots,
@@ -107,6 +109,26 @@ fn a_record_is_shown_with_every_field() {
         text
     });
     insta::assert_snapshot!("show_every_kind", all.collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn a_record_that_is_shown_cannot_move_a_cursor_or_turn_letters_around() {
+    let root = directory();
+    let (mut journal, _) = open_with(root.path(), PLAIN).unwrap();
+    let message =
+        "left \u{202e}thgir\u{2066} \u{9b}2J \u{7f} \u{1b}[1m \"quoted\"\nand more".to_owned();
+    let fact = Fact::SourceFailed(SourceFailed { message });
+    journal.append(&[Record { fact, ..record(1) }]).unwrap();
+    let (code, text) = run(root.path(), &["journal", "show", "1"]);
+    assert_eq!(code, 0, "{text}");
+    let odd = |c: &char| *c != '\n' && (c.is_control() || "\u{202e}\u{2066}".contains(*c));
+    assert_eq!(text.chars().find(odd), None, "{text:?}");
+    // As JSON, so that it can be read back.
+    let field = text.lines().find_map(|line| line.strip_prefix("message: ")).unwrap();
+    let shown = r#""left \u202ethgir\u2066 \u009b2J \u007f \u001b[1m \"quoted\"\nand more""#;
+    assert_eq!(field, shown);
+    let (_, text) = run(root.path(), &["journal", "log"]);
+    assert_eq!(text.chars().find(odd), None, "{text:?}");
 }
 
 #[test]
