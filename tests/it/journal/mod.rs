@@ -8,6 +8,7 @@ mod compact;
 mod copies;
 mod disk;
 mod format;
+mod readers;
 mod recovery;
 mod salvage;
 mod space;
