@@ -8,6 +8,7 @@ mod compact;
 mod copies;
 mod disk;
 mod format;
+mod python;
 mod readers;
 mod recovery;
 mod salvage;
