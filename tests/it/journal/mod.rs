@@ -8,6 +8,7 @@ mod compact;
 mod copies;
 mod disk;
 mod format;
+mod past;
 mod python;
 mod readers;
 mod recovery;
