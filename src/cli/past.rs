@@ -21,7 +21,8 @@ pub(super) struct Past {
 /// Folds the records up to a point: a record, or the last one that was stamped up to a time.
 ///
 /// # Errors
-/// When the point is older than what the journal keeps, or newer than it is.
+/// When the point is older than what the journal keeps, or newer than it is: a record that is not there, or a time that
+/// has not come yet.
 pub(super) fn state_at(root: &Path, point: Point) -> anyhow::Result<Past> {
     if !offline::has_journal(root)? {
         bail!("there is no journal in `{}` yet", root.display());
@@ -35,7 +36,7 @@ pub(super) fn state_at(root: &Path, point: Point) -> anyhow::Result<Past> {
         }
         Point::Time(when) => {
             let at = when.time(wall);
-            (at_record(root, seq_at(root, when, wall)?)?, at.min(wall))
+            (at_record(root, seq_at(root, when, wall)?)?, at)
         }
     };
     Ok(Past { state, now: Now { wall: at, mono: Monotonic::START } })
@@ -86,6 +87,9 @@ fn seq_at(root: &Path, when: When, wall: Timestamp) -> anyhow::Result<Seq> {
         When::At(_) => at.to_rfc3339_seconds(),
         When::Ago(span) => format!("{span} ago ({})", at.to_rfc3339_seconds()),
     };
+    if at > wall {
+        bail!("{shown} has not come yet: it is now {}", wall.to_rfc3339_seconds());
+    }
     let (base, records) = journal::read_before(root, Seq(0))?;
     let begins = records.head().is_none_or(|head| head.seq == Seq(0));
     let base = base.and_then(|base| base.state::<ObservedState>().ok());

@@ -117,6 +117,21 @@ fn a_time_is_told_from_a_newer_snapshot_where_the_base_is_damaged() {
 }
 
 #[test]
+fn a_time_that_has_not_come_yet_is_refused() {
+    let root = ahead(&[]);
+    for args in [
+        &["diff", "--at", "2099-06-01T00:00:00Z"][..],
+        &["status", "--at", "2099-06-01T00:00:00Z"],
+        &["diff", "--at", "1", "--to", "2099-06-01T00:00:00Z"],
+    ] {
+        let text = refused(root.path(), args);
+        assert!(text.contains("2099-06-01T00:00:00Z has not come yet: it is now 2"), "{text}");
+    }
+    // What such a record tells is had by its number.
+    assert_eq!(record_at(root.path(), "3"), 3);
+}
+
+#[test]
 fn where_not_all_can_be_read_no_record_is_said_to_be_the_last_before_a_time() {
     let root = journal(&[at(0), at(10), at(20), at(30)], &[]);
     let path = &super::segments(root.path())[0];
