@@ -22,6 +22,7 @@ mod unified;
 mod words;
 
 pub use live::Live;
+pub(crate) use words::is_unsafe;
 
 /// The version of the JSON that reports write: it changes only when a field goes or changes its meaning.
 pub const FORMAT_VERSION: u32 = 1;

@@ -6,7 +6,7 @@ use super::codec::LineHash;
 use super::disk::{Disk, RealDisk};
 use super::error::{JournalError, Place};
 use super::recovery::{Head, Step, Walk, segments};
-use super::snapshot::{self, Snapshot};
+use super::snapshot::{self, Snapshot, SnapshotFile};
 use crate::fact::Record;
 use crate::names::Seq;
 
@@ -29,14 +29,23 @@ pub fn read(root: &Path) -> Result<Reader, JournalError> {
 
 /// Opens the journal of the state directory `root` at its newest snapshot that can be used.
 ///
+/// What it gives is what a start would begin with: where a start refuses, so does this, or a record of the reader.
+///
 /// # Errors
-/// When its files cannot be read.
+/// When its files cannot be read, or the state before the oldest record is lost.
 pub fn read_state(root: &Path) -> Result<(Option<Snapshot>, Reader), JournalError> {
     let dir = root.join("journal");
-    let files = snapshot::list(&RealDisk, &dir)?;
-    let snapshot = files.iter().find_map(|file| snapshot::read_whole(&RealDisk, file).ok());
-    let from = snapshot.as_ref().map_or(From::Oldest, |snapshot| From::After(snapshot.seq()));
-    Ok((snapshot, Reader::open(RealDisk, root, from)?))
+    settled(|| {
+        let files = snapshot::list(&RealDisk, &dir)?;
+        let before = before_oldest(&dir)?;
+        let snapshot = files.iter().find_map(|file| snapshot::read_whole(&RealDisk, file).ok());
+        let Some(mut reader) = behind(root, snapshot.as_ref(), before)? else { return Ok(None) };
+        reader.newest = files.into_iter().next();
+        if snapshot.is_none() && before > Seq(0) {
+            return Err(JournalError::Missing { dir: dir.clone(), first: Seq(1), last: before });
+        }
+        Ok(Some((snapshot, reader)))
+    })
 }
 
 /// Opens the journal of the state directory `root` at its oldest record, with the state that stands before that.
@@ -58,28 +67,37 @@ pub fn read_before(root: &Path, seq: Seq) -> Result<(Option<Snapshot>, Reader), 
     let dir = root.join("journal");
     settled(|| {
         let files = snapshot::list(&RealDisk, &dir)?;
-        let oldest = segments(&RealDisk, &dir)?.first().map_or(Seq(1), |segment| segment.from);
-        let base = Seq(oldest.0.saturating_sub(1));
+        let base = before_oldest(&dir)?;
         let fits =
             files.iter().filter(|file| file.seq == base || base <= file.seq && file.seq <= seq);
         let snapshot = fits.map(|file| snapshot::read_whole(&RealDisk, file)).find_map(Result::ok);
-        let from = snapshot.as_ref().map_or(From::Oldest, |snapshot| From::After(snapshot.seq()));
-        let mut reader = match Reader::open(RealDisk, root, from) {
-            Err(JournalError::Missing { .. }) if begins_behind(&dir, oldest)? => return Ok(None),
-            opened => opened?,
-        };
-        let known = |snapshot: &Snapshot| (snapshot.head(), snapshot.path().to_owned());
-        reader.base = snapshot.as_ref().map(known);
-        // Retention may have gone on meanwhile: then the base that was listed is none.
-        let moved = snapshot.is_none() && base > Seq(0) && begins_behind(&dir, oldest)?;
-        Ok((!moved).then_some((snapshot, reader)))
+        let reader = behind(root, snapshot.as_ref(), base)?;
+        Ok(reader.map(|reader| (snapshot, reader)))
     })
 }
 
-/// Whether the oldest file is now a later one than that which begins at `oldest`.
-fn begins_behind(dir: &Path, oldest: Seq) -> Result<bool, JournalError> {
-    let now = segments(&RealDisk, dir)?;
-    Ok(now.first().is_some_and(|segment| segment.from > oldest))
+/// The record before the oldest file.
+fn before_oldest(dir: &Path) -> Result<Seq, JournalError> {
+    let oldest = segments(&RealDisk, dir)?.first().map_or(Seq(1), |segment| segment.from);
+    Ok(Seq(oldest.0.saturating_sub(1)))
+}
+
+/// Opens the records behind `snapshot`, else the oldest ones. `None`: those behind `before` were the oldest, and
+/// retention went on meanwhile, so a snapshot that is missing may be one that it removed.
+fn behind(
+    root: &Path,
+    snapshot: Option<&Snapshot>,
+    before: Seq,
+) -> Result<Option<Reader>, JournalError> {
+    let moved = || before_oldest(&root.join("journal")).map(|now| now > before);
+    let from = snapshot.map_or(From::Oldest, |snapshot| From::After(snapshot.seq()));
+    let mut reader = match Reader::open(RealDisk, root, from) {
+        Err(JournalError::Missing { .. }) if moved()? => return Ok(None),
+        opened => opened?,
+    };
+    reader.base = snapshot.map(|snapshot| (snapshot.head(), snapshot.path().to_owned()));
+    let lost = snapshot.is_none() && before > Seq(0) && moved()?;
+    Ok((!lost).then_some(reader))
 }
 
 /// How often files are looked at again that a daemon removed between two looks.
@@ -128,6 +146,9 @@ pub struct Reader<D: Disk = RealDisk> {
     walk: Option<Walk<D>>,
     /// The snapshot that the caller began with: its record must have its hash.
     base: Option<(Head, PathBuf)>,
+    /// The newest snapshot by name, readable or not: it was written when its record was durable, so the records must
+    /// reach it.
+    newest: Option<SnapshotFile>,
 }
 
 impl<D: Disk> Reader<D> {
@@ -137,7 +158,7 @@ impl<D: Disk> Reader<D> {
     /// When its files cannot be read, or do not reach back to `from`.
     pub fn open(disk: D, root: &Path, from: From) -> Result<Self, JournalError> {
         let dir = root.join("journal");
-        let mut reader = Self { disk, dir, from, walk: None, base: None };
+        let mut reader = Self { disk, dir, from, walk: None, base: None, newest: None };
         settled(|| reader.start().map(Some))?;
         Ok(reader)
     }
@@ -173,7 +194,9 @@ impl<D: Disk> Reader<D> {
         if self.walk.is_none() {
             self.start()?;
         }
-        let Some(walk) = &mut self.walk else { return Ok(None) };
+        let Some(walk) = &mut self.walk else {
+            return self.without_records().map(|()| None);
+        };
         loop {
             let found = walk.head();
             if let Some((head, path)) = self.base.take_if(|(head, _)| head.seq <= found.seq)
@@ -184,11 +207,23 @@ impl<D: Disk> Reader<D> {
                 return Err(JournalError::SnapshotForeign { path, seq, expected, found });
             }
             match walk.next()? {
-                None => return Ok(None),
+                None => return reaches(self.newest.as_ref(), walk.head().seq).map(|()| None),
                 Some(Step { record: Some(record) }) => return Ok(Some(record)),
                 Some(Step { record: None }) => {}
             }
         }
+    }
+
+    /// Looks whether records are missing where there is no file yet, or one that is only begun.
+    fn without_records(&self) -> Result<(), JournalError> {
+        let after = match self.from {
+            From::Oldest => Seq(0),
+            From::After(seq) => seq,
+        };
+        let segments = segments(&self.disk, &self.dir)?;
+        // What stands behind a file's beginning is known where a snapshot was taken right before it.
+        let begun = segments.iter().any(|segment| segment.from == after.next());
+        reaches(self.newest.as_ref(), if begun { after } else { Seq(0) })
     }
 
     /// The next record as it stands in its file; `None` at the end, from where a later call goes on.
@@ -207,6 +242,17 @@ impl<D: Disk> Reader<D> {
             text: text.to_owned(),
         });
         Ok(line)
+    }
+}
+
+/// Whether records up to `last` are all that a snapshot stands for.
+fn reaches(snapshot: Option<&SnapshotFile>, last: Seq) -> Result<(), JournalError> {
+    match snapshot.filter(|file| file.seq > last) {
+        Some(file) => {
+            let (path, snapshot) = (file.path.clone(), file.seq);
+            Err(JournalError::SnapshotAhead { path, snapshot, last })
+        }
+        None => Ok(()),
     }
 }
 

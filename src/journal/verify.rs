@@ -31,7 +31,8 @@ pub struct Proof {
     pub hash: String,
     /// Snapshots that are whole and belong to these records.
     pub snapshots: u64,
-    /// Those of them whose state is what the records before them give.
+    /// Those of them whose state is what the records before them give. Where history was dropped, the first one is not:
+    /// it stands for records that are gone.
     pub replayed: u64,
     /// Values in the object store that records name, or the state before the oldest one, and that are whole.
     pub objects: u64,
@@ -171,7 +172,8 @@ impl<F: Fold> Replayed<F> {
         let Ok(snapshot) = snapshot::read_whole(&RealDisk, &file) else {
             return; // removed meanwhile
         };
-        let compared = if self.begun {
+        let begun = self.begun;
+        let compared = if begun {
             self.fold.equals(&snapshot)
         } else {
             self.fold.begin(&snapshot).map(|()| true)
@@ -181,7 +183,8 @@ impl<F: Fold> Replayed<F> {
         }
         let message = match compared {
             Ok(true) => {
-                proof.replayed += 1;
+                // One that was begun with is taken on trust: the records before it are gone.
+                proof.replayed += u64::from(begun);
                 return;
             }
             Ok(false) => "the state in the snapshot is not what the records up to it give. Move it away: the next \

@@ -67,13 +67,18 @@ pub(super) fn left_out(n: usize, one: &str, many: &str) -> String {
     format!("{}\n", styled(FAINT, format!("({left} left out; --limit 0 shows all)")))
 }
 
-/// Text of the outside on one line, without what could move a terminal's cursor or turn the order of letters around.
-pub(super) fn one_line(text: &str) -> String {
+/// Whether a character of the outside could move a terminal's cursor or turn the order of letters around.
+pub(crate) fn is_unsafe(c: char) -> bool {
     const TURNS: [char; 11] = [
         '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}',
         '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
     ];
-    let clean = |c: char| if c.is_control() || TURNS.contains(&c) { ' ' } else { c };
+    c.is_control() || TURNS.contains(&c)
+}
+
+/// Text of the outside on one line, without such characters.
+pub(super) fn one_line(text: &str) -> String {
+    let clean = |c: char| if is_unsafe(c) { ' ' } else { c };
     let text: String = text.chars().map(clean).collect();
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -62,7 +62,7 @@ pub(super) struct Command {
     /// At most this many, the newest [default: all; with --follow, and without --from and --since, 10]
     #[arg(short = 'n', long = "lines", value_name = "N")]
     lines: Option<usize>,
-    /// Go on with what is written from now on, until it is interrupted
+    /// Go on with what is written from now on, until the end that --to or --until names, or until it is interrupted
     #[arg(short, long)]
     follow: bool,
     /// How to print
@@ -96,20 +96,20 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
     let mut ended = false;
     let damage = loop {
         match tail.next(&mut *context.err) {
-            Ok(Some(line)) if wanted.is_over(&line.record) => {
-                ended = true;
-                break None;
-            }
             Ok(Some(line)) => {
-                let Some(text) = tail.tell(&line, &wanted, command.output) else { continue };
-                match lines {
-                    None => writeln!(context.out, "{text}")?,
-                    Some(lines) => {
+                match (tail.tell(&line, &wanted, command.output), lines) {
+                    (None, _) => {}
+                    (Some(text), None) => writeln!(context.out, "{text}")?,
+                    (Some(text), Some(lines)) => {
                         kept.push_back(text);
                         if kept.len() > lines {
                             kept.pop_front();
                         }
                     }
+                }
+                if wanted.is_over(tail.passed()) {
+                    ended = true;
+                    break None;
                 }
             }
             Ok(None) => break None,
@@ -137,16 +137,18 @@ fn follow(
     context: &mut Context<'_>,
 ) -> anyhow::Result<()> {
     loop {
+        // Asked before the look, so that what was written until then is shown.
+        let over = wanted.is_past(Timestamp::from_jiff(jiff::Timestamp::now()));
         while let Some(line) = tail.next(&mut *context.err)? {
-            if wanted.is_over(&line.record) {
-                return Ok(());
-            }
             if let Some(text) = tail.tell(&line, wanted, output) {
                 writeln!(context.out, "{text}")?;
             }
+            if wanted.is_over(tail.passed()) {
+                return Ok(());
+            }
         }
         context.out.flush()?;
-        if is_unread() {
+        if over || wanted.is_over(tail.passed()) || is_unread() {
             return Ok(());
         }
         changes.wait();
@@ -235,6 +237,11 @@ impl Tail {
         }
     }
 
+    /// The last record that was returned or passed over.
+    fn passed(&self) -> Seq {
+        self.reader.head().map_or(Seq(0), |head| head.seq)
+    }
+
     fn tell(&mut self, line: &Line, wanted: &Wanted, output: Format) -> Option<String> {
         if !wanted.has(&line.record) {
             self.teller.pass(&line.record);
@@ -283,24 +290,43 @@ impl Wanted {
             && self.select.as_ref().is_none_or(|select| names(fact, select))
     }
 
-    /// Whether nothing that is wanted comes any more. The wall clock may go back, so times do not say so.
-    fn is_over(&self, record: &Record) -> bool {
-        self.to.is_some_and(|to| record.seq > to)
+    /// Whether nothing that is wanted comes behind this record. Its time does not say so: a clock may have been ahead.
+    fn is_over(&self, passed: Seq) -> bool {
+        self.to.is_some_and(|to| passed >= to)
+    }
+
+    /// Whether nothing that is written from now on is wanted.
+    fn is_past(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| until < now)
     }
 }
 
 /// Finds what `text` means among what the journal knows now, else among all that it ever named.
+///
+/// Of a journal that is damaged, that is what could be read of it: the log itself then says where that ends, and why.
 fn select(text: &str, namespace: &Namespace, root: &Path) -> anyhow::Result<Selection> {
-    let state = offline::state(root)?;
-    let mut known = Known::of(&DesiredState::default(), &state);
-    match known.select(text, namespace) {
-        Err(SelectError::Unknown { .. }) => {
-            for record in journal::read(root)?.map_while(Result::ok) {
-                let (objects, tags) = named(&record.fact);
-                known.extend(objects, tags);
-            }
-            known.select(text, namespace).context("the journal names no such object")
+    let state = offline::state(root);
+    let (base, records) = journal::read_from_base(root)?;
+    let mut known = match &state {
+        Ok(state) => Known::of(&DesiredState::default(), state),
+        Err(_) => {
+            let base = base.and_then(|base| base.state::<ObservedState>().ok());
+            base.map(|base| Known::of(&DesiredState::default(), &base)).unwrap_or_default()
         }
-        found => Ok(found?),
+    };
+    match (known.select(text, namespace), &state) {
+        (Err(SelectError::Unknown { .. }), _) | (_, Err(_)) => {}
+        (found, Ok(_)) => return Ok(found?),
+    }
+    for record in records.map_while(Result::ok) {
+        let (objects, tags) = named(&record.fact);
+        known.extend(objects, tags);
+    }
+    match (known.select(text, namespace), state) {
+        (Err(error), Err(unread)) => {
+            Err(unread
+                .context(format!("no record that could be read names such an object: {error}")))
+        }
+        (found, _) => found.context("the journal names no such object"),
     }
 }

@@ -12,6 +12,7 @@ use crate::cli::{offline, when};
 use crate::journal::{self, Line, ObjectStore, StoreError, objects_of};
 use crate::names::{ContentHash, Seq};
 use crate::observed::ObservedState;
+use crate::report::is_unsafe;
 use crate::report::log::Teller;
 
 /// Show one record with all its fields, where it stands, and the stored objects that it names
@@ -190,11 +191,24 @@ fn scalar(value: &Value) -> Option<String> {
         Value::Null => Some("-".to_owned()),
         Value::Bool(value) => Some(value.to_string()),
         Value::Number(value) => Some(value.to_string()),
-        // As JSON where it could move a cursor.
-        Value::String(text) if text.chars().any(char::is_control) => Some(value.to_string()),
+        // As JSON where it could move a cursor or turn letters around.
+        Value::String(text) if text.chars().any(is_unsafe) => Some(escaped(&value.to_string())),
         Value::String(text) => Some(text.clone()),
         Value::Array(values) if values.is_empty() => Some("none".to_owned()),
         Value::Object(fields) if fields.is_empty() => Some("none".to_owned()),
         Value::Array(_) | Value::Object(_) => None,
     }
+}
+
+/// JSON without such characters as it may hold unescaped.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_unsafe(c) {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }

@@ -63,6 +63,59 @@ fn a_start_and_a_reader_come_to_the_same_whatever_is_damaged() {
     assert!(outcomes.iter().all(|count| *count > 5), "of both kinds: {outcomes:?}");
 }
 
+/// Bytes that a start reads at once, at most.
+const BLOCK: usize = 4 * 1024 * 1024;
+
+/// More than two blocks in batches of 7: long records, so that they are soon full, between short ones.
+fn blocks() -> Vec<u8> {
+    let line = |seq| if seq % 5 == 0 { record(seq) } else { long_record(seq, 40_000) };
+    let all: Vec<_> = (1..=266).map(line).collect();
+    let batches: Vec<_> = all.chunks(7).map(<[Record]>::to_vec).collect();
+    let text = fs::read(&segments(journal_of(PLAIN, &batches).path())[0]).unwrap();
+    assert!(text.len() > 2 * BLOCK + 100_000, "{} bytes are soon read", text.len());
+    text
+}
+
+#[test]
+fn a_start_and_a_reader_come_to_the_same_where_one_block_ends_and_the_next_begins() {
+    let good = blocks();
+    let root = directory();
+    fs::create_dir(root.path().join("journal")).unwrap();
+    let path = root.path().join("journal/00000000000000000001.jsonl");
+    let compare = |text: &[u8], what: &str| {
+        fs::write(&path, text).unwrap();
+        let expected = line_by_line(root.path());
+        // Not printed where it differs: it is too long.
+        assert!(with_all_processors(root.path()) == expected, "{what}");
+        expected.is_ok()
+    };
+    assert!(compare(&good, "nothing is damaged"));
+    // A block is whole lines, and begins behind the header or the block before.
+    let mut start = good.iter().position(|c| *c == b'\n').unwrap() + 1;
+    for block in 1..=2 {
+        let full = start + BLOCK;
+        start = good[..full].iter().rposition(|c| *c == b'\n').unwrap() + 1;
+        let last = good[..start - 1].iter().rposition(|c| *c == b'\n').unwrap() + 1;
+        let next = start + good[start..].iter().position(|c| *c == b'\n').unwrap() + 1;
+        let (in_last, in_next) = (last + (start - last) / 2, start + (next - start) / 2);
+        let damages = [
+            ("a bit of its last line", in_last, 1, &b"!"[..], false),
+            ("a bit of the next one's first line", in_next, 1, b"!", false),
+            ("its last line is missing", last, start - last, b"", false),
+            ("the next one's first line is there twice", next, 0, &good[start..next], false),
+            ("it is all that there is", start, good.len() - start, b"", true),
+            ("it was cut before its end", in_last, good.len() - in_last, b"", true),
+        ];
+        // Every one at the first, every other one at the second.
+        for (what, at, removed, added, reads) in damages.into_iter().skip(block - 1).step_by(block)
+        {
+            let what = format!("block {block}: {what}");
+            let text = [&good[..at], added, &good[at + removed..]].concat();
+            assert_eq!(compare(&text, &what), reads, "{what}");
+        }
+    }
+}
+
 #[test]
 fn a_start_behind_a_snapshot_reads_what_is_behind_it_only() {
     let root = journal_of(PLAIN, &[(1..=900).map(record).collect()]);

@@ -122,7 +122,7 @@ fn a_journal_that_retention_cut_says_how_far_back_it_proves() {
     let (code, text) = verify(root.path(), &[]);
     insta::assert_snapshot!(text, @"
     proven: records 5 to 12 (8 in 2 files), which continue from hash a273b1fe814bda2092e0ad8d02a2bfbd; last hash 090be15f17b481593e8bf715c5cc2f2f
-    proven: 3 objects, 2 snapshots; 2 of them proven by the records before
+    proven: 3 objects, 2 snapshots; 1 of them proven by the records before
     ");
     assert_eq!(code, 0);
     // Without the state before it, what was dropped is missing.

@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
 use std::sync::mpsc::{self, Receiver};
 
+use tidegate::fact::{Fact, Record, SourceFailed};
+
 use super::{
     PLAIN, SMALL, directory, drop_before, edit, open_with, program, put, record, records, run,
     segments, with_snapshots,
@@ -79,6 +81,16 @@ fn a_log_shows_what_can_be_read_and_says_that_it_is_not_all() {
     let (code, text) = run(directory().path(), &["journal", "log", "-f"]);
     assert!(text.contains("there is no journal in"), "{text}");
     assert_eq!(code, 1);
+    // The same for one object, which only the records that can be read name.
+    let (code, text) = run(root.path(), &["journal", "log", "shop/web"]);
+    assert!(text.starts_with("4 ") && text.contains("error: the log is not complete"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains("2023-11-14T")).count(), 1, "{text}");
+    assert_eq!(code, 1);
+    let (code, text) = run(root.path(), &["journal", "log", "shop/api"]);
+    assert!(text.contains("no record that could be read names such an object"), "{text}");
+    assert!(text.contains("there is no object `api` in namespace `shop`"), "{text}");
+    assert!(text.contains("the journal is damaged"), "{text}");
+    assert_eq!(code, 1);
 }
 
 #[test]
@@ -97,6 +109,26 @@ fn a_record_is_shown_with_every_field() {
         text
     });
     insta::assert_snapshot!("show_every_kind", all.collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn a_record_that_is_shown_cannot_move_a_cursor_or_turn_letters_around() {
+    let root = directory();
+    let (mut journal, _) = open_with(root.path(), PLAIN).unwrap();
+    let message =
+        "left \u{202e}thgir\u{2066} \u{9b}2J \u{7f} \u{1b}[1m \"quoted\"\nand more".to_owned();
+    let fact = Fact::SourceFailed(SourceFailed { message });
+    journal.append(&[Record { fact, ..record(1) }]).unwrap();
+    let (code, text) = run(root.path(), &["journal", "show", "1"]);
+    assert_eq!(code, 0, "{text}");
+    let odd = |c: &char| *c != '\n' && (c.is_control() || "\u{202e}\u{2066}".contains(*c));
+    assert_eq!(text.chars().find(odd), None, "{text:?}");
+    // As JSON, so that it can be read back.
+    let field = text.lines().find_map(|line| line.strip_prefix("message: ")).unwrap();
+    let shown = r#""left \u202ethgir\u2066 \u009b2J \u007f \u001b[1m \"quoted\"\nand more""#;
+    assert_eq!(field, shown);
+    let (_, text) = run(root.path(), &["journal", "log"]);
+    assert_eq!(text.chars().find(odd), None, "{text:?}");
 }
 
 #[test]
@@ -177,6 +209,33 @@ fn a_log_follows_over_new_files_and_dropped_ones() {
     until.wait_for(121);
     let mut until = until;
     assert!(until.child.wait().unwrap().success(), "it ends behind the last one that is wanted");
+}
+
+#[test]
+fn a_log_that_follows_ends_where_nothing_more_is_wanted() {
+    let root = with_snapshots(12, &[]);
+    let ends = |args: &[&str], expected: &[&str]| {
+        let mut follower = Follower::start(root.path(), args);
+        let status = eventually("its end", || follower.child.try_wait().unwrap());
+        assert!(status.success(), "{args:?}");
+        let lines: Vec<String> = follower.lines.iter().collect();
+        let seqs: Vec<_> = lines.iter().map(|line| line.split(' ').next().unwrap()).collect();
+        assert_eq!(seqs, expected, "{args:?}");
+    };
+    ends(&["--from", "11", "--to", "12"], &["11", "12"]); // nothing was written behind it
+    ends(&["--from", "3", "--to", "4"], &["3", "4"]);
+    ends(&["--from", "9", "--to", "8"], &[]);
+    ends(&["--from", "13", "--to", "12"], &[]);
+    ends(&["-k", "StopStarted", "--to", "11"], &["4", "8"]);
+    ends(&["--until", "1h", "-n", "2"], &["11", "12"]);
+    ends(&["--until", "2023-11-14T22:13:19Z"], &[]);
+    // The one that is waited for.
+    let mut until = Follower::start(root.path(), &["--to", "13"]);
+    until.wait_for(12);
+    let (mut journal, _) = open_with(root.path(), PLAIN).unwrap();
+    journal.append(&[record(13)]).unwrap();
+    until.wait_for(13);
+    assert!(eventually("its end", || until.child.try_wait().unwrap()).success());
 }
 
 #[test]
