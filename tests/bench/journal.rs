@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tidegate::fact::{Fact, Reason, Record, TagEvent, TagImported, Via};
-use tidegate::journal::{Compaction, Journal, Options, RealDisk, Replay, Retention};
+use tidegate::journal::{Compaction, Disk as _, Journal, Options, RealDisk, Replay, Retention};
 use tidegate::names::{ContentHash, Digest, Generation, Seq};
 use tidegate::observed::ObservedState;
 use tidegate::time::Timestamp;
@@ -124,6 +124,52 @@ fn append(parent: &Path, batch: u64, batches: u64, wanted: f64) {
         times(our_bytes),
         each(their_bytes),
         times(their_bytes)
+    );
+    parts(root.path(), &all, batch as usize, all.len() as f64 / ours);
+}
+
+/// What an append cannot do without: the records as JSON, their hashes, and one write and one sync into space that is
+/// filled already.
+fn parts(root: &Path, all: &[Record], batch: usize, seconds: f64) {
+    let share = |name: &str, took: Duration| {
+        let each = took.as_secs_f64() / all.len() as f64 * 1e6;
+        format!("{name} {each:.2} µs ({:.0} %)", took.as_secs_f64() / seconds * 100.0)
+    };
+    let started = Instant::now();
+    let mut text = Vec::new();
+    let mut ends = Vec::new();
+    for record in all {
+        serde_json::to_writer(&mut text, record).expect("it is JSON");
+        ends.push(text.len());
+    }
+    let json = started.elapsed();
+    let started = Instant::now();
+    let mut from = 0;
+    for end in &ends {
+        let line = text.get(from..*end).unwrap_or_default();
+        std::hint::black_box(ring::digest::digest(&ring::digest::SHA256, line));
+        from = *end;
+    }
+    let hashes = started.elapsed();
+    let disk = RealDisk;
+    let file = disk.create(&root.join("floor"), 0o600).expect("a file");
+    disk.allocate(&file, 0..text.len() as u64).expect("the disk has space");
+    disk.sync_data(&file).expect("a sync");
+    let started = Instant::now();
+    let mut offset = 0;
+    for end in ends.chunks(batch).filter_map(|ends| ends.last()) {
+        let lines = text.get(offset..*end).unwrap_or_default();
+        disk.write_at(&file, lines, offset as u64).expect("a write");
+        disk.sync_data(&file).expect("a sync");
+        offset = *end;
+    }
+    let floor = started.elapsed();
+    println!(
+        "  of {:.2} µs a record: {}, {}, {}",
+        seconds / all.len() as f64 * 1e6,
+        share("JSON", json),
+        share("SHA-256", hashes),
+        share("write and sync alone", floor)
     );
 }
 
