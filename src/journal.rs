@@ -24,8 +24,9 @@
 //! 2. A header's `format` must be one you know, its `from` the number in the name, its `continues` the hash of the record
 //!    before. Before the oldest file that is there, the last is 32 zeros where `from` is 1; elsewhere history was
 //!    dropped, and the snapshot at `from` - 1, whose own `continues` is that hash, holds what it led to.
-//! 3. Skip lines that are empty or one space. Of any other, the last 43 bytes are `,"hash":"…"}`; the digits must be those
-//!    of SHA-256 over the last hash and the line without these bytes. Its `seq` must be the last one plus one.
+//! 3. Skip lines that are empty, one space, or NUL bytes alone (filling that never reached the disk). Of any other, the
+//!    last 43 bytes are `,"hash":"…"}`; the digits must be those of SHA-256 over the last hash and the line without these
+//!    bytes. Its `seq` must be the last one plus one.
 //! 4. A line that fails this ends what can be read. In the last file it may be a write that is under way or that a
 //!    crash cut; it is harmless unless a line of one space follows it, for that batch was begun after the bad line had
 //!    been synced. Ask again later, or run `tidegate journal verify`.
