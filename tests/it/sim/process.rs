@@ -146,7 +146,6 @@ impl Durable {
 }
 
 impl Durable {
-    /// Older records went: what only they named may go, too.
     /// Retention: what has to stay is there, and nothing goes that nobody asked to let go.
     fn only_what_may_go_went(&self, done: &Compacted, now: Timestamp) {
         let first = Reader::open(self.disk.clone(), Path::new(ROOT), From::Oldest);
@@ -170,6 +169,7 @@ impl Durable {
         }
     }
 
+    /// Older records went: what only they named may go, too.
     fn forget(&mut self, oldest: Seq, state: &ObservedState) {
         self.oldest = oldest;
         let kept = self.promised.iter().filter(|record| record.seq >= oldest);
@@ -268,7 +268,9 @@ impl Simulation {
         let Some((_, collection)) = self.collection.take_if(ready) else { return };
         let done = collection.finish();
         self.tell(|| format!("  collected: {done:?}"));
-        self.durable.names_are_there(&self.process().store);
+        if !self.durable.disk.has_stopped() {
+            self.durable.names_are_there(&self.process().store);
+        }
     }
 
     /// The process ends, and another one begins.

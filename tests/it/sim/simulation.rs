@@ -281,7 +281,8 @@ impl Simulation {
         let slow = match &flight.action {
             Action::Resolve(request) => {
                 let host = request.check.image.registry_host();
-                self.registries.moods[host.as_str()] == Mood::Slow
+                let is_slow = self.registries.moods[host.as_str()] == Mood::Slow;
+                is_slow || self.faults && self.rng.one_in(8)
             }
             Action::ReadSource(_) => self.faults && self.rng.one_in(16),
             _ => false,
