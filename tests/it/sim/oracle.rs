@@ -274,7 +274,12 @@ impl Oracle {
         if let Some(last) = state.and_then(|state| state.last())
             && last.outcome() == Some(Outcome::Complete)
         {
-            let same = last.digests() == digests(started)
+            // By container: two that change their images with each other run something else.
+            let images = |started: &RolloutStarted| -> BTreeMap<_, _> {
+                let images = started.images.iter();
+                images.map(|image| (image.container.clone(), image.digest)).collect()
+            };
+            let same = images(&last.started) == images(started)
                 && last.started.template == started.template
                 && last.started.target == started.target;
             assert!(!same, "law 6: {} runs exactly this already", started.object);
