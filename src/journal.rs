@@ -17,7 +17,7 @@
 //! Empty lines mean nothing to a reader: space is filled with newlines before it is used, so that a synced append is
 //! an overwrite, and a line of one space stands before each batch, which is what one sync carried.
 //!
-//! To read all of it, as `examples/read-journal.py` does in thirty lines:
+//! To read all of it, as `examples/read-journal.py` does in forty lines:
 //!
 //! 1. Take the files whose names are twenty digits and `.jsonl`, in the order of their names. A name is the number of
 //!    the file's first record.
@@ -27,9 +27,10 @@
 //! 3. Skip lines that are empty, one space, or NUL bytes alone (filling that never reached the disk). Of any other, the
 //!    last 43 bytes are `,"hash":"…"}`; the digits must be those of SHA-256 over the last hash and the line without these
 //!    bytes. Its `seq` must be the last one plus one.
-//! 4. A line that fails this ends what can be read. In the last file it may be a write that is under way or that a
-//!    crash cut; it is harmless unless a line of one space follows it, for that batch was begun after the bad line had
-//!    been synced. Ask again later, or run `tidegate journal verify`.
+//! 4. A line that fails this ends what can be read of its file. Where the next file goes on from the last good record,
+//!    by its name and its `continues`, nothing is missing. In the last file it may be a write that is under way or that
+//!    a crash cut; it is harmless unless a line of one space follows it, for that batch was begun after the bad line
+//!    had been synced. Ask again later, or run `tidegate journal verify`.
 //!
 //! A snapshot is one line,
 //! `{"tidegate":"snapshot","format":1,"seq":N,"continues":"<hash of record N>","state":…,"hash":"…"}`, sealed in the same
@@ -56,6 +57,7 @@
 //! | no file | begins a new journal |
 //! | a torn or bad last line | cuts it off, with a warning |
 //! | lost sectors inside the last batch, whole lines behind | the same: that batch was never promised to anybody |
+//! | anything behind the last record of a file that the next one continues | goes on there: filling that was never synced |
 //! | a bad line that whole lines follow otherwise | refuses, and names `tidegate journal verify` |
 //! | a line whose hash does not fit, or whose number is not due | the same |
 //! | a fact, field or format number it does not know | refuses: written by a newer version |

@@ -274,11 +274,10 @@ impl<D: Disk> Walk<D> {
         let later = later.into_iter().find(|segment| segment.from > self.segment.from);
         // Space whose filling failed to be synced; the chain tells whether a record stood there.
         let padding = bad.as_ref().is_some_and(|(line, _)| is_padding(self.lines.bytes(line)));
-        if padding && later.is_some() {
-            return Ok(true);
-        }
         match (later, bad) {
-            (Some(next), None) if next.from == self.head.seq.next() => self.enter(next),
+            // The chain goes on there: what stands here now was filling, or a write that was never promised.
+            (Some(next), _) if next.from == self.head.seq.next() => self.enter(next),
+            (Some(_), Some(_)) if padding => Ok(true),
             (Some(_), _) if self.read_again() => Ok(true),
             (Some(_), Some((_, kind))) => Err(JournalError::damaged(self.place.clone(), kind)),
             (Some(next), None) if next.from > self.head.seq => Err(JournalError::Missing {

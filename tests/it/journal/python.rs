@@ -30,7 +30,7 @@ fn python(root: &Path) -> Option<(i32, String, String)> {
 }
 
 /// The records that it prints, and the rest of what it says.
-fn read(root: &Path) -> Option<(i32, usize, String)> {
+pub(super) fn read(root: &Path) -> Option<(i32, usize, String)> {
     let (code, out, error) = python(root)?;
     let lines = out.lines().filter(|line| !line.contains("last hash")).count();
     assert!(code != 0 || out.contains(&format!("{lines} records, last hash ")), "{out}");

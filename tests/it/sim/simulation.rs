@@ -256,7 +256,9 @@ impl Simulation {
     fn begin(&mut self, id: ActionId, action: Action) {
         self.tell(|| format!("  start {}", story::action(&action)));
         let store = &self.process().store;
-        let stored = |hash| store.contains(&hash).unwrap_or(false);
+        // A machine that stopped cannot tell.
+        let stopped = || self.durable.disk.has_stopped();
+        let stored = |hash| store.contains(&hash).unwrap_or_else(|_| stopped());
         self.oracle.start(&action, &self.durable.promised, stored);
         if matches!(action, Action::KeepCommit { .. } | Action::Notify(_)) {
             return;
