@@ -11,11 +11,17 @@ use super::{Played, TICKS, number, play};
 /// Seeds that a bug may take.
 const SEEDS_MAX: u64 = 2_000;
 
+/// Seeds that are known to catch a bug that few do, below [`SEEDS_MAX`]: tried first, so that an ordinary run does not take
+/// minutes. After a change of the simulator another seed may; then all are tried, and the one that did belongs here.
+const RARE: &[(Bug, u64)] = &[(Bug::CollectAtOnce, 1778)];
+
 /// The first seed that breaks a law with a bug switched on in this thread.
 fn caught(bug: Bug, seeds: u64) -> Option<(u64, Played)> {
     sabotage::set(Some(bug));
-    let played = (0..seeds).map(|seed| (seed, play(Plot::Seed(seed, TICKS), None)));
-    let caught = played.into_iter().find(|(_, played)| played.broken.is_some());
+    let rare = RARE.iter().filter(|(rare, seed)| *rare == bug && *seed < seeds);
+    let order = rare.map(|(_, seed)| *seed).chain(0..seeds);
+    let mut played = order.map(|seed| (seed, play(Plot::Seed(seed, TICKS), None)));
+    let caught = played.find(|(_, played)| played.broken.is_some());
     sabotage::set(None);
     caught
 }

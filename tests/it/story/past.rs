@@ -132,16 +132,19 @@ fn a_log_follows_the_daemon() {
     repo.write("README", "shop").commit("nothing yet");
     let mut host = Host::new(repo.path(), &receiver(folder.path()));
     host.start();
-    roll_out(&host, &repo, "web", 1);
+    let first = roll_out(&host, &repo, "web", 1);
     let args =
-        ["journal", "log", "-f", "-n", "0", "--kind", "RolloutFinished", "dc/web", "-N", "shop"];
+        ["journal", "log", "-f", "-n", "1", "--kind", "RolloutFinished", "dc/web", "-N", "shop"];
     let mut follower = host.tidegate(&args).stdout(Stdio::piped()).spawn().unwrap();
-    let mut out = BufReader::new(follower.stdout.take().unwrap());
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    let mut is_shown = |record: &Record| {
+        let line = lines.next().unwrap().unwrap();
+        let expected = format!("{}  {}  RolloutFinished", record.seq, record.at);
+        assert!(line.starts_with(&expected), "{line}");
+    };
+    is_shown(&first); // only then it is known to follow
     let second = roll_out(&host, &repo, "web", 2);
-    let mut line = String::new();
-    out.read_line(&mut line).unwrap();
-    let expected = format!("{}  {}  RolloutFinished", second.seq, second.at);
-    assert!(line.starts_with(&expected), "{line}");
+    is_shown(&second);
     follower.kill().unwrap();
     follower.wait().unwrap();
     host.stop();
