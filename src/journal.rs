@@ -17,7 +17,7 @@
 //! Empty lines mean nothing to a reader: space is filled with newlines before it is used, so that a synced append is
 //! an overwrite, and a line of one space stands before each batch, which is what one sync carried.
 //!
-//! To read all of it, as `examples/read-journal.py` does in forty lines:
+//! To read all of it, as `examples/read-journal.py` does in some thirty lines:
 //!
 //! 1. Take the files whose names are twenty digits and `.jsonl`, in the order of their names. A name is the number of
 //!    the file's first record.

@@ -168,6 +168,11 @@ impl Daemon {
             self.upkeep.end(Err(anyhow::anyhow!("{short}")));
             return Ok(());
         }
+        if !self.journal.may_rotate() {
+            self.upkeep
+                .end(Err(anyhow::anyhow!("there is no space for another file of the journal")));
+            return Ok(());
+        }
         let collection = match self.store.begin_collection() {
             Ok(collection) => collection,
             Err(error) => {
@@ -175,11 +180,6 @@ impl Daemon {
                 return Ok(());
             }
         };
-        if !self.journal.may_rotate() {
-            self.upkeep
-                .end(Err(anyhow::anyhow!("there is no space for another file of the journal")));
-            return Ok(());
-        }
         let sealed = tokio::task::block_in_place(|| self.journal.seal())
             .context("cannot begin a file of the journal; stopping, nothing was done")?;
         self.upkeep.records = 0;

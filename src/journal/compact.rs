@@ -273,12 +273,8 @@ impl<D: Disk, S: Default + Serialize + DeserializeOwned> Compaction<D, S> {
             let start = end.saturating_sub(PIECE_BYTES as u64);
             let text = usize::try_from(end - start).ok().and_then(|len| piece.get_mut(..len));
             let text = text.unwrap_or_default();
-            let mut filled = 0;
-            while let Some(rest @ [_, ..]) = text.get_mut(filled..) {
-                match self.disk.read_at(file, rest, start + filled as u64)? {
-                    0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                    count => filled += count,
-                }
+            if self.disk.read_full(file, text, start)? < text.len() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
             if let Some(last) = text.iter().rposition(|c| !matches!(c, b'\n' | 0)) {
                 // With the newline that ends the last line.

@@ -128,6 +128,21 @@ pub trait Disk: Clone + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Reads at `offset` until the buffer is full or the file ends; returns how many bytes there were.
+    ///
+    /// # Errors
+    /// What the file system says.
+    fn read_full(&self, file: &Self::File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut read = 0;
+        while let Some(rest @ [_, ..]) = buffer.get_mut(read..) {
+            match self.read_at(file, rest, offset + read as u64)? {
+                0 => break,
+                count => read += count,
+            }
+        }
+        Ok(read)
+    }
+
     /// Reads a whole file.
     ///
     /// # Errors
@@ -136,14 +151,8 @@ pub trait Disk: Clone + Send + Sync + 'static {
         let file = self.open(path, Access::Read)?;
         let len = usize::try_from(self.len(&file)?).map_err(io::Error::other)?;
         let mut bytes = vec![0; len];
-        let mut filled = 0;
-        while let Some(rest @ [_, ..]) = bytes.get_mut(filled..) {
-            match self.read_at(&file, rest, filled as u64)? {
-                0 => break,
-                count => filled += count,
-            }
-        }
-        bytes.truncate(filled);
+        let read = self.read_full(&file, &mut bytes, 0)?;
+        bytes.truncate(read);
         Ok(bytes)
     }
 }

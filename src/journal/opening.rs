@@ -190,12 +190,8 @@ fn settle_file<D: Disk>(disk: &D, file: &D::File, walk: &Walk<D>) -> io::Result<
     }
     // The last batch once more: see the end of the module's documentation.
     let mut batch = vec![0; usize::try_from(end - walk.batch()).map_err(io::Error::other)?];
-    let mut read = 0;
-    while let Some(rest @ [_, ..]) = batch.get_mut(read..) {
-        match disk.read_at(file, rest, walk.batch() + read as u64)? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            count => read += count,
-        }
+    if disk.read_full(file, &mut batch, walk.batch())? < batch.len() {
+        return Err(io::ErrorKind::UnexpectedEof.into());
     }
     if !terminated {
         batch.push(b'\n');

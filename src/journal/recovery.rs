@@ -376,7 +376,7 @@ impl<D: Disk> Walk<D> {
         while sector + SECTOR_BYTES <= whole {
             let start = sector.max(good);
             let mut bytes = [0; 512];
-            let count = self.disk.read_at(self.lines.file(), &mut bytes, start);
+            let count = self.disk.read_full(self.lines.file(), &mut bytes, start);
             let count = count.map_err(JournalError::io("read", &self.segment.path))? as u64;
             let len = sector + SECTOR_BYTES - start;
             let rest = usize::try_from(len).ok().and_then(|len| bytes.get(..len));

@@ -88,15 +88,8 @@ impl<D: Disk> Walk<D> {
             return Ok(Block::default());
         }
         text.resize(BLOCK, 0);
-        let mut filled = 0;
-        while let Some(rest @ [_, ..]) = text.get_mut(filled..) {
-            let read = self.disk.read_at(file, rest, start.0 + filled as u64);
-            match read.map_err(JournalError::io("read", &self.segment.path))? {
-                0 => break,
-                count => filled += count,
-            }
-        }
-        text.truncate(filled);
+        let read = self.disk.read_full(file, &mut text, start.0);
+        text.truncate(read.map_err(JournalError::io("read", &self.segment.path))?);
         text.truncate(memchr::memrchr(b'\n', &text).map_or(0, |last| last + 1));
         Ok(Block { text, start })
     }

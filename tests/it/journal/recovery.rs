@@ -5,7 +5,9 @@ use std::io::{self, BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 use std::sync::atomic::Ordering;
 
-use tidegate::journal::{AppendError, From, Journal, Reader, SnapshotError, read, read_state};
+use tidegate::journal::{
+    AppendError, From, Journal, Options, Reader, SnapshotError, read, read_state,
+};
 use tidegate::names::Seq;
 use tidegate::observed::ObservedState;
 
@@ -402,6 +404,20 @@ fn the_lock_holds_between_processes() {
 
 fn open_failing(disk: &Failing, root: &std::path::Path) -> Journal<Failing> {
     Journal::open_with(disk.clone(), root, SMALL, &mut |_| Ok(())).unwrap().0
+}
+
+#[test]
+fn all_records_that_wait_are_carried_by_one_sync() {
+    let root = tempfile::tempdir().unwrap();
+    let disk = Failing::never(io::ErrorKind::Other);
+    let opened = Journal::open_with(disk.clone(), root.path(), Options::default(), &mut |_| Ok(()));
+    let mut journal = opened.unwrap().0;
+    journal.append(&records(1..=1)).unwrap(); // fills space ahead, which is synced by itself
+    for batch in [records(2..=2), records(3..=66)] {
+        let before = disk.syncs.load(Ordering::SeqCst);
+        journal.append(&batch).unwrap();
+        assert_eq!(before - disk.syncs.load(Ordering::SeqCst), 1, "{} records", batch.len());
+    }
 }
 
 #[test]
