@@ -11,6 +11,7 @@ mod diff;
 mod history;
 mod journal;
 mod man;
+mod oc;
 mod offline;
 mod output;
 mod past;
@@ -71,6 +72,16 @@ pub struct Global {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     #[arg(help_heading = GLOBAL)]
     pub color: ColorWhen,
+    /// Say `oc` where hints name the program; as when it is called through a link of that name
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    pub oc_compatible: bool,
+}
+
+impl Global {
+    /// The name that hints call the program by (rule N18).
+    fn program(&self) -> &'static str {
+        if self.oc_compatible { "oc" } else { "tidegate" }
+    }
 }
 
 /// When to use colours.
@@ -109,6 +120,8 @@ enum Command {
     Release(release::Command),
     Config(config::Command),
     Journal(journal::Arguments),
+    #[command(flatten)]
+    Oc(oc::Verb),
     Completions(completions::Command),
     Man(man::Command),
 }
@@ -116,11 +129,21 @@ enum Command {
 /// Runs the command that `arguments` (with the program's name first) ask for.
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
+    let words: Vec<_> = arguments.into_iter().collect();
+    let arguments = match Arguments::try_parse_from(&words) {
+        Ok(mut arguments) => {
+            let called =
+                words.first().map(std::path::Path::new).and_then(std::path::Path::file_stem);
+            arguments.global.oc_compatible |= called.is_some_and(|name| name == "oc");
+            arguments
+        }
         Err(error) => {
             // Help and version are answers; everything else is wrong usage.
-            let code = if error.use_stderr() { ExitCode::Usage } else { ExitCode::Done };
+            let code = match error.use_stderr() {
+                true if oc::is_verb(&words) => ExitCode::Error, // rule I112
+                true => ExitCode::Usage,
+                false => ExitCode::Done,
+            };
             drop(error.print()); // nothing is left to tell a closed terminal
             return code;
         }
@@ -145,6 +168,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::Completions(command) => completions::run(&command, &mut context),
         Command::Man(command) => man::run(&command, &mut context),
         Command::Check(check) => check::run(&check, &mut context),
+        Command::Oc(verb) => oc::run(&verb, &mut context),
     };
     result.unwrap_or_else(|error| {
         if out.is_gone() && error.is::<std::io::Error>() {

@@ -7,6 +7,7 @@
 mod build_config;
 mod deployment_config;
 pub mod diagnostic;
+pub mod exported;
 mod faults;
 mod image_stream;
 mod json;
@@ -196,6 +197,9 @@ pub struct TagReference {
     pub annotations: BTreeMap<String, String>,
     /// `from`; none for a tag that only carries annotations (rule I7).
     pub from: Option<TagSource>,
+    /// `from` as it is written, where it names a stream: `3.6` and `python:3.6` mean the same and are shown as written.
+    #[serde(default)]
+    pub spelled: Option<Box<Spelled>>,
     /// `reference`: never import, record as written.
     #[serde(default)]
     pub reference: bool,
@@ -217,6 +221,15 @@ pub struct TagReference {
     /// `tidegate.dev/schedule` on the tag.
     #[serde(default)]
     pub schedule: Option<Schedule>,
+}
+
+/// How `from` is written where it names a stream.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Spelled {
+    /// `from.name`.
+    pub name: String,
+    /// `from.namespace`; empty where there is none.
+    pub namespace: String,
 }
 
 /// Where a spec tag gets its image from.

@@ -1,5 +1,8 @@
 //! The objects that rules speak of: git manifest, defaults, and what the system itself writes (DBT 0.4). Pure.
 
+mod image;
+mod stream;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -15,6 +18,9 @@ use crate::observed::rollout::{Rollout, WorkloadState};
 use crate::observed::tag_history::TagItem;
 use crate::policy::Policy;
 use crate::time::Schedule;
+
+pub use image::{FirstSeen, image, images};
+pub use stream::{stream, stream_names};
 
 /// The spec tag of a stream tag.
 #[must_use]

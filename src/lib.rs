@@ -32,6 +32,7 @@
 //! | `secret` | what sounds like a secret, and text without it |
 //! | [`fact`] | what can happen: the vocabulary of the journal |
 //! | [`action`] | what the core asks of the world, and what comes back |
+//! | [`api`] | OpenShift's image API: the objects that are shown |
 //! | [`policy`] | what the core needs of the configuration |
 //! | [`desired`] | files at one commit become objects and diagnostics |
 //! | [`observed`] | records become the observed state |
@@ -39,6 +40,7 @@
 //! | [`plan`] | desired, observed and now become steps and holds, by key |
 //! | [`admit`] | who may start now, where there is less room than work |
 //! | [`engine`] | one step; the only writer of state |
+//! | [`oc`] | what `oc` prints: tables, describe blocks, YAML, templates |
 //! | [`report`] | states and plans become text and JSON |
 //! | [`journal`] | the file: format, recovery, snapshots, object store |
 //! | [`world`] | git, registries, targets: everything that actions reach |
@@ -85,6 +87,7 @@
 
 pub mod action;
 pub mod admit;
+pub mod api;
 pub mod cli;
 pub mod config;
 pub mod control;
@@ -98,6 +101,7 @@ pub mod journal;
 pub mod limits;
 pub mod names;
 pub mod observed;
+pub mod oc;
 pub mod plan;
 pub mod policy;
 pub mod reference;

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::dense;
-use crate::fact::{CommitAdopted, ConfigAdopted, Fact, Record, Rejected, RemovalFate, Space};
+use crate::fact::{CommitAdopted, ConfigAdopted, Fact, Record, Rejected, RemovalFate, Space, Via};
 use crate::names::{CommitId, ContentHash, Generation, Incarnation, ObjectKey, Seq, StreamName};
 use crate::names::{Kind, StreamTag, TagName};
 use crate::sabotage::{self, Bug};
@@ -120,6 +120,9 @@ pub struct ObjectState {
     pub incarnation: Incarnation,
     /// Whether git has it.
     pub presence: Presence,
+    /// Since when it lives, this life; none where an older version of the program wrote it down.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
 }
 
 /// Whether git has an object.
@@ -147,6 +150,9 @@ pub struct StreamState {
     /// When the tag that was not checked for longest was checked, as of the last checkpoint.
     #[serde(default)]
     pub checked: Option<Timestamp>,
+    /// When an import changed the stream last: `openshift.io/image.dockerRepositoryCheck` (rule I66).
+    #[serde(default)]
+    pub imported: Option<Timestamp>,
 }
 
 impl ObservedState {
@@ -225,6 +231,9 @@ impl ObservedState {
             Fact::TagImported(imported) => {
                 let stream = self.streams.entry(imported.tag.stream.clone()).or_default();
                 stream.generation = stream.generation.max(imported.event.generation);
+                if imported.via == Via::Registry {
+                    stream.imported = Some(record.at);
+                }
                 let tag = stream.tags.entry(imported.tag.tag.clone()).or_default();
                 tag.import(record.seq, imported);
             }
@@ -236,6 +245,9 @@ impl ObservedState {
             Fact::ImportFailed(failed) => {
                 let stream = self.streams.entry(failed.tag.stream.clone()).or_default();
                 stream.generation = stream.generation.max(failed.generation);
+                if failed.reason.is_of_a_registry() {
+                    stream.imported = Some(record.at);
+                }
                 stream.tags.entry(failed.tag.tag.clone()).or_default().fail(record.at, failed);
             }
             Fact::TagRecovered(recovered) => {
@@ -294,11 +306,13 @@ impl ObservedState {
         });
         self.refused = None;
         for appeared in &commit.appeared {
-            let state =
-                ObjectState { incarnation: appeared.incarnation, presence: Presence::Present };
-            let before = self.objects.insert(appeared.object.clone(), state);
-            let is_new_life =
-                before.is_some_and(|before| before.incarnation != appeared.incarnation);
+            let incarnation = appeared.incarnation;
+            let before = self.objects.get(&appeared.object);
+            let same_life = before.filter(|before| before.incarnation == incarnation);
+            let since = same_life.map_or(Some(at), |before| before.since);
+            let is_new_life = before.is_some() && same_life.is_none();
+            let state = ObjectState { incarnation, presence: Presence::Present, since };
+            self.objects.insert(appeared.object.clone(), state);
             if is_new_life && appeared.object.kind.is_workload() {
                 // Another life: what the one before triggered or failed says nothing about it.
                 self.workloads.entry(appeared.object.clone()).or_default().begin_life();
@@ -339,6 +353,7 @@ impl ObservedState {
             let name = StreamName::new(key.namespace.clone(), key.name.clone());
             if let Some(stream) = self.streams.get_mut(&name) {
                 stream.tags.clear();
+                stream.imported = None;
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::reference::ImageReference;
 
 use super::marks::Step;
 use super::object::{Bearer, Draft, ObjectReference, Ours, steps};
-use super::{ImageStream, TagReference, TagSource};
+use super::{ImageStream, Spelled, TagReference, TagSource};
 
 type Fields = super::object::Fields<Spec>;
 
@@ -238,6 +238,9 @@ fn read_tag(
     let default = &draft.policy.platform;
     Some(TagReference {
         annotations: tag.annotations.clone(),
+        spelled: tag.from.as_ref().filter(|from| from.kind != "DockerImage").map(|from| {
+            Box::new(Spelled { name: from.name.clone(), namespace: from.namespace.clone() })
+        }),
         from,
         reference: tag.reference,
         insecure: tag.import_policy.insecure,

@@ -106,6 +106,22 @@ pub enum ImportReason {
     InternalError,
 }
 
+impl ImportReason {
+    /// Whether it is told by a registry, or by the attempt to reach one.
+    #[must_use]
+    pub fn is_of_a_registry(self) -> bool {
+        match self {
+            Self::CircularReference | Self::Invalid => false,
+            Self::NotFound
+            | Self::Unauthorized
+            | Self::Forbidden
+            | Self::BadRequest
+            | Self::UnsupportedManifest
+            | Self::InternalError => true,
+        }
+    }
+}
+
 impl fmt::Display for ImportReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

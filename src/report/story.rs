@@ -218,6 +218,7 @@ pub(super) fn stream(name: &str, tag: &str, image: &str) -> ImageStream {
     let reference = TagReference {
         annotations: BTreeMap::new(),
         from: Some(TagSource::Registry(Arc::new(image.parse().unwrap()))),
+        spelled: None,
         reference: false,
         insecure: false,
         scheduled: true,

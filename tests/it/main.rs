@@ -18,6 +18,7 @@ mod fire;
 mod fuzzed;
 mod hostile;
 mod journal;
+mod oc;
 mod reports;
 mod sim;
 mod spec;

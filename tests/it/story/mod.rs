@@ -8,7 +8,7 @@ mod kept;
 mod lost_records;
 pub(crate) mod main_job;
 mod past;
-mod play;
+pub(crate) mod play;
 mod readme;
 mod source;
 mod upkeep;

@@ -1,0 +1,116 @@
+//! The verbs of `oc`: its arguments, its output, its exit codes, 0 and 1 (rule I112).
+
+mod describe;
+mod get;
+mod inventory;
+mod resource;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+
+use super::{Context, ExitCode};
+use crate::config;
+use crate::names::Namespace;
+use crate::time::Timestamp;
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    Get(get::Command),
+    Describe(describe::Command),
+}
+
+/// Whether words of the command line are meant for a verb of `oc`: wrong usage of those ends as in `oc`.
+pub(super) fn is_verb(words: &[std::ffi::OsString]) -> bool {
+    let verbs = Verb::augment_subcommands(clap::Command::new("oc"));
+    let mut names = verbs.get_subcommands().map(clap::Command::get_name);
+    let first = words.iter().skip(1).find(|word| !word.as_encoded_bytes().starts_with(b"-"));
+    first.and_then(|word| word.to_str()).is_some_and(|word| names.any(|name| name == word))
+}
+
+/// Which objects are read, and as of when.
+#[derive(Debug, clap::Args)]
+pub(super) struct Source {
+    /// Namespace of the objects [default: `default_namespace`]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    pub(super) namespace: Option<Namespace>,
+    /// Objects of every namespace
+    #[arg(short = 'A', long)]
+    pub(super) all_namespaces: bool,
+    /// Objects that have these labels: `app=web`, `app!=web`, `app`, `!app`, `app in (web,shop)`, several with commas
+    #[arg(short = 'l', long, value_name = "LABELS", default_value = "")]
+    pub(super) selector: crate::oc::selector::Selector,
+    /// Read objects with their status from files, in place of the journal: what somebody exported from a cluster; `-` is
+    /// standard input
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub(super) filename: Vec<PathBuf>,
+    /// The time that ages are counted to
+    #[arg(long, value_name = "TIME", value_parser = time, requires = "filename")]
+    pub(super) now: Option<Timestamp>,
+    #[command(flatten)]
+    pub(super) settings: config::SettingArguments,
+}
+
+fn time(text: &str) -> Result<Timestamp, String> {
+    let instant: jiff::Timestamp = text.parse().map_err(|error: jiff::Error| error.to_string())?;
+    Ok(Timestamp::from_jiff(instant))
+}
+
+/// What `oc` calls an error of the API: `Error from server (NotFound): …`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct ApiError {
+    reason: &'static str,
+    message: String,
+}
+
+impl ApiError {
+    pub(super) fn not_found(resource: &str, name: &str) -> Self {
+        Self { reason: "NotFound", message: format!("{resource} \"{name}\" not found") }
+    }
+
+    pub(super) fn bad_request(message: String) -> Self {
+        Self { reason: "BadRequest", message }
+    }
+
+    pub(super) fn conflict(message: String) -> Self {
+        Self { reason: "Conflict", message }
+    }
+}
+
+/// Wrong usage: the hint names the command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct UsageError {
+    pub(super) command: &'static str,
+    pub(super) message: String,
+}
+
+/// Runs a verb; its errors are printed as `oc` prints them.
+pub(super) fn run(verb: &Verb, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
+    let done = match verb {
+        Verb::Get(command) => get::run(command, context),
+        Verb::Describe(command) => describe::run(command, context),
+    };
+    match done {
+        Ok(code) => Ok(code),
+        Err(error) => {
+            print_error(context, &error)?;
+            Ok(ExitCode::Error)
+        }
+    }
+}
+
+/// Prints an error as `oc` does.
+fn print_error(context: &mut Context<'_>, error: &anyhow::Error) -> std::io::Result<()> {
+    if let Some(error) = error.downcast_ref::<ApiError>() {
+        return writeln!(context.err, "Error from server ({}): {error}", error.reason);
+    }
+    writeln!(context.err, "error: {error:#}")?;
+    if let Some(UsageError { command, .. }) = error.downcast_ref() {
+        let program = context.global.program();
+        writeln!(context.err, "See '{program} {command} -h' for help and examples")?;
+    }
+    Ok(())
+}

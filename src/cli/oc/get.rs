@@ -1,0 +1,231 @@
+//! `tidegate get`: objects as rows, or as they are.
+
+use serde_json::{Value, json};
+
+use super::inventory::{Found, Inventory};
+use super::resource::{self, Resource, Wanted, WordsError};
+use super::{ApiError, Source, UsageError};
+use crate::api;
+use crate::cli::{Context, ExitCode};
+use crate::oc::columns::Columns;
+use crate::oc::json_path::Template;
+use crate::oc::table::{Shape, Table};
+use crate::oc::{self, yaml};
+
+/// Show image streams, their tags and images, as `oc get` does
+///
+/// KIND is `is` (imagestreams), `istag` (imagestreamtags), `isimage` (imagestreamimages), `itag` (imagetags), `images`,
+/// several with commas, or `all`. Reads the journal, whether or not a daemon runs.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Command {
+    /// Kinds and names: `is`, `is python`, `istag/python:3.6`, `is,istag`
+    #[arg(value_name = "KIND[/NAME]")]
+    words: Vec<String>,
+    /// How to print: wide, yaml, json, name, jsonpath=TEMPLATE, custom-columns=NAME:PATH,…
+    #[arg(short, long, value_name = "FORMAT", value_parser = format)]
+    output: Option<Format>,
+    /// Without the names of columns
+    #[arg(long)]
+    no_headers: bool,
+    #[command(flatten)]
+    source: Source,
+}
+
+/// How objects are printed.
+#[derive(Clone, Debug)]
+enum Format {
+    Wide,
+    Yaml,
+    Json,
+    Name,
+    JsonPath(Template),
+    Columns(Columns),
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    let (name, argument) = text.split_once('=').map_or((text, None), |(n, rest)| (n, Some(rest)));
+    match (name, argument) {
+        ("wide", None) => Ok(Format::Wide),
+        ("yaml", None) => Ok(Format::Yaml),
+        ("json", None) => Ok(Format::Json),
+        ("name", None) => Ok(Format::Name),
+        ("jsonpath", Some(template)) => {
+            Template::parse(template).map(Format::JsonPath).map_err(|error| error.to_string())
+        }
+        ("jsonpath", None) => Err("template format specified but no template given".into()),
+        ("custom-columns", columns) => Columns::parse(columns.unwrap_or_default())
+            .map(Format::Columns)
+            .map_err(|error| error.to_string()),
+        _ => Err(format!(
+            "unable to match a printer suitable for the output format \"{text}\", allowed formats are: \
+             custom-columns,json,jsonpath,name,wide,yaml"
+        )),
+    }
+}
+
+impl Found {
+    pub(super) fn table(&self, now: crate::time::Timestamp) -> Table {
+        match self {
+            Self::Streams(streams) => oc::get::streams(streams, now),
+            Self::StreamTags(tags) => oc::get::stream_tags(tags, now),
+            Self::StreamImages(images) => oc::get::stream_images(images, now),
+            Self::ImageTags(tags) => oc::get::image_tags(tags, now),
+            Self::Images(images) => oc::get::images(images),
+        }
+    }
+
+    /// The objects as JSON, each with what it is.
+    pub(super) fn values(&self, resource: Resource) -> Vec<Value> {
+        fn all<T: serde::Serialize>(objects: &[T]) -> Vec<Value> {
+            // Our own types always have a JSON form: keys are strings and no value refuses.
+            objects.iter().map(|object| serde_json::to_value(object).unwrap_or_default()).collect()
+        }
+        let mut values = match self {
+            Self::Streams(streams) => all(streams),
+            Self::StreamTags(tags) => all(tags),
+            Self::StreamImages(images) => all(images),
+            Self::ImageTags(tags) => all(tags),
+            Self::Images(images) => all(images),
+        };
+        for value in &mut values {
+            if let Some(fields) = value.as_object_mut() {
+                fields.insert("apiVersion".into(), json!(api::VERSION));
+                fields.insert("kind".into(), json!(resource.kind()));
+            }
+        }
+        values
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Streams(streams) => streams.len(),
+            Self::StreamTags(tags) => tags.len(),
+            Self::StreamImages(images) => images.len(),
+            Self::ImageTags(tags) => tags.len(),
+            Self::Images(images) => images.len(),
+        }
+    }
+}
+
+pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
+    let wanted = resource::wanted(&command.words, "get").map_err(|error| match error {
+        WordsError::Nothing { .. } => {
+            let message = "Required resource not specified.".into();
+            anyhow::Error::from(UsageError { command: "get", message })
+        }
+        other => other.into(),
+    })?;
+    let inventory = Inventory::read(&command.source, context)?;
+    let mut found: Vec<(Wanted, Found)> = Vec::new();
+    let mut failed: Vec<ApiError> = Vec::new();
+    for wanted in wanted {
+        match inventory.find(&wanted) {
+            Ok(objects) => found.push((wanted, objects)),
+            Err(error) => failed.push(error),
+        }
+    }
+    match &command.output {
+        None | Some(Format::Wide) => {
+            tables(command, &inventory, &found, !failed.is_empty(), context)?
+        }
+        Some(format) => objects(command, format, &found, context)?,
+    }
+    for error in &failed {
+        super::print_error(context, &anyhow::Error::from(error.clone()))?;
+    }
+    Ok(if failed.is_empty() { ExitCode::Done } else { ExitCode::Error })
+}
+
+/// A table for each kind; with several, each name says its kind.
+fn tables(
+    command: &Command,
+    inventory: &Inventory,
+    found: &[(Wanted, Found)],
+    failed: bool,
+    context: &mut Context<'_>,
+) -> anyhow::Result<()> {
+    let mut merged: Vec<(Resource, Table)> = Vec::new();
+    for (wanted, objects) in found {
+        let table = objects.table(inventory.now);
+        match merged.iter_mut().find(|(resource, _)| *resource == wanted.resource) {
+            Some((_, known)) => known.rows.extend(table.rows),
+            None => merged.push((wanted.resource, table)),
+        }
+    }
+    let kinds =
+        command.words.iter().any(|word| word == "all" || word.contains(',')) || merged.len() > 1;
+    merged.retain(|(_, table)| !table.rows.is_empty());
+    if merged.is_empty() && !failed {
+        let namespaced = found.iter().any(|(wanted, _)| wanted.resource.has_namespace());
+        return Ok(match inventory.namespace.as_ref().filter(|_| namespaced) {
+            Some(namespace) => {
+                writeln!(context.err, "No resources found in {namespace} namespace.")?
+            }
+            None => writeln!(context.err, "No resources found")?,
+        });
+    }
+    for (at, (resource, table)) in merged.iter().enumerate() {
+        if at > 0 {
+            writeln!(context.out)?;
+        }
+        let kind = resource.singular();
+        let shape = Shape {
+            wide: matches!(command.output, Some(Format::Wide)),
+            namespaces: inventory.namespace.is_none() && resource.has_namespace(),
+            no_headers: command.no_headers,
+            kind: kinds.then_some(kind.as_str()),
+        };
+        context.out.write_all(table.to_text(shape).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// The objects themselves: one as it is, several as a list.
+fn objects(
+    command: &Command,
+    format: &Format,
+    found: &[(Wanted, Found)],
+    context: &mut Context<'_>,
+) -> anyhow::Result<()> {
+    if matches!(format, Format::Name) {
+        for (wanted, objects) in found {
+            for value in objects.values(wanted.resource) {
+                let name = value.pointer("/metadata/name").and_then(Value::as_str);
+                let (kind, name) = (wanted.resource.singular(), name.unwrap_or_default());
+                writeln!(context.out, "{kind}/{name}")?;
+            }
+        }
+        return Ok(());
+    }
+    let values: Vec<Value> =
+        found.iter().flat_map(|(wanted, objects)| objects.values(wanted.resource)).collect();
+    if let Format::Columns(columns) = format {
+        let text = columns.to_text(&values, command.no_headers);
+        return Ok(context.out.write_all(text.as_bytes())?);
+    }
+    let is_one = matches!(found, [(Wanted { name: Some(_), .. }, objects)] if objects.len() == 1);
+    let value = match values.into_iter().next() {
+        Some(value) if is_one => value,
+        None if found.is_empty() => return Ok(()),
+        first => {
+            let rest = found.iter().flat_map(|(w, objects)| objects.values(w.resource)).skip(1);
+            let items: Vec<_> = first.into_iter().chain(rest).collect();
+            json!({"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}})
+        }
+    };
+    match format {
+        Format::Json => {
+            let mut out = Vec::new();
+            let style = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+            let mut writer = serde_json::Serializer::with_formatter(&mut out, style);
+            serde::Serialize::serialize(&value, &mut writer)?;
+            out.push(b'\n');
+            context.out.write_all(&out)?;
+        }
+        Format::JsonPath(template) => write!(context.out, "{}", template.fill(&value))?,
+        Format::Yaml | Format::Wide | Format::Name | Format::Columns(_) => {
+            context.out.write_all(yaml::document(&value).as_bytes())?;
+        }
+    }
+    Ok(())
+}

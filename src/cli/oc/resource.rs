@@ -1,0 +1,126 @@
+//! What `oc` calls the things that one can ask for: `is`, `imagestream/python`, `istag`.
+
+/// A kind of object that is read.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Resource {
+    ImageStreams,
+    ImageStreamTags,
+    ImageStreamImages,
+    ImageTags,
+    Images,
+}
+
+impl Resource {
+    /// Reads a word: singular, plural or short, with its group or without, in any case.
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        let word = word.to_ascii_lowercase();
+        let word = match word.split_once('.') {
+            Some((word, "image.openshift.io" | "v1.image.openshift.io")) => word,
+            Some(_) => return None,
+            None => &word,
+        };
+        Some(match word {
+            "is" | "imagestream" | "imagestreams" => Self::ImageStreams,
+            "istag" | "imagestreamtag" | "imagestreamtags" => Self::ImageStreamTags,
+            "isimage" | "imagestreamimage" | "imagestreamimages" => Self::ImageStreamImages,
+            "itag" | "imagetag" | "imagetags" => Self::ImageTags,
+            "image" | "images" => Self::Images,
+            _ => return None,
+        })
+    }
+
+    /// The kind of an object.
+    pub(super) fn kind(self) -> &'static str {
+        match self {
+            Self::ImageStreams => "ImageStream",
+            Self::ImageStreamTags => "ImageStreamTag",
+            Self::ImageStreamImages => "ImageStreamImage",
+            Self::ImageTags => "ImageTag",
+            Self::Images => "Image",
+        }
+    }
+
+    /// As errors name it: `imagestreams.image.openshift.io`.
+    pub(super) fn plural(self) -> String {
+        format!("{}s.{}", self.kind().to_ascii_lowercase(), crate::api::GROUP)
+    }
+
+    /// As `-o name` names it: `imagestream.image.openshift.io` (rule I126).
+    pub(super) fn singular(self) -> String {
+        format!("{}.{}", self.kind().to_ascii_lowercase(), crate::api::GROUP)
+    }
+
+    /// Whether it belongs to a namespace.
+    pub(super) fn has_namespace(self) -> bool {
+        self != Self::Images
+    }
+}
+
+/// What is asked for: all objects of a kind, or one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Wanted {
+    pub(super) resource: Resource,
+    pub(super) name: Option<String>,
+}
+
+/// Why words ask for nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum WordsError {
+    #[error("You must specify the type of resource to {verb}.")]
+    Nothing { verb: &'static str },
+    #[error("the server doesn't have a resource type \"{0}\"")]
+    Unknown(String),
+    #[error(
+        "there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'oc get resource/<resource_name>' instead of 'oc get resource resource/<resource_name>'"
+    )]
+    Mixed,
+    #[error("arguments in resource/name form may not have more than one slash")]
+    Slashes,
+    #[error("arguments in resource/name form must have a single resource and name")]
+    Empty,
+}
+
+/// Reads `is`, `is python other`, `is,istag`, `is/python istag/python:3.6`.
+pub(super) fn wanted(words: &[String], verb: &'static str) -> Result<Vec<Wanted>, WordsError> {
+    let Some((first, rest)) = words.split_first() else {
+        return Err(WordsError::Nothing { verb });
+    };
+    let resource =
+        |word: &str| Resource::from_word(word).ok_or_else(|| WordsError::Unknown(word.to_owned()));
+    if first.contains('/') {
+        return words.iter().map(|word| named(word, resource)).collect();
+    }
+    if rest.iter().any(|word| word.contains('/') && !word.contains(['@', ':'])) {
+        return Err(WordsError::Mixed);
+    }
+    let mut found = Vec::new();
+    for word in first.split(',') {
+        let resources = match word {
+            // What there is of the kinds that this is made for.
+            "all" => vec![Resource::ImageStreams],
+            word => vec![resource(word)?],
+        };
+        for resource in resources {
+            match rest {
+                [] => found.push(Wanted { resource, name: None }),
+                names => found
+                    .extend(names.iter().map(|name| Wanted { resource, name: Some(name.clone()) })),
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn named(
+    word: &str,
+    resource: impl Fn(&str) -> Result<Resource, WordsError>,
+) -> Result<Wanted, WordsError> {
+    let (kind, name) = word.split_once('/').ok_or(WordsError::Mixed)?;
+    if name.contains('/') {
+        return Err(WordsError::Slashes);
+    }
+    if kind.is_empty() || name.is_empty() {
+        return Err(WordsError::Empty);
+    }
+    Ok(Wanted { resource: resource(kind)?, name: Some(name.to_owned()) })
+}

@@ -1,0 +1,147 @@
+//! A stream as OpenShift shows it: spec from git, status from the journal, and the values that the system writes into
+//! either (DBT 0.4).
+
+use crate::action::ImportMode;
+use crate::api::{self, Time};
+use crate::desired::{DesiredState, ImageStream, TagReference, TagSource};
+use crate::names::{Generation, Kind, ObjectKey, StreamName, TagName};
+use crate::observed::tag_history::{TagCondition, TagItem, TagState};
+use crate::observed::{ObservedState, StreamState};
+
+/// The annotation that tells when an import changed a stream last.
+const CHECKED: &str = "openshift.io/image.dockerRepositoryCheck";
+
+/// A stream that git asks for or the journal knows.
+#[must_use]
+pub fn stream(
+    desired: &DesiredState,
+    observed: &ObservedState,
+    name: &StreamName,
+) -> Option<api::ImageStream> {
+    let (spec, state) = (desired.streams.get(name), observed.streams.get(name));
+    if spec.is_none() && state.is_none_or(|state| state.tags.is_empty()) {
+        return None; // what is left of it is a generation that a next life goes on from
+    }
+    let key = ObjectKey::stream(name);
+    debug_assert_eq!(key.kind, Kind::ImageStream, "a stream's key");
+    let created = observed.objects.get(&key).and_then(|object| object.since);
+    let mut annotations = spec.map(|spec| spec.annotations.clone()).unwrap_or_default();
+    if let Some(at) = state.and_then(|state| state.imported) {
+        annotations.insert(CHECKED.to_owned(), Time::of(at).to_string());
+    }
+    let repository = spec.and_then(|spec| spec.repository.as_ref());
+    let repository = repository.map(ToString::to_string).unwrap_or_default();
+    Some(api::ImageStream {
+        metadata: api::ObjectMeta {
+            annotations,
+            creation_timestamp: created.map(Time::of),
+            generation: state.map_or(0, |state| number(state.generation)),
+            labels: spec.map(|spec| spec.labels.clone()).unwrap_or_default(),
+            name: name.name.to_string(),
+            namespace: name.namespace.to_string(),
+            ..api::ObjectMeta::default()
+        },
+        spec: api::ImageStreamSpec {
+            docker_image_repository: repository.clone(),
+            lookup_policy: api::LookupPolicy { local: spec.is_some_and(|spec| spec.lookup_local) },
+            tags: spec.map(|spec| spec_tags(spec, state)).unwrap_or_default(),
+        },
+        status: api::ImageStreamStatus {
+            docker_image_repository: repository, // rule I3, without an integrated registry
+            public_docker_image_repository: String::new(),
+            tags: state.map(status_tags).unwrap_or_default(),
+        },
+    })
+}
+
+/// The streams that [`stream`] has something to tell of, in order.
+pub fn stream_names<'a>(
+    desired: &'a DesiredState,
+    observed: &'a ObservedState,
+) -> impl Iterator<Item = &'a StreamName> {
+    let known = observed
+        .streams
+        .iter()
+        .filter(|(name, state)| !state.tags.is_empty() && !desired.streams.contains_key(*name));
+    let mut names: Vec<_> = desired.streams.keys().chain(known.map(|(name, _)| name)).collect();
+    names.sort_unstable();
+    names.into_iter()
+}
+
+fn number(generation: Generation) -> i64 {
+    i64::try_from(generation.0).unwrap_or(i64::MAX)
+}
+
+fn spec_tags(spec: &ImageStream, state: Option<&StreamState>) -> Vec<api::TagReference> {
+    let tag = |(name, tag): (&TagName, &TagReference)| {
+        let known = state.and_then(|state| state.tags.get(name));
+        let text = |text: &str| text.to_owned();
+        api::TagReference {
+            annotations: Some(tag.annotations.clone()).filter(|map| !map.is_empty()),
+            from: from(tag),
+            generation: Some(known.map_or(0, |known| number(known.generation))),
+            import_policy: api::ImportPolicy {
+                import_mode: text(match tag.mode {
+                    ImportMode::Legacy => "Legacy",
+                    ImportMode::PreserveOriginal => "PreserveOriginal",
+                }),
+                insecure: tag.insecure,
+                scheduled: tag.scheduled,
+            },
+            name: name.to_string(),
+            reference: tag.reference,
+            reference_policy: api::ReferencePolicy {
+                r#type: text(if tag.local { "Local" } else { "Source" }),
+            },
+        }
+    };
+    spec.tags.iter().map(tag).collect()
+}
+
+fn from(tag: &TagReference) -> Option<api::ObjectReference> {
+    let made = |kind: &str, name: String| {
+        let spelled = tag.spelled.as_deref();
+        api::ObjectReference {
+            kind: kind.to_owned(),
+            name: spelled.map_or(name, |spelled| spelled.name.clone()),
+            namespace: spelled.map(|spelled| spelled.namespace.clone()).unwrap_or_default(),
+        }
+    };
+    Some(match tag.from.as_ref()? {
+        TagSource::Registry(image) => made("DockerImage", image.to_string()),
+        TagSource::Tag(of) => made("ImageStreamTag", format!("{}:{}", of.stream.name, of.tag)),
+        TagSource::Image { stream, id } => {
+            made("ImageStreamImage", format!("{}@{id}", stream.name))
+        }
+    })
+}
+
+fn status_tags(state: &StreamState) -> Vec<api::NamedTagEventList> {
+    let shown = |tag: &&TagState| !tag.items.is_empty() || tag.condition.is_some(); // rule I5
+    let tag = |(name, tag): (&TagName, &TagState)| api::NamedTagEventList {
+        conditions: tag.condition.iter().map(condition).collect(),
+        items: tag.items.iter().map(item).collect(),
+        tag: name.to_string(),
+    };
+    state.tags.iter().filter(|(_, tag)| shown(tag)).map(tag).collect()
+}
+
+fn item(item: &TagItem) -> api::TagEvent {
+    api::TagEvent {
+        created: Some(Time::of(item.event.created)),
+        docker_image_reference: item.event.reference.clone(),
+        generation: number(item.event.generation),
+        image: item.event.image.map(|image| image.to_string()).unwrap_or_default(),
+    }
+}
+
+fn condition(condition: &TagCondition) -> api::TagEventCondition {
+    api::TagEventCondition {
+        generation: number(condition.generation),
+        last_transition_time: Some(Time::of(condition.since)),
+        message: condition.message.clone(),
+        reason: condition.reason.to_string(),
+        status: "False".into(),
+        r#type: "ImportSuccess".into(),
+    }
+}

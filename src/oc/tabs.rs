@@ -1,0 +1,118 @@
+//! Columns of text as Go's `text/tabwriter` makes them: what `oc` lays out all its output with.
+//!
+//! A cell is what a TAB ends; what stands behind the last TAB of a line belongs to no column. A column is a run of
+//! neighbouring lines that have a cell there, and as wide as its widest cell.
+
+/// How columns are filled up.
+#[derive(Clone, Copy, Debug)]
+enum Fill {
+    /// With TABs, to the next multiple of eight columns.
+    Tabs,
+    /// With blanks.
+    Blanks {
+        /// Least width of a column, what stands between two included.
+        least: usize,
+        /// Blanks between a cell and the next.
+        gap: usize,
+    },
+}
+
+/// Columns a TAB goes to the next multiple of.
+const TAB: usize = 8;
+
+/// Lays out a describe block (rule I114).
+#[must_use]
+pub fn describe(text: &str) -> String {
+    lay_out(text, Fill::Tabs)
+}
+
+/// Lays out a table of `get`, whose lines hold cells with TABs between them (rule I113).
+#[must_use]
+pub fn table(text: &str) -> String {
+    lay_out(text, Fill::Blanks { least: 6, gap: 3 })
+}
+
+/// Lays out a table that stands closer: `set image-lookup`, `set triggers` (rule I150).
+#[must_use]
+pub fn narrow_table(text: &str) -> String {
+    lay_out(text, Fill::Blanks { least: 0, gap: 2 })
+}
+
+fn lay_out(text: &str, fill: Fill) -> String {
+    let lines: Vec<Vec<&str>> = text.split('\n').map(|line| line.split('\t').collect()).collect();
+    let widths = widths(&lines, fill);
+    let mut out = String::with_capacity(text.len() * 2);
+    for (at, (cells, widths)) in lines.iter().zip(&widths).enumerate() {
+        if at > 0 {
+            out.push('\n');
+        }
+        for (cell, width) in cells.iter().zip(widths) {
+            out.push_str(cell);
+            let len = cell.chars().count();
+            match fill {
+                Fill::Tabs => {
+                    let tabs = width.next_multiple_of(TAB).saturating_sub(len).div_ceil(TAB);
+                    out.extend(std::iter::repeat_n('\t', tabs));
+                }
+                Fill::Blanks { .. } => {
+                    out.extend(std::iter::repeat_n(' ', width.saturating_sub(len)));
+                }
+            }
+        }
+        out.push_str(cells.last().copied().unwrap_or_default());
+    }
+    out
+}
+
+/// The width of each cell of each line that a TAB ends.
+fn widths(lines: &[Vec<&str>], fill: Fill) -> Vec<Vec<usize>> {
+    let (least, gap) = match fill {
+        Fill::Tabs => (0, 1),
+        Fill::Blanks { least, gap } => (least, gap),
+    };
+    let count = |line: &Vec<&str>| line.len().saturating_sub(1);
+    let mut widths: Vec<Vec<usize>> = lines.iter().map(|line| vec![0; count(line)]).collect();
+    let columns = lines.iter().map(count).max().unwrap_or(0);
+    for column in 0..columns {
+        let mut from = 0;
+        while from < lines.len() {
+            let run = lines.get(from..).unwrap_or_default();
+            let len = run.iter().take_while(|line| count(line) > column).count();
+            let cells = run.iter().take(len).filter_map(|line| line.get(column));
+            let widest = cells.map(|cell| cell.chars().count() + gap).max().unwrap_or(0).max(least);
+            for line in widths.iter_mut().skip(from).take(len) {
+                if let Some(width) = line.get_mut(column) {
+                    *width = widest;
+                }
+            }
+            from += len.max(1);
+        }
+    }
+    widths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn i114_values_stand_at_the_next_tab_stop_behind_the_longest_label() {
+        let text = "Name:\tpython\nImage Repository:\t<none>\nTags:\t1\n\nName:\tx\n";
+        let wanted = "Name:\t\t\tpython\nImage Repository:\t<none>\nTags:\t\t\t1\n\nName:\tx\n";
+        assert_eq!(describe(text), wanted);
+    }
+
+    #[test]
+    fn i114_a_line_without_a_tab_ends_the_block() {
+        assert_eq!(
+            describe("A:\t1\nplain\nA long label:\t2\n"),
+            "A:\t1\nplain\nA long label:\t2\n"
+        );
+    }
+
+    #[test]
+    fn i113_columns_have_three_blanks_between_them_and_the_last_is_not_filled() {
+        let text = "NAME\tTAGS\tUPDATED\nx\tlatest,1.0\t\n";
+        assert_eq!(table(text), "NAME   TAGS         UPDATED\nx      latest,1.0   \n");
+    }
+}
