@@ -17,6 +17,7 @@ mod object;
 mod pod;
 mod reading;
 pub mod stray;
+pub mod tag_filter;
 mod template;
 mod tree;
 mod typed;

@@ -50,7 +50,8 @@
 //! | [`cli`] | one file per command |
 //! | [`sabotage`] | deliberate bugs, with a feature that only tests use: the simulator must see each |
 //!
-//! Where this differs from the architecture page: `policy` is new, so that the core never sees a configuration file;
+//! Where this differs from the architecture page: what `oc` prints is a room of its own, [`oc`], which knows [`api`] objects
+//! and nothing of ours, so that the same code shows what somebody exported from a cluster; `policy` is new, so that the core never sees a configuration file;
 //! what a restart may forget ([`observed::soft`]) is a value of its own beside the observed state, so that law 3 is
 //! `==`; planning is by [`plan::Key`], and one check of a registry serves all tags that ask the same.
 //!
@@ -59,8 +60,8 @@
 //! ```text
 //! shell   async, IO     main → cli → daemon, control → world        config · telemetry
 //! edge    sync IO                       journal → Disk
-//! core    pure, sync    report · engine → plan · admit → effective → desired, observed
-//!                       → policy · fact · action · names · reference · time · limits · dense · secret · sabotage
+//! core    pure, sync    report · oc · engine → plan · admit → effective → desired, observed
+//!                       → policy · fact · action · api · names · reference · time · limits · dense · secret · sabotage
 //! ```
 //!
 //! A module uses what is to its right or below it. The core imports no tokio, no filesystem, no environment, no clock,

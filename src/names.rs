@@ -58,6 +58,7 @@ macro_rules! text_serde {
 
 // The macro is known to what follows it.
 mod hash;
+pub mod importance;
 mod object;
 
 pub use hash::{BlobId, CommitId, ContentHash, Digest};

@@ -16,6 +16,7 @@ use super::diagnostic::{Diagnostic, Severity};
 use super::json;
 use super::marks::{self, End, Source, Step};
 use super::nearest::nearest;
+use super::tag_filter::TagFilter;
 use super::typed::{self, Finding, Misfit};
 use super::yaml::{Node, Scalar, ScalarKind};
 
@@ -462,9 +463,16 @@ impl<'d, 'a> Ours<'d, 'a> {
             let _: Option<Span> = self.parsed(name, "expected a span of time like `15m`"); // only checked
         }
         if let Some(limit) = self.parsed::<i64>("tag-limit", "expected a number, `-1` for all")
-            && limit < -1
+            && limit < 1
+            && limit != -1
         {
             self.invalid("tag-limit", "expected a number, `-1` for all");
+        }
+        if let Some(filter) = self.get("tag-filter")
+            && let Err(error) = TagFilter::parse(filter)
+        {
+            let message = format!("metadata.annotations[tidegate.dev/tag-filter]: {error}");
+            self.draft.error("I194", &self.at("tag-filter"), message);
         }
         if let Some(window) = self.get("window") {
             let zone = self.get("time-zone").unwrap_or("UTC");

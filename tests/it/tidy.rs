@@ -20,6 +20,7 @@ const COMMENT_WIDTH: usize = 124;
 
 const VOCABULARY: &[&str] = &[
     "action",
+    "api",
     "dense",
     "fact",
     "limits",
@@ -38,7 +39,7 @@ const CORE: &[&[&str]] = &[
     &["desired", "observed"],
     &["effective"],
     &["plan", "admit"],
-    &["engine", "report"],
+    &["engine", "report", "oc"],
 ];
 
 /// The shell, from below, in the same way; all of it stands on the core, and on the journal but for the world.
@@ -47,7 +48,17 @@ const SHELL: &[&[&str]] =
 
 /// Arrows that the rows would allow and the drawing has not.
 const APART: &[(&str, &str)] =
-    &[("observed", "desired"), ("desired", "observed"), ("plan", "admit"), ("engine", "report")];
+    &[
+        ("observed", "desired"),
+        ("desired", "observed"),
+        ("plan", "admit"),
+        ("engine", "report"),
+        ("oc", "desired"),
+        ("oc", "observed"),
+        ("oc", "effective"),
+        ("oc", "plan"),
+        ("oc", "engine"),
+    ];
 
 /// Words that the core must not know.
 const OUTSIDE: &[&str] =

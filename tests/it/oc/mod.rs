@@ -2,6 +2,7 @@
 
 mod exported;
 mod ground_truth;
+mod live;
 
 use std::process::{Command, Output};
 
