@@ -50,10 +50,11 @@
 //! | [`cli`] | one file per command |
 //! | [`sabotage`] | deliberate bugs, with a feature that only tests use: the simulator must see each |
 //!
-//! Where this differs from the architecture page: what `oc` prints is a room of its own, [`oc`], which knows [`api`] objects
-//! and nothing of ours, so that the same code shows what somebody exported from a cluster; `policy` is new, so that the core never sees a configuration file;
-//! what a restart may forget ([`observed::soft`]) is a value of its own beside the observed state, so that law 3 is
-//! `==`; planning is by [`plan::Key`], and one check of a registry serves all tags that ask the same.
+//! Where this differs from the architecture page: what `oc` prints is a room of its own, [`oc`], which knows [`api`]
+//! objects and nothing of ours, so that the same code shows what somebody exported from a cluster; `policy` is new,
+//! so that the core never sees a configuration file; what a restart may forget ([`observed::soft`]) is a value of its
+//! own beside the observed state, so that law 3 is `==`; planning is by [`plan::Key`], and one check of a registry
+//! serves all tags that ask the same.
 //!
 //! # Who may use whom
 //!

@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::dense;
-use crate::fact::{CommitAdopted, ConfigAdopted, Fact, Record, Rejected, RemovalFate, Space, Via};
+use crate::fact::{
+    CommitAdopted, ConfigAdopted, Fact, ImportFailed, Record, Rejected, RemovalFate, Space,
+    TagImported, Via,
+};
 use crate::names::{CommitId, ContentHash, Generation, Incarnation, ObjectKey, Seq, StreamName};
 use crate::names::{Kind, StreamTag, TagName};
 use crate::sabotage::{self, Bug};
@@ -228,28 +231,13 @@ impl ObservedState {
                     self.prune(key, record.at);
                 }
             }
-            Fact::TagImported(imported) => {
-                let stream = self.streams.entry(imported.tag.stream.clone()).or_default();
-                stream.generation = stream.generation.max(imported.event.generation);
-                if imported.via == Via::Registry {
-                    stream.imported = Some(record.at);
-                }
-                let tag = stream.tags.entry(imported.tag.tag.clone()).or_default();
-                tag.import(record.seq, imported);
-            }
+            Fact::TagImported(imported) => self.import(record, imported),
             Fact::TagProbed(probed) => {
                 if let Some(tag) = self.tag_mut(&probed.tag) {
                     tag.probed = Some(probed.probed);
                 }
             }
-            Fact::ImportFailed(failed) => {
-                let stream = self.streams.entry(failed.tag.stream.clone()).or_default();
-                stream.generation = stream.generation.max(failed.generation);
-                if failed.reason.is_of_a_registry() {
-                    stream.imported = Some(record.at);
-                }
-                stream.tags.entry(failed.tag.tag.clone()).or_default().fail(record.at, failed);
-            }
+            Fact::ImportFailed(failed) => self.import_failed(record.at, failed),
             Fact::TagRecovered(recovered) => {
                 if let Some(tag) = self.tag_mut(&recovered.tag) {
                     tag.condition = None;
@@ -284,6 +272,25 @@ impl ObservedState {
                 }
             }
         }
+    }
+
+    fn import(&mut self, record: &Record, imported: &TagImported) {
+        let stream = self.streams.entry(imported.tag.stream.clone()).or_default();
+        stream.generation = stream.generation.max(imported.event.generation);
+        if imported.via == Via::Registry {
+            stream.imported = Some(record.at);
+        }
+        let tag = stream.tags.entry(imported.tag.tag.clone()).or_default();
+        tag.import(record.seq, imported);
+    }
+
+    fn import_failed(&mut self, at: Timestamp, failed: &ImportFailed) {
+        let stream = self.streams.entry(failed.tag.stream.clone()).or_default();
+        stream.generation = stream.generation.max(failed.generation);
+        if failed.reason.is_of_a_registry() {
+            stream.imported = Some(at);
+        }
+        stream.tags.entry(failed.tag.tag.clone()).or_default().fail(at, failed);
     }
 
     fn apply_to_workload(&mut self, record: &Record) {

@@ -90,7 +90,8 @@ mod tests {
         passing.copied().collect::<Vec<_>>().join(" ")
     }
 
-    const TAGS: [&str; 8] = ["latest", "1.0", "1.1-rc1", "1.1", "v2.0.3", "2.1.0", "dev", "1.1-ubi9"];
+    const TAGS: [&str; 8] =
+        ["latest", "1.0", "1.1-rc1", "1.1", "v2.0.3", "2.1.0", "dev", "1.1-ubi9"];
 
     #[test]
     fn i194_patterns_expressions_and_ranges_include_or_exclude() {

@@ -247,8 +247,9 @@ impl Shape {
 }
 
 fn is_printable(c: char) -> bool {
-    matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}')
-        && !matches!(c, '\u{2028}' | '\u{2029}')
+    let western = matches!(c, '\n' | ' '..='~' | '\u{a0}'..='\u{d7ff}');
+    let others = matches!(c, '\u{e000}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}');
+    (western || others) && !matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// Whether a reader would take a part of a plain text for something else.

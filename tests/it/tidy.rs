@@ -47,18 +47,17 @@ const SHELL: &[&[&str]] =
     &[&["world"], &["config", "telemetry"], &["daemon", "control"], &["cli"], &["main", "lib"]];
 
 /// Arrows that the rows would allow and the drawing has not.
-const APART: &[(&str, &str)] =
-    &[
-        ("observed", "desired"),
-        ("desired", "observed"),
-        ("plan", "admit"),
-        ("engine", "report"),
-        ("oc", "desired"),
-        ("oc", "observed"),
-        ("oc", "effective"),
-        ("oc", "plan"),
-        ("oc", "engine"),
-    ];
+const APART: &[(&str, &str)] = &[
+    ("observed", "desired"),
+    ("desired", "observed"),
+    ("plan", "admit"),
+    ("engine", "report"),
+    ("oc", "desired"),
+    ("oc", "observed"),
+    ("oc", "effective"),
+    ("oc", "plan"),
+    ("oc", "engine"),
+];
 
 /// Words that the core must not know.
 const OUTSIDE: &[&str] =

@@ -24,7 +24,10 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
             let message = "You must specify the type of resource to describe.".into();
             anyhow::Error::from(UsageError { command: "describe", message })
         }
-        other => other.into(),
+        error @ (WordsError::Unknown(_)
+        | WordsError::Mixed
+        | WordsError::Slashes
+        | WordsError::Empty) => error.into(),
     })?;
     let inventory = Inventory::read(&command.source, context)?;
     let mut failed = Vec::new();
@@ -54,12 +57,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
         super::print_error(context, error)?;
     }
     if shown == 0 && failed.is_empty() {
-        match &inventory.namespace {
-            Some(namespace) => {
-                writeln!(context.err, "No resources found in {namespace} namespace.")?
-            }
-            None => writeln!(context.err, "No resources found")?,
-        }
+        super::get::nothing_found(inventory.namespace.as_ref(), context)?;
     }
     Ok(if failed.is_empty() { ExitCode::Done } else { ExitCode::Error })
 }

@@ -113,7 +113,10 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
             let message = "Required resource not specified.".into();
             anyhow::Error::from(UsageError { command: "get", message })
         }
-        other => other.into(),
+        error @ (WordsError::Unknown(_)
+        | WordsError::Mixed
+        | WordsError::Slashes
+        | WordsError::Empty) => error.into(),
     })?;
     let inventory = Inventory::read(&command.source, context)?;
     let mut found: Vec<(Wanted, Found)> = Vec::new();
@@ -126,7 +129,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
     }
     match &command.output {
         None | Some(Format::Wide) => {
-            tables(command, &inventory, &found, !failed.is_empty(), context)?
+            tables(command, &inventory, &found, !failed.is_empty(), context)?;
         }
         Some(format) => objects(command, format, &found, context)?,
     }
@@ -157,12 +160,7 @@ fn tables(
     merged.retain(|(_, table)| !table.rows.is_empty());
     if merged.is_empty() && !failed {
         let namespaced = found.iter().any(|(wanted, _)| wanted.resource.has_namespace());
-        return Ok(match inventory.namespace.as_ref().filter(|_| namespaced) {
-            Some(namespace) => {
-                writeln!(context.err, "No resources found in {namespace} namespace.")?
-            }
-            None => writeln!(context.err, "No resources found")?,
-        });
+        return nothing_found(inventory.namespace.as_ref().filter(|_| namespaced), context);
     }
     for (at, (resource, table)) in merged.iter().enumerate() {
         if at > 0 {
@@ -176,6 +174,20 @@ fn tables(
             kind: kinds.then_some(kind.as_str()),
         };
         context.out.write_all(table.to_text(shape).as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Says that there is nothing, which is no error.
+pub(super) fn nothing_found(
+    namespace: Option<&String>,
+    context: &mut Context<'_>,
+) -> anyhow::Result<()> {
+    match namespace {
+        Some(namespace) => {
+            writeln!(context.err, "No resources found in {namespace} namespace.")?;
+        }
+        None => writeln!(context.err, "No resources found")?,
     }
     Ok(())
 }
