@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::fact::{ConfigAdopted, HistoryDropped, ImportReason, RolloutCause, RolloutImage, Space};
 use crate::names::{
-    BlobId, CommitId, ContentHash, Digest, ObjectKey, Revision, RolloutKey, Seq, StreamTag,
-    TargetName,
+    BlobId, CommitId, ContentHash, Digest, ObjectKey, Revision, RolloutKey, Seq, StreamName,
+    StreamTag, TargetName,
 };
 use crate::reference::ImageReference;
 use crate::time::Timestamp;
@@ -35,6 +35,8 @@ pub enum Action {
     },
     /// Ask a registry what a reference is.
     Resolve(Box<ResolveRequest>),
+    /// Ask a registry which tags a repository has.
+    List(ListRequest),
     /// Make a target run something.
     RollOut(Box<RolloutRequest>),
     /// Ask a target how a rollout that it said is running goes on.
@@ -165,6 +167,24 @@ pub struct ResolveRequest {
     pub check: Check,
     /// What the registry answered last; if it answers the same, nothing more is asked (rule I197).
     pub known: Option<Digest>,
+}
+
+/// Ask a registry which tags a repository has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListRequest {
+    /// The repository: a reference without tag and digest.
+    pub repository: Arc<ImageReference>,
+    /// Whether plain HTTP and unverified TLS are allowed.
+    pub insecure: bool,
+}
+
+/// The tags of a repository, in the registry's order and spelling.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct TagListing {
+    /// The tags.
+    pub tags: Vec<String>,
+    /// Whether these are all: a listing over [`crate::limits::LISTED_TAGS_MAX`] is cut short.
+    pub complete: bool,
 }
 
 /// What a registry answered.
@@ -313,6 +333,8 @@ pub enum Nudge {
     Source,
     /// A tag of a stream.
     Tag(StreamTag),
+    /// The repository of a stream that imports a whole one.
+    Repository(StreamName),
 }
 
 /// A question or an order of an operator, and where the answer goes.
@@ -346,6 +368,8 @@ pub enum Input {
     SourceRead(ActionId, Result<Box<SourceRead>, SourceFailure>),
     /// A registry answered, or not.
     Resolved(ActionId, Result<Resolution, ImportFailure>),
+    /// A registry listed the tags of a repository, or not.
+    Listed(ActionId, Result<TagListing, ImportFailure>),
     /// A target reported about a rollout or a stop.
     RolloutReported(ActionId, RolloutReport),
     /// Look again.

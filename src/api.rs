@@ -223,6 +223,21 @@ pub struct ImageStreamStatus {
     /// Histories of tags, in the order of their names.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<NamedTagEventList>,
+    /// What listing the stream's whole repository found. A cluster has no such field (rule I60).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repository: Option<RepositoryStatus>,
+}
+
+/// What listing a whole repository found.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RepositoryStatus {
+    /// Tags that it has beyond the limit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub additional_tags: Vec<String>,
+    /// Why it cannot be listed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<TagEventCondition>,
 }
 
 /// The history of a tag.

@@ -7,6 +7,7 @@
 //!
 //! Loading has no side effects, so that a running daemon can load again and keep what it has when that fails.
 
+mod compat;
 mod keys;
 mod layer;
 mod read;

@@ -34,12 +34,14 @@ use crate::action::{ImportMode, Platform};
 use crate::dense;
 use crate::fact::{ContainerRef, Position};
 use crate::names::{ContentHash, Namespace, ObjectKey, StreamName, StreamTag, TagName, TargetName};
+use crate::policy::TagLimit;
 use crate::reference::ImageReference;
 use crate::time::Schedule;
 
 use diagnostic::Diagnostic;
 pub use reading::{Entry, ParsedFile, is_manifest, is_params, params_paths, parse_file};
 use stray::Stray;
+use tag_filter::TagFilter;
 pub use template::read_params;
 pub(crate) use tree::{DUPLICATE, SKIPPED, duplicate};
 pub use tree::{Skipped, Tree};
@@ -155,6 +157,7 @@ pub struct RejectedObject {
 
 /// An `ImageStream` (section 1.1 of the image-stream specification), defaults applied.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields of the API")]
 pub struct ImageStream {
     /// Its name.
     pub name: StreamName,
@@ -185,6 +188,18 @@ pub struct ImageStream {
     /// `tidegate.dev/prune` contains `removed-tags` (rule I93).
     #[serde(default)]
     pub prune_removed_tags: bool,
+    /// `tidegate.dev/prune` contains `vanished-tags` (rule I196).
+    #[serde(default)]
+    pub prune_vanished_tags: bool,
+    /// `tidegate.dev/tag-filter` (rule I194).
+    #[serde(default)]
+    pub tag_filter: TagFilter,
+    /// `tidegate.dev/tag-limit` (rule I195).
+    #[serde(default)]
+    pub tag_limit: Option<TagLimit>,
+    /// `openshift.io/image.insecureRepository` is `true` (rule I172).
+    #[serde(default)]
+    pub insecure: bool,
     /// Where it stands.
     pub position: Position,
 }
@@ -222,6 +237,21 @@ pub struct TagReference {
     /// `tidegate.dev/schedule` on the tag.
     #[serde(default)]
     pub schedule: Option<Schedule>,
+    /// Who says that there is such a tag.
+    #[serde(default)]
+    pub origin: Origin,
+}
+
+/// Who says that a stream has a spec tag (rule I59).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub enum Origin {
+    /// Git.
+    #[default]
+    Written,
+    /// The listing of the stream's repository.
+    Listed,
+    /// A listing before the last one, which no longer has it (rule I196): it is not imported any more.
+    Vanished,
 }
 
 /// How `from` is written where it names a stream.

@@ -1,6 +1,7 @@
 //! The objects that rules speak of: git manifest, defaults, and what the system itself writes (DBT 0.4). Pure.
 
 mod image;
+mod listing;
 mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::action::{Check, ImportMode};
-use crate::desired::{DesiredState, ImageStream, TagReference, TagSource, Workload};
+use crate::desired::{DesiredState, ImageStream, Origin, TagReference, TagSource, Workload};
 use crate::fact::{ContainerList, ContainerRef, RolloutImage};
 use crate::names::{ContentHash, Digest, Kind, Namespace, ObjectKey, StreamTag, TargetName};
 use crate::observed::ObservedState;
@@ -20,6 +21,9 @@ use crate::policy::Policy;
 use crate::time::Schedule;
 
 pub use image::{FirstSeen, image, images};
+pub use listing::{
+    Listed, limit_of, listing_fingerprint, listing_of, vanished_message, with_derived,
+};
 pub use stream::{stream, stream_names};
 
 /// The spec tag of a stream tag.
@@ -36,7 +40,7 @@ pub fn spec_tag<'a>(
 #[must_use]
 pub fn check_of(spec: &TagReference, policy: &Policy) -> Option<Check> {
     let Some(TagSource::Registry(image)) = &spec.from else { return None };
-    if spec.reference {
+    if spec.reference || spec.origin == Origin::Vanished {
         return None;
     }
     let insecure = spec.insecure

@@ -12,7 +12,7 @@ mod index;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::action::{Action, ActionId, Check, Input};
+use crate::action::{Action, ActionId, Check, Input, ListRequest};
 use crate::admit::{Admission, Scarce};
 use crate::desired::{DesiredState, Object, Tree};
 use crate::fact::{Checkpoint, Fact, ImportFailed, Reason, Record, TagRecovered};
@@ -62,7 +62,12 @@ pub enum Answer {
 enum InFlight {
     Source,
     Check(Arc<Check>, Reason),
-    Delivery { rollout: Seq, key: Key },
+    /// A stream's repository is listed, asked as this fingerprint says.
+    Listing(StreamName, ListRequest, u32),
+    Delivery {
+        rollout: Seq,
+        key: Key,
+    },
     Silent,
 }
 
@@ -232,6 +237,10 @@ impl Engine {
         match key {
             Key::Check(check) => self.admission.waits(&registry_of(check), key),
             Key::Workload(_) => self.admission.waits(&Scarce::Rollouts, key),
+            Key::Listing(stream) => {
+                let scarce = self.registry_of_listing(stream);
+                scarce.is_some_and(|scarce| self.admission.waits(&scarce, key))
+            }
             Key::Source | Key::Tag(_) | Key::History(_) => false,
         }
     }
@@ -270,6 +279,7 @@ impl Engine {
         }
         self.mark_histories_used(&record.fact);
         self.observed.apply(&record);
+        self.note_left(&record.fact);
         self.mark_dependents(&record.fact);
         let seq = record.seq;
         batch.records.push(record);
@@ -293,6 +303,22 @@ impl Engine {
                 self.dirty.extend(followers.into_iter().flatten().cloned());
                 self.dirty.extend(self.key_of_tag(tag));
             }
+            Fact::TagsListed(listed) => {
+                self.take_derived(&listed.stream);
+                self.dirty.insert(Key::Listing(listed.stream.clone()));
+                self.mark_left();
+            }
+            Fact::ListingFailed(failed) => {
+                self.dirty.insert(Key::Listing(failed.stream.clone()));
+            }
+            Fact::TagRemoved(removed) => {
+                let followers = self.index.tag_followers.get(&removed.tag);
+                self.dirty.extend(followers.into_iter().flatten().cloned());
+                let stream = self.index.stream_followers.get(&removed.tag.stream);
+                self.dirty.extend(stream.into_iter().flatten().cloned());
+                self.take_derived(&removed.tag.stream);
+                self.mark_histories_of(&removed.tag.stream);
+            }
             Fact::RemovalsReleased(released) => {
                 let objects = released.objects.iter();
                 let workloads = objects.filter(|object| object.kind.is_workload());
@@ -304,6 +330,7 @@ impl Engine {
                 let workloads = removed.filter(|object| object.kind.is_workload());
                 self.dirty.extend(workloads.cloned().map(Key::Workload));
                 self.mark_rejected();
+                self.mark_left();
             }
             Fact::RolloutStarted(_)
             | Fact::RolloutSuperseded(_)
@@ -315,6 +342,7 @@ impl Engine {
                 if let Some(object) = crate::observed::rollout::object_of(fact) {
                     self.dirty.insert(Key::Workload(object.clone()));
                 }
+                self.mark_left();
             }
             // A firing is recorded with what it leads to; the rest is marked where it is recorded.
             Fact::TriggerFired(_)
@@ -439,6 +467,11 @@ impl Batch {
         effects.extend(last);
         effects
     }
+}
+
+/// The queue that listings of a registry wait in, the same as checks.
+fn registry_of_list(request: &ListRequest) -> Scarce {
+    Scarce::Registry(request.repository.registry_host())
 }
 
 /// The queue that checks of a registry wait in.

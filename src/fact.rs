@@ -5,6 +5,7 @@
 //! that old lines stay readable; fields are never reused.
 
 mod import;
+mod listing;
 mod rollout;
 mod source;
 
@@ -16,6 +17,9 @@ use crate::time::Timestamp;
 pub use import::{
     ImportFailed, ImportReason, Reason, TagEvent, TagImported, TagProbed, TagRecovered, TagTrimmed,
     Via,
+};
+pub use listing::{
+    LISTINGS_TO_VANISH, ListingFailed, TagRemoval, TagRemoved, TagsListed, Vanished, VanishedTag,
 };
 pub use rollout::{
     ContainerList, ContainerRef, DigestHeld, HoldReleased, Outcome, Release, RolloutCause,
@@ -65,6 +69,12 @@ pub enum Fact {
     TagRecovered(TagRecovered),
     /// Old items of a tag's history went, by the limit of its stream (rule I64).
     TagTrimmed(TagTrimmed),
+    /// The tags of a stream's repository were listed, and they mean something else than before (rule I59).
+    TagsListed(Box<TagsListed>),
+    /// The tags of a stream's repository could not be listed (rule I60).
+    ListingFailed(ListingFailed),
+    /// A tag went with its history (rules I92, I93, I196).
+    TagRemoved(TagRemoved),
     /// A trigger saw a tag event; what it led to (rule T23).
     TriggerFired(TriggerFired),
     /// A rollout is about to be given to its target; its `seq` is its identity (law 1).
@@ -97,7 +107,7 @@ pub enum Fact {
 
 impl Fact {
     /// Every name that [`Self::kind`] gives, in the order of the variants.
-    pub const KINDS: [&'static str; 25] = [
+    pub const KINDS: [&'static str; 28] = [
         "CommitAdopted",
         "CommitRefused",
         "CommitWithdrawn",
@@ -109,6 +119,9 @@ impl Fact {
         "ImportFailed",
         "TagRecovered",
         "TagTrimmed",
+        "TagsListed",
+        "ListingFailed",
+        "TagRemoved",
         "TriggerFired",
         "RolloutStarted",
         "RolloutSuperseded",
@@ -140,6 +153,9 @@ impl Fact {
             Self::ImportFailed(_) => "ImportFailed",
             Self::TagRecovered(_) => "TagRecovered",
             Self::TagTrimmed(_) => "TagTrimmed",
+            Self::TagsListed(_) => "TagsListed",
+            Self::ListingFailed(_) => "ListingFailed",
+            Self::TagRemoved(_) => "TagRemoved",
             Self::TriggerFired(_) => "TriggerFired",
             Self::RolloutStarted(_) => "RolloutStarted",
             Self::RolloutSuperseded(_) => "RolloutSuperseded",

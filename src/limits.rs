@@ -1,5 +1,6 @@
 //! Every bound, with its unit and its argument.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 /// Bytes of one manifest file.
@@ -47,6 +48,23 @@ pub const GIT_OUTPUT_BYTES_MAX: usize = 256 * 1024;
 ///
 /// The distribution specification lets registries refuse manifests over 4 MiB, so larger ones do not exist in practice.
 pub const REGISTRY_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Tags of a repository that are imported when nobody says how many (rule I56).
+pub const LISTED_TAGS_IMPORTED: NonZeroU32 = NonZeroU32::new(50).expect("50 is not 0");
+
+/// Tags of one repository that are listed; a listing that has more is cut short, and says so.
+///
+/// The largest repositories that people import whole have some thousands.
+pub const LISTED_TAGS_MAX: usize = 20_000;
+
+/// Tags that one page of a listing is asked to have; registries may answer with fewer.
+pub const LISTED_TAGS_PER_PAGE: usize = 1_000;
+
+/// Images that were read lately and are not read again for another tag.
+///
+/// With their metadata, some kilobytes each. A whole repository is imported with at most [`REGISTRY_CHECKS_IN_FLIGHT_MAX`]
+/// checks at once, in the order of importance, so the images of neighbouring tags are near each other in time.
+pub const REGISTRY_IMAGES_REMEMBERED: usize = 512;
 
 /// One request to a registry, from connect to the last byte (rule I111, item 3).
 pub const REGISTRY_TIMEOUT: Duration = Duration::from_secs(60);

@@ -3,6 +3,7 @@
 //! [`ObservedState`] is what the journal proves and nothing else: `replay(records)` equals the running state after every
 //! step (law 3). What a restart may forget lives in [`soft`] and never decides more than when to look again.
 
+pub mod listing;
 pub mod rollout;
 pub mod soft;
 pub mod tag_history;
@@ -14,13 +15,14 @@ use serde::{Deserialize, Serialize};
 use crate::dense;
 use crate::fact::{
     CommitAdopted, ConfigAdopted, Fact, ImportFailed, Record, Rejected, RemovalFate, Space,
-    TagImported, Via,
+    TagImported, TagsListed, Via,
 };
 use crate::names::{CommitId, ContentHash, Generation, Incarnation, ObjectKey, Seq, StreamName};
 use crate::names::{Kind, StreamTag, TagName};
 use crate::sabotage::{self, Bug};
 use crate::time::Timestamp;
 
+use listing::ListingState;
 use rollout::WorkloadState;
 use tag_history::TagState;
 
@@ -156,6 +158,9 @@ pub struct StreamState {
     /// When an import changed the stream last: `openshift.io/image.dockerRepositoryCheck` (rule I66).
     #[serde(default)]
     pub imported: Option<Timestamp>,
+    /// What listing its whole repository found; none where that was never tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing: Option<Box<ListingState>>,
 }
 
 impl ObservedState {
@@ -231,23 +236,14 @@ impl ObservedState {
                     self.prune(key, record.at);
                 }
             }
-            Fact::TagImported(imported) => self.import(record, imported),
-            Fact::TagProbed(probed) => {
-                if let Some(tag) = self.tag_mut(&probed.tag) {
-                    tag.probed = Some(probed.probed);
-                }
-            }
-            Fact::ImportFailed(failed) => self.import_failed(record.at, failed),
-            Fact::TagRecovered(recovered) => {
-                if let Some(tag) = self.tag_mut(&recovered.tag) {
-                    tag.condition = None;
-                }
-            }
-            Fact::TagTrimmed(trimmed) => {
-                if let Some(tag) = self.tag_mut(&trimmed.tag) {
-                    tag.trim(&trimmed.items);
-                }
-            }
+            Fact::TagImported(_)
+            | Fact::TagProbed(_)
+            | Fact::ImportFailed(_)
+            | Fact::TagRecovered(_)
+            | Fact::TagTrimmed(_)
+            | Fact::TagsListed(_)
+            | Fact::ListingFailed(_)
+            | Fact::TagRemoved(_) => self.apply_to_stream(record),
             Fact::TriggerFired(_)
             | Fact::RolloutStarted(_)
             | Fact::RolloutSuperseded(_)
@@ -274,6 +270,45 @@ impl ObservedState {
         }
     }
 
+    /// Applies a record about tags.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`apply` hands over only these")]
+    fn apply_to_stream(&mut self, record: &Record) {
+        match &record.fact {
+            Fact::TagImported(imported) => self.import(record, imported),
+            Fact::TagProbed(probed) => {
+                if let Some(tag) = self.tag_mut(&probed.tag) {
+                    tag.probed = Some(probed.probed);
+                }
+            }
+            Fact::ImportFailed(failed) => self.import_failed(record.at, failed),
+            Fact::TagRecovered(recovered) => {
+                if let Some(tag) = self.tag_mut(&recovered.tag) {
+                    tag.condition = None;
+                }
+            }
+            Fact::TagTrimmed(trimmed) => {
+                if let Some(tag) = self.tag_mut(&trimmed.tag) {
+                    tag.trim(&trimmed.items);
+                }
+            }
+            Fact::TagsListed(listed) => self.tags_listed(record.at, listed),
+            Fact::ListingFailed(failed) => {
+                let stream = self.streams.entry(failed.stream.clone()).or_default();
+                stream.imported = Some(record.at);
+                stream.listing.get_or_insert_default().fail(record.at, failed);
+            }
+            Fact::TagRemoved(removed) => {
+                if let Some(stream) = self.streams.get_mut(&removed.tag.stream) {
+                    stream.tags.remove(&removed.tag.tag);
+                    if let Some(listing) = &mut stream.listing {
+                        listing.derived.remove(&removed.tag.tag);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
     fn import(&mut self, record: &Record, imported: &TagImported) {
         let stream = self.streams.entry(imported.tag.stream.clone()).or_default();
         stream.generation = stream.generation.max(imported.event.generation);
@@ -291,6 +326,21 @@ impl ObservedState {
             stream.imported = Some(at);
         }
         stream.tags.entry(failed.tag.tag.clone()).or_default().fail(at, failed);
+    }
+
+    /// Tags that the listing brings for the first time, or again, are due for import.
+    fn tags_listed(&mut self, at: Timestamp, listed: &TagsListed) {
+        let stream = self.streams.entry(listed.stream.clone()).or_default();
+        stream.generation = stream.generation.max(listed.generation);
+        stream.imported = Some(at);
+        let listing = stream.listing.get_or_insert_default();
+        let is_known = |tag: &&TagName| matches!(listing.derived.get(*tag), Some(None));
+        for tag in listed.tags.iter().filter(|tag| !is_known(tag)) {
+            let tag = stream.tags.entry(tag.clone()).or_default();
+            tag.generation = listed.generation;
+            tag.left = false;
+        }
+        listing.list(listed);
     }
 
     fn apply_to_workload(&mut self, record: &Record) {
@@ -339,13 +389,19 @@ impl ObservedState {
             let stream = self.streams.entry(changed.stream.clone()).or_default();
             stream.generation = changed.generation;
             for tag in &changed.tags {
-                stream.tags.entry(tag.clone()).or_default().generation = changed.generation;
+                let tag = stream.tags.entry(tag.clone()).or_default();
+                tag.generation = changed.generation;
+                tag.left = false;
             }
             for tag in &changed.gone {
                 if let Some(tag) = stream.tags.get_mut(tag) {
                     tag.generation = Generation(0);
                     tag.condition = None; // nobody asks for it any more
+                    tag.left = true;
                 }
+            }
+            if changed.unlisted {
+                stream.listing = None;
             }
             stream.tags.retain(|_, tag| !tag.is_empty());
         }
@@ -361,6 +417,7 @@ impl ObservedState {
             if let Some(stream) = self.streams.get_mut(&name) {
                 stream.tags.clear();
                 stream.imported = None;
+                stream.listing = None;
             }
         }
     }

@@ -8,17 +8,20 @@
 pub mod history;
 pub mod hold;
 pub mod import;
+mod leaving;
+pub mod listing;
+mod pace;
 pub mod rollout;
 pub mod source;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::action::Check;
+use crate::action::{Check, ListRequest};
 use crate::desired::DesiredState;
 use crate::effective;
 use crate::fact::{Fact, Outcome, Reason, RolloutStarted, StopStarted};
-use crate::names::{Digest, ObjectKey, Seq, StreamTag};
+use crate::names::{Digest, ObjectKey, Seq, StreamName, StreamTag};
 use crate::observed::ObservedState;
 use crate::observed::rollout::WorkloadState;
 use crate::observed::soft::Soft;
@@ -51,13 +54,15 @@ pub struct View<'a> {
 pub enum Key {
     /// The source.
     Source,
+    /// The tags of a stream's whole repository.
+    Listing(StreamName),
     /// A tag that asks no registry: it follows another, pins an image, or is only a reference.
     Tag(StreamTag),
     /// What a registry is asked, for all tags that ask the same.
     Check(Arc<Check>),
     /// A workload.
     Workload(ObjectKey),
-    /// The history of a tag whose stream limits it, after what may use its images.
+    /// The history of a tag whose stream limits it, or that left git or its repository, after what may use its images.
     History(StreamTag),
 }
 
@@ -74,6 +79,13 @@ pub enum Step {
         known: Option<Digest>,
         /// Why.
         reason: Reason,
+    },
+    /// Ask a registry which tags a repository has.
+    List {
+        /// For which stream.
+        stream: StreamName,
+        /// What.
+        request: ListRequest,
     },
     /// Record something that needs nobody's answer.
     Record(Box<Fact>),
@@ -146,6 +158,8 @@ pub struct Index {
     pub tag_followers: std::collections::BTreeMap<StreamTag, Few<Key>>,
     /// Who looks at a stream as a whole: pins of its images, aliases of its tags.
     pub stream_followers: std::collections::BTreeMap<crate::names::StreamName, Few<Key>>,
+    /// Tags that left git or their repository and still have a history.
+    pub left: BTreeSet<StreamTag>,
 }
 
 /// A set that mostly holds one value, in order: a [`BTreeSet`] takes room for eleven, and there is one for each tag.
@@ -203,7 +217,8 @@ pub fn plan(view: &View<'_>, key: &Key) -> Plan {
         Key::Tag(tag) => import::plan_tag(view, tag),
         Key::Check(check) => import::plan_check(view, check),
         Key::Workload(object) => rollout::plan(view, object),
-        Key::History(tag) => history::plan(view, tag),
+        Key::History(tag) => leaving::plan(view, tag).unwrap_or_else(|| history::plan(view, tag)),
+        Key::Listing(stream) => listing::plan(view, stream),
     }
 }
 
@@ -212,6 +227,9 @@ pub fn keys(view: &View<'_>) -> BTreeSet<Key> {
     let mut keys = vec![Key::Source];
     keys.extend(view.index.checks.keys().cloned().map(Key::Check));
     for stream in view.desired.streams.values() {
+        if stream.repository.is_some() {
+            keys.push(Key::Listing(stream.name.clone()));
+        }
         for (tag, spec) in &stream.tags {
             if effective::check_of(spec, view.policy).is_none() {
                 keys.push(Key::Tag(stream.name.tag(tag.clone())));
@@ -223,6 +241,7 @@ pub fn keys(view: &View<'_>) -> BTreeSet<Key> {
         let tags = state.into_iter().flat_map(|state| state.tags.keys());
         keys.extend(tags.map(|tag| Key::History(stream.name.tag(tag.clone()))));
     }
+    keys.extend(view.index.left.iter().cloned().map(Key::History));
     keys.extend(view.desired.workloads.keys().cloned().map(Key::Workload));
     keys.extend(view.observed.workloads.keys().cloned().map(Key::Workload));
     keys.into_iter().collect() // at once: what is nearly in order is sorted in one pass

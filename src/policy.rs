@@ -4,7 +4,12 @@
 //! came from. Simulator and tests make their own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::num::NonZeroU32;
+use std::str::FromStr;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::action::{ImportMode, Platform};
 use crate::limits;
@@ -31,6 +36,51 @@ pub struct Routes {
     pub default: Option<TargetName>,
 }
 
+/// How many tags of a repository are imported when all of them are asked for (rules I55, I56, I195).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum TagLimit {
+    /// All of them; written `-1`.
+    All,
+    /// The first ones in the order of importance (rule I57).
+    First(NonZeroU32),
+}
+
+impl TagLimit {
+    /// As a number of tags.
+    #[must_use]
+    pub fn tags(self) -> usize {
+        match self {
+            Self::All => usize::MAX,
+            Self::First(limit) => usize::try_from(limit.get()).unwrap_or(usize::MAX),
+        }
+    }
+}
+
+impl fmt::Display for TagLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("-1"),
+            Self::First(limit) => limit.fmt(f),
+        }
+    }
+}
+
+/// It is not a number of tags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a number of tags, `-1` for all")]
+pub struct TagLimitError;
+
+impl FromStr for TagLimit {
+    type Err = TagLimitError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "-1" => Ok(Self::All),
+            text => text.parse().map(Self::First).map_err(|_| TagLimitError),
+        }
+    }
+}
+
 /// The settings that decide what is planned.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Policy {
@@ -52,6 +102,8 @@ pub struct Policy {
     pub import_interval: Duration,
     /// `imports.scheduled = false` turns periodic imports off (`disableScheduledImport`).
     pub scheduled_imports: bool,
+    /// `imports.max_images_bulk_imported_per_repository` (rule I56).
+    pub tag_limit: TagLimit,
     /// `registries.checks_in_flight`: at one registry.
     pub checks_in_flight_max: usize,
     /// `registries."HOST".insecure`: hosts whose tags count as `insecure`.
@@ -82,6 +134,7 @@ impl Default for Policy {
             source_poll: limits::SOURCE_POLL,
             import_interval: limits::IMPORT_INTERVAL,
             scheduled_imports: true,
+            tag_limit: TagLimit::First(limits::LISTED_TAGS_IMPORTED),
             checks_in_flight_max: limits::REGISTRY_CHECKS_IN_FLIGHT_MAX,
             insecure_registries: BTreeSet::new(),
             rollouts_in_flight_max: limits::ROLLOUTS_IN_FLIGHT_MAX,

@@ -48,6 +48,8 @@ pub enum Bug {
     KeepPlace,
     /// An empty tree removes everything at once.
     TrustEmptyTree,
+    /// A listing that is empty makes every tag of its repository vanish.
+    TrustEmptyListing,
     /// A failed import is not recorded.
     HideFailure,
     /// A target's verdict is recorded as success.
@@ -66,7 +68,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::SkipAppendSync,
         Self::SkipDirectorySync,
         Self::GoOnAfterFailure,
@@ -88,6 +90,7 @@ impl Bug {
         Self::ForgetPlaces,
         Self::KeepPlace,
         Self::TrustEmptyTree,
+        Self::TrustEmptyListing,
         Self::HideFailure,
         Self::CallItSuccess,
         Self::NewKey,

@@ -103,6 +103,12 @@ pub const KEYS: &[KeyDoc] = &[
         "Legacy",
         "What is imported of an index by tags that do not say: one platform, or the index",
     ),
+    key(
+        "imports.max_images_bulk_imported_per_repository",
+        "number of tags, or -1 for all",
+        "50",
+        "How many tags of a whole repository are imported, the most important first",
+    ),
     key("imports.scheduled", "boolean", "true", "Whether scheduled tags are checked again by time"),
     key(
         "registries.timeout",
@@ -170,6 +176,12 @@ pub const KEYS: &[KeyDoc] = &[
         "number",
         "5",
         "Objects that one commit may remove before the removals are held",
+    ),
+    key(
+        "compat.imagePolicyConfig.*",
+        "as in OpenShift",
+        "none",
+        "OpenShift's imagePolicyConfig, with its own keys; the same keys of tidegate win",
     ),
     key(
         "control.socket",

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::compat::{self, Taken};
 use super::keys::{KEYS, KeyPath};
 use super::{ConfigError, Problem};
 
@@ -85,6 +86,10 @@ impl Layers {
         for (name, value) in table.iter() {
             let path = at.child(name.get_ref());
             let origin = file.origin(name);
+            if let Some(name) = compat::name(&path) {
+                self.add_compat(&path, compat::take(name, value.get_ref()), origin);
+                continue;
+            }
             if let DeValue::Table(table) = value.get_ref() {
                 if path.is_section() {
                     self.tables.insert(path.clone(), origin);
@@ -105,6 +110,28 @@ impl Layers {
                     self.entries.insert(path, Entry { value, origin });
                 }
                 Err(why) => self.problems.push(Problem::new(&path, origin, why)),
+            }
+        }
+    }
+
+    /// Adds what OpenShift's own block says; keys of ours win, wherever they stand in the file.
+    fn add_compat(&mut self, path: &KeyPath, taken: Taken, origin: Origin) {
+        let problem = |why: &str| Problem::new(path, origin.clone(), why.to_owned());
+        match taken {
+            Taken::Set(key, value) => {
+                let entry = Entry { value, origin };
+                self.entries.entry(KeyPath::of(key)).or_insert(entry);
+            }
+            Taken::Nothing => {}
+            Taken::NotActedOn(instead) => {
+                let warning = format!(
+                    "{origin}: `{path}` is known, but this version does not act on it: {instead}"
+                );
+                self.warnings.push(warning);
+            }
+            Taken::Wrong(why) => self.problems.push(problem(why)),
+            Taken::Unknown => {
+                self.problems.push(problem("is no key of OpenShift's imagePolicyConfig"));
             }
         }
     }

@@ -136,6 +136,25 @@ impl Reader {
         self.or(key, default, |value| (*value).into(), |value| value.count(least))
     }
 
+    /// A number of a type of its own.
+    pub(super) fn number<T>(&mut self, key: &str, default: T) -> T
+    where
+        T: FromStr<Err: std::fmt::Display> + std::fmt::Display,
+    {
+        let shown = |value: &T| {
+            let text = value.to_string();
+            text.parse::<i64>().map_or_else(|_| text.into(), serde_json::Value::from)
+        };
+        self.or(key, default, shown, |value| match value {
+            Value::Integer(text) | Value::Untyped(text) => {
+                text.parse().map_err(|error: T::Err| error.to_string())
+            }
+            Value::Text(_) | Value::Boolean(_) | Value::List(_) => {
+                Err(format!("expected a number, {}", value.found()))
+            }
+        })
+    }
+
     pub(super) fn span(&mut self, key: &str, default: Duration, least: Duration) -> Duration {
         let shown = |value: &Duration| Span(*value).to_string().into();
         self.or(key, default, shown, |value| value.span(least))

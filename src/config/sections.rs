@@ -139,6 +139,8 @@ pub(super) fn policy(reader: &mut Reader, source_poll: Duration) -> Policy {
         ),
         import_mode: reader.word("imports.mode", &modes, 0).unwrap_or_default(),
         scheduled_imports: reader.boolean("imports.scheduled", true),
+        tag_limit: reader
+            .number("imports.max_images_bulk_imported_per_repository", defaults.tag_limit),
         checks_in_flight_max: reader.count(
             "registries.checks_in_flight",
             defaults.checks_in_flight_max,

@@ -149,15 +149,6 @@ pub(super) fn log(record: &Record) {
         Fact::RemovalsReleased(fact) => {
             tracing::info!(%seq, objects = fact.objects.len(), by = fact.by, "removals released");
         }
-        Fact::TagImported(fact) => {
-            tracing::info!(%seq, tag = %fact.tag, image = fact.event.reference, "tag imported");
-        }
-        Fact::ImportFailed(fact) => {
-            tracing::warn!(%seq, tag = %fact.tag, reason = %fact.reason, message = fact.message, "tag cannot be imported");
-        }
-        Fact::TagRecovered(fact) => {
-            tracing::info!(%seq, tag = %fact.tag, "tag does not fail any more");
-        }
         Fact::RolloutStarted(fact) => {
             let (object, revision, cause) = (&fact.object, fact.revision, fact.cause);
             tracing::info!(%seq, %object, %revision, %cause, target = %fact.target, "rollout started");
@@ -193,11 +184,45 @@ pub(super) fn log(record: &Record) {
         Fact::HistoryDropped(dropped) => {
             tracing::info!(%seq, oldest = %dropped.oldest, records = dropped.records, "old history dropped");
         }
+        Fact::TagImported(_)
+        | Fact::ImportFailed(_)
+        | Fact::TagRecovered(_)
+        | Fact::TagsListed(_)
+        | Fact::ListingFailed(_)
+        | Fact::TagRemoved(_) => log_tag(record),
         Fact::TagProbed(_)
         | Fact::TagTrimmed(_)
         | Fact::TriggerFired(_)
         | Fact::RolloutSuperseded(_)
         | Fact::StopStarted(_)
         | Fact::Checkpoint(_) => {}
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "`log` hands over only these")]
+fn log_tag(record: &Record) {
+    let seq = record.seq;
+    match &record.fact {
+        Fact::TagImported(fact) => {
+            tracing::info!(%seq, tag = %fact.tag, image = fact.event.reference, "tag imported");
+        }
+        Fact::ImportFailed(fact) => {
+            tracing::warn!(%seq, tag = %fact.tag, reason = %fact.reason, message = fact.message, "tag cannot be imported");
+        }
+        Fact::TagRecovered(fact) => {
+            tracing::info!(%seq, tag = %fact.tag, "tag does not fail any more");
+        }
+        Fact::TagsListed(fact) => {
+            let (tags, vanished, left_out) =
+                (fact.tags.len(), fact.vanished.len(), fact.left_out.len());
+            tracing::info!(%seq, stream = %fact.stream, tags, vanished, left_out, "repository listed");
+        }
+        Fact::ListingFailed(fact) => {
+            tracing::warn!(%seq, stream = %fact.stream, reason = %fact.reason, message = fact.message, "repository cannot be listed");
+        }
+        Fact::TagRemoved(fact) => {
+            tracing::info!(%seq, tag = %fact.tag, because = %fact.because, "tag removed");
+        }
+        _ => {}
     }
 }

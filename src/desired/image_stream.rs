@@ -11,7 +11,7 @@ use crate::reference::ImageReference;
 
 use super::marks::Step;
 use super::object::{Bearer, Draft, ObjectReference, Ours, steps};
-use super::{ImageStream, Spelled, TagReference, TagSource};
+use super::{ImageStream, Origin, Spelled, TagReference, TagSource};
 
 type Fields = super::object::Fields<Spec>;
 
@@ -55,6 +55,9 @@ struct ReferencePolicy {
     r#type: String,
 }
 
+/// The annotation that allows plain HTTP and unverified TLS for a whole stream (rules I172, I58).
+const INSECURE: &str = "openshift.io/image.insecureRepository";
+
 const FORM: &str = "must be of the form <tag>, <repo>:<tag>, <id>, or <repo>@<id>";
 
 /// Reads a stream; `Err` has its key, as far as it can be told.
@@ -71,7 +74,10 @@ pub(crate) fn read(draft: &Draft<'_>) -> Option<ImageStream> {
     let history_limit = ours
         .parsed::<std::num::NonZeroU32>("history-limit", "expected a number of items, at least 1");
     let prune = ours.words("prune", &["removed-tags", "vanished-tags"]);
+    let tag_filter = ours.tag_filter();
+    let tag_limit = ours.parsed("tag-limit", "expected a number of tags, `-1` for all");
     ours.check_rest();
+    let insecure = meta.annotations.get(INSECURE).is_some_and(|value| value == "true");
     let repository = check_repository(draft, &fields.spec.docker_image_repository);
     let mut tags = BTreeMap::new();
     for (index, tag) in fields.spec.tags.iter().enumerate() {
@@ -102,6 +108,10 @@ pub(crate) fn read(draft: &Draft<'_>) -> Option<ImageStream> {
         paused,
         history_limit: history_limit.map(std::num::NonZeroU32::get),
         prune_removed_tags: prune.contains("removed-tags"),
+        prune_vanished_tags: prune.contains("vanished-tags"),
+        tag_filter,
+        tag_limit,
+        insecure,
         position: draft.start(),
     })
 }
@@ -252,6 +262,7 @@ fn read_tag(
         },
         local,
         schedule: ours.schedule(zone),
+        origin: Origin::Written,
     })
 }
 

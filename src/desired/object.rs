@@ -350,8 +350,8 @@ const KEYS: [(&str, u8, bool); 21] = [
     ("schedule", S | T, true),
     ("time-zone", S | T | B | W, true),
     ("history-limit", S, true),
-    ("tag-filter", S, false),
-    ("tag-limit", S, false),
+    ("tag-filter", S, true),
+    ("tag-limit", S, true),
     ("prune", S | W, true),
     ("push", S, false),
     ("minimum-age", S | T | W, false),
@@ -454,6 +454,18 @@ impl<'d, 'a> Ours<'d, 'a> {
         Schedule::parse(text, zone).map_err(|why| self.invalid("schedule", &why.to_string())).ok()
     }
 
+    /// `tag-filter` (rule I194).
+    pub(crate) fn tag_filter(&self) -> TagFilter {
+        let read = self.get("tag-filter").map(TagFilter::parse).transpose();
+        read.map_err(|error| {
+            let message = format!("metadata.annotations[tidegate.dev/tag-filter]: {error}");
+            self.draft.error("I194", &self.at("tag-filter"), message);
+        })
+        .ok()
+        .flatten()
+        .unwrap_or_default()
+    }
+
     /// Checks the values of keys that this version does not act on yet: a bad one does not wait for that day.
     pub(crate) fn check_rest(&self) {
         for name in ["allow-cycle", "verify", "config-hash"] {
@@ -461,18 +473,6 @@ impl<'d, 'a> Ours<'d, 'a> {
         }
         for name in ["minimum-age", "min-interval"] {
             let _: Option<Span> = self.parsed(name, "expected a span of time like `15m`"); // only checked
-        }
-        if let Some(limit) = self.parsed::<i64>("tag-limit", "expected a number, `-1` for all")
-            && limit < 1
-            && limit != -1
-        {
-            self.invalid("tag-limit", "expected a number, `-1` for all");
-        }
-        if let Some(filter) = self.get("tag-filter")
-            && let Err(error) = TagFilter::parse(filter)
-        {
-            let message = format!("metadata.annotations[tidegate.dev/tag-filter]: {error}");
-            self.draft.error("I194", &self.at("tag-filter"), message);
         }
         if let Some(window) = self.get("window") {
             let zone = self.get("time-zone").unwrap_or("UTC");

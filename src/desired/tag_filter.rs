@@ -3,14 +3,37 @@
 use globset::{GlobBuilder, GlobMatcher};
 use regex::Regex;
 use semver::VersionReq;
+use serde::{Deserialize, Serialize};
 
 use crate::names::importance;
 
 /// A filter: one expression a line.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct TagFilter {
+    text: String,
     wanted: Vec<Expression>,
     unwanted: Vec<Expression>,
+}
+
+impl PartialEq for TagFilter {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl From<TagFilter> for String {
+    fn from(filter: TagFilter) -> Self {
+        filter.text
+    }
+}
+
+impl TryFrom<String> for TagFilter {
+    type Error = TagFilterError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -36,7 +59,7 @@ impl TagFilter {
     /// # Errors
     /// The first line that is no expression.
     pub fn parse(text: &str) -> Result<Self, TagFilterError> {
-        let mut filter = Self::default();
+        let mut filter = Self { text: text.to_owned(), ..Self::default() };
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
             let (bare, list) = match line.strip_prefix('!') {
                 Some(bare) => (bare.trim(), &mut filter.unwanted),
@@ -46,6 +69,12 @@ impl TagFilter {
             list.push(read.map_err(|why| TagFilterError { line: line.to_owned(), why })?);
         }
         Ok(filter)
+    }
+
+    /// The filter as it was written; empty where everything passes.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 
     /// Whether a tag passes: nothing excludes it, and something includes it where anything includes at all.

@@ -5,6 +5,7 @@ use crate::action::ImportMode;
 use crate::api::{self, Time};
 use crate::desired::{DesiredState, ImageStream, TagReference, TagSource};
 use crate::names::{Generation, Kind, ObjectKey, StreamName, TagName};
+use crate::observed::listing::ListingState;
 use crate::observed::tag_history::{TagCondition, TagItem, TagState};
 use crate::observed::{ObservedState, StreamState};
 
@@ -49,6 +50,7 @@ pub fn stream(
         status: api::ImageStreamStatus {
             docker_image_repository: repository, // rule I3, without an integrated registry
             public_docker_image_repository: String::new(),
+            repository: state.and_then(|state| state.listing.as_deref()).and_then(listing),
             tags: state.map(status_tags).unwrap_or_default(),
         },
     })
@@ -124,6 +126,21 @@ fn status_tags(state: &StreamState) -> Vec<api::NamedTagEventList> {
         tag: name.to_string(),
     };
     state.tags.iter().filter(|(_, tag)| shown(tag)).map(tag).collect()
+}
+
+/// What a listing says that the tags do not: that it failed, and what it left out.
+fn listing(state: &ListingState) -> Option<api::RepositoryStatus> {
+    let failure = state.failure.iter().map(|failure| api::TagEventCondition {
+        generation: 0,
+        last_transition_time: Some(Time::of(failure.since)),
+        message: failure.message.clone(),
+        reason: failure.reason.to_string(),
+        status: "False".into(),
+        r#type: "ImportSuccess".into(),
+    });
+    let additional_tags = state.left_out.iter().map(ToString::to_string).collect();
+    let status = api::RepositoryStatus { additional_tags, conditions: failure.collect() };
+    (status != api::RepositoryStatus::default()).then_some(status)
 }
 
 fn item(item: &TagItem) -> api::TagEvent {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::action::{
-    Action, ActionId, Ask, Check, ImportFailure, Input, Notice, NoticeKind, Nudge, Request,
-    Resolution, RolloutReport, SourceFailure,
+    Action, ActionId, Ask, Check, ImportFailure, Input, ListRequest, Notice, NoticeKind, Nudge,
+    Request, Resolution, RolloutReport, SourceFailure, TagListing,
 };
 use crate::admit::Scarce;
+use crate::desired::ImageStream;
 use crate::effective;
 use crate::fact::{
     CommitRefused, DigestHeld, Fact, HoldReleased, ImportFailed, Outcome, Reason, RecordsLost,
@@ -17,14 +18,15 @@ use crate::fact::{
 use crate::limits::{ROLLOUT_RETRY_FIRST, ROLLOUT_RETRY_MAX};
 use crate::names::{Digest, Generation, ObjectKey, Seq, StreamName, StreamTag};
 use crate::observed::rollout::Rollout;
-use crate::observed::soft::DeliverySoft;
+use crate::observed::soft::{DeliverySoft, ListingSoft};
 use crate::observed::tag_history::TagState;
 use crate::observed::{Presence, rollout::Stop};
 use crate::plan::{self, Key};
+use crate::reference::ImageReference;
 use crate::sabotage::{self, Bug};
 use crate::time::Now;
 
-use super::{Answer, Batch, Engine, InFlight, registry_of};
+use super::{Answer, Batch, Engine, InFlight, registry_of, registry_of_list};
 
 /// How soon a target that said "running" is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
@@ -64,6 +66,13 @@ impl Engine {
                     self.resolved(&check, &reason, &result, now, batch);
                 }
             }
+            Input::Listed(id, result) => {
+                if let Some(InFlight::Listing(stream, request, asked)) = self.in_flight.remove(&id)
+                {
+                    self.admission.give_back(&registry_of_list(&request));
+                    self.listed(&stream, asked, &request, &result, now, batch);
+                }
+            }
             Input::RolloutReported(id, report) => {
                 if let Some(InFlight::Delivery { rollout, key }) = self.in_flight.remove(&id) {
                     self.delivered(rollout, &key, report, now, batch);
@@ -82,7 +91,69 @@ impl Engine {
                     self.dirty.insert(key);
                 }
             }
+            Input::Nudged(Nudge::Repository(stream)) => {
+                let asks = |stream: &Arc<ImageStream>| stream.repository.is_some();
+                if self.desired.streams.get(&stream).is_some_and(asks) {
+                    self.soft.listings.entry(stream.clone()).or_default().nudged = true;
+                    self.dirty.insert(Key::Listing(stream));
+                }
+            }
             Input::Asked(ask) => self.asked(ask, now, batch),
+        }
+    }
+
+    fn listed(
+        &mut self,
+        stream: &StreamName,
+        asked: u32,
+        request: &ListRequest,
+        result: &Result<TagListing, ImportFailure>,
+        now: Now,
+        batch: &mut Batch,
+    ) {
+        self.dirty.insert(Key::Listing(stream.clone()));
+        let soft = self.soft.listings.entry(stream.clone()).or_default();
+        soft.in_flight = false;
+        soft.attempts.at = Some(now.mono);
+        soft.attempts.wall = Some(now.wall);
+        match result {
+            Ok(_) => {
+                soft.attempts.failures = 0;
+                soft.proven = Some(now.wall);
+            }
+            Err(failure) => {
+                soft.attempts.failures = soft.attempts.failures.saturating_add(1);
+                soft.attempts.transient = failure.transient;
+                self.pause_registry(&request.repository, failure, now);
+            }
+        }
+        let spec = self.desired.streams.get(stream);
+        let wanted = spec.map(|spec| effective::listing_fingerprint(spec, &self.policy));
+        if wanted != Some(asked) {
+            // The answer is to another question: the spec changed meanwhile, and what it asks now is due (rule I78).
+            match spec.is_some_and(|spec| spec.repository.is_some()) {
+                true => self.soft.listings.insert(stream.clone(), ListingSoft::default()),
+                false => self.soft.listings.remove(stream),
+            };
+            return;
+        }
+        self.checked.insert(stream.clone(), now.wall);
+        let facts = match result {
+            Ok(listing) => plan::listing::listed(&self.view(now), stream, asked, listing),
+            Err(failure) => {
+                plan::listing::failed(&self.view(now), stream, asked, failure).into_iter().collect()
+            }
+        };
+        for fact in facts {
+            self.record(fact, now, batch);
+        }
+    }
+
+    /// Leaves a registry alone for as long as it asks; several answers may be under way: the longest pause counts.
+    fn pause_registry(&mut self, image: &ImageReference, failure: &ImportFailure, now: Now) {
+        if let Some(pause) = failure.retry_after {
+            let until = self.soft.registries.entry(image.registry_host()).or_insert(now.mono);
+            *until = (*until).max(now.mono.after(pause));
         }
     }
 
@@ -154,22 +225,17 @@ impl Engine {
         let soft = self.soft.checks.entry(check.clone()).or_default();
         soft.in_flight = false;
         soft.asking.clear();
-        soft.attempted = Some(now.mono);
-        soft.attempted_wall = Some(now.wall);
+        soft.attempts.at = Some(now.mono);
+        soft.attempts.wall = Some(now.wall);
         match result {
             Ok(_) => {
-                soft.failures = 0;
+                soft.attempts.failures = 0;
                 soft.proven = Some(now.wall);
             }
             Err(failure) => {
-                soft.failures = soft.failures.saturating_add(1);
-                soft.transient = failure.transient;
-                if let Some(pause) = failure.retry_after {
-                    // Several answers may be under way: the longest pause counts.
-                    let host = check.image.registry_host();
-                    let until = self.soft.registries.entry(host).or_insert(now.mono);
-                    *until = (*until).max(now.mono.after(pause));
-                }
+                soft.attempts.failures = soft.attempts.failures.saturating_add(1);
+                soft.attempts.transient = failure.transient;
+                self.pause_registry(&check.image, failure, now);
             }
         }
         self.forget_check(check);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::action::SourceRead;
 use crate::desired::{DesiredState, Object, TagSource, Tree};
+use crate::effective;
 use crate::fact::{CommitAdopted, CommitRefused, CommitWithdrawn, Fact};
 use crate::names::{CommitId, ContentHash, Kind, ObjectKey, Seq, StreamName};
 use crate::observed::Refused;
@@ -104,7 +105,8 @@ impl Engine {
     }
 
     fn take_over(&mut self, read: &SourceRead, outcome: Outcome, now: Now, batch: &mut Batch) {
-        let Outcome { new, rejected, removed, appeared, kept } = outcome;
+        let Outcome { mut new, rejected, removed, appeared, kept } = outcome;
+        self.overlay(&mut new);
         let streams = stream_changes(&self.observed, &self.desired, &new);
         let adopted = CommitAdopted {
             commit: read.commit,
@@ -135,6 +137,19 @@ impl Engine {
         let in_force: BTreeSet<_> = self.observed.kept_versions().collect();
         self.kept.retain(|hash, _| in_force.contains(hash));
         self.keep_commit(seq, commit, batch);
+    }
+
+    /// Puts the derived spec tags of the journal into the streams of a commit (rule I59); a stream that git did not change
+    /// stays the same one.
+    fn overlay(&self, new: &mut DesiredState) {
+        for (name, stream) in new.streams.iter_mut().filter(|(_, s)| s.repository.is_some()) {
+            let state = self.observed.streams.get(name);
+            let with_derived = effective::with_derived(stream, state, &self.policy);
+            *stream = match self.desired.streams.get(name) {
+                Some(before) if *before == with_derived => Arc::clone(before),
+                Some(_) | None => with_derived,
+            };
+        }
     }
 
     fn keep_commit(&mut self, seq: Seq, commit: CommitId, batch: &mut Batch) {
@@ -187,13 +202,16 @@ impl Engine {
     }
 
     /// Marks everything that an object is and that looks at it.
-    fn mark_object(&mut self, object: &Object) {
+    pub(super) fn mark_object(&mut self, object: &Object) {
         match object {
             Object::Build(_) => {}
             Object::Workload(workload) => {
                 self.dirty.insert(Key::Workload(workload.object.clone()));
             }
             Object::Stream(stream) => {
+                if stream.repository.is_some() {
+                    self.dirty.insert(Key::Listing(stream.name.clone()));
+                }
                 self.mark_histories_of(&stream.name);
                 let followers = self.index.stream_followers.get(&stream.name);
                 self.dirty.extend(followers.into_iter().flatten().cloned());
@@ -206,7 +224,7 @@ impl Engine {
                     if let Some(Key::Check(check)) = &key
                         && let Some(soft) = self.soft.checks.get_mut(check)
                     {
-                        soft.failures = 0; // a changed spec is tried at once (rule I43)
+                        soft.attempts.failures = 0; // a changed spec is tried at once (rule I43)
                     }
                     self.dirty.extend(key);
                     let followers = self.index.tag_followers.get(&tag);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::action::{Action, AskRollout, ReadSource, ResolveRequest, RolloutRequest, StopRequest};
 use crate::admit::Scarce;
+use crate::effective;
 use crate::fact::{Fact, RolloutStarted};
 use crate::names::{ObjectKey, RolloutKey, Seq};
 use crate::observed::rollout::{Rollout, Stop};
@@ -12,7 +13,7 @@ use crate::sabotage::{self, Bug};
 use crate::time::Now;
 
 use super::absorb::End;
-use super::{Batch, Engine, InFlight, registry_of};
+use super::{Batch, Engine, InFlight, registry_of, registry_of_list};
 
 impl Engine {
     pub(super) fn carry_out(&mut self, key: &Key, plan: Plan, now: Now, batch: &mut Batch) {
@@ -30,6 +31,12 @@ impl Engine {
             && plan.steps.is_empty()
         {
             self.admission.leave(&registry_of(check), key);
+        }
+        if let Key::Listing(stream) = key
+            && plan.steps.is_empty()
+            && let Some(scarce) = self.registry_of_listing(stream)
+        {
+            self.admission.leave(&scarce, key);
         }
         for step in plan.steps {
             self.carry_out_step(key, step, now, batch);
@@ -56,6 +63,20 @@ impl Engine {
                 let request = ResolveRequest { check: (*check).clone(), known };
                 let id = self.new_action(InFlight::Check(check, reason));
                 batch.starts.push((id, Action::Resolve(Box::new(request))));
+            }
+            Step::List { stream, request } => {
+                let scarce = registry_of_list(&request);
+                if !self.admission.take(&scarce, key, self.places(&scarce)) {
+                    return;
+                }
+                let Some(spec) = self.desired.streams.get(&stream) else { return };
+                let asked = effective::listing_fingerprint(spec, &self.policy);
+                let soft = self.soft.listings.entry(stream.clone()).or_default();
+                soft.in_flight = true;
+                soft.nudged = false;
+                let about = InFlight::Listing(stream, request.clone(), asked);
+                let id = self.new_action(about);
+                batch.starts.push((id, Action::List(request)));
             }
             Step::Record(fact) => {
                 if sabotage::is(Bug::DoubleTrigger) && matches!(*fact, Fact::TriggerFired(_)) {
@@ -145,7 +166,9 @@ impl Engine {
     fn cancel(&mut self, seq: Seq, batch: &mut Batch) {
         let is_its = |about: &InFlight| match about {
             InFlight::Delivery { rollout, .. } => *rollout == seq,
-            InFlight::Source | InFlight::Check(..) | InFlight::Silent => false,
+            InFlight::Source | InFlight::Check(..) | InFlight::Listing(..) | InFlight::Silent => {
+                false
+            }
         };
         let id = self.in_flight.iter().find(|(_, about)| is_its(about)).map(|(id, _)| *id);
         if let (Some(id), Some(delivery)) = (id, self.soft.deliveries.get_mut(&seq)) {

@@ -1,9 +1,10 @@
 //! Who depends on what, kept as commits come: only objects that changed are looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::action::Check;
+use crate::admit::Scarce;
 use crate::desired::{ImageStream, Object, TagSource, Workload};
 use crate::effective;
 use crate::fact::Fact;
@@ -11,7 +12,7 @@ use crate::names::{StreamName, StreamTag};
 use crate::observed::rollout::object_of;
 use crate::plan::{Few, Index, Key};
 
-use super::Engine;
+use super::{Engine, registry_of_list};
 
 /// Whether an object's links are put into the index or taken out of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,7 +24,8 @@ pub(super) enum Link {
 impl Engine {
     /// Makes the index anew.
     pub(super) fn reindex(&mut self) {
-        self.index = Index { checks: self.checks(), ..Index::default() };
+        self.overlay_derived();
+        self.index = Index { checks: self.checks(), left: self.left(), ..Index::default() };
         for stream in self.desired.streams.values().cloned().collect::<Vec<_>>() {
             self.link_followers(&stream, Link::Add);
         }
@@ -32,6 +34,81 @@ impl Engine {
         }
         let index = &self.index;
         self.soft.checks.retain(|check, soft| soft.in_flight || index.checks.contains_key(check));
+    }
+
+    /// Puts the derived spec tags of the journal into every stream (rule I59).
+    fn overlay_derived(&mut self) {
+        for (name, stream) in &mut self.desired.streams {
+            *stream =
+                effective::with_derived(stream, self.observed.streams.get(name), &self.policy);
+        }
+    }
+
+    /// Brings the derived tags of one stream up to date, and marks those that changed.
+    pub(super) fn take_derived(&mut self, name: &StreamName) {
+        let Some(before) = self.desired.streams.get(name).cloned() else { return };
+        let after = effective::with_derived(&before, self.observed.streams.get(name), &self.policy);
+        if Arc::ptr_eq(&before, &after) {
+            return;
+        }
+        let only_in = |a: &ImageStream, b: &ImageStream| {
+            let differs = a.tags.iter().filter(|(tag, spec)| b.tags.get(*tag) != Some(spec));
+            let tags = differs.map(|(tag, spec)| (tag.clone(), spec.clone())).collect();
+            Object::Stream(Arc::new(ImageStream { tags, ..a.clone() }))
+        };
+        let (gone, new) = (only_in(&before, &after), only_in(&after, &before));
+        self.mark_object(&gone);
+        self.link(&gone, Link::Remove);
+        self.desired.streams.insert(name.clone(), after);
+        self.link(&new, Link::Add);
+        self.mark_object(&new);
+        self.forget_checks_of(&gone);
+    }
+
+    /// Tags that left git or their repository and still have a history.
+    fn left(&self) -> BTreeSet<StreamTag> {
+        let mut left = BTreeSet::new();
+        for (name, state) in &self.observed.streams {
+            let tags = state.tags.iter().filter(|(_, tag)| tag.left).map(|(tag, _)| tag);
+            left.extend(tags.map(|tag| name.tag(tag.clone())));
+            let derived = state.listing.iter().flat_map(|listing| &listing.derived);
+            let missing = derived.filter(|(_, missing)| missing.is_some()).map(|(tag, _)| tag);
+            left.extend(missing.map(|tag| name.tag(tag.clone())));
+        }
+        left
+    }
+
+    /// Keeps the list of tags that left, as a fact says.
+    pub(super) fn note_left(&mut self, fact: &Fact) {
+        let left = &mut self.index.left;
+        if let Fact::CommitAdopted(adopted) = fact {
+            for changed in &adopted.streams {
+                left.extend(changed.gone.iter().map(|tag| changed.stream.tag(tag.clone())));
+                for tag in &changed.tags {
+                    left.remove(&changed.stream.tag(tag.clone()));
+                }
+            }
+        }
+        if let Fact::TagsListed(listed) = fact {
+            left.extend(listed.vanished.iter().map(|gone| listed.stream.tag(gone.tag.clone())));
+            for tag in &listed.tags {
+                left.remove(&listed.stream.tag(tag.clone()));
+            }
+        }
+        if let Fact::TagRemoved(removed) = fact {
+            left.remove(&removed.tag);
+        }
+    }
+
+    /// Marks the tags that left: something may have ended that kept them.
+    pub(super) fn mark_left(&mut self) {
+        self.dirty.extend(self.index.left.iter().cloned().map(Key::History));
+    }
+
+    /// The queue in which the listing of a stream waits.
+    pub(super) fn registry_of_listing(&self, stream: &StreamName) -> Option<Scarce> {
+        let stream = self.desired.streams.get(stream)?;
+        Some(registry_of_list(&effective::listing_of(stream, &self.policy)?))
     }
 
     /// Forgets what is known of checks of a stream as it was, if no tag asks for them any more.
@@ -121,7 +198,8 @@ impl Engine {
     /// Marks the history of a tag, if its stream limits it (rule I64).
     pub(super) fn mark_history(&mut self, tag: &StreamTag) {
         let stream = self.desired.streams.get(&tag.stream);
-        if stream.is_some_and(|stream| stream.history_limit.is_some()) {
+        let is_limited = stream.is_some_and(|stream| stream.history_limit.is_some());
+        if is_limited || self.index.left.contains(tag) {
             self.dirty.insert(Key::History(tag.clone()));
         }
     }

@@ -102,6 +102,8 @@ pub enum ImportReason {
     Invalid,
     /// Tags that follow each other in a ring (rule I87).
     CircularReference,
+    /// The host is no registry of the second version of the API (rule I60).
+    NotV2Registry,
     /// Everything else: the registry is down, slow, limits requests, or answers nonsense.
     InternalError,
 }
@@ -117,6 +119,7 @@ impl ImportReason {
             | Self::Forbidden
             | Self::BadRequest
             | Self::UnsupportedManifest
+            | Self::NotV2Registry
             | Self::InternalError => true,
         }
     }
@@ -132,6 +135,7 @@ impl fmt::Display for ImportReason {
             Self::UnsupportedManifest => "UnsupportedManifest",
             Self::Invalid => "Invalid",
             Self::CircularReference => "CircularReference",
+            Self::NotV2Registry => "NotV2Registry",
             Self::InternalError => "InternalError",
         })
     }

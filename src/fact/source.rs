@@ -86,6 +86,9 @@ pub struct StreamChanged {
     /// The spec tags that are gone (rule I91).
     #[serde(default)]
     pub gone: Vec<TagName>,
+    /// Whether it names no repository any more, so that what listings found is void (rule I59).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unlisted: bool,
 }
 
 /// Where something stands in the source.

@@ -21,6 +21,8 @@ pub struct Soft {
     pub source: SourceSoft,
     /// Checks that were made, by what was asked.
     pub checks: BTreeMap<Arc<Check>, CheckSoft>,
+    /// Listings of whole repositories that were made, by stream.
+    pub listings: BTreeMap<StreamName, ListingSoft>,
     /// Registries that asked to be left alone, by host.
     pub registries: BTreeMap<String, Monotonic>,
     /// Rollouts and stops that are being delivered, by their record.
@@ -44,23 +46,43 @@ pub struct SourceSoft {
     pub outdated: bool,
 }
 
-/// One check of a registry.
+/// What this process tried of something that is asked again and again.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct CheckSoft {
-    /// When it was last made, successfully or not.
-    pub attempted: Option<Monotonic>,
+pub struct Attempts {
+    /// When it was last asked, successfully or not.
+    pub at: Option<Monotonic>,
     /// The same by the wall clock, for cron schedules.
-    pub attempted_wall: Option<Timestamp>,
-    /// When the registry last answered, by the wall clock: what it answered was current then.
-    pub proven: Option<Timestamp>,
+    pub wall: Option<Timestamp>,
     /// Failures in a row.
     pub failures: u32,
     /// Whether the last failure may pass by itself.
     pub transient: bool,
+}
+
+/// One check of a registry.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct CheckSoft {
+    /// What was tried.
+    pub attempts: Attempts,
+    /// When the registry last answered, by the wall clock: what it answered was current then.
+    pub proven: Option<Timestamp>,
     /// Tags that somebody asked to look at now.
     pub nudged: BTreeSet<StreamTag>,
     /// Tags that the check in flight was nudged for.
     pub asking: BTreeSet<StreamTag>,
+    /// Whether it is being made.
+    pub in_flight: bool,
+}
+
+/// The listing of a whole repository.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct ListingSoft {
+    /// What was tried.
+    pub attempts: Attempts,
+    /// When the registry last listed it, by the wall clock.
+    pub proven: Option<Timestamp>,
+    /// Whether somebody asked to look now.
+    pub nudged: bool,
     /// Whether it is being made.
     pub in_flight: bool,
 }

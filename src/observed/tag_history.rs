@@ -22,6 +22,8 @@ pub struct TagState {
     pub probed: Option<Digest>,
     /// Fingerprint of the check that `probed` answers; another check makes it void (rule I197, item 5).
     pub asked: u32,
+    /// Whether it was in the spec and is not any more, and nothing was pushed since (rules I91, I93).
+    pub left: bool,
 }
 
 /// An item of a tag's history.

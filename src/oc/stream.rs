@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::api::{ImageStream, Map, NamedTagEventList, TagReference};
+use crate::api::{
+    ImageStream, Map, NamedTagEventList, RepositoryStatus, TagEventCondition, TagReference,
+};
 use crate::time::Timestamp;
 
 use super::{Block, ago, order};
@@ -27,10 +29,13 @@ pub fn describe(stream: &ImageStream, now: Timestamp) -> String {
     let sections = Sections::of(stream);
     if sections.tags.is_empty() {
         block.field("Tags", "");
-        return block.finish();
+    } else {
+        block.field("Unique Images", &unique_images(stream).to_string());
+        block.field("Tags", &sections.tags.len().to_string());
     }
-    block.field("Unique Images", &unique_images(stream).to_string());
-    block.field("Tags", &sections.tags.len().to_string());
+    if let Some(repository) = &stream.status.repository {
+        describe_repository(&mut block, &stream.spec.docker_image_repository, repository, now);
+    }
     for tag in &sections.tags {
         if sections.followers.contains(tag) {
             continue;
@@ -42,6 +47,36 @@ pub fn describe(stream: &ImageStream, now: Timestamp) -> String {
         describe_tag(&mut block, stream, tag, now);
     }
     block.finish()
+}
+
+/// What cannot be told of one tag: that the whole repository cannot be listed, and what was left out of it (rule I60).
+fn describe_repository(
+    block: &mut Block,
+    name: &str,
+    repository: &RepositoryStatus,
+    now: Timestamp,
+) {
+    block.line("");
+    block.line(name);
+    block.line("  imports the tags of the whole repository");
+    block.line("");
+    for failure in &repository.conditions {
+        describe_failure(block, failure, now);
+    }
+    let left_out = &repository.additional_tags;
+    if !left_out.is_empty() {
+        let (count, tags) = (left_out.len(), left_out.join(", "));
+        block.line(&format!("  ~ {count} additional tags which were not imported: {tags}"));
+    }
+}
+
+/// Why an import failed, and since when (rule I134).
+fn describe_failure(block: &mut Block, failure: &TagEventCondition, now: Timestamp) {
+    let (reason, message) = (&failure.reason, &failure.message);
+    block.line(&format!("  ! error: Import failed ({reason}): {message}"));
+    if let Some(since) = failure.last_transition_time {
+        block.line(&format!("      {}", ago(now, since)));
+    }
 }
 
 /// Distinct images over all histories; items without an image count as one (rule I128).
@@ -122,11 +157,7 @@ fn describe_tag(block: &mut Block, stream: &ImageStream, tag: &str, now: Timesta
     }
     let Some(status) = status else { return };
     if let Some(failure) = status.failure() {
-        let (reason, message) = (&failure.reason, &failure.message);
-        block.line(&format!("  ! error: Import failed ({reason}): {message}"));
-        if let Some(since) = failure.last_transition_time {
-            block.line(&format!("      {}", ago(now, since)));
-        }
+        describe_failure(block, failure, now);
     }
     for (at, item) in status.items.iter().enumerate() {
         let marker = if at == 0 { '*' } else { ' ' };

@@ -41,14 +41,14 @@ pub(super) fn plan(view: &View<'_>, tag: &StreamTag) -> Plan {
 ///
 /// The journal says who they are: one whose manifest cannot be read at this commit goes on running. This looks at every
 /// workload, which only a tag costs that has more items than its limit.
-fn running(view: &View<'_>, tag: &StreamTag) -> BTreeSet<Digest> {
+pub(super) fn running(view: &View<'_>, tag: &StreamTag) -> BTreeSet<Digest> {
     let states = view.observed.workloads.values().filter(|state| state.seen.contains_key(tag));
     let rollouts = states.flat_map(|state| [state.active(), state.last()]).flatten();
     rollouts.flat_map(Rollout::digests).collect()
 }
 
 /// The images of the stream that tags pin, as they are written.
-fn pins<'a>(view: &View<'a>, tag: &StreamTag) -> Vec<&'a str> {
+pub(super) fn pins<'a>(view: &View<'a>, tag: &StreamTag) -> Vec<&'a str> {
     let followers = view.index.stream_followers.get(&tag.stream).into_iter().flatten();
     let pin = |key: &'a Key| {
         let Key::Tag(follower) = key else { return None };

@@ -102,6 +102,13 @@ pub enum HeldReason {
         /// Why.
         why: String,
     },
+    /// A tag that its repository does not have any more is kept because something uses it (rule I196).
+    VanishedInUse {
+        /// The tag.
+        tag: StreamTag,
+        /// Who uses it.
+        user: String,
+    },
     /// A stop failed.
     StopFailed {
         /// Why.
@@ -174,11 +181,20 @@ impl fmt::Display for HeldReason {
                 "putting the previous revision back failed: {why}; look at the target, then \
                  `tidegate release` or a new digest tries again"
             ),
+            Self::VanishedInUse { tag, user } => vanished_in_use(f, tag, user),
             Self::StopFailed { why } => {
                 write!(f, "stopping it failed: {why}; `tidegate release` tries again")
             }
         }
     }
+}
+
+fn vanished_in_use(f: &mut fmt::Formatter<'_>, tag: &StreamTag, user: &str) -> fmt::Result {
+    write!(
+        f,
+        "tag {tag} is not in its repository any more; it is removed (`tidegate.dev/prune: vanished-tags`) once \
+         {user} does not use it any more"
+    )
 }
 
 fn in_force(kept: bool) -> &'static str {

@@ -10,17 +10,13 @@ use crate::effective;
 use crate::fact::{
     Fact, ImportFailed, ImportReason, Reason, TagEvent, TagImported, TagRecovered, Via,
 };
-use crate::limits::IMPORT_RETRY_FIRST;
 use crate::names::{Digest, Generation, StreamName, StreamTag, TagName};
 use crate::observed::soft::CheckSoft;
 use crate::observed::tag_history::{Effect, TagItem, TagState};
 use crate::time::{Monotonic, Schedule, Timestamp};
 
-use super::source::back_off;
+use super::pace::Pace;
 use super::{Held, HeldReason, Plan, Step, View};
-
-/// After a restart, what fell due while nothing ran is spread over at most this (rule I111, item 1).
-const RESTART_SPREAD_MAX: Duration = Duration::from_secs(60);
 
 /// Plans what a registry is asked, for all tags that ask the same.
 pub(super) fn plan_check(view: &View<'_>, check: &Arc<Check>) -> Plan {
@@ -119,13 +115,13 @@ impl Asked<'_> {
             return Some((now, Reason::Nudged));
         }
         // An attempt in this process that failed without a record is retried like one with a condition.
-        let failures = self.soft.map_or(0, |soft| soft.failures);
+        let failures = self.soft.map_or(0, |soft| soft.attempts.failures);
         let changed = self.state.is_due() || self.asks_something_else();
         if changed && failures == 0 {
             return Some((now, Reason::SpecChanged { generation: self.state.generation }));
         }
         if changed || self.state.condition.is_some() {
-            return Some((self.retry_at(failures), Reason::Retry));
+            return Some((self.pace().retry_at(failures, self.interval()), Reason::Retry));
         }
         Some((self.scheduled_at()?, Reason::ScheduleDue))
     }
@@ -142,18 +138,12 @@ impl Asked<'_> {
         }
     }
 
-    /// Transient failures back off to the interval; permanent ones are tried at the interval only (rule I43).
-    fn retry_at(&self, failures: u32) -> Monotonic {
-        let cap = self.interval();
-        let attempted = self.soft.and_then(|soft| soft.attempted.map(|at| (at, soft.transient)));
-        match attempted {
-            Some((at, true)) => {
-                let delay = back_off(IMPORT_RETRY_FIRST, failures, cap);
-                at.after(delay).after(self.share_of(delay / 5))
-            }
-            Some((at, false)) => at.after(cap).after(self.share_of(cap / 10)),
-            // Not tried since the start: whether it would pass is not known.
-            None => self.view.soft.began.after(self.share_of(IMPORT_RETRY_FIRST.min(cap))),
+    fn pace(&self) -> Pace<'_> {
+        Pace {
+            view: self.view,
+            fingerprint: self.fingerprint,
+            attempts: self.soft.map(|soft| &soft.attempts),
+            before: self.before(),
         }
     }
 
@@ -163,33 +153,7 @@ impl Asked<'_> {
             return None; // rule I103: what a digest names cannot move
         }
         let schedule = effective::schedule_of(self.stream, self.spec, self.view.policy)?;
-        let now = self.view.now;
-        match schedule {
-            Schedule::Every(span) => {
-                let jitter = self.share_of(span.0 / 10);
-                if let Some(attempted) = self.soft.and_then(|soft| soft.attempted) {
-                    return Some(attempted.after(span.0).after(jitter));
-                }
-                let left = match self.before()? {
-                    at if at <= now.wall => (span.0 + jitter).saturating_sub(now.wall.since(at)),
-                    // Noted by a clock that was ahead: it proves nothing.
-                    _ => Duration::ZERO,
-                };
-                // A small part of the interval: with restarts that come sooner it would never be its turn.
-                let spread = self.share_of(RESTART_SPREAD_MAX.min(span.0 / 10));
-                Some(now.mono.after(left).max(self.view.soft.began.after(spread)))
-            }
-            Schedule::Cron(cron) => {
-                // A time that a clock noted which was ahead would put every slot off until then.
-                let attempted = self.soft.and_then(|soft| soft.attempted_wall.zip(soft.attempted));
-                let last = match attempted {
-                    Some((wall, _)) if wall <= now.wall => wall,
-                    Some((_, mono)) => now.wall_was(mono),
-                    None => self.before()?.min(now.wall_was(self.view.soft.began)),
-                };
-                Some(now.mono_at(cron.next_slot(last)?))
-            }
-        }
+        self.pace().scheduled_at(&schedule)
     }
 
     /// When it was last checked before this process began, as far as that is known.
@@ -204,15 +168,7 @@ impl Asked<'_> {
 
     /// When it was last checked.
     fn last(&self) -> Option<Timestamp> {
-        self.soft.and_then(|soft| soft.attempted_wall).or_else(|| self.before())
-    }
-
-    /// A part of `span` that is always the same for one check, so that many do not come at once.
-    fn share_of(&self, span: Duration) -> Duration {
-        // Whole milliseconds, as the wall clock has them: a fraction would be due again a moment before its time.
-        let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-        let share = (u128::from(millis) * u128::from(self.fingerprint)) >> 32;
-        Duration::from_millis(u64::try_from(share).unwrap_or(u64::MAX))
+        self.soft.and_then(|soft| soft.attempts.wall).or_else(|| self.before())
     }
 }
 

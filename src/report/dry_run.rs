@@ -90,6 +90,7 @@ impl Asked {
                 ImportReason::NotFound
                 | ImportReason::UnsupportedManifest
                 | ImportReason::Invalid
+                | ImportReason::NotV2Registry
                 | ImportReason::CircularReference => true,
                 ImportReason::Unauthorized
                 | ImportReason::Forbidden
@@ -237,7 +238,8 @@ impl Run<'_, '_> {
             Action::RollOut(_) | Action::AskRollout(_) | Action::Stop(_) => {
                 answers.push(Input::RolloutReported(id, complete()));
             }
-            Action::KeepCommit { .. } | Action::Notify(_) => {}
+            // What a new listing would bring is not known before it is made.
+            Action::List(_) | Action::KeepCommit { .. } | Action::Notify(_) => {}
         }
     }
 

@@ -82,7 +82,7 @@ impl HeldReport {
 
 /// Whether it is meant to be so, and nothing is wrong or waits.
 pub(super) fn is_at_rest(reason: &HeldReason) -> bool {
-    matches!(reason, HeldReason::KeptRunning)
+    matches!(reason, HeldReason::KeptRunning | HeldReason::VanishedInUse { .. })
 }
 
 /// Whether it counts as held: what is rejected is counted by itself, and a rollout in the queue is on its way.
@@ -123,6 +123,7 @@ fn words(reason: &HeldReason) -> (&'static str, &'static str) {
         HeldReason::RestoreFailed { .. } => {
             ("restoreFailed", "a new digest, a changed template or `tidegate release`")
         }
+        HeldReason::VanishedInUse { .. } => ("vanishedInUse", "whoever uses the tag"),
         HeldReason::StopFailed { .. } => ("stopFailed", "`tidegate release`"),
     }
 }

@@ -78,9 +78,9 @@ impl Live {
         let checks = soft.checks.iter().map(|(check, soft)| LiveCheck {
             image: check.image.to_string(),
             asked: effective::fingerprint(check),
-            attempted: soft.attempted_wall,
+            attempted: soft.attempts.wall,
             proven: soft.proven,
-            failures: soft.failures,
+            failures: soft.attempts.failures,
         });
         let waiting = soft.registries.iter().filter(|(_, until)| **until > now.mono);
         let registries = waiting

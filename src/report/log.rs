@@ -35,6 +35,16 @@ pub fn named(fact: &Fact) -> (BTreeSet<ObjectKey>, BTreeSet<StreamTag>) {
         Fact::ImportFailed(failed) => tags.extend([failed.tag.clone()]),
         Fact::TagRecovered(recovered) => tags.extend([recovered.tag.clone()]),
         Fact::TagTrimmed(trimmed) => tags.extend([trimmed.tag.clone()]),
+        Fact::TagsListed(listed) => {
+            objects.insert(ObjectKey::stream(&listed.stream));
+            let vanished = listed.vanished.iter().map(|gone| &gone.tag);
+            let named = listed.tags.iter().chain(vanished);
+            tags.extend(named.map(|tag| listed.stream.tag(tag.clone())));
+        }
+        Fact::ListingFailed(failed) => {
+            objects.insert(ObjectKey::stream(&failed.stream));
+        }
+        Fact::TagRemoved(removed) => tags.extend([removed.tag.clone()]),
         Fact::TriggerFired(fired) => tags.extend([fired.from.clone()]),
         Fact::Checkpoint(checkpoint) => {
             objects.extend(checkpoint.checked.iter().map(|(stream, _)| ObjectKey::stream(stream)));

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::action::{ImportMode, Platform};
+use crate::desired::tag_filter::TagFilter;
 use crate::desired::{
-    Container, DesiredState, ImageStream, ImageTrigger, TagReference, TagSource, Workload,
+    Container, DesiredState, ImageStream, ImageTrigger, Origin, TagReference, TagSource, Workload,
 };
 use crate::fact::{
     Appeared, Checkpoint, CommitAdopted, ContainerList, ContainerRef, DigestHeld, Fact,
@@ -132,6 +133,7 @@ fn first_commit() -> Fact {
         generation: Generation(1),
         tags: vec![tag.parse().unwrap()],
         gone: Vec::new(),
+        unlisted: false,
     };
     Fact::CommitAdopted(Box::new(CommitAdopted {
         appeared: vec![
@@ -226,6 +228,7 @@ pub(super) fn stream(name: &str, tag: &str, image: &str) -> ImageStream {
         platform: Platform::default(),
         local: false,
         schedule: None,
+        origin: Origin::Written,
     };
     let name: StreamName = name.parse().unwrap();
     ImageStream {
@@ -239,6 +242,10 @@ pub(super) fn stream(name: &str, tag: &str, image: &str) -> ImageStream {
         paused: false,
         history_limit: None,
         prune_removed_tags: false,
+        prune_vanished_tags: false,
+        tag_filter: TagFilter::default(),
+        tag_limit: None,
+        insecure: false,
         position: position(1),
     }
 }

@@ -71,6 +71,10 @@ impl World {
                 let resolved = cancel.run_until_cancelled(self.registries.resolve(&request)).await;
                 resolved.map(|resolved| Input::Resolved(id, resolved))
             }
+            Action::List(request) => {
+                let listed = cancel.run_until_cancelled(self.registries.list(&request)).await;
+                listed.map(|listed| Input::Listed(id, listed))
+            }
             Action::RollOut(request) => {
                 let report = self.targets.roll_out(&request, cancel).await;
                 Some(Input::RolloutReported(id, report))
@@ -121,21 +125,19 @@ fn broken(id: ActionId, action: &Action) -> Option<Input> {
         Action::ReadSource(_) => {
             Some(Input::SourceRead(id, Err(SourceFailure { commit: None, message: reason })))
         }
-        Action::Resolve(_) => {
-            let failure = ImportFailure {
-                reason: ImportReason::InternalError,
-                message: reason,
-                transient: true,
-                retry_after: None,
-            };
-            Some(Input::Resolved(id, Err(failure)))
-        }
+        Action::Resolve(_) => Some(Input::Resolved(id, Err(broken_import(reason)))),
+        Action::List(_) => Some(Input::Listed(id, Err(broken_import(reason)))),
         Action::RollOut(_) | Action::AskRollout(_) | Action::Stop(_) => {
             let report = RolloutReport::Transient { reason, retry_after: None };
             Some(Input::RolloutReported(id, report))
         }
         Action::KeepCommit { .. } | Action::Notify(_) => None,
     }
+}
+
+fn broken_import(message: String) -> ImportFailure {
+    let reason = ImportReason::InternalError;
+    ImportFailure { reason, message, transient: true, retry_after: None }
 }
 
 /// An error and its causes in one line.

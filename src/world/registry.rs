@@ -7,6 +7,8 @@
 mod auth;
 mod failure;
 mod host;
+mod lately;
+mod list;
 mod manifest;
 mod untrusted;
 mod wire;
@@ -21,11 +23,15 @@ use reqwest::{Method, StatusCode};
 
 use self::failure::Failures;
 use self::host::{Host, Reach};
+use self::lately::{Lately, Read};
 use self::manifest::{Descriptor, Image, Index, Manifest, ManifestError};
 #[doc(hidden)]
 pub use self::untrusted::read_untrusted;
 use self::wire::{Answer, Ask, Trust};
-use crate::action::{ImportFailure, ImportMode, Resolution, ResolveRequest, ResolvedImage};
+use crate::action::{
+    Check, ImportFailure, ImportMode, ListRequest, Resolution, ResolveRequest, ResolvedImage,
+    TagListing,
+};
 use crate::limits;
 use crate::names::{ContentHash, Digest};
 use crate::reference::ImageReference;
@@ -86,6 +92,7 @@ struct Shared {
     roots: BTreeMap<String, Vec<Vec<u8>>>,
     keep: KeepMetadata,
     hosts: Mutex<BTreeMap<(String, Trust), Arc<Host>>>,
+    lately: Lately,
 }
 
 /// One manifest as it came, with the digest of its bytes.
@@ -119,7 +126,8 @@ impl Registries {
             roots.insert(host.clone(), pem);
         }
         let hosts = Mutex::default();
-        Ok(Self { shared: Arc::new(Shared { config, roots, keep, hosts }) })
+        let lately = Lately::default();
+        Ok(Self { shared: Arc::new(Shared { config, roots, keep, hosts, lately }) })
     }
 
     /// Resolves a reference; the metadata of a new image is kept before its hash is returned.
@@ -136,29 +144,48 @@ impl Registries {
         }
         let import = Import { host: &host, repository: check.image.repository_path(), failures };
         let wanted = check.image.tag_or_digest();
-        if let Some(probed) = import.probe(&wanted, check.image.digest).await?
+        let stated = import.probe(&wanted, check.image.digest).await?;
+        if let Some(probed) = stated
             && request.known == Some(probed)
         {
             return Ok(Resolution { probed, image: None });
         }
-        let top = import.manifest(&wanted, check.image.digest).await?;
-        let probed = top.digest;
-        if request.known == Some(probed) {
-            return Ok(Resolution { probed, image: None });
-        }
-        let (digest, metadata) = match (top.read(failures)?, check.mode) {
-            (Manifest::Image(image), _) => (probed, import.image(&probed, &image).await?),
-            (Manifest::Index(index), ImportMode::PreserveOriginal) => {
-                (probed, index.metadata(&probed))
-            }
-            (Manifest::Index(index), ImportMode::Legacy) => {
-                let (digest, image) = import.chosen(&index, check).await?;
-                let metadata = import.image(&digest, &image).await?;
-                (digest, metadata)
+        let slot = stated.map(|probed| self.shared.lately.slot(check, probed));
+        let mut held = match &slot {
+            Some(slot) => Some(slot.lock().await),
+            None => None,
+        };
+        let (probed, (digest, metadata)) = match (stated, held.as_deref().cloned().flatten()) {
+            (Some(probed), Some(read)) => (probed, read),
+            (Some(_) | None, _) => {
+                let top = import.manifest(&wanted, check.image.digest).await?;
+                let probed = top.digest;
+                if request.known == Some(probed) {
+                    return Ok(Resolution { probed, image: None });
+                }
+                let read = import.read(top, check).await?;
+                // Where the tag moved in between, this is another image than the one that was asked about.
+                if let Some(held) = held.as_deref_mut().filter(|_| stated == Some(probed)) {
+                    *held = Some(read.clone());
+                }
+                (probed, read)
             }
         };
+        drop(held);
         let metadata = self.keep(&metadata, failures).await?;
         Ok(Resolution { probed, image: Some(ResolvedImage { digest, metadata }) })
+    }
+
+    /// Lists the tags of a repository.
+    ///
+    /// # Errors
+    ///
+    /// The condition that the stream gets.
+    pub async fn list(&self, request: &ListRequest) -> Result<TagListing, ImportFailure> {
+        let host = self.host(&request.repository, request.insecure);
+        let failures = Failures { image: &request.repository, host: &host.name };
+        let repository = request.repository.repository_path();
+        Import { host: &host, repository, failures }.list().await
     }
 
     fn host(&self, image: &ImageReference, insecure: bool) -> Arc<Host> {
@@ -249,6 +276,22 @@ impl Import<'_> {
             }
         }
         Ok(Fetched { digest, manifest })
+    }
+
+    /// What is kept of a manifest, with what it names.
+    async fn read(&self, top: Fetched, check: &Check) -> Result<Read, ImportFailure> {
+        let probed = top.digest;
+        Ok(match (top.read(self.failures)?, check.mode) {
+            (Manifest::Image(image), _) => (probed, self.image(&probed, &image).await?),
+            (Manifest::Index(index), ImportMode::PreserveOriginal) => {
+                (probed, index.metadata(&probed))
+            }
+            (Manifest::Index(index), ImportMode::Legacy) => {
+                let (digest, image) = self.chosen(&index, check).await?;
+                let metadata = self.image(&digest, &image).await?;
+                (digest, metadata)
+            }
+        })
     }
 
     /// The image of an index for the platform that is asked for (rules I49, I50).

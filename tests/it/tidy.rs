@@ -276,7 +276,7 @@ fn lines_fit_and_open_ends_have_a_number() {
 fn rule_of(function: &str) -> Option<String> {
     let mut words = function.split('_');
     let first = words.next()?;
-    let letter = first.chars().next().filter(|c| "dirt".contains(*c))?;
+    let letter = first.chars().next().filter(|c| "dirty".contains(*c))?;
     let digits: String = first[1..].chars().take_while(char::is_ascii_digit).collect();
     if digits.len() != 3 {
         return None;

@@ -46,7 +46,9 @@ pub(super) fn stream_changes(
             || !tags.is_empty()
             || !gone.is_empty()
         {
-            changes.push(StreamChanged { stream: name.clone(), generation, tags, gone });
+            let listed = state.is_some_and(|state| state.listing.is_some());
+            let unlisted = listed && stream.repository.is_none();
+            changes.push(StreamChanged { stream: name.clone(), generation, tags, gone, unlisted });
         }
     }
     changes

@@ -25,6 +25,8 @@ pub(super) struct State {
     probed_is_image: bool,
     #[serde(default)]
     asked: u32,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    left: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -55,6 +57,7 @@ impl From<TagState> for State {
             probed: state.probed.filter(|_| !probed_is_image),
             probed_is_image,
             asked: state.asked,
+            left: state.left,
         }
     }
 }
@@ -67,6 +70,7 @@ impl From<State> for TagState {
             condition: text.condition,
             probed: text.probed,
             asked: text.asked,
+            left: text.left,
         };
         if text.probed_is_image {
             state.probed = state.image();
@@ -132,7 +136,8 @@ mod tests {
             asked in 0..3_u32,
         ) {
             let generation = Generation(2);
-            let state = TagState { generation, items, condition: None, probed, asked };
+            let left = asked == 1;
+            let state = TagState { generation, items, condition: None, probed, asked, left };
             let text = serde_json::to_string(&state).unwrap();
             prop_assert_eq!(serde_json::from_str::<TagState>(&text).unwrap(), state);
         }

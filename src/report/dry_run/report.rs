@@ -387,6 +387,7 @@ fn held(run: &Simulated, imports: &[ImportReport]) -> Vec<DryHeld> {
         | HeldReason::KeptRunning
         | HeldReason::NotUnderstood
         | HeldReason::RestoreFailed { .. }
+        | HeldReason::VanishedInUse { .. }
         | HeldReason::StopFailed { .. } => false,
     };
     let report = |held: &Held| {

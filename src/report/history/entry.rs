@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::fact::{
-    CommitAdopted, Fact, Outcome, Reason, Record, Release, RemovalFate, RolloutStarted,
+    CommitAdopted, Fact, Outcome, Reason, Record, Release, RemovalFate, RolloutStarted, TagsListed,
     TriggerOutcome, Via,
 };
-use crate::names::{Digest, Seq, StreamTag};
+use crate::names::{Digest, ObjectKey, Seq, StreamTag, TagName};
 use crate::observed::rollout::object_of;
 use crate::time::ago;
 
@@ -30,6 +30,7 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
         Fact::CommitRefused(_)
         | Fact::SourceFailed(_)
         | Fact::ImportFailed(_)
+        | Fact::ListingFailed(_)
         | Fact::SpaceShort(_)
         | Fact::RecordsLost(_) => BAD,
         Fact::DigestHeld(_) | Fact::RolloutSuperseded(_) => WAITS,
@@ -38,6 +39,8 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
         | Fact::SourceRecovered
         | Fact::TagRecovered(_)
         | Fact::TagTrimmed(_)
+        | Fact::TagsListed(_)
+        | Fact::TagRemoved(_)
         | Fact::RemovalsReleased(_)
         | Fact::TagProbed(_)
         | Fact::TriggerFired(_)
@@ -74,6 +77,15 @@ pub(super) fn is_about(fact: &Fact, select: &Selection, watched: &BTreeSet<Strea
     }
     if let Fact::TagTrimmed(trimmed) = fact {
         return select.has_tag(&trimmed.tag);
+    }
+    if let Fact::TagRemoved(removed) = fact {
+        return select.has_tag(&removed.tag) || watched.contains(&removed.tag);
+    }
+    if let Fact::TagsListed(listed) = fact {
+        return select.has(&ObjectKey::stream(&listed.stream));
+    }
+    if let Fact::ListingFailed(failed) = fact {
+        return select.has(&ObjectKey::stream(&failed.stream));
     }
     let Fact::RemovalsReleased(released) = fact else { return false };
     released.objects.iter().any(|object| select.has(object))
@@ -141,7 +153,10 @@ impl Reader<'_> {
             | Fact::TagProbed(_)
             | Fact::ImportFailed(_)
             | Fact::TagRecovered(_)
-            | Fact::TagTrimmed(_) => self.tag(&record.fact)?,
+            | Fact::TagTrimmed(_)
+            | Fact::TagsListed(_)
+            | Fact::ListingFailed(_)
+            | Fact::TagRemoved(_) => self.tag(&record.fact)?,
             Fact::TriggerFired(fired) => {
                 let change = change(fired.old.as_ref(), Some(&fired.new));
                 let outcome = match fired.outcome {
@@ -206,6 +221,14 @@ impl Reader<'_> {
             Fact::TagTrimmed(trimmed) => {
                 let items = count(trimmed.items.len(), "old image", "old images");
                 said("trim", &trimmed.tag, format!(" lost {items} (`tidegate.dev/history-limit`)"))
+            }
+            Fact::TagsListed(listed) => listing(listed),
+            Fact::ListingFailed(failed) => {
+                let message = one_line(&failed.message);
+                said("failed", &failed.stream, format!(" listing: {}: {message}", failed.reason))
+            }
+            Fact::TagRemoved(removed) => {
+                said("remove", &removed.tag, format!(": {}", removed.because))
             }
             Fact::TagRecovered(recovered) => {
                 said("recovered", &recovered.tag, " does not fail any more; nothing was imported")
@@ -334,4 +357,20 @@ fn change(old: Option<&Digest>, new: Option<&Digest>) -> String {
 
 fn usize_of(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+/// What a listing of a whole repository found.
+fn listing(listed: &TagsListed) -> Said {
+    let names = |tags: &mut dyn Iterator<Item = &TagName>| {
+        tags.map(TagName::as_str).collect::<Vec<_>>().join(", ")
+    };
+    let mut text = format!(" has {}", count(listed.tags.len(), "imported tag", "imported tags"));
+    if !listed.vanished.is_empty() {
+        let gone = names(&mut listed.vanished.iter().map(|gone| &gone.tag));
+        text = format!("{text}; vanished: {gone}");
+    }
+    if !listed.left_out.is_empty() {
+        text = format!("{text}; left out: {}", names(&mut listed.left_out.iter()));
+    }
+    said("listing", &listed.stream, text)
 }

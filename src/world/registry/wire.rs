@@ -146,6 +146,24 @@ impl Answer {
         self.header(header::CONTENT_TYPE)?.split(';').next().map(str::trim)
     }
 
+    /// The query of the next page of a listing (RFC 8288, relation `next`).
+    pub(super) fn next_page(&self) -> Option<String> {
+        let links = self.headers.get_all(header::LINK).into_iter();
+        let links = links.filter_map(|value| value.to_str().ok());
+        let next = links.flat_map(|value| value.split(',')).find_map(|link| {
+            let (target, parameters) = link.trim().strip_prefix('<')?.split_once('>')?;
+            let is_next = |parameter: &str| {
+                matches!(
+                    parameter.trim().to_ascii_lowercase().as_str(),
+                    "rel=next" | "rel=\"next\""
+                )
+            };
+            parameters.split(';').any(is_next).then(|| target.to_owned())
+        })?;
+        let (_, query) = next.split_once('?')?;
+        Some(query.split('#').next().unwrap_or_default().to_owned())
+    }
+
     pub(super) fn challenges(&self) -> impl Iterator<Item = &str> {
         let values = self.headers.get_all(header::WWW_AUTHENTICATE).into_iter();
         values.filter_map(|value| value.to_str().ok())

@@ -12,7 +12,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
-use tidegate::action::{Check, ImportFailure, ImportMode, Platform, Resolution, ResolveRequest};
+use tidegate::action::{
+    Check, ImportFailure, ImportMode, ListRequest, Platform, Resolution, ResolveRequest, TagListing,
+};
 use tidegate::fact::ImportReason;
 use tidegate::names::{ContentHash, Digest};
 use tidegate::world::demo_registry::DemoRegistry;
@@ -526,4 +528,93 @@ async fn the_demo_registry_serves_what_was_put() {
     assert_eq!(ours.ask(ask(), Some(first)).await.unwrap().image, None);
     let other = check(&format!("{}/demo/none:1", registry.address()));
     assert_eq!(ours.ask(other, None).await.unwrap_err().reason, ImportReason::NotFound);
+}
+
+impl Bench {
+    async fn list(&self, repository: &str) -> Result<TagListing, ImportFailure> {
+        let repository = format!("{}/{repository}", self.proxy.address());
+        let repository = repository.parse().map(Arc::new).unwrap();
+        self.ours.registries.list(&ListRequest { repository, insecure: true }).await
+    }
+}
+
+#[tokio::test]
+async fn i055_the_tags_of_a_repository_are_listed() {
+    let Some(bench) = Bench::start() else { return };
+    for tag in ["latest", "1.0", "2.0"] {
+        bench.registry.push_image("shop/web", tag, "a").await;
+    }
+    bench.proxy.requests();
+    let mut listing = bench.list("shop/web").await.unwrap();
+    listing.tags.sort();
+    assert_eq!(listing, TagListing { tags: strings(&["1.0", "2.0", "latest"]), complete: true });
+    assert_eq!(bench.proxy.requests(), ["GET /v2/shop/web/tags/list?n=1000"]);
+}
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+/// A registry that answers in pages, or in circles.
+fn pages(bench: &Bench, next: impl Fn(&str) -> Option<(String, &'static str)> + Send + 'static) {
+    bench.proxy.break_with(move |seen| {
+        let (link, tags) = next(&seen.path)?;
+        let headers = if link.is_empty() { vec![] } else { vec![("Link", link)] };
+        Some(Fault::Answer(200, headers, format!("{{\"name\":\"web\",\"tags\":{tags}}}")))
+    });
+}
+
+#[tokio::test]
+async fn i055_every_page_is_read_and_a_registry_that_goes_in_circles_is_cut_short() {
+    let Some(bench) = Bench::start() else { return };
+    pages(&bench, |path| match path.split_once("last=") {
+        Some(_) => Some((String::new(), "[\"c\"]")),
+        None => Some(("</v2/web/tags/list?last=b&n=2>; rel=\"next\"".to_owned(), "[\"a\",\"b\"]")),
+    });
+    let listing = bench.list("web").await.unwrap();
+    assert_eq!(listing, TagListing { tags: strings(&["a", "b", "c"]), complete: true });
+    // Another host in the link is not gone to.
+    pages(&bench, |_| {
+        Some(("<http://192.0.2.1/v2/other/tags/list?n=1000>; rel=next".to_owned(), "[\"a\"]"))
+    });
+    let listing = bench.list("web").await.unwrap();
+    assert_eq!(listing, TagListing { tags: strings(&["a"]), complete: false });
+    pages(&bench, |_| Some((String::new(), "null")));
+    assert_eq!(bench.list("web").await.unwrap().tags, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn i060_what_is_wrong_with_a_repository_is_told_from_what_is_no_registry() {
+    let Some(bench) = Bench::start() else { return };
+    let failure = |failure: ImportFailure| {
+        (failure.reason, failure.message.replace(&bench.proxy.address(), "HOST"))
+    };
+    let missing = failure(bench.list("nothing").await.unwrap_err());
+    let words = "dockerimage.image.openshift.io \"HOST/nothing:latest\" not found";
+    assert_eq!(missing, (ImportReason::NotFound, words.to_owned()));
+    bench.proxy.break_with(|_| Some(answer(404, "<html>nothing here</html>")));
+    let none = failure(bench.list("web").await.unwrap_err());
+    let words = "forbidden: registry \"HOST\" does not support the v2 Registry API";
+    assert_eq!(none, (ImportReason::NotV2Registry, words.to_owned()));
+    bench.proxy.break_with(|_| Some(answer(200, "<html>welcome</html>")));
+    let page = failure(bench.list("web").await.unwrap_err());
+    assert_eq!(page.0, ImportReason::InternalError);
+    assert!(page.1.contains("the answer is not a list of tags"), "{}", page.1);
+}
+
+#[tokio::test]
+async fn tags_that_name_one_image_read_it_once_also_at_the_same_time() {
+    let Some(bench) = Bench::start() else { return };
+    let digest = bench.registry.push_image("web", "1", "a").await;
+    for tag in ["2", "3", "4"] {
+        bench.registry.move_tag("web", tag, "1").await;
+    }
+    bench.proxy.requests();
+    let asks = ["web:1", "web:2", "web:3", "web:4"].map(|image| bench.ask(image, None));
+    for resolution in futures_util::future::join_all(asks).await {
+        assert_eq!(resolution.unwrap().image.unwrap().digest, digest);
+    }
+    let methods = bench.proxy.methods();
+    let count = |method: &str| methods.split(' ').filter(|word| *word == method).count();
+    assert_eq!((count("HEAD"), count("GET")), (4, 2), "{methods}");
 }

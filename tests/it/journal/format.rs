@@ -9,14 +9,15 @@ use proptest::prelude::*;
 use tidegate::fact::{
     Appeared, Checkpoint, CommitAdopted, CommitRefused, CommitWithdrawn, ConfigAdopted,
     ContainerList, ContainerRef, DigestHeld, Fact, HistoryDropped, HoldReleased, ImportFailed,
-    ImportReason, Outcome, Position, Reason, Record, RecordsLost, Rejected, Release, RemovalFate,
-    RemovalsReleased, Removed, RolloutCause, RolloutFinished, RolloutImage, RolloutStarted,
-    RolloutSuperseded, SourceFailed, Space, StopFinished, StopStarted, StreamChanged, TagEvent,
-    TagImported, TagProbed, TagRecovered, TagTrimmed, TriggerFired, TriggerOutcome, Via,
+    ImportReason, ListingFailed, Outcome, Position, Reason, Record, RecordsLost, Rejected, Release,
+    RemovalFate, RemovalsReleased, Removed, RolloutCause, RolloutFinished, RolloutImage,
+    RolloutStarted, RolloutSuperseded, SourceFailed, Space, StopFinished, StopStarted,
+    StreamChanged, TagEvent, TagImported, TagProbed, TagRecovered, TagRemoval, TagRemoved,
+    TagTrimmed, TagsListed, TriggerFired, TriggerOutcome, Vanished, VanishedTag, Via,
 };
 use tidegate::journal::{LineHash, encode};
 use tidegate::names::{
-    CommitId, ContentHash, Digest, Generation, Incarnation, ObjectKey, Revision, Seq,
+    CommitId, ContentHash, Digest, Generation, Incarnation, ObjectKey, Revision, Seq, StreamName,
 };
 use tidegate::time::Timestamp;
 
@@ -61,6 +62,7 @@ fn adopted() -> Fact {
             generation: Generation(2),
             tags: vec!["3.10".parse().unwrap()],
             gone: vec!["3.9".parse().unwrap()],
+            unlisted: false,
         }],
         rejected: vec![Rejected {
             object: Some(old),
@@ -202,6 +204,25 @@ fn every_fact() -> Vec<Fact> {
     facts.push(Fact::SpaceShort(space(4 << 20)));
     facts.push(Fact::SpaceRegained(space(64 << 20)));
     facts.push(Fact::HistoryDropped(HistoryDropped { oldest: Seq(12), records: 11 }));
+    let stream: StreamName = "shop/all".parse().unwrap();
+    let tag = |name: &str| name.parse().unwrap();
+    let gone = VanishedTag { tag: tag("1.0"), why: Vanished::Gone, listings: 1 };
+    facts.push(Fact::TagsListed(Box::new(TagsListed {
+        stream: stream.clone(),
+        generation: Generation(3),
+        asked: 99,
+        tags: vec![tag("2.0"), tag("latest")],
+        vanished: vec![gone],
+        left_out: vec![tag("edge")],
+    })));
+    facts.push(Fact::ListingFailed(ListingFailed {
+        stream: stream.clone(),
+        asked: 99,
+        reason: ImportReason::NotV2Registry,
+        message: "forbidden".into(),
+    }));
+    let because = TagRemoval::VanishedTags;
+    facts.push(Fact::TagRemoved(TagRemoved { tag: stream.tag(tag("1.0")), because }));
     facts
 }
 
@@ -220,7 +241,7 @@ fn every_record() -> Vec<Record> {
 #[test]
 fn each_fact_is_written_as_in_the_first_version() {
     let kinds: BTreeSet<_> = every_fact().iter().map(Fact::kind).collect();
-    assert_eq!(kinds.len(), 25, "{kinds:?}");
+    assert_eq!(kinds.len(), 28, "{kinds:?}");
     let batches: Vec<_> = every_record().chunks(4).map(<[Record]>::to_vec).collect();
     let root = journal_of(PLAIN, &batches);
     let written = fs::read_to_string(&segments(root.path())[0]).unwrap();

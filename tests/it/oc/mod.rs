@@ -3,6 +3,7 @@
 mod exported;
 mod ground_truth;
 mod live;
+mod whole;
 
 use std::process::{Command, Output};
 

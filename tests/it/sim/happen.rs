@@ -138,7 +138,8 @@ impl Simulation {
     }
 
     fn nudge_tags(&mut self) {
-        let tags = ["shop/s0:t", "shop/s1:t", "shop/s2:t", "shop/s2:follow", "shop/gone:x"];
+        let tags =
+            ["shop/s0:t", "shop/s1:t", "shop/s2:t", "shop/s2:follow", "shop/s3:v1", "shop/gone:x"];
         for _ in 0..self.rng.below(4) {
             let tag = self.rng.pick(&tags).parse().unwrap();
             self.step(vec![Input::Nudged(Nudge::Tag(tag))]);
@@ -173,6 +174,10 @@ impl Simulation {
                     })
                 });
                 Input::Resolved(id, result)
+            }
+            Action::List(request) => {
+                let result = self.registries.list(request, &mut self.rng);
+                Input::Listed(id, result)
             }
             Action::RollOut(request) => {
                 Input::RolloutReported(id, self.roll_out(request, flight.cancelled))

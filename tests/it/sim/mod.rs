@@ -64,7 +64,7 @@ mod verdict;
 use std::time::Duration;
 
 use tidegate::action::{Input, Nudge};
-use tidegate::desired::TagSource;
+use tidegate::desired::{Origin, TagSource};
 
 use process::End;
 use rng::{Plot, Story};
@@ -136,7 +136,7 @@ fn calm(simulation: &mut Simulation) {
     simulation.set_policy();
     simulation.step(vec![Input::Nudged(Nudge::Source)]);
     simulation.pass(Duration::from_secs(2100));
-    let tags = ["shop/s0:t", "shop/s1:t", "shop/s2:t", "shop/s2:pushed"];
+    let tags = ["shop/s0:t", "shop/s1:t", "shop/s2:t", "shop/s2:pushed", "shop/s3:t"];
     for tag in tags {
         simulation.step(vec![Input::Nudged(Nudge::Tag(tag.parse().unwrap()))]);
     }
@@ -146,19 +146,26 @@ fn calm(simulation: &mut Simulation) {
 /// Every tag is what its registry says, and every workload runs what its tags say, or is held with a reason.
 fn everything_runs(simulation: &Simulation) {
     let engine = &simulation.engine;
-    assert_eq!(engine.desired().workloads.len(), 6, "everything is in git again");
+    assert_eq!(engine.desired().workloads.len(), 7, "everything is in git again");
     assert_eq!(engine.observed().refused, None, "law 8: the head is in force");
     let held = tidegate::plan::whole(&engine.view(simulation.now));
     let held: Vec<_> = held.iter().flat_map(|(_, plan)| &plan.held).collect();
     for stream in engine.desired().streams.values() {
         for (tag, spec) in &stream.tags {
             let Some(TagSource::Registry(image)) = &spec.from else { continue };
+            if spec.origin == Origin::Vanished {
+                continue;
+            }
             let truth = simulation.registries.truth(&image.to_string());
             let state = engine.observed().tag(&stream.name.tag(tag.clone())).unwrap();
             assert_eq!(state.image(), truth, "{}:{tag} is not what {image} is", stream.name);
             assert_eq!(state.condition, None, "{}:{tag} does not fail any more", stream.name);
         }
     }
+    let listed = &engine.desired().streams[&"shop/s3".parse().unwrap()].tags;
+    let listed = listed.iter().filter(|(_, spec)| spec.origin == Origin::Listed);
+    let listed: Vec<_> = listed.map(|(tag, _)| tag.as_str()).collect();
+    assert_eq!(listed, ["latest", "v1"], "I195: the first two tags of the repository");
     for (object, state) in &engine.observed().workloads {
         assert!(state.running().is_none(), "liveness: a rollout of {object} never ends");
         assert!(state.stopping().is_none(), "liveness: a stop of {object} never ends");

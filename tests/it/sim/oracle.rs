@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidegate::action::{Action, ActionId, Input};
+use tidegate::action::{Action, ActionId, Input, TagListing};
 use tidegate::engine::Engine;
 use tidegate::fact::{
     CommitAdopted, Fact, Outcome, Record, Release, RemovalFate, RolloutCause, RolloutStarted,
-    StopStarted, TagImported, TagTrimmed, Via,
+    StopStarted, TagImported, TagRemoval, TagRemoved, TagTrimmed, TagsListed, Via,
 };
 use tidegate::names::StreamTag;
 use tidegate::names::{
@@ -48,6 +48,10 @@ pub(crate) struct Oracle {
     done: BTreeSet<ActionId>,
     /// Questions of this step that are not answered.
     asked: BTreeSet<u64>,
+    /// The last listing of a repository.
+    listed: TagListing,
+    /// Why it could not be made, since it could not.
+    not_listed: String,
     /// What checkpoints said.
     pub(crate) checked: BTreeMap<StreamName, Timestamp>,
 }
@@ -59,7 +63,7 @@ impl Oracle {
         self.asked = Simulation::asked_ids(inputs);
         for input in inputs {
             // What is answered a second time is old.
-            if let Input::Resolved(id, _) = input
+            if let Input::Resolved(id, _) | Input::Listed(id, _) = input
                 && !self.done.insert(*id)
             {
                 continue;
@@ -69,6 +73,11 @@ impl Oracle {
                     self.answered.extend(resolution.image.as_ref().map(|image| image.digest));
                 }
                 Input::Resolved(_, Err(failure)) => self.failed.push(failure.message.clone()),
+                Input::Listed(_, Ok(listing)) => {
+                    self.listed.clone_from(listing);
+                    self.not_listed.clear();
+                }
+                Input::Listed(_, Err(failure)) => self.not_listed.clone_from(&failure.message),
                 Input::SourceRead(..)
                 | Input::RolloutReported(..)
                 | Input::Wake
@@ -86,6 +95,7 @@ impl Oracle {
     pub(crate) fn restarted(&mut self, observed: &ObservedState) {
         assert_eq!(&self.shadow, observed, "law 3: replay gives what was folded");
         self.released.clear();
+        self.not_listed.clear();
         self.accepted.clear();
         self.done.clear();
     }
@@ -136,7 +146,7 @@ impl Oracle {
                 let known = matches!(fact(notice.key.seq), Some(Fact::RolloutStarted(_)));
                 assert!(known, "law 1: a notice of what is not known");
             }
-            Action::ReadSource(_) | Action::Resolve(_) => {}
+            Action::ReadSource(_) | Action::Resolve(_) | Action::List(_) => {}
         }
     }
 
@@ -146,6 +156,8 @@ impl Oracle {
             Fact::CommitAdopted(adopted) => self.adopted(adopted, repository),
             Fact::TagImported(imported) => self.imported(imported),
             Fact::TagTrimmed(trimmed) => self.trimmed(trimmed),
+            Fact::TagsListed(listed) => self.listed(listed),
+            Fact::TagRemoved(removed) => self.tag_removed(removed),
             Fact::TriggerFired(fired) => {
                 let life = self.shadow.objects[&fired.object].incarnation;
                 let identity = (fired.object.clone(), life, fired.from.clone(), fired.event);
@@ -187,6 +199,7 @@ impl Oracle {
             | Fact::SourceRecovered
             | Fact::TagProbed(_)
             | Fact::ImportFailed(_)
+            | Fact::ListingFailed(_)
             | Fact::TagRecovered(_)
             | Fact::RolloutSuperseded(_)
             | Fact::DigestHeld(_)
@@ -208,6 +221,35 @@ impl Oracle {
             }
         }
         self.shadow.apply(record);
+    }
+
+    /// Law 7: only a whole listing that has tags makes one vanish (rule I196).
+    fn listed(&self, listed: &TagsListed) {
+        let known = self.shadow.streams.get(&listed.stream).and_then(|s| s.listing.as_ref());
+        let before = |tag| known.and_then(|known| known.derived.get(tag).copied().flatten());
+        let new = listed
+            .vanished
+            .iter()
+            .find(|gone| before(&gone.tag).is_none_or(|missing| missing.listings != gone.listings));
+        let told = self.listed.complete && !self.listed.tags.is_empty();
+        assert!(told || new.is_none(), "law 7: {new:?} vanished in {:?}", self.listed);
+    }
+
+    /// Law 7: a tag goes only if nothing runs what it had (rules I93, I196).
+    fn tag_removed(&self, removed: &TagRemoved) {
+        let state = self.shadow.tag(&removed.tag).expect("what goes was there");
+        let images: BTreeSet<_> = state.items.iter().filter_map(|item| item.event.image).collect();
+        if removed.because == TagRemoval::VanishedTags {
+            let missing = self.shadow.streams[&removed.tag.stream].listing.as_ref();
+            let missing = missing.and_then(|known| known.derived[&removed.tag.tag]);
+            assert!(missing.is_some_and(|missing| missing.listings >= 2), "I196: too early");
+            for (object, workload) in &self.shadow.workloads {
+                let seen = workload.seen.contains_key(&removed.tag);
+                let rollouts = [workload.active(), workload.last()].into_iter().flatten();
+                let runs = rollouts.flat_map(Rollout::digests).any(|d| images.contains(&d));
+                assert!(!seen || !runs, "I196: {object} uses {}", removed.tag);
+            }
+        }
     }
 
     /// Law 9: one commit, one record; what it has is not removed.
@@ -355,6 +397,7 @@ impl Oracle {
         for host in ["r0.io", "r1.io"] {
             let asks = |(action, _): &&(&Action, bool)| match action {
                 Action::Resolve(request) => request.check.image.registry_host() == host,
+                Action::List(request) => request.repository.registry_host() == host,
                 _ => false,
             };
             let checks = flights.iter().filter(asks).count();
@@ -366,7 +409,23 @@ impl Oracle {
             assert!(asked, "a check is kept that nobody asks for: {}", check.image);
         }
         self.failures_are_told(engine);
+        self.failed_listings_are_told(engine);
         self.superseded_end(flights);
+    }
+
+    /// Law 8: a stream whose repository cannot be listed says so (rule I60).
+    fn failed_listings_are_told(&self, engine: &Engine) {
+        let stream: StreamName = "shop/s3".parse().unwrap();
+        let paused = engine.desired().streams.get(&stream).is_none_or(|stream| stream.paused);
+        let flying =
+            engine.soft().listings.get(&stream).is_none_or(|soft| soft.attempts.at.is_none());
+        if self.not_listed.is_empty() || paused || flying {
+            return;
+        }
+        let known = engine.observed().streams[&stream].listing.as_ref();
+        let failure = known.and_then(|known| known.failure.as_ref());
+        let told = failure.is_some_and(|failure| failure.message == self.not_listed);
+        assert!(told, "law 8: {stream} cannot be listed and does not say so");
     }
 
     /// D16: what delivers a superseded rollout is told to end.

@@ -5,12 +5,13 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use tidegate::action::{
-    ImportFailure, Resolution, ResolveRequest, ResolvedImage, RolloutReport, RolloutRequest,
+    ImportFailure, ListRequest, Resolution, ResolveRequest, ResolvedImage, RolloutReport,
+    RolloutRequest, TagListing,
 };
 use tidegate::fact::{ImportReason, Outcome};
 use tidegate::names::{ContentHash, Digest, ObjectKey, RolloutKey};
 
-use super::repository::{IMAGES, OTHERS};
+use super::repository::{IMAGES, LISTED, OTHERS};
 use super::rng::Rng;
 use crate::support::story::digest;
 
@@ -48,7 +49,7 @@ pub(crate) struct Registries {
 
 impl Registries {
     pub(crate) fn new() -> Self {
-        let all = IMAGES.into_iter().chain(OTHERS);
+        let all = IMAGES.into_iter().chain(OTHERS).chain(LISTED);
         let tags: BTreeMap<_, _> = (0..).zip(all).map(|(n, image)| (image, Some((n, 0)))).collect();
         let moods = BTreeMap::from([("r0.io", Mood::Up), ("r1.io", Mood::Up)]);
         Self { next: tags.len() as u64, tags, moods }
@@ -82,6 +83,35 @@ impl Registries {
     /// The image that a reference is now.
     pub(crate) fn truth(&self, name: &str) -> Option<Digest> {
         self.tags.get(name)?.map(|(n, _)| image(n))
+    }
+
+    /// The tags of a repository; one that lies has none, or only a part of them.
+    pub(crate) fn list(
+        &self,
+        request: &ListRequest,
+        rng: &mut Rng,
+    ) -> Result<TagListing, ImportFailure> {
+        let name = request.repository.to_string();
+        let fail = |retry_after| {
+            let message = format!("{name}: {}", ImportReason::InternalError);
+            let reason = ImportReason::InternalError;
+            Err(ImportFailure { reason, message, transient: true, retry_after })
+        };
+        let prefix = format!("{name}:");
+        let there = self.tags.iter().filter(|(_, is)| is.is_some());
+        let mut tags: Vec<String> =
+            there.filter_map(|(of, _)| Some(of.strip_prefix(&prefix)?.to_owned())).collect();
+        let host = request.repository.registry_host();
+        let complete = match self.moods[host.as_str()] {
+            Mood::Down => return fail(None),
+            Mood::Limiting => return fail(Some(Duration::from_secs(rng.below(600)))),
+            Mood::Up | Mood::Slow => true,
+            Mood::Lying => {
+                tags.truncate(rng.place(tags.len() + 1));
+                tags.is_empty()
+            }
+        };
+        Ok(TagListing { tags, complete })
     }
 
     pub(crate) fn answer(

@@ -16,6 +16,9 @@ pub(crate) const IMAGES: [&str; 5] =
 /// Images of tags with schedules of their own; nobody edits those.
 pub(crate) const OTHERS: [&str; 2] = ["r1.io/slow:1", "r0.io/cron:1"];
 
+/// Tags of the repository that one stream imports whole; it takes two of them.
+pub(crate) const LISTED: [&str; 3] = ["r1.io/all:latest", "r1.io/all:v1", "r1.io/all:v2"];
+
 /// What one object is.
 #[derive(Clone, PartialEq, Debug)]
 struct Thing {
@@ -41,15 +44,17 @@ enum State {
 }
 
 /// The objects: streams first.
-const HEADS: [&str; 9] = [
+const HEADS: [&str; 11] = [
     "is s0",
     "is s1 history=1",
     "is s2 history=2",
+    "is s3 repository=r1.io/all limit=2 prune=vanished-tags schedule=20m",
     "dc w0 app<s0:t",
     "dc w1 app<s0:t side<s1:t",
     "deploy w2 app<s2:follow",
     "dc w3 app<s1:t noconfig retry=0 target=host",
     "deploy w4 app<s2:chain prune=false",
+    "deploy w6 app<s3:v2",
     "deploy w5 app<s2:pushed init:one<s0:t ns=else",
 ];
 

@@ -318,7 +318,10 @@ fn outline(input: &Input) -> String {
         Input::Resolved(_, Ok(resolution)) => {
             format!("{:?}", resolution.image.as_ref().map(|i| i.digest))
         }
-        Input::Resolved(_, Err(failure)) => failure.message.clone(),
+        Input::Listed(_, Ok(listing)) => format!("{listing:?}"),
+        Input::Resolved(_, Err(failure)) | Input::Listed(_, Err(failure)) => {
+            failure.message.clone()
+        }
         Input::RolloutReported(_, report) => format!("{report:?}"),
         Input::Wake
         | Input::Nudged(_)

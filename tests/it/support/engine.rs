@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tidegate::action::{
     Action, ActionId, Ask, ImportFailure, Input, Nudge, Request, Resolution, ResolvedImage,
-    RolloutReport, SourceFailure, SourceFile, SourceRead, SourceSkip,
+    RolloutReport, SourceFailure, SourceFile, SourceRead, SourceSkip, TagListing,
 };
 use tidegate::desired::Object;
 use tidegate::engine::{Answer, Effect, Engine};
@@ -100,6 +100,7 @@ impl World {
                         Action::Notify(_) => self.notices.push(story::action(&action)),
                         Action::ReadSource(_)
                         | Action::Resolve(_)
+                        | Action::List(_)
                         | Action::RollOut(_)
                         | Action::AskRollout(_)
                         | Action::Stop(_) => {
@@ -195,6 +196,31 @@ impl World {
             ResolvedImage { digest: digest(name), metadata: ContentHash::of(name.as_bytes()) };
         let image = (request.known != Some(probed)).then_some(read);
         self.step(vec![Input::Resolved(id, Ok(Resolution { probed, image }))]);
+    }
+
+    /// The registry lists the tags of `repository`: these, with blanks between them; `...` says that it was cut short.
+    pub(crate) fn list(&mut self, repository: &str, tags: &str) {
+        let id = self.find(&format!("list {repository}"));
+        let complete = !tags.contains("...");
+        let tags = tags.split_whitespace().filter(|tag| *tag != "...").map(str::to_owned).collect();
+        self.step(vec![Input::Listed(id, Ok(TagListing { tags, complete }))]);
+    }
+
+    /// The registry cannot list the tags of `repository`.
+    pub(crate) fn list_fails(&mut self, repository: &str, reason: ImportReason, transient: bool) {
+        let id = self.find(&format!("list {repository}"));
+        let message = format!("{repository} failed");
+        let failure = ImportFailure { reason, message, transient, retry_after: None };
+        self.step(vec![Input::Listed(id, Err(failure))]);
+    }
+
+    /// The registry answers everything that is asked with the digest of this name.
+    pub(crate) fn resolve_all(&mut self, answer: &str) {
+        let is_check = |action: &&Action| matches!(action, Action::Resolve(_));
+        while let Some(Action::Resolve(request)) = self.actions.values().find(is_check) {
+            let image = request.check.image.to_string();
+            self.resolve(&image, answer);
+        }
     }
 
     fn find_resolve(&self, image: &str) -> ActionId {

@@ -12,6 +12,7 @@
 //! Containers: `NAME<TAG` automatic trigger, `NAME~TAG` trigger that is not, `NAME=IMAGE` none; `init:` in front.
 //! Flags: `env=X` `noconfig` `notriggers` `paused` `prune=false` `retry=N` `target=T` `schedule=S` (`_` is a blank)
 //! `ns=N` `label=X` `history=N` (the limit of a stream).
+//! `repository=R` `filter=A;B` `limit=N` `open` (a whole repository, its filter, its limit, plain HTTP allowed).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -43,7 +44,7 @@ impl Manifest {
     }
 
     fn word(&mut self, word: &str) {
-        const FLAGS: [&str; 11] = [
+        const FLAGS: [&str; 15] = [
             "history",
             "env",
             "noconfig",
@@ -55,6 +56,10 @@ impl Manifest {
             "schedule",
             "ns",
             "label",
+            "repository",
+            "filter",
+            "limit",
+            "open",
         ];
         let at = word.find(['=', '<', '~']).unwrap_or(word.len());
         let (name, rest) = word.split_at(at);
@@ -111,10 +116,18 @@ impl Manifest {
             ("target", "target"),
             ("schedule", "schedule"),
             ("history", "history-limit"),
+            ("limit", "tag-limit"),
         ] {
             if let Some(value) = self.flags.get(flag) {
                 lines.push(format!("    tidegate.dev/{key}: '{value}'"));
             }
+        }
+        if let Some(filter) = self.flags.get("filter") {
+            let lines_of_it = filter.replace(';', "\\n");
+            lines.push(format!("    tidegate.dev/tag-filter: \"{lines_of_it}\""));
+        }
+        if self.flags.contains_key("open") {
+            lines.push("    openshift.io/image.insecureRepository: 'true'".into());
         }
         if self.flags.contains_key("paused") && self.kind != "dc" {
             lines.push("    tidegate.dev/pause: 'true'".into());
@@ -135,7 +148,18 @@ impl Manifest {
             text.push_str("spec: {tags: [{name: 'not a tag', from: {kind: Nonsense, name: x}}]}\n");
             return;
         }
-        text.push_str(if self.parts.is_empty() { "spec: {}\n" } else { "spec:\n  tags:\n" });
+        let repository = self.flags.get("repository");
+        text.push_str(if self.parts.is_empty() && repository.is_none() {
+            "spec: {}\n"
+        } else {
+            "spec:\n"
+        });
+        if let Some(repository) = repository {
+            let _ = writeln!(text, "  dockerImageRepository: '{repository}'");
+        }
+        if !self.parts.is_empty() {
+            text.push_str("  tags:\n");
+        }
         for (name, _, value, options) in &self.parts {
             let _ = writeln!(text, "  - name: '{name}'");
             let (kind, from) = match value.split_once(':') {

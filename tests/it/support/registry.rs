@@ -153,14 +153,23 @@ impl DockerRegistry {
 
     /// Points a tag at what another tag or digest of the repository is.
     pub(crate) async fn move_tag(&self, repository: &str, tag: &str, to: &str) -> Digest {
-        let path = format!("{repository}/manifests/{to}");
-        let answer = self
-            .request(reqwest::Method::GET, &path)
-            .header(reqwest::header::ACCEPT, format!("{OCI_MANIFEST}, {OCI_INDEX}"));
-        let answer = answer.send().await.unwrap().error_for_status().unwrap();
+        let answer = self.get_manifest(repository, to).await;
         let kind = answer.headers()[reqwest::header::CONTENT_TYPE].to_str().unwrap().to_owned();
         let body = answer.bytes().await.unwrap();
         self.put_manifest(repository, tag, &kind, &body).await
+    }
+
+    /// The bytes of a manifest.
+    pub(crate) async fn manifest(&self, repository: &str, of: &str) -> Vec<u8> {
+        self.get_manifest(repository, of).await.bytes().await.unwrap().to_vec()
+    }
+
+    async fn get_manifest(&self, repository: &str, of: &str) -> reqwest::Response {
+        let path = format!("{repository}/manifests/{of}");
+        let answer = self
+            .request(reqwest::Method::GET, &path)
+            .header(reqwest::header::ACCEPT, format!("{OCI_MANIFEST}, {OCI_INDEX}"));
+        answer.send().await.unwrap().error_for_status().unwrap()
     }
 
     /// Deletes an image, and with it every tag that points at it.

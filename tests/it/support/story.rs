@@ -98,6 +98,16 @@ fn because(release: &tidegate::fact::Release) -> String {
     }
 }
 
+fn listing(listed: &tidegate::fact::TagsListed) -> String {
+    let tags: Vec<_> = listed.tags.iter().map(ToString::to_string).collect();
+    let gone: Vec<_> =
+        listed.vanished.iter().map(|v| format!(" -{} {:?} {}", v.tag, v.why, v.listings)).collect();
+    let left_out: Vec<_> = listed.left_out.iter().map(|tag| format!(" +{tag}")).collect();
+    let (stream, generation) = (&listed.stream, listed.generation.0);
+    let (gone, left_out) = (gone.concat(), left_out.concat());
+    format!("TagsListed {stream} @{generation} {}{gone}{left_out}", tags.join(","))
+}
+
 /// One record as a line.
 pub(crate) fn record(record: &Record) -> String {
     let kind = record.fact.kind();
@@ -132,6 +142,11 @@ pub(crate) fn record(record: &Record) -> String {
         Fact::TagTrimmed(trimmed) => {
             format!("{kind} {} {}", tag(&trimmed.tag), trimmed.items.len())
         }
+        Fact::TagsListed(listed) => listing(listed),
+        Fact::ListingFailed(failed) => {
+            format!("{kind} {} {}: {}", failed.stream, failed.reason, failed.message)
+        }
+        Fact::TagRemoved(removed) => format!("{kind} {}: {:?}", tag(&removed.tag), removed.because),
         Fact::TriggerFired(fired) => trigger(fired),
         Fact::RolloutStarted(started) => format!(
             "{kind} {} {} ({}) {}",
@@ -174,6 +189,7 @@ pub(crate) fn action(action: &Action) -> String {
             let known = request.known.map_or_else(String::new, |known| format!(" known {known}"));
             format!("resolve {}{known}", request.check.image)
         }
+        Action::List(request) => format!("list {}", request.repository),
         Action::RollOut(request) => {
             format!(
                 "roll out {} {} {}",
