@@ -392,9 +392,11 @@ pub(crate) fn control(data: &[u8]) {
         Question::Status => Request::Status,
         Question::Release(object) => Request::Release(object),
         Question::ReleaseRemovals => Request::ReleaseRemovals,
+        Question::Import(order) => Request::Import(order),
         Question::ReadSource | Question::CheckTag(_) | Question::Compact => return, // not for the engine's answer
     };
     let mut engine = ENGINE.clone();
+    let may_wait = matches!(request, Request::Import(_));
     let ask = Ask { id: 7, by: "uid 0".into(), request };
     let mut answers = 0;
     for effect in engine.step(vec![Input::Asked(ask)], now()) {
@@ -408,7 +410,7 @@ pub(crate) fn control(data: &[u8]) {
             serde_json::from_str::<Reply>(&reply).unwrap();
         }
     }
-    assert_eq!(answers, 1);
+    assert!(answers == 1 || answers == 0 && may_wait, "{answers} answers");
 }
 
 /// An engine that read the manifests newcomers begin with.

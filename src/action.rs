@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::fact::{ConfigAdopted, HistoryDropped, ImportReason, RolloutCause, RolloutImage, Space};
 use crate::names::{
     BlobId, CommitId, ContentHash, Digest, ObjectKey, Revision, RolloutKey, Seq, StreamName,
-    StreamTag, TargetName,
+    StreamTag, TagName, TargetName,
 };
 use crate::reference::ImageReference;
 use crate::time::Timestamp;
@@ -357,6 +357,24 @@ pub enum Request {
     Release(ObjectKey),
     /// Let the removals that the guard holds happen (rule D52); of one namespace or of all.
     ReleaseRemovals,
+    /// Import now, and answer when that is done (rule I146).
+    Import(ImportOrder),
+}
+
+/// What to import now.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ImportOrder {
+    /// The stream.
+    pub stream: StreamName,
+    /// Its tags that are asked for.
+    #[serde(default)]
+    pub tags: Vec<TagName>,
+    /// Whether its whole repository is listed as well.
+    #[serde(default)]
+    pub repository: bool,
+    /// The commit that has to be in force before.
+    #[serde(default)]
+    pub commit: Option<CommitId>,
 }
 
 /// One statement about the outside.

@@ -15,7 +15,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
-use crate::action::{Input, Nudge, Request};
+use crate::action::{ImportOrder, Input, Nudge, Request};
 use crate::daemon::{Event, Events};
 use crate::engine::Answer;
 use crate::names::{ObjectKey, Seq, StreamTag};
@@ -48,6 +48,8 @@ pub enum Question {
     ReadSource,
     /// Look at a tag now.
     CheckTag(StreamTag),
+    /// Import tags now, and answer when that is done.
+    Import(ImportOrder),
     /// Write a snapshot, drop old history and collect what nothing names, now.
     Compact,
 }
@@ -157,6 +159,7 @@ async fn answer(question: Question, uid: u32, events: &Events) -> Reply {
         Question::Status => Request::Status,
         Question::Release(object) => Request::Release(object),
         Question::ReleaseRemovals => Request::ReleaseRemovals,
+        Question::Import(order) => Request::Import(order),
         Question::ReadSource => return nudge(Nudge::Source, events).await,
         Question::CheckTag(tag) => return nudge(Nudge::Tag(tag), events).await,
         Question::Compact => {

@@ -20,14 +20,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::action::{Action, ActionId, Ask, Input, Nudge, Request};
+use crate::action::{Action, ActionId, Ask, ImportOrder, Input, Nudge, Request};
 use crate::config::Config;
 use crate::control::{self, Reply};
+use crate::effective;
 use crate::engine::{Effect, Engine};
 use crate::fact::{ConfigAdopted, Fact};
 use crate::journal::{Journal, ObjectStore, Retention};
 use crate::limits;
-use crate::names::CommitId;
+use crate::names::{CommitId, StreamName};
 use crate::time::{Monotonic, Now, Timestamp};
 use crate::world::World;
 use crate::world::watch::{self, Watcher};
@@ -119,6 +120,8 @@ pub struct Daemon {
     /// Whether it was told that the repository cannot be watched.
     unwatched: bool,
     wake_at: Monotonic,
+    /// The one stream whose imports are carried out, where nothing else is.
+    only: Option<StreamName>,
 }
 
 impl Daemon {
@@ -159,6 +162,7 @@ impl Daemon {
             first: opened.first,
             unwatched: false,
             wake_at: Monotonic::START,
+            only: None,
         }
     }
 
@@ -312,7 +316,30 @@ impl Daemon {
         }
     }
 
+    /// Whether an action is carried out. What is not is as after a crash: it is planned again at the next start.
+    fn is_wanted(&self, action: &Action) -> bool {
+        let Some(only) = &self.only else { return true };
+        let stream = self.engine.desired().streams.get(only);
+        match action {
+            Action::ReadSource(_) | Action::KeepCommit { .. } => true,
+            Action::List(request) => stream
+                .is_some_and(|stream| stream.repository.as_ref() == Some(&*request.repository)),
+            Action::Resolve(request) => {
+                let policy = self.engine.policy();
+                let tags = stream.into_iter().flat_map(|stream| stream.tags.values());
+                let mut checks = tags.filter_map(|spec| effective::check_of(spec, policy));
+                checks.any(|check| check == request.check)
+            }
+            Action::RollOut(_) | Action::AskRollout(_) | Action::Stop(_) | Action::Notify(_) => {
+                false
+            }
+        }
+    }
+
     fn start(&mut self, id: ActionId, action: Action) {
+        if !self.is_wanted(&action) {
+            return;
+        }
         // Before the look, so that no commit falls between the two.
         if matches!(action, Action::ReadSource(_))
             && self.watcher.as_ref().is_none_or(Watcher::is_stale)
@@ -445,6 +472,34 @@ impl Daemon {
             }
         }
     }
+}
+
+/// Imports what is ordered where no daemon runs: reads the source, asks the registries, and writes what came of it. Nothing
+/// is rolled out; that waits for the next start.
+///
+/// # Errors
+/// When the journal cannot be opened, as by a daemon that runs, or cannot be written.
+pub async fn import_once(mut config: Config, order: ImportOrder) -> anyhow::Result<Reply> {
+    config.policy.rollouts_in_flight_max = 0;
+    let only = Some(order.stream.clone());
+    let opened = tokio::task::spawn_blocking(move || open(&config, LostRecords::Refuse)).await??;
+    let reload = || anyhow::bail!("a single import does not read its configuration again");
+    let daemon = Daemon { only, ..Daemon::new(opened, Box::new(reload)) };
+    let (events, (answer, mut answered)) = (daemon.events(), oneshot::channel());
+    let by = format!("uid {}", rustix::process::getuid().as_raw());
+    let asked = Event::Asked((by, Request::Import(order), answer));
+    events.send(asked).await.context("the import ended before it began")?;
+    let mut running = std::pin::pin!(daemon.run());
+    let reply = tokio::select! {
+        reply = &mut answered => reply.context("the import ended without an answer")?,
+        ended = &mut running => {
+            ended?;
+            anyhow::bail!("the import ended without an answer");
+        }
+    };
+    drop(events.send(Event::Input(Input::Stop)).await); // its loop may have ended
+    running.await?;
+    Ok(reply)
 }
 
 /// Runs a daemon with its signals and its control socket until it is told to stop.

@@ -8,6 +8,7 @@ mod absorb;
 mod adopt;
 mod carry;
 mod index;
+mod orders;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -96,6 +97,8 @@ pub struct Engine {
     /// Wall clock minus monotonic clock when everything was planned last, to notice that the wall clock was set.
     offset: Option<Timestamp>,
     stopping: bool,
+    /// Imports that somebody waits for.
+    waiting: Vec<orders::Waiting>,
 }
 
 /// What one step collects.
@@ -142,6 +145,7 @@ impl Engine {
             checkpoint_at: None,
             offset: None,
             stopping: false,
+            waiting: Vec::new(),
         }
     }
 
@@ -215,8 +219,10 @@ impl Engine {
             self.checkpoint(now, &mut batch);
             return batch.into_effects(Some(Effect::Exit));
         }
+        self.begin_orders(now, &mut batch);
         self.take_due(now);
         self.settle(now, &mut batch);
+        self.end_orders(&mut batch);
         if self.checkpoint_due(now) {
             self.checkpoint(now, &mut batch);
         }

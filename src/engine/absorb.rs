@@ -464,6 +464,10 @@ impl Engine {
     fn asked(&mut self, ask: Ask, now: Now, batch: &mut Batch) {
         let Ask { id, by, request } = ask;
         let answer = match request {
+            Request::Import(order) => {
+                self.order_import(id, order);
+                return;
+            }
             Request::Status => Answer::Status(Box::new(self.soft.clone())),
             Request::Release(object) => self.release(&object, by, now, batch),
             Request::ReleaseRemovals => self.release_removals(None, by, now, batch),

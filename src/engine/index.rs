@@ -114,6 +114,10 @@ impl Engine {
     /// Forgets what is known of checks of a stream as it was, if no tag asks for them any more.
     pub(super) fn forget_checks_of(&mut self, object: &Object) {
         let Object::Stream(stream) = object else { return };
+        let lists = self.desired.streams.get(&stream.name).is_some_and(|s| s.repository.is_some());
+        if !lists && self.soft.listings.get(&stream.name).is_some_and(|soft| !soft.in_flight) {
+            self.soft.listings.remove(&stream.name);
+        }
         for spec in stream.tags.values() {
             if let Some(check) = effective::check_of(spec, &self.policy) {
                 self.forget_check(&check);

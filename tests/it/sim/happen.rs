@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate::action::{
-    Action, ActionId, Ask, ImportFailure, Input, Nudge, Request, RolloutReport, RolloutRequest,
-    StopRequest,
+    Action, ActionId, Ask, ImportFailure, ImportOrder, Input, Nudge, Request, RolloutReport,
+    RolloutRequest, StopRequest,
 };
 use tidegate::fact::ImportReason;
 use tidegate::time::Timestamp;
 
+use super::oracle::ORDER;
 use super::outside::{Mood, Targets};
 use super::simulation::{Flight, HOST, Simulation};
 
@@ -149,6 +150,9 @@ impl Simulation {
     /// An operator asks something.
     pub(super) fn question(&mut self) -> Input {
         let objects: Vec<_> = self.engine.observed().workloads.keys().cloned().collect();
+        if self.rng.one_in(4) {
+            return self.order();
+        }
         let request = match self.rng.below(4) {
             0 => Request::Status,
             1 => Request::ReleaseRemovals,
@@ -157,6 +161,20 @@ impl Simulation {
         };
         self.tell(|| format!("operator: {request:?}"));
         Input::Asked(Ask { id: 1, by: "ann".into(), request })
+    }
+
+    /// Somebody imports something and waits for it.
+    fn order(&mut self) -> Input {
+        let stream = *self.rng.pick(&["shop/s0", "shop/s2", "shop/s3", "shop/gone"]);
+        let order = ImportOrder {
+            stream: stream.parse().unwrap(),
+            tags: vec!["t".parse().unwrap()],
+            repository: self.rng.one_in(2),
+            commit: self.repository.head.filter(|_| self.rng.one_in(3)),
+        };
+        self.tell(|| format!("order: {order:?}"));
+        self.oracle.ordered();
+        Input::Asked(Ask { id: ORDER, by: "ann".into(), request: Request::Import(order) })
     }
 
     /// What the world answers now.

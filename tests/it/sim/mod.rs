@@ -166,6 +166,7 @@ fn everything_runs(simulation: &Simulation) {
     let listed = listed.iter().filter(|(_, spec)| spec.origin == Origin::Listed);
     let listed: Vec<_> = listed.map(|(tag, _)| tag.as_str()).collect();
     assert_eq!(listed, ["latest", "v1"], "I195: the first two tags of the repository");
+    simulation.oracle.every_order_is_answered();
     for (object, state) in &engine.observed().workloads {
         assert!(state.running().is_none(), "liveness: a rollout of {object} never ends");
         assert!(state.stopping().is_none(), "liveness: a stop of {object} never ends");

@@ -23,6 +23,9 @@ use super::repository::Repository;
 use super::simulation::Simulation;
 use crate::support::engine::LINK;
 
+/// The number of every order: its answer comes later, and only their count matters.
+pub(crate) const ORDER: u64 = 2;
+
 /// What the oracle remembers.
 #[derive(Default)]
 pub(crate) struct Oracle {
@@ -48,6 +51,8 @@ pub(crate) struct Oracle {
     done: BTreeSet<ActionId>,
     /// Questions of this step that are not answered.
     asked: BTreeSet<u64>,
+    /// Orders that are not answered yet.
+    orders: usize,
     /// The last listing of a repository.
     listed: TagListing,
     /// Why it could not be made, since it could not.
@@ -96,13 +101,28 @@ impl Oracle {
         assert_eq!(&self.shadow, observed, "law 3: replay gives what was folded");
         self.released.clear();
         self.not_listed.clear();
+        self.orders = 0;
         self.accepted.clear();
         self.done.clear();
     }
 
     /// An operator got an answer.
     pub(crate) fn told(&mut self, id: u64) {
+        if id == ORDER {
+            self.orders = self.orders.checked_sub(1).expect("law 8: an answer to no order");
+            return;
+        }
         assert!(self.asked.remove(&id), "law 8: an answer to no question");
+    }
+
+    /// Somebody waits for an import.
+    pub(crate) fn ordered(&mut self) {
+        self.orders += 1;
+    }
+
+    /// Law 8: whoever waits for an import gets an answer.
+    pub(crate) fn every_order_is_answered(&self) {
+        assert_eq!(self.orders, 0, "law 8: somebody still waits for an import");
     }
 
     /// A target says that it works on something.

@@ -13,7 +13,7 @@ use tidegate::policy::{OnInvalid, Policy};
 use tidegate::time::{Monotonic, Now, Timestamp};
 
 use super::disk::SimDisk;
-use super::oracle::Oracle;
+use super::oracle::{ORDER, Oracle};
 use super::outside::{Mood, Registries, Targets};
 use super::process::{Durable, End, Ended, Process};
 use super::repository::Repository;
@@ -304,7 +304,7 @@ impl Simulation {
     /// Questions of operators that are in these inputs.
     pub(crate) fn asked_ids(inputs: &[Input]) -> BTreeSet<u64> {
         let ids = inputs.iter().filter_map(|input| match input {
-            Input::Asked(ask) => Some(ask.id),
+            Input::Asked(ask) if ask.id != ORDER => Some(ask.id),
             _ => None,
         });
         ids.collect()
