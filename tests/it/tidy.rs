@@ -40,6 +40,7 @@ const CORE: &[&[&str]] = &[
     &["effective"],
     &["plan", "admit"],
     &["engine", "report", "oc"],
+    &["edit"],
 ];
 
 /// The shell, from below, in the same way; all of it stands on the core, and on the journal but for the world.
@@ -57,6 +58,8 @@ const APART: &[(&str, &str)] = &[
     ("oc", "effective"),
     ("oc", "plan"),
     ("oc", "engine"),
+    ("edit", "engine"),
+    ("edit", "plan"),
 ];
 
 /// Words that the core must not know.
@@ -276,7 +279,7 @@ fn lines_fit_and_open_ends_have_a_number() {
 fn rule_of(function: &str) -> Option<String> {
     let mut words = function.split('_');
     let first = words.next()?;
-    let letter = first.chars().next().filter(|c| "dirt".contains(*c))?;
+    let letter = first.chars().next().filter(|c| "dirty".contains(*c))?;
     let digits: String = first[1..].chars().take_while(char::is_ascii_digit).collect();
     if digits.len() != 3 {
         return None;
