@@ -226,11 +226,8 @@ impl Manifests {
     /// # Errors
     /// When the daemon would reject it.
     pub fn create(&mut self, path: &str, object: &Value) -> Result<(), EditError> {
-        let document = if path.ends_with(".json") {
-            object.json("", "  ") + "\n"
-        } else {
-            object.document()
-        };
+        let document =
+            if path.ends_with(".json") { object.json("", "  ") + "\n" } else { object.document() };
         let text = match self.files.get(path).and_then(|file| file.now.as_deref()) {
             None => document,
             Some(text) => {
@@ -265,7 +262,9 @@ impl Manifests {
     #[must_use]
     pub fn diff(&self) -> String {
         let changed = self.files.iter().filter(|(_, file)| file.is_changed());
-        changed.map(|(path, file)| diff::file(path, file.before.as_deref(), file.now.as_deref())).collect()
+        changed
+            .map(|(path, file)| diff::file(path, file.before.as_deref(), file.now.as_deref()))
+            .collect()
     }
 
     fn part(&self, place: &Place) -> Result<(&str, std::ops::Range<usize>), EditError> {
@@ -281,8 +280,10 @@ impl Manifests {
         if let Some(text) = &text {
             self.check(path, before.unwrap_or_default(), text)?;
         }
-        let contents =
-            text.as_deref().map(|text| locate::locate(path, text, &self.policy)).unwrap_or_default();
+        let contents = text
+            .as_deref()
+            .map(|text| locate::locate(path, text, &self.policy))
+            .unwrap_or_default();
         let original = self.files.get(path).and_then(|file| file.before.clone());
         let file = File { before: original, now: text, contents };
         self.files.insert(path.to_owned(), file);

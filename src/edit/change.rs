@@ -84,12 +84,15 @@ pub enum ChangeError {
 /// # Errors
 /// When there is nothing to change at that place, or the text cannot be changed faithfully.
 pub fn change(text: &str, change: &Change) -> Result<String, ChangeError> {
-    let syntax = |error: yaml::SyntaxError| ChangeError::Syntax { line: error.line, why: error.message };
+    let syntax =
+        |error: yaml::SyntaxError| ChangeError::Syntax { line: error.line, why: error.message };
     let mut wanted = yaml::read(text).map_err(syntax)?.root;
     let shown = || marks::show(change.path());
     change.apply(&mut wanted).ok_or_else(|| ChangeError::NoPlace { path: shown() })?;
-    let new = if json::is_json(text) { json::edit(text, change) } else { lossless::edit(text, change) };
-    let unfaithful = |new: &str| ChangeError::Unfaithful { path: shown(), diff: super::diff(text, new) };
+    let new =
+        if json::is_json(text) { json::edit(text, change) } else { lossless::edit(text, change) };
+    let unfaithful =
+        |new: &str| ChangeError::Unfaithful { path: shown(), diff: super::diff(text, new) };
     let new = new.ok_or_else(|| unfaithful(""))?;
     match yaml::read(&new) {
         Ok(document) if document.root == wanted => Ok(new),
@@ -145,7 +148,10 @@ impl Change {
                     (Node::Sequence(items), Step::Index(at)) if *at < items.len() => {
                         items.remove(*at);
                     }
-                    (Node::Scalar(_) | Node::Sequence(_) | Node::Mapping(_) | Node::Tagged(_), _) => {
+                    (
+                        Node::Scalar(_) | Node::Sequence(_) | Node::Mapping(_) | Node::Tagged(_),
+                        _,
+                    ) => {
                         return None;
                     }
                 }

@@ -56,7 +56,8 @@ fn holds_secret(text: &str) -> bool {
 fn secrets(text: &str) -> BTreeSet<String> {
     fn walk(node: &Node, found: &mut BTreeSet<String>) {
         let pair = (node.get("name"), node.get("value"));
-        if let (Some(name), Some(value)) = (pair.0.and_then(Node::as_text), pair.1.and_then(Node::as_text))
+        if let (Some(name), Some(value)) =
+            (pair.0.and_then(Node::as_text), pair.1.and_then(Node::as_text))
             && sounds_secret(name)
         {
             found.insert(value.to_owned());

@@ -109,6 +109,14 @@ impl Document {
         Some((tags.iter().position(|tag| is_it(&tag))?, tags.iter().find(is_it)?))
     }
 
+    /// The names of the entries of `spec.tags`.
+    #[must_use]
+    pub fn tags(&self) -> Vec<String> {
+        let tags = self.node.at(&["spec", "tags"]).map(Node::items).unwrap_or_default();
+        let name = |tag: &Node| Some(tag.get("name")?.as_text()?.to_owned());
+        tags.iter().filter_map(name).collect()
+    }
+
     /// Whether `spec.tags` has an entry of a name.
     #[must_use]
     pub fn has_tag(&self, name: &str) -> bool {

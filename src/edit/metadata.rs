@@ -38,7 +38,8 @@ impl Manifests {
     /// # Errors
     /// When its text cannot be changed so, or the daemon would reject it then.
     pub fn put(&mut self, place: &Place, path: &[Step], value: Value) -> Result<(), EditError> {
-        let document = self.at(place).ok_or_else(|| EditError::Gone { path: place.path.clone() })?;
+        let document =
+            self.at(place).ok_or_else(|| EditError::Gone { path: place.path.clone() })?;
         match put(&document.node, path, value) {
             Some(wish) => self.change(place, wish),
             None => Ok(()),
@@ -56,7 +57,8 @@ impl Manifests {
         words: &Words,
     ) -> Result<(), EditError> {
         for (key, text) in &words.set {
-            let whole: Vec<Step> = path.iter().cloned().chain([Step::Key(key.as_str().into())]).collect();
+            let whole: Vec<Step> =
+                path.iter().cloned().chain([Step::Key(key.as_str().into())]).collect();
             let known = self.at(place).and_then(|document| at(&document.node, &whole));
             if known.and_then(Node::as_text) != Some(text) {
                 self.put(place, &whole, Value::text(text))?;

@@ -1,8 +1,8 @@
 //! Image streams and their spec tags: made, replaced, taken away.
 
 use crate::action::ImportMode;
-use crate::desired::yaml::{Node, Scalar, ScalarKind};
 use crate::desired::Step;
+use crate::desired::yaml::{Node, Scalar, ScalarKind};
 use crate::names::StreamName;
 
 use super::metadata::keys;
@@ -284,7 +284,11 @@ impl Manifests {
 
     /// The texts of a mapping at a path.
     #[must_use]
-    pub fn words(&self, place: &Place, path: &[Step]) -> std::collections::BTreeMap<String, String> {
+    pub fn words(
+        &self,
+        place: &Place,
+        path: &[Step],
+    ) -> std::collections::BTreeMap<String, String> {
         let node = self.at(place).and_then(|document| super::metadata::at(&document.node, path));
         let entries = node.map(Node::entries).unwrap_or_default().iter();
         let text = |node: &Node| node.as_text().unwrap_or_default().to_owned();
@@ -351,7 +355,8 @@ impl Defaults {
     fn may_stay(&self, key: &str, node: &Node) -> bool {
         let all = || node.entries().iter().all(|(key, node)| self.may_stay(key, node));
         let text = node.as_text();
-        let bool_false = Node::Scalar(Scalar { text: "false".into(), kind: ScalarKind::Bool(false) });
+        let bool_false =
+            Node::Scalar(Scalar { text: "false".into(), kind: ScalarKind::Bool(false) });
         match key {
             // A number that is not 0 means nothing in git; a 0 is looked at apart.
             "generation" => true,

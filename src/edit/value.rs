@@ -180,7 +180,10 @@ mod tests {
     fn values_are_written_as_people_write_manifests() {
         let value = Value::map([
             ("name", Value::text("2024-05-01")),
-            ("from", Value::map([("kind", Value::text("DockerImage")), ("name", Value::text("a:1"))])),
+            (
+                "from",
+                Value::map([("kind", Value::text("DockerImage")), ("name", Value::text("a:1"))]),
+            ),
             ("list", Value::List(vec![Value::map([("a", Value::Bool(true))]), Value::text("x")])),
             ("none", Value::Map(vec![])),
         ]);
@@ -192,7 +195,9 @@ mod tests {
 
     #[test]
     fn a_text_stays_a_text_whatever_it_looks_like() {
-        for text in ["yes", "1.10", "null", "", "a, b", "{x}", "a: b", "- x", "l\nm", "é", "#", "0x1f"] {
+        for text in
+            ["yes", "1.10", "null", "", "a, b", "{x}", "a: b", "- x", "l\nm", "é", "#", "0x1f"]
+        {
             let read = read(&Value::text(text).snippet()).unwrap().root;
             assert_eq!(read.get("v"), Some(&Node::text(text)), "{text}");
         }

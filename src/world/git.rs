@@ -518,3 +518,8 @@ fn oid(commit: &CommitId) -> Oid {
 fn commit_id(id: Oid) -> CommitId {
     CommitId::from_bytes(tree::bytes(id))
 }
+
+/// Whether a folder is in a repository, a bare one included.
+pub(crate) fn is_in_repository(folder: &Path) -> bool {
+    Repository::discover(folder).is_ok()
+}

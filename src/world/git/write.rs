@@ -22,8 +22,8 @@ use super::program::{Answer, Place, Program, Stopped};
 use super::tree::{self, Filter};
 use super::{SourceConfig, local, worktree};
 
-pub use error::WriteError;
 use error::Refusal;
+pub use error::WriteError;
 use files::Files;
 
 /// What becomes of written files.
@@ -234,7 +234,9 @@ impl Writer {
         }
         let what = if status.contains(Status::WT_NEW) {
             "is not committed yet"
-        } else if status.intersects(Status::INDEX_NEW | Status::INDEX_MODIFIED | Status::INDEX_DELETED) {
+        } else if status
+            .intersects(Status::INDEX_NEW | Status::INDEX_MODIFIED | Status::INDEX_DELETED)
+        {
             "has staged changes"
         } else {
             "has changes that are not committed"
@@ -306,7 +308,8 @@ impl Writer {
         words: impl Iterator<Item = OsString>,
     ) -> Result<Answer, WriteError> {
         let words: Vec<OsString> = words.collect();
-        self.program.run(folder, &words, &CancellationToken::new()).map_err(|stopped| match stopped {
+        self.program.run(folder, &words, &CancellationToken::new()).map_err(|stopped| match stopped
+        {
             Stopped::Problem(problem) => problem.into(),
             Stopped::Cancelled => Problem::Cancelled(self.shown()).into(),
             Stopped::Timeout => Refusal::Timeout { after: self.program.timeout }.into(),

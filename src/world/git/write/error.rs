@@ -43,7 +43,9 @@ pub(super) enum Refusal {
         "`{0}` is in no git repository, and manifests are changed there; go to your clone, or name it with --repo"
     )]
     NoRepository(String),
-    #[error("`{0}` is bare and has no work tree, so the change is committed: leave --no-commit out")]
+    #[error(
+        "`{0}` is bare and has no work tree, so the change is committed: leave --no-commit out"
+    )]
     BareWorkTree(String),
     #[error(
         "`{0}` is checked out in part (sparse checkout), so it cannot be told which objects there are; use a whole \
@@ -62,9 +64,13 @@ pub(super) enum Refusal {
          git config --global user.email you@example.com"
     )]
     NoIdentity,
-    #[error("`{path}` {what}, which would come into the commit; commit or stash it first, or use --no-commit")]
+    #[error(
+        "`{path}` {what}, which would come into the commit; commit or stash it first, or use --no-commit"
+    )]
     Dirty { path: String, what: &'static str },
-    #[error("`{path}` is ignored by git (`git check-ignore -v {path}` says why), so it cannot be committed")]
+    #[error(
+        "`{path}` is ignored by git (`git check-ignore -v {path}` says why), so it cannot be committed"
+    )]
     Ignored { path: String },
     #[error("`{path}` leads through a symbolic link; put the folder itself there")]
     Link { path: String },

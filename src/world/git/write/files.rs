@@ -94,7 +94,8 @@ fn put(root: &Path, path: &str, content: Option<&[u8]>) -> Result<(), WriteError
         let mode = std::fs::metadata(&full).map_or(0o666, |known| known.permissions().mode());
         let permissions = std::fs::Permissions::from_mode(mode & 0o777);
         let mut builder = tempfile::Builder::new();
-        let mut new = builder.prefix(".tidegate-").permissions(permissions.clone()).tempfile_in(folder)?;
+        let mut new =
+            builder.prefix(".tidegate-").permissions(permissions.clone()).tempfile_in(folder)?;
         new.write_all(content)?;
         if full.exists() {
             new.as_file().set_permissions(permissions)?; // whatever the umask says

@@ -50,7 +50,8 @@ impl Writer {
         let config = config.map_err(|error| self.wrong(error))?;
         let text = |key: &str| config.get_string(key).ok();
         let same = format!("refs/heads/{branch}");
-        let own = text(&format!("branch.{branch}.pushRemote")).or_else(|| text("remote.pushDefault"));
+        let own =
+            text(&format!("branch.{branch}.pushRemote")).or_else(|| text("remote.pushDefault"));
         let tracked = text(&format!("branch.{branch}.remote")).filter(|remote| remote != ".");
         if let Some(remote) = own {
             return Ok((remote, same));
