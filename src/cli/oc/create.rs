@@ -33,7 +33,8 @@ struct Stream {
     #[arg(value_name = "NAME")]
     words: Vec<String>,
     /// Let pods and builds of its namespace name its tags as their images
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(default_value_t = false, hide_default_value = true, hide_possible_values = true, action = clap::ArgAction::Set)]
     lookup_local: bool,
     #[command(flatten)]
     edit: EditArguments,
@@ -55,13 +56,16 @@ struct Tag {
     #[arg(short = 'A', long, value_name = "KEY=VALUE")]
     annotation: Vec<String>,
     /// Import again and again
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(default_value_t = false, hide_default_value = true, hide_possible_values = true, action = clap::ArgAction::Set)]
     scheduled: bool,
     /// Allow plain HTTP and unverified TLS
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(default_value_t = false, hide_default_value = true, hide_possible_values = true, action = clap::ArgAction::Set)]
     insecure: bool,
     /// Record the reference as it is written, and never import it
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(default_value_t = false, hide_default_value = true, hide_possible_values = true, action = clap::ArgAction::Set)]
     reference: bool,
     /// Where images are pulled from: source or local
     #[arg(long, value_name = "POLICY", default_value = "source")]

@@ -90,15 +90,22 @@ impl Desk<'_> {
         format!("{text}{}", self.suffix)
     }
 
-    /// What the manifests ask for, as the daemon reads them: before the change.
+    /// What the manifests ask for as they are now, as the daemon reads them.
     pub(super) fn desired(&self) -> DesiredState {
         let mut tree = crate::desired::Tree::default();
+        let edits = self.manifests.edits();
+        let mut files = self.snapshot.files.clone();
+        for file in &mut files {
+            if let Some(edit) = edits.iter().find(|edit| edit.path == file.path) {
+                file.bytes = Some(edit.after.clone().unwrap_or_default().into());
+            }
+        }
         let read = crate::action::SourceRead {
             commit: CommitId::from_bytes([0; 20]),
             base: None,
             branch: String::new(),
             forced: false,
-            changed: self.snapshot.files.clone(),
+            changed: files,
             removed: Vec::new(),
             skipped: Vec::new(),
         };

@@ -107,16 +107,16 @@ fn set(command: &Command, desk: &mut Desk<'_>) -> anyhow::Result<Outcome> {
         bail!("at least a destination is required");
     }
     command.check_flags(&source, &destinations, &desk.namespace)?;
-    let shown = source.shown();
-    let names: Vec<&str> = destinations.iter().map(|d| d.word.as_str()).collect();
-    let message = format!("tag {} from {shown}", names.join(", "));
-    let mut outcome = Outcome { message, ..Outcome::default() };
+    let mut outcome = Outcome::default();
+    let mut done = Vec::new();
     for to in &destinations {
         if let Err(error) = command.set_one(&source, mode, to, desk, &mut outcome) {
             outcome.failed = Some(error);
             break; // rule I100
         }
+        done.push(to.shown());
     }
+    outcome.message = format!("tag {} from {}", done.join(", "), source.shown());
     // Where nothing was done, there is nothing to commit either.
     match outcome.failed.take() {
         Some(error) if outcome.lines.is_empty() => Err(error),
@@ -382,21 +382,22 @@ fn delete(command: &Command, desk: &mut Desk<'_>) -> anyhow::Result<Outcome> {
         .iter()
         .map(|word| destination(word, &desk.namespace))
         .collect::<Result<_, _>>()?;
-    let message = format!("delete tag {}", command.words.join(", "));
-    let mut outcome = Outcome { message, ..Outcome::default() };
+    let mut outcome = Outcome::default();
+    let mut done = Vec::new();
     for to in &destinations {
         match delete_tag(desk, &to.namespace, &to.word, &mut outcome.notes) {
             Ok(()) => {
-                let text = format!("Deleted tag {}/{}.", to.namespace, to.word);
-                outcome.lines.push(desk.line(text));
+                outcome.lines.push(desk.line(format!("Deleted tag {}.", to.shown())));
+                done.push(to.shown());
             }
-            Err(error) if outcome.lines.is_empty() => return Err(error),
+            Err(error) if done.is_empty() => return Err(error),
             Err(error) => {
                 outcome.failed = Some(error);
                 break;
             }
         }
     }
+    outcome.message = format!("delete tag {}", done.join(", "));
     Ok(outcome)
 }
 
@@ -463,6 +464,10 @@ fn destination(word: &str, default: &Namespace) -> anyhow::Result<Destination> {
 }
 
 impl Destination {
+    fn shown(&self) -> String {
+        format!("{}/{}", self.namespace, self.word)
+    }
+
     fn stream_tag(&self) -> anyhow::Result<StreamTag> {
         let word = &self.word;
         let Some((stream, tag)) = word.split_once(':') else {

@@ -111,21 +111,19 @@ impl Writer {
     /// When they cannot be read.
     pub fn read(&self) -> Result<Snapshot, WriteError> {
         let SourceConfig { paths, ignore_file, .. } = &self.config;
-        let found = match self.head()? {
-            _ if self.root.is_some() => {
-                self.refuse_sparse()?;
-                worktree::read(&self.repository, paths, ignore_file)?
-            }
-            None => return Ok(Snapshot { files: Vec::new(), base: Oid::ZERO_SHA1 }),
-            Some(id) => {
-                let commit = super::commit_id(id);
-                let tree = self.repository.find_commit(id).and_then(|found| found.tree());
-                let tree = tree.map_err(|error| Problem::tree(commit, error))?;
-                tree::read(&self.repository, &tree, None, paths, ignore_file)
-                    .map_err(|error| Problem::tree(commit, error))?
-            }
+        if self.root.is_some() {
+            self.refuse_sparse()?;
+            let found = worktree::read(&self.repository, paths, ignore_file)?;
+            return Ok(Snapshot { files: found.changed, base: Oid::ZERO_SHA1 });
+        }
+        let Some(base) = self.head()? else {
+            return Ok(Snapshot { files: Vec::new(), base: Oid::ZERO_SHA1 });
         };
-        let base = self.head()?.unwrap_or(Oid::ZERO_SHA1);
+        let commit = super::commit_id(base);
+        let tree = self.repository.find_commit(base).and_then(|found| found.tree());
+        let tree = tree.map_err(|error| Problem::tree(commit, error))?;
+        let found = tree::read(&self.repository, &tree, None, paths, ignore_file)
+            .map_err(|error| Problem::tree(commit, error))?;
         Ok(Snapshot { files: found.changed, base })
     }
 
@@ -282,13 +280,11 @@ impl Writer {
         }
     }
 
-    /// The end of the branch: the one that is checked out, or that of the settings in a bare repository.
+    /// The end of the branch of a bare repository; none where nothing was ever committed.
     fn head(&self) -> Result<Option<Oid>, WriteError> {
-        let branch = if self.is_bare() { self.config.branch.as_str() } else { "" };
-        match local::head(&self.repository, branch, &self.shown()) {
+        match local::head(&self.repository, &self.config.branch, &self.shown()) {
             Ok(head) => Ok(Some(head.id)),
             Err(Problem::NoCommits(_)) => Ok(None),
-            Err(_) if !self.is_bare() => Ok(None), // a branch without a commit
             Err(problem) => Err(problem.into()),
         }
     }
