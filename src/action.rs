@@ -67,6 +67,24 @@ pub struct SourceFile {
     pub len: u64,
 }
 
+/// A file of the source that is written anew: the text of a manifest after an edit.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FileEdit {
+    /// Path in the repository, with `/`.
+    pub path: String,
+    /// What stands there; none if nothing does.
+    pub before: Option<Vec<u8>>,
+    /// What is to stand there; none if the file goes.
+    pub after: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for FileEdit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Content may hold secrets (law 10).
+        f.debug_struct("FileEdit").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for SourceFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Content may hold secrets (law 10).

@@ -42,6 +42,8 @@ pub struct Config {
     pub policy: Policy,
     /// Where desired state is read.
     pub source: SourceSettings,
+    /// Where commands put new manifests.
+    pub edit: EditSettings,
     /// How registries are spoken to.
     pub registries: RegistrySettings,
     /// Where rollouts go; `none` is always among them.
@@ -103,6 +105,13 @@ impl fmt::Debug for SourceSettings {
             .field("branch", &self.branch)
             .finish_non_exhaustive()
     }
+}
+
+/// Where commands put new manifests: `[edit]`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EditSettings {
+    /// A folder of the repository; empty for its root.
+    pub folder: String,
 }
 
 /// How registries are spoken to: `[registries]`.
@@ -411,6 +420,7 @@ fn read_sections(
     let (state_dir, control_socket) = sections::places(&mut reader, environment);
     let retention = sections::retention(&mut reader);
     let source = sections::source(&mut reader);
+    let edit = sections::edit(&mut reader, &source.paths);
     let mut policy = sections::policy(&mut reader, source.poll);
     let insecure = policy.insecure_registries.clone();
     let registries = sections::registries(&mut reader, environment, insecure);
@@ -427,6 +437,7 @@ fn read_sections(
     Ok(Config {
         policy,
         source,
+        edit,
         registries,
         targets,
         state_dir,

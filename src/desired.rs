@@ -11,7 +11,7 @@ pub mod exported;
 mod faults;
 mod image_stream;
 mod json;
-mod marks;
+pub(crate) mod marks;
 mod nearest;
 mod object;
 mod pod;
@@ -22,7 +22,7 @@ mod template;
 mod tree;
 mod typed;
 mod workload;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -39,6 +39,9 @@ use crate::reference::ImageReference;
 use crate::time::Schedule;
 
 use diagnostic::Diagnostic;
+pub(crate) use faults::guess_key;
+pub use marks::Step;
+pub(crate) use reading::default_namespace;
 pub use reading::{Entry, ParsedFile, is_manifest, is_params, params_paths, parse_file};
 use stray::Stray;
 use tag_filter::TagFilter;

@@ -40,6 +40,7 @@
 //! | [`plan`] | desired, observed and now become steps and holds, by key |
 //! | [`admit`] | who may start now, where there is less room than work |
 //! | [`engine`] | one step; the only writer of state |
+//! | [`edit`] | manifests are changed: the text that is meant, and nothing else |
 //! | [`oc`] | what `oc` prints: tables, describe blocks, YAML, templates |
 //! | [`report`] | states and plans become text and JSON |
 //! | [`journal`] | the file: format, recovery, snapshots, object store |
@@ -61,7 +62,7 @@
 //! ```text
 //! shell   async, IO     main → cli → daemon, control → world        config · telemetry
 //! edge    sync IO                       journal → Disk
-//! core    pure, sync    report · oc · engine → plan · admit → effective → desired, observed
+//! core    pure, sync    edit → report · oc · engine → plan · admit → effective → desired, observed
 //!                       → policy · fact · action · api · names · reference · time · limits · dense · secret · sabotage
 //! ```
 //!
@@ -96,6 +97,7 @@ pub mod control;
 pub mod daemon;
 mod dense;
 pub mod desired;
+pub mod edit;
 pub mod effective;
 pub mod engine;
 pub mod fact;

@@ -18,7 +18,7 @@ mod manifest;
 mod secret;
 #[cfg(test)]
 mod story;
-mod unified;
+pub(crate) mod unified;
 mod words;
 
 pub use live::Live;

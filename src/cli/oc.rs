@@ -1,9 +1,17 @@
 //! The verbs of `oc`: its arguments, its output, its exit codes, 0 and 1 (rule I112).
 
+mod create;
+mod delete;
 mod describe;
+mod edit;
 mod get;
+mod image_lookup;
 mod inventory;
+mod kinds;
+mod metadata;
 mod resource;
+mod set;
+mod tag;
 
 use std::path::PathBuf;
 
@@ -11,6 +19,7 @@ use clap::Subcommand;
 
 use super::{Context, ExitCode};
 use crate::config;
+use crate::edit::EditError;
 use crate::names::Namespace;
 use crate::time::Timestamp;
 
@@ -19,6 +28,12 @@ use crate::time::Timestamp;
 pub(super) enum Verb {
     Get(get::Command),
     Describe(describe::Command),
+    Tag(tag::Command),
+    Create(create::Command),
+    Delete(delete::Command),
+    Set(set::Command),
+    Annotate(metadata::Annotate),
+    Label(metadata::Label),
 }
 
 /// Whether words of the command line are meant for a verb of `oc`: wrong usage of those ends as in `oc`.
@@ -74,6 +89,10 @@ impl ApiError {
         Self { reason: "BadRequest", message }
     }
 
+    pub(super) fn already_exists(resource: &str, name: &str) -> Self {
+        Self { reason: "AlreadyExists", message: format!("{resource} \"{name}\" already exists") }
+    }
+
     pub(super) fn conflict(message: String) -> Self {
         Self { reason: "Conflict", message }
     }
@@ -92,6 +111,12 @@ pub(super) fn run(verb: &Verb, context: &mut Context<'_>) -> anyhow::Result<Exit
     let done = match verb {
         Verb::Get(command) => get::run(command, context),
         Verb::Describe(command) => describe::run(command, context),
+        Verb::Tag(command) => tag::run(command, context),
+        Verb::Create(command) => create::run(command, context),
+        Verb::Delete(command) => delete::run(command, context),
+        Verb::Set(command) => set::run(command, context),
+        Verb::Annotate(command) => metadata::annotate(command, context),
+        Verb::Label(command) => metadata::label(command, context),
     };
     match done {
         Ok(code) => Ok(code),
@@ -106,6 +131,10 @@ pub(super) fn run(verb: &Verb, context: &mut Context<'_>) -> anyhow::Result<Exit
 fn print_error(context: &mut Context<'_>, error: &anyhow::Error) -> std::io::Result<()> {
     if let Some(error) = error.downcast_ref::<ApiError>() {
         return writeln!(context.err, "Error from server ({}): {error}", error.reason);
+    }
+    // An object that its validation refuses is told of without more words.
+    if let Some(error @ EditError::Invalid { .. }) = error.downcast_ref() {
+        return writeln!(context.err, "{error}");
     }
     writeln!(context.err, "error: {error:#}")?;
     if let Some(UsageError { command, .. }) = error.downcast_ref() {

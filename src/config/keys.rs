@@ -86,6 +86,12 @@ pub const KEYS: &[KeyDoc] = &[
         "Namespace of objects below a path that name none; the longest path wins",
     ),
     key(
+        "edit.folder",
+        "path",
+        "the first of source.paths",
+        "Folder of the repository below which commands put the manifests of new objects",
+    ),
+    key(
         "templates.*.*",
         "text",
         "the template's own default",

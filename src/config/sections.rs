@@ -8,7 +8,10 @@ use super::keys::KeyPath;
 use super::layer::Origin;
 use super::read::{Reader, Show};
 use super::size::{size_or_unlimited, span_or_forever};
-use super::{Environment, LogFormat, LogSettings, RegistrySettings, SourceSettings, shown_address};
+use super::{
+    EditSettings, Environment, LogFormat, LogSettings, RegistrySettings, SourceSettings,
+    shown_address,
+};
 use crate::action::{ImportMode, Platform};
 use crate::journal::Retention;
 use crate::limits;
@@ -93,6 +96,16 @@ pub(super) fn source(reader: &mut Reader) -> SourceSettings {
             super::layer::Value::text,
         ),
     }
+}
+
+/// Where commands put new manifests: by default below the first path that is read.
+pub(super) fn edit(reader: &mut Reader, paths: &[String]) -> EditSettings {
+    let folder = reader.text("edit.folder", paths.first().map_or("", String::as_str));
+    if folder.starts_with('/') || folder.split('/').any(|part| part == "..") {
+        let why = format!("`{folder}` must be a path inside the repository, like `apps`");
+        reader.problem(&KeyPath::of("edit.folder"), why);
+    }
+    EditSettings { folder }
 }
 
 /// How much history the journal keeps.

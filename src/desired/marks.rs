@@ -12,7 +12,7 @@ use super::yaml::{self, Part};
 
 /// A step from a node to one below it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Step {
+pub enum Step {
     /// The value of a key.
     Key(Box<str>),
     /// An item.

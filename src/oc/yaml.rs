@@ -34,6 +34,14 @@ pub fn document(value: &Value) -> String {
     writer.out
 }
 
+/// A text on one line as it stands in a document, in quotes where it must be.
+#[must_use]
+pub fn inline(text: &str) -> String {
+    let mut writer = Writer { out: String::new(), column: 0 };
+    writer.text(text, None);
+    writer.out
+}
+
 struct Writer {
     out: String,
     column: usize,

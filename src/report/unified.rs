@@ -16,7 +16,7 @@ const CONTEXT: usize = 3;
 /// A run of changes with the lines around it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Hunk {
+pub(crate) struct Hunk {
     old_start: usize,
     old_lines: usize,
     new_start: usize,
@@ -39,7 +39,7 @@ enum Op {
 }
 
 /// Compares two texts by line.
-pub(super) fn hunks(old: &str, new: &str) -> Vec<Hunk> {
+pub(crate) fn hunks(old: &str, new: &str) -> Vec<Hunk> {
     let diff = TextDiff::configure().timeout(TIMEOUT).diff_lines(old, new);
     let groups = diff.grouped_ops(CONTEXT);
     let hunks = groups.iter().filter_map(|group| {
@@ -73,7 +73,7 @@ fn start(range: &std::ops::Range<usize>) -> usize {
 
 impl Hunk {
     /// Writes the hunk as `diff -u` does.
-    pub(super) fn write(&self, out: &mut String) {
+    pub(crate) fn write(&self, out: &mut String) {
         let Self { old_start, old_lines, new_start, new_lines, lines } = self;
         let place = format!("@@ -{old_start},{old_lines} +{new_start},{new_lines} @@");
         out.push_str(&styled(PLACE, place));

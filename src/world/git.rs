@@ -22,6 +22,7 @@ mod program;
 mod tidy;
 mod tree;
 mod worktree;
+mod write;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,6 +44,7 @@ pub use error::SourceError;
 pub(crate) use folder::{Folder, Wanted, read_folder, work_tree_of};
 use program::Program;
 use tree::Files;
+pub use write::{Keep, Snapshot, WriteError, Writer, Written};
 
 /// The branch's end as fetched last.
 const HEAD: &str = "refs/tidegate/head";
@@ -155,6 +157,7 @@ impl Source {
             options: config.git_options.clone(),
             ssh_command: config.ssh_command.clone(),
             timeout: config.timeout,
+            place: program::Place::Mirror,
         };
         let mirror = std::path::absolute(state_dir.join("mirror.git"))
             .map_err(|error| mirror_error(state_dir, error))?;
@@ -514,4 +517,9 @@ fn oid(commit: &CommitId) -> Oid {
 
 fn commit_id(id: Oid) -> CommitId {
     CommitId::from_bytes(tree::bytes(id))
+}
+
+/// Whether a folder is in a repository, a bare one included.
+pub(crate) fn is_in_repository(folder: &Path) -> bool {
+    Repository::discover(folder).is_ok()
 }

@@ -40,6 +40,7 @@ const CORE: &[&[&str]] = &[
     &["effective"],
     &["plan", "admit"],
     &["engine", "report", "oc"],
+    &["edit"],
 ];
 
 /// The shell, from below, in the same way; all of it stands on the core, and on the journal but for the world.
@@ -57,6 +58,8 @@ const APART: &[(&str, &str)] = &[
     ("oc", "effective"),
     ("oc", "plan"),
     ("oc", "engine"),
+    ("edit", "engine"),
+    ("edit", "plan"),
 ];
 
 /// Words that the core must not know.

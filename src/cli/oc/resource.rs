@@ -82,11 +82,23 @@ pub(super) enum WordsError {
 
 /// Reads `is`, `is python other`, `is,istag`, `is/python istag/python:3.6`.
 pub(super) fn wanted(words: &[String], verb: &'static str) -> Result<Vec<Wanted>, WordsError> {
+    // What there is of the kinds that this is made for.
+    let all = || vec![Resource::ImageStreams];
+    let found = read(words, verb, Resource::from_word, all)?;
+    Ok(found.into_iter().map(|(resource, name)| Wanted { resource, name }).collect())
+}
+
+/// Reads words of any sort of kinds; `all` is what that word means.
+pub(super) fn read<R: Copy>(
+    words: &[String],
+    verb: &'static str,
+    from_word: impl Fn(&str) -> Option<R>,
+    all: impl Fn() -> Vec<R>,
+) -> Result<Vec<(R, Option<String>)>, WordsError> {
     let Some((first, rest)) = words.split_first() else {
         return Err(WordsError::Nothing { verb });
     };
-    let resource =
-        |word: &str| Resource::from_word(word).ok_or_else(|| WordsError::Unknown(word.to_owned()));
+    let resource = |word: &str| from_word(word).ok_or_else(|| WordsError::Unknown(word.to_owned()));
     if first.contains('/') {
         return words.iter().map(|word| named(word, resource)).collect();
     }
@@ -96,25 +108,23 @@ pub(super) fn wanted(words: &[String], verb: &'static str) -> Result<Vec<Wanted>
     let mut found = Vec::new();
     for word in first.split(',') {
         let resources = match word {
-            // What there is of the kinds that this is made for.
-            "all" => vec![Resource::ImageStreams],
+            "all" => all(),
             word => vec![resource(word)?],
         };
         for resource in resources {
             match rest {
-                [] => found.push(Wanted { resource, name: None }),
-                names => found
-                    .extend(names.iter().map(|name| Wanted { resource, name: Some(name.clone()) })),
+                [] => found.push((resource, None)),
+                names => found.extend(names.iter().map(|name| (resource, Some(name.clone())))),
             }
         }
     }
     Ok(found)
 }
 
-fn named(
+fn named<R>(
     word: &str,
-    resource: impl Fn(&str) -> Result<Resource, WordsError>,
-) -> Result<Wanted, WordsError> {
+    resource: impl Fn(&str) -> Result<R, WordsError>,
+) -> Result<(R, Option<String>), WordsError> {
     let (kind, name) = word.split_once('/').ok_or(WordsError::Mixed)?;
     if name.contains('/') {
         return Err(WordsError::Slashes);
@@ -122,5 +132,5 @@ fn named(
     if kind.is_empty() || name.is_empty() {
         return Err(WordsError::Empty);
     }
-    Ok(Wanted { resource: resource(kind)?, name: Some(name.to_owned()) })
+    Ok((resource(kind)?, Some(name.to_owned())))
 }

@@ -64,7 +64,20 @@ pub(super) struct Program {
     /// Instead of `GIT_SSH_COMMAND`.
     pub(super) ssh_command: Option<String>,
     pub(super) timeout: Duration,
+    pub(super) place: Place,
 }
+
+/// In whose repository the program works.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Place {
+    /// In our mirror: nothing of the user's runs there.
+    Mirror,
+    /// In the user's own, in the user's name: with hooks, and with the environment that they know.
+    Own,
+}
+
+/// What says whom a commit is by.
+const AUTHOR: [&str; 2] = ["GIT_AUTHOR_", "GIT_COMMITTER_"];
 
 /// What `git` answered.
 pub(super) struct Answer {
@@ -134,7 +147,14 @@ impl Program {
         command.current_dir(directory).process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         for (name, _) in std::env::vars_os() {
-            let keep = |text: &str| KEPT.contains(&text) || text.starts_with("XDG_");
+            let keep = |text: &str| match self.place {
+                Place::Mirror => KEPT.contains(&text) || text.starts_with("XDG_"),
+                Place::Own => {
+                    KEPT.contains(&text)
+                        || !text.starts_with("GIT_")
+                        || AUTHOR.iter().any(|start| text.starts_with(start))
+                }
+            };
             if !name.to_str().is_some_and(keep) {
                 command.env_remove(name);
             }
@@ -147,17 +167,21 @@ impl Program {
         if let Some(ssh) = &self.ssh_command {
             command.env("GIT_SSH_COMMAND", ssh);
         }
-        for option in [
-            "core.hooksPath=/dev/null",
-            "core.fsmonitor=false",
-            // Loose objects too, all with one flush (git 2.36; older ones sync packs).
-            "core.fsync=committed,loose-object",
-            "core.fsyncMethod=batch",
-            "gc.auto=0",
-            "maintenance.auto=false",
-            "fetch.writeCommitGraph=false",
-            "credential.interactive=false",
-        ] {
+        let options: &[&str] = match self.place {
+            Place::Mirror => &[
+                "core.hooksPath=/dev/null",
+                "core.fsmonitor=false",
+                // Loose objects too, all with one flush (git 2.36; older ones sync packs).
+                "core.fsync=committed,loose-object",
+                "core.fsyncMethod=batch",
+                "gc.auto=0",
+                "maintenance.auto=false",
+                "fetch.writeCommitGraph=false",
+                "credential.interactive=false",
+            ],
+            Place::Own => &["credential.interactive=false"],
+        };
+        for option in options {
             command.args(["-c", option]);
         }
         for option in &self.options {
