@@ -1,8 +1,9 @@
 //! What an import leaves in the journal, and who follows it (sections 3.4 to 4.3).
 
+use tidegate::action::{Action, ImportFailure, Input};
 use tidegate::effective;
 use tidegate::fact::Fact;
-use tidegate::fact::ImportReason::NotFound;
+use tidegate::fact::ImportReason::{InternalError, NotFound};
 
 use super::objects::shown;
 use crate::desired::{rejects, with_tag};
@@ -47,6 +48,22 @@ fn i068_an_image_and_its_item_are_one_record() {
     let [record] = &world.journal[before..] else { panic!("{:?}", &world.journal[before..]) };
     let Fact::TagImported(imported) = &record.fact else { panic!("{record:?}") };
     assert!(imported.metadata.is_some() && imported.event.image.is_some());
+}
+
+/// I72: a failure without a word still says something.
+#[test]
+fn i072_a_failure_without_a_word_has_a_message() {
+    let mut world = committed(WEB);
+    world.records();
+    let found = world.actions.iter().find(|(_, action)| matches!(action, Action::Resolve(_)));
+    let id = *found.unwrap().0;
+    world.actions.remove(&id);
+    let message = String::new();
+    let failure =
+        ImportFailure { reason: InternalError, message, transient: false, retry_after: None };
+    world.step(vec![Input::Resolved(id, Err(failure))]);
+    let failed = "ImportFailed web:latest InternalError @2: unknown error prevented import";
+    assert_eq!(world.records(), failed);
 }
 
 /// I77: that a tag begins to fail, and that it does no more, is one record each.
