@@ -189,6 +189,15 @@ pub struct ImageStream {
     pub position: Position,
 }
 
+impl ImageStream {
+    /// Whether an annotation allows plain HTTP and unverified TLS for all imports of the stream (rule I172).
+    #[must_use]
+    pub fn is_insecure(&self) -> bool {
+        let insecure = self.annotations.get("openshift.io/image.insecureRepository");
+        insecure.is_some_and(|text| text == "true")
+    }
+}
+
 /// An entry of `spec.tags` (section 1.2 of the image-stream specification).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields of the API")]

@@ -213,7 +213,7 @@ pub fn keys(view: &View<'_>) -> BTreeSet<Key> {
     keys.extend(view.index.checks.keys().cloned().map(Key::Check));
     for stream in view.desired.streams.values() {
         for (tag, spec) in &stream.tags {
-            if effective::check_of(spec, view.policy).is_none() {
+            if effective::check_of(stream, spec, view.policy).is_none() {
                 keys.push(Key::Tag(stream.name.tag(tag.clone())));
             }
         }

@@ -409,6 +409,20 @@ async fn i171_plain_http_needs_the_insecure_flag_or_list() {
     listed.ask(secure(), None).await.unwrap();
 }
 
+/// I172: the annotation of a stream counts for the imports of all its tags.
+#[test]
+fn i172_the_insecure_annotation_counts_for_every_tag_of_the_stream() {
+    let mut files = crate::support::manifest::files("is web 1=r.io/web:1\nis top 1=r.io/top:1");
+    let text = files.get_mut("shop/is-web.yaml").unwrap();
+    let note = "  annotations: {openshift.io/image.insecureRepository: 'true'}\nspec:";
+    *text = text.replacen("spec:", note, 1);
+    let mut world = World::new();
+    world.commit_files(files);
+    let insecure = world.checks().into_iter().filter(|check| check.insecure);
+    let images: Vec<_> = insecure.map(|check| check.image.to_string()).collect();
+    assert_eq!(images, ["r.io/web:1"]);
+}
+
 #[tokio::test]
 async fn i178_tls_needs_a_known_authority_or_the_insecure_flag() {
     let options = Options { tls: true, ..Options::default() };
