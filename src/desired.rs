@@ -231,6 +231,9 @@ pub struct TagReference {
     /// `tidegate.dev/schedule` on the tag.
     #[serde(default)]
     pub schedule: Option<Schedule>,
+    /// `generation` is 0: the commit that brings this has the tag imported once more (rule I24, trap Y11).
+    #[serde(default)]
+    pub reimport: bool,
 }
 
 /// How `from` is written where it names a stream.

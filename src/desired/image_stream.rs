@@ -252,6 +252,7 @@ fn read_tag(
         },
         local,
         schedule: ours.schedule(zone),
+        reimport: tag.generation == Some(0),
     })
 }
 

@@ -226,6 +226,7 @@ pub(super) fn stream(name: &str, tag: &str, image: &str) -> ImageStream {
         platform: Platform::default(),
         local: false,
         schedule: None,
+        reimport: false,
     };
     let name: StreamName = name.parse().unwrap();
     ImageStream {

@@ -159,6 +159,39 @@ fn y010_where_a_tag_comes_from_counts_as_a_change_and_how_it_is_asked_does_not()
     assert_eq!(world.records().lines().next(), Some("CommitAdopted ~web@2(x)"));
 }
 
+/// The files of the head, with `generation: 0` at the tag, which stands for "import again now".
+fn import_now(world: &World) -> std::collections::BTreeMap<String, String> {
+    let now = |text: &String| text.replace("    reference:", "    generation: 0\n    reference:");
+    world.files().iter().map(|(path, text)| (path.clone(), now(text))).collect()
+}
+
+#[test]
+fn y011_generation_0_imports_once_for_the_commit_that_writes_it() {
+    let mut world = imported();
+    let again = import_now(&world);
+    world.commit_files(again.clone());
+    assert_eq!(world.records(), "CommitAdopted ~web@3(latest)");
+    world.resolve("r.io/web:1", "a");
+    assert_eq!(world.records(), "TagImported web:latest #a @4 registry");
+    world.read();
+    world.restart();
+    let mut more = again;
+    more.insert("shop/readme.yaml".into(), "kind: ConfigMap\napiVersion: v1\n".into());
+    world.commit_files(more);
+    assert_eq!((world.records().as_str(), world.pending().as_str()), ("CommitAdopted", ""));
+}
+
+#[test]
+fn y011_any_other_generation_in_a_manifest_is_ignored() {
+    let mut world = imported();
+    let mut files = import_now(&world);
+    for text in files.values_mut() {
+        *text = text.replace("generation: 0", "generation: 7");
+    }
+    world.commit_files(files);
+    assert_eq!(world.records(), "CommitAdopted");
+}
+
 #[test]
 fn y015_aliases_follow_across_streams_and_in_chains() {
     let mut world = committed(&format!("{WEB}\nis mid x=tag:web:latest\nis top x=tag:mid:x"));
