@@ -254,7 +254,9 @@ fn i120_tags_stand_by_their_time() {
         item(5, '2')
     );
     let mut stream = tags("", &status);
-    let cells = |stream: &ImageStream| get::streams(&[stream.clone()], now()).rows.remove(0).cells;
+    let cells = |stream: &ImageStream| {
+        get::streams(std::slice::from_ref(stream), now()).rows.remove(0).cells
+    };
     assert_eq!(cells(&stream), ["web", "", "b,a,c", "5 minutes ago"]);
     stream.status.docker_image_repository = "inside".into();
     assert_eq!(cells(&stream)[1], "inside");

@@ -142,8 +142,7 @@ fn y010_where_a_tag_comes_from_counts_as_a_change_and_how_it_is_asked_does_not()
         world.records();
         world.commit(&format!("is web {after} base=-\nis base 1=-"));
         let records = world.records();
-        let tags = records.split(['(', ')']).nth(1).unwrap_or_default().to_owned();
-        tags
+        records.split(['(', ')']).nth(1).unwrap_or_default().to_owned()
     };
     let base = "x=tag:base:1";
     assert_eq!(becomes(&format!("{base} raw=r.io/web:1,scheduled,insecure")), "");
