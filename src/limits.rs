@@ -48,6 +48,9 @@ pub const GIT_OUTPUT_BYTES_MAX: usize = 256 * 1024;
 /// The distribution specification lets registries refuse manifests over 4 MiB, so larger ones do not exist in practice.
 pub const REGISTRY_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Images of an index that are read where it is kept whole: two requests each. Docker's official images have ten.
+pub const REGISTRY_INDEX_IMAGES_MAX: usize = 100;
+
 /// One request to a registry, from connect to the last byte (rule I111, item 3).
 pub const REGISTRY_TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -152,6 +152,21 @@ async fn an_answer_without_end_is_cut() {
 }
 
 #[tokio::test]
+async fn an_index_of_very_many_images_is_not_read_whole() {
+    let Some(bench) = Bench::start() else { return };
+    let entry = serde_json::json!({
+        "mediaType": OCI_MANIFEST, "digest": Digest::of(b"x"), "size": 1,
+        "platform": {"os": "linux", "architecture": "amd64"},
+    });
+    let index = serde_json::json!({"schemaVersion": 2, "manifests": vec![entry; 101]}).to_string();
+    bench.proxy.break_with(move |_| Some(answer(200, &index)));
+    let whole = Check { mode: ImportMode::PreserveOriginal, ..bench.check("web:1") };
+    let failure = bench.ours.ask(whole, None).await.unwrap_err();
+    assert!(failure.message.contains("the index has 101 images"), "{failure:?}");
+    assert_eq!(bench.proxy.methods(), "HEAD GET");
+}
+
+#[tokio::test]
 async fn redirects_in_a_circle_end() {
     let Some(bench) = Bench::start() else { return };
     bench.proxy.break_with(|seen| {

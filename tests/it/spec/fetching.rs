@@ -41,6 +41,55 @@ fn logins(dir: &tempfile::TempDir, logins: &[(String, &str)]) -> RegistryConfig 
     RegistryConfig { auth_file: Some(path), ..quick() }
 }
 
+/// A check of an index that is kept whole.
+fn whole(bench: &Bench, image: &str) -> Check {
+    Check { mode: ImportMode::PreserveOriginal, ..bench.check(image) }
+}
+
+/// I18: an index with an entry that is no image, or nobody knows for what, fails as a whole.
+#[tokio::test]
+async fn i018_an_index_with_an_entry_that_is_not_valid_fails_as_a_whole() {
+    let Some(bench) = Bench::start() else { return };
+    let right = json!({
+        "mediaType": OCI_MANIFEST, "digest": Digest::of(b"x"), "size": 1,
+        "platform": {"os": "linux", "architecture": "amd64"},
+    });
+    for (field, value, fault) in [
+        (
+            "digest",
+            json!("sha256:x"),
+            "dockerImageManifests[1].digest: Invalid value: \"sha256:x\": digest does not conform with OCI image specification",
+        ),
+        (
+            "mediaType",
+            json!(""),
+            "dockerImageManifests[1].mediaType: Invalid value: \"\": media type does not conform to RFC6838",
+        ),
+        (
+            "platform",
+            json!(null),
+            "[dockerImageManifests[1].architecture: Required value, dockerImageManifests[1].os: Required value]",
+        ),
+        (
+            "platform",
+            json!({"os": "linux"}),
+            "dockerImageManifests[1].architecture: Required value",
+        ),
+    ] {
+        let mut wrong = right.clone();
+        wrong[field] = value;
+        let index =
+            json!({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [right, wrong]});
+        let body = index.to_string();
+        let digest = Digest::of(body.as_bytes());
+        bench.proxy.break_with(move |_| Some(answer(200, &body)));
+        let failure = bench.ours.ask(whole(&bench, "web:1"), None).await.unwrap_err();
+        assert_eq!((failure.reason, failure.transient), (ImportReason::Invalid, false));
+        let message = format!("Image.image.openshift.io \"{digest}\" is invalid: {fault}");
+        assert_eq!(failure.message, message);
+    }
+}
+
 /// I46: the insecure flag counts for the tag that has it, not for another one of the same repository.
 #[tokio::test]
 async fn i046_the_insecure_flag_of_one_tag_does_not_open_the_repository_for_another() {
@@ -148,6 +197,36 @@ fn i050_the_default_platform_is_a_setting() {
     assert_eq!(asked.collect::<Vec<_>>(), ["windows/riscv64", "linux/riscv64"]);
 }
 
+/// I49: each image of an index that is kept whole is read and kept with it.
+#[tokio::test]
+async fn i049_preserve_original_keeps_every_image_of_the_index() {
+    let Some(bench) = Bench::start() else { return };
+    let (_, images) = bench.registry.push_index("web", "1", "a", &["amd64", "arm64"]).await;
+    let found = bench.ours.ask(whole(&bench, "web:1"), None).await.unwrap();
+    assert_eq!(
+        bench.proxy.methods(),
+        "HEAD GET GET GET GET GET",
+        "index, two manifests and configs"
+    );
+    let kept = &bench.ours.metadata(&found)["images"];
+    for (at, architecture) in ["amd64", "arm64"].into_iter().enumerate() {
+        assert_eq!(kept[at]["name"], images[architecture].to_string());
+        assert_eq!(kept[at]["dockerImageMetadata"]["Architecture"], architecture);
+    }
+    assert_eq!(bench.ours.kept.lock().unwrap().len(), 1, "one value");
+}
+
+/// I49: an image of the index that cannot be read fails the tag.
+#[tokio::test]
+async fn i049_preserve_original_fails_with_one_image_of_the_index() {
+    let Some(bench) = Bench::start() else { return };
+    let (_, images) = bench.registry.push_index("web", "1", "a", &["amd64", "arm64"]).await;
+    let missing = images["arm64"].to_string();
+    bench.proxy.break_with(move |seen| seen.path.ends_with(&missing).then(|| answer(404, "")));
+    bench.ours.ask(whole(&bench, "web:1"), None).await.unwrap_err();
+    bench.ask("web:1", None).await.expect("one platform does not need the others");
+}
+
 #[tokio::test]
 async fn i051_schema_1_is_refused() {
     let Some(bench) = Bench::start() else { return };
@@ -171,6 +250,19 @@ async fn i052_an_entry_that_cannot_run_is_not_chosen() {
     let (reason, transient, message) = bench.failure("web:2").await;
     assert_eq!((reason, transient), (ImportReason::InternalError, false));
     assert_eq!(message, "Internal error occurred: HOST/web:2: no manifests in manifest list");
+}
+
+/// I52: what cannot run is recorded with its index, and not read.
+#[tokio::test]
+async fn i052_an_entry_that_cannot_run_is_recorded_and_not_read() {
+    let Some(bench) = Bench::start() else { return };
+    let (_, images) = bench.registry.push_index("web", "1", "a", &["unknown", "amd64"]).await;
+    let found = bench.ours.ask(whole(&bench, "web:1"), None).await.unwrap();
+    let unknown = images["unknown"].to_string();
+    assert!(bench.proxy.requests().iter().all(|line| !line.contains(&unknown)));
+    let kept = bench.ours.metadata(&found);
+    assert_eq!(kept["dockerImageManifests"][0]["digest"], unknown);
+    assert_eq!(kept["images"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

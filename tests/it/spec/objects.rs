@@ -234,6 +234,46 @@ fn i009_an_index_was_made_when_it_was_imported() {
     );
 }
 
+/// I36, I49: the images of an index are images of its stream, found by the beginning of their digests.
+#[test]
+fn i036_an_image_of_an_index_is_found_in_its_stream() {
+    let mut world = committed("is web 1=r.io/web:1,preserve 2=r.io/web:2");
+    world.resolve("r.io/web:1", "a");
+    world.resolve("r.io/web:2", "b");
+    let stream = shown(&world, "web");
+    let index = digest("a").to_string();
+    let inside = |image: &str| match image == index {
+        true => vec![digest("x").to_string(), digest("b").to_string()],
+        false => vec![],
+    };
+    let find = |id: &str| api::view::find_image(&stream, id, inside);
+    let id = digest("x").to_string();
+    let image = api::view::stream_image(&stream, &find(&id[7..17]).unwrap(), None).image;
+    assert_eq!(image.docker_image_reference, format!("r.io/web@{id}"));
+    let twice = digest("b").to_string();
+    assert_eq!(find(&twice).unwrap().image, twice, "one image that is reached twice");
+    let several = find("sha256:").unwrap_err().to_string();
+    assert!(several.starts_with("multiple images match the prefix \"sha256:\": "), "{several}");
+    assert_eq!(several.matches("sha256:").count(), 4);
+}
+
+/// I49: they are images of their own, named after the index's place.
+#[test]
+fn i049_the_images_of_an_index_are_images_of_their_own() {
+    let mut world = committed("is web 1=r.io/web:1,preserve");
+    world.resolve("r.io/web:1", "a");
+    let kept = r#"{"dockerImageManifests": [{"digest": "sha256:s"}],
+        "images": [{"name": "sha256:s", "dockerImageMetadata": {"Architecture": "arm64"}}]}"#;
+    let first = effective::images(world.engine.observed());
+    let [image] =
+        effective::images_of_index(&first[&digest("a")], kept.as_bytes()).try_into().unwrap();
+    assert_eq!(
+        (image.metadata.name.as_str(), image.docker_image_reference.as_str()),
+        ("sha256:s", "r.io/web@sha256:s")
+    );
+    assert_eq!(image.docker_image_metadata.unwrap().architecture, "arm64");
+}
+
 /// I10: layers stand with the oldest first, and an annotation says so.
 #[test]
 fn i010_the_order_of_layers_is_annotated() {
