@@ -8,6 +8,7 @@ use base64::Engine as _;
 use serde_json::json;
 use tidegate::action::{Check, ImportMode, Platform, Resolution, ResolveRequest};
 use tidegate::desired::Entry;
+use tidegate::desired::diagnostic::Severity;
 use tidegate::fact::ImportReason;
 use tidegate::names::Digest;
 use tidegate::policy::Policy;
@@ -464,6 +465,17 @@ async fn i169_a_token_is_for_pulling_from_one_repository() {
     let requests = bench.proxy.requests();
     let token = requests.iter().find(|line| line.contains("/token")).unwrap();
     assert!(token.contains("scope=repository%3Ashop%2Fweb%3Apull"), "{token}");
+}
+
+/// I170: a Secret in git is accepted with a warning that names where logins stand, and nothing of its values.
+#[test]
+fn i170_a_secret_in_git_is_warned_of() {
+    let file =
+        read("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {p: hunter2}\n");
+    let [warning] = &file.diagnostics[..] else { panic!("{:?}", file.diagnostics) };
+    assert_eq!((warning.severity, warning.position.line), (Severity::Warning, 2));
+    assert!(warning.hint.as_ref().unwrap().contains("registries.auth_file"));
+    assert!(!format!("{warning:?}").contains("hunter2"));
 }
 
 #[tokio::test]
