@@ -326,9 +326,12 @@ impl Daemon {
                 .is_some_and(|stream| stream.repository.as_ref() == Some(&*request.repository)),
             Action::Resolve(request) => {
                 let policy = self.engine.policy();
-                let tags = stream.into_iter().flat_map(|stream| stream.tags.values());
-                let mut checks = tags.filter_map(|spec| effective::check_of(spec, policy));
-                checks.any(|check| check == request.check)
+                stream.is_some_and(|stream| {
+                    let tags = stream.tags.values();
+                    let mut checks =
+                        tags.filter_map(|spec| effective::check_of(stream, spec, policy));
+                    checks.any(|check| check == request.check)
+                })
             }
             Action::RollOut(_) | Action::AskRollout(_) | Action::Stop(_) | Action::Notify(_) => {
                 false

@@ -200,11 +200,17 @@ pub struct ImageStream {
     /// `tidegate.dev/tag-limit` (rule I195).
     #[serde(default)]
     pub tag_limit: Option<TagLimit>,
-    /// `openshift.io/image.insecureRepository` is `true` (rule I172).
-    #[serde(default)]
-    pub insecure: bool,
     /// Where it stands.
     pub position: Position,
+}
+
+impl ImageStream {
+    /// Whether an annotation allows plain HTTP and unverified TLS for all imports of the stream (rule I172).
+    #[must_use]
+    pub fn is_insecure(&self) -> bool {
+        let insecure = self.annotations.get("openshift.io/image.insecureRepository");
+        insecure.is_some_and(|text| text == "true")
+    }
 }
 
 /// An entry of `spec.tags` (section 1.2 of the image-stream specification).
@@ -240,6 +246,9 @@ pub struct TagReference {
     /// `tidegate.dev/schedule` on the tag.
     #[serde(default)]
     pub schedule: Option<Schedule>,
+    /// `generation` is 0: the commit that brings this has the tag imported once more (rule I24, trap Y11).
+    #[serde(default)]
+    pub reimport: bool,
     /// Who says that there is such a tag.
     #[serde(default)]
     pub origin: Origin,

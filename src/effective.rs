@@ -20,7 +20,7 @@ use crate::observed::tag_history::TagItem;
 use crate::policy::Policy;
 use crate::time::Schedule;
 
-pub use image::{FirstSeen, image, images};
+pub use image::{FirstSeen, image, images, images_of_index};
 pub use listing::{
     Listed, limit_of, listing_fingerprint, listing_of, vanished_message, with_derived,
 };
@@ -36,14 +36,15 @@ pub fn spec_tag<'a>(
     Some((stream, stream.tags.get(&tag.tag)?))
 }
 
-/// What to ask a registry about a spec tag; none if no registry is asked (rule I39).
+/// What to ask a registry about a tag of a stream; none if no registry is asked (rule I39).
 #[must_use]
-pub fn check_of(spec: &TagReference, policy: &Policy) -> Option<Check> {
+pub fn check_of(stream: &ImageStream, spec: &TagReference, policy: &Policy) -> Option<Check> {
     let Some(TagSource::Registry(image)) = &spec.from else { return None };
     if spec.reference || spec.origin == Origin::Vanished {
         return None;
     }
     let insecure = spec.insecure
+        || stream.is_insecure()
         || policy.insecure_registries.contains(image.registry.as_deref().unwrap_or(""));
     Some(Check {
         image: Arc::clone(image),

@@ -65,6 +65,8 @@ pub const LISTED_TAGS_PER_PAGE: usize = 1_000;
 /// With their metadata, some kilobytes each. A whole repository is imported with at most [`REGISTRY_CHECKS_IN_FLIGHT_MAX`]
 /// checks at once, in the order of importance, so the images of neighbouring tags are near each other in time.
 pub const REGISTRY_IMAGES_REMEMBERED: usize = 512;
+/// Images of an index that are read where it is kept whole: two requests each. Docker's official images have ten.
+pub const REGISTRY_INDEX_IMAGES_MAX: usize = 100;
 
 /// One request to a registry, from connect to the last byte (rule I111, item 3).
 pub const REGISTRY_TIMEOUT: Duration = Duration::from_secs(60);

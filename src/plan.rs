@@ -231,7 +231,7 @@ pub fn keys(view: &View<'_>) -> BTreeSet<Key> {
             keys.push(Key::Listing(stream.name.clone()));
         }
         for (tag, spec) in &stream.tags {
-            if effective::check_of(spec, view.policy).is_none() {
+            if effective::check_of(stream, spec, view.policy).is_none() {
                 keys.push(Key::Tag(stream.name.tag(tag.clone())));
             }
         }

@@ -103,40 +103,73 @@ pub fn tag_names(stream: &ImageStream) -> BTreeSet<&str> {
     spec.chain(stream.status.tags.iter().map(|tag| tag.tag.as_str())).collect()
 }
 
-/// The item of a stream's histories that an image ID, or the beginning of one, means (rule I36).
+/// An image that a stream reaches: one of an item, or one of the index that an item has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reached<'a> {
+    /// The item of a tag's history.
+    pub item: &'a TagEvent,
+    /// The digest of the image.
+    pub image: String,
+}
+
+/// The image that an ID, or the beginning of one, means among all that a stream reaches (rule I36); `inside` names those of
+/// an index.
 ///
 /// # Errors
 /// When no image begins like it, or several do.
-pub fn find_image<'a>(stream: &'a ImageStream, id: &str) -> Result<&'a TagEvent, ImageError> {
-    let matches = |item: &&TagEvent| {
-        let hex = item.image.split_once(':').map_or(item.image.as_str(), |(_, hex)| hex);
-        !item.image.is_empty() && (item.image.starts_with(id) || hex.starts_with(id))
+pub fn find_image<'a>(
+    stream: &'a ImageStream,
+    id: &str,
+    inside: impl Fn(&str) -> Vec<String>,
+) -> Result<Reached<'a>, ImageError> {
+    let matches = |image: &String| {
+        let hex = image.split_once(':').map_or(image.as_str(), |(_, hex)| hex);
+        !image.is_empty() && (image.starts_with(id) || hex.starts_with(id))
     };
-    let items = || stream.status.tags.iter().flat_map(|tag| &tag.items).filter(matches);
-    let found: BTreeSet<&str> = items().map(|item| item.image.as_str()).collect();
+    let items = stream.status.tags.iter().flat_map(|tag| &tag.items);
+    let reached = items.flat_map(|item| {
+        let images = std::iter::once(item.image.clone()).chain(inside(&item.image));
+        images.filter(matches).map(move |image| Reached { item, image })
+    });
+    let reached: Vec<Reached<'_>> = reached.collect();
+    let found: BTreeSet<&str> = reached.iter().map(|reached| reached.image.as_str()).collect();
     if found.len() > 1 {
         let found = found.into_iter().map(str::to_owned).collect();
         return Err(ImageError::Ambiguous { id: id.to_owned(), found });
     }
     // The newest counts, then the tag that comes first: tags stand in the order of their names.
-    let newest = items().reduce(|best, item| if item.created > best.created { item } else { best });
+    let newest = reached.into_iter().reduce(|best, reached| {
+        if reached.item.created > best.item.created { reached } else { best }
+    });
     newest.ok_or_else(|| ImageError::NotFound(format!("{}@{id}", stream.metadata.name)))
+}
+
+/// A reference with another digest: how an image of an index is pulled.
+#[must_use]
+pub fn with_digest(reference: &str, digest: &str) -> String {
+    let repository = reference.split_once('@').map_or(reference, |(repository, _)| repository);
+    format!("{repository}@{digest}")
 }
 
 /// An image of a stream.
 #[must_use]
 pub fn stream_image(
     stream: &ImageStream,
-    item: &TagEvent,
+    reached: &Reached<'_>,
     image: Option<&Image>,
 ) -> ImageStreamImage {
+    let Reached { item, image: name } = reached;
+    let reference = &item.docker_image_reference;
     let mut image = image.cloned().unwrap_or_default();
-    image.metadata.name.clone_from(&item.image);
-    image.docker_image_reference.clone_from(&item.docker_image_reference);
+    image.metadata.name.clone_from(name);
+    image.docker_image_reference = match *name == item.image {
+        true => reference.clone(),
+        false => with_digest(reference, name),
+    };
     ImageStreamImage {
         metadata: ObjectMeta {
             creation_timestamp: image.metadata.creation_timestamp.or(item.created),
-            ..meta(stream, &format!("{}@{}", stream.metadata.name, item.image))
+            ..meta(stream, &format!("{}@{name}", stream.metadata.name))
         },
         image,
     }

@@ -55,9 +55,6 @@ struct ReferencePolicy {
     r#type: String,
 }
 
-/// The annotation that allows plain HTTP and unverified TLS for a whole stream (rules I172, I58).
-const INSECURE: &str = "openshift.io/image.insecureRepository";
-
 const FORM: &str = "must be of the form <tag>, <repo>:<tag>, <id>, or <repo>@<id>";
 
 /// Reads a stream; `Err` has its key, as far as it can be told.
@@ -77,7 +74,6 @@ pub(crate) fn read(draft: &Draft<'_>) -> Option<ImageStream> {
     let tag_filter = ours.tag_filter();
     let tag_limit = ours.parsed("tag-limit", "expected a number of tags, `-1` for all");
     ours.check_rest();
-    let insecure = meta.annotations.get(INSECURE).is_some_and(|value| value == "true");
     let repository = check_repository(draft, &fields.spec.docker_image_repository);
     let mut tags = BTreeMap::new();
     for (index, tag) in fields.spec.tags.iter().enumerate() {
@@ -111,7 +107,6 @@ pub(crate) fn read(draft: &Draft<'_>) -> Option<ImageStream> {
         prune_vanished_tags: prune.contains("vanished-tags"),
         tag_filter,
         tag_limit,
-        insecure,
         position: draft.start(),
     })
 }
@@ -263,6 +258,7 @@ fn read_tag(
         local,
         schedule: ours.schedule(zone),
         origin: Origin::Written,
+        reimport: tag.generation == Some(0),
     })
 }
 

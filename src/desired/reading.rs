@@ -365,6 +365,11 @@ impl FileReader<'_> {
             draft.invalid("namespace", &path, text, "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character");
         }
         report_missing(&draft, walk, self.path);
+        if (api_version, kind) == ("v1", "Secret") {
+            let hint = "logins for registries stand in the file of `registries.auth_file`";
+            let text = "a Secret in git is known to all who read it; no login is taken from it";
+            draft.warn_with_hint("I170", &[step("kind")], End::Value, text, Some(hint.into()));
+        }
         let name = node.at(&["metadata", "name"]).and_then(Node::as_text).unwrap_or_default();
         let mut entry = None;
         if draft.errors.borrow().is_empty() {

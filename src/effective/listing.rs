@@ -25,7 +25,7 @@ pub fn listing_of(stream: &ImageStream, policy: &Policy) -> Option<ListRequest> 
 
 fn is_insecure(stream: &ImageStream, repository: &ImageReference, policy: &Policy) -> bool {
     let host = repository.registry.as_deref().unwrap_or("");
-    stream.insecure || policy.insecure_registries.contains(host)
+    stream.is_insecure() || policy.insecure_registries.contains(host)
 }
 
 /// How many tags of a stream's repository are imported (rules I56, I195).
@@ -138,12 +138,13 @@ fn derived(
         from: Some(TagSource::Registry(Arc::new(image))),
         spelled: None,
         reference: false,
-        insecure: stream.insecure,
+        insecure: false, // the stream's annotation counts for all of its imports
         scheduled: stream.schedule.is_some(),
         mode: policy.import_mode,
         platform: policy.platform.clone(),
         local: false,
         schedule: None,
+        reimport: false,
         origin,
     }
 }

@@ -312,8 +312,12 @@ impl Engine {
         batch: &mut Batch,
     ) -> Option<Fact> {
         let state = self.observed.tag(tag).filter(|_| !sabotage::is(Bug::HideFailure))?;
+        let message = match failure.message.as_str() {
+            "" => "unknown error prevented import", // rule I72
+            message => message,
+        };
         let known = state.condition.as_ref().is_some_and(|condition| {
-            condition.reason == failure.reason && condition.message == failure.message
+            condition.reason == failure.reason && condition.message == message
         });
         if known && !state.is_due() {
             return None;
@@ -322,7 +326,7 @@ impl Engine {
             tag: tag.clone(),
             generation: self.generation(&tag.stream, batch),
             reason: failure.reason,
-            message: failure.message.clone(),
+            message: message.to_owned(),
         }))
     }
 

@@ -119,7 +119,7 @@ impl Engine {
             self.soft.listings.remove(&stream.name);
         }
         for spec in stream.tags.values() {
-            if let Some(check) = effective::check_of(spec, &self.policy) {
+            if let Some(check) = effective::check_of(stream, spec, &self.policy) {
                 self.forget_check(&check);
             }
         }
@@ -138,7 +138,7 @@ impl Engine {
         let mut asking = Vec::new();
         for stream in self.desired.streams.values() {
             for (name, spec) in &stream.tags {
-                if let Some(check) = effective::check_of(spec, &self.policy) {
+                if let Some(check) = effective::check_of(stream, spec, &self.policy) {
                     asking.push((check, stream.name.tag(name.clone())));
                 }
             }
@@ -168,7 +168,7 @@ impl Engine {
 
     fn link_checks(&mut self, stream: &ImageStream, link: Link) {
         for (name, spec) in &stream.tags {
-            if let Some(check) = effective::check_of(spec, &self.policy) {
+            if let Some(check) = effective::check_of(stream, spec, &self.policy) {
                 let tag = stream.name.tag(name.clone());
                 change(&mut self.index.checks, Arc::new(check), tag, link);
             }
@@ -238,8 +238,8 @@ impl Engine {
 
     /// The key that plans a spec tag.
     pub(super) fn key_of_tag(&self, tag: &StreamTag) -> Option<Key> {
-        let (_, spec) = effective::spec_tag(&self.desired, tag)?;
-        Some(match effective::check_of(spec, &self.policy) {
+        let (stream, spec) = effective::spec_tag(&self.desired, tag)?;
+        Some(match effective::check_of(stream, spec, &self.policy) {
             Some(check) => Key::Check(self.shared(check)),
             None => Key::Tag(tag.clone()),
         })

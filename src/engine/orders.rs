@@ -120,7 +120,7 @@ impl Engine {
     /// Whether the answer about a tag is still to come.
     fn is_asked(&self, stream: &ImageStream, tag: &StreamTag) -> bool {
         let check = stream.tags.get(&tag.tag);
-        let check = check.and_then(|spec| effective::check_of(spec, &self.policy));
+        let check = check.and_then(|spec| effective::check_of(stream, spec, &self.policy));
         let Some(check) = check else { return false };
         let soft = self.soft.checks.get(&check);
         let flies = soft.is_some_and(|soft| soft.in_flight || soft.nudged.contains(tag));

@@ -41,26 +41,3 @@ pub fn up_to_width(tags: &[&str]) -> String {
         hidden => format!("{text} + {hidden} more..."),
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn i121_tags_are_cut_near_forty_columns() {
-        let cut = |tags: &[&str]| up_to_width(tags);
-        let x = |len| "x".repeat(len);
-        let (x60, x40, x39, x30, x25, x22, x20, x10) =
-            (x(60), x(40), x(39), x(30), x(25), x(22), x(20), x(10));
-        let many = ["2.4", "2.4-el7", "2.4-el8", "2.4-ubi8", "2.4-ubi9", "latest"];
-        assert_eq!(cut(&many), "2.4,2.4-el7,2.4-el8,2.4-ubi8,2.4-ubi9 + 1 more...");
-        assert_eq!(cut(&[x10.as_str(); 4]), format!("{x10},{x10},{x10} + 1 more..."));
-        assert_eq!(cut(&[&x60, "b"]), format!("{x60} + 1 more..."));
-        assert_eq!(cut(&[&x25, &x22, "a"]), format!("{x25},{x22} + 1 more..."));
-        assert_eq!(cut(&[&x20, &x25, "a"]), format!("{x20},{x25} + 1 more..."));
-        assert_eq!(cut(&[&x30, &x30]), format!("{x30} + 1 more..."));
-        assert_eq!(cut(&[&x39]), x39);
-        assert_eq!(cut(&[&x40]), x40);
-        assert_eq!(cut(&[]), "");
-    }
-}

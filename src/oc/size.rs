@@ -20,26 +20,3 @@ pub fn human(bytes: i64) -> String {
     };
     format!("{text}{}", UNITS.get(unit).copied().unwrap_or_default())
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn i119_four_significant_digits_without_trailing_zeros() {
-        let sizes = [
-            (0, "0B"),
-            (103, "103B"),
-            (1_006, "1.006kB"),
-            (4_832, "4.832kB"),
-            (180_900, "180.9kB"),
-            (9_674_000, "9.674MB"),
-            (75_400_000, "75.4MB"),
-            (227_400_000, "227.4MB"),
-            (1_000_000_000, "1GB"),
-        ];
-        for (bytes, text) in sizes {
-            assert_eq!(human(bytes), text);
-        }
-    }
-}

@@ -90,29 +90,3 @@ fn widths(lines: &[Vec<&str>], fill: Fill) -> Vec<Vec<usize>> {
     }
     widths
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn i114_values_stand_at_the_next_tab_stop_behind_the_longest_label() {
-        let text = "Name:\tpython\nImage Repository:\t<none>\nTags:\t1\n\nName:\tx\n";
-        let wanted = "Name:\t\t\tpython\nImage Repository:\t<none>\nTags:\t\t\t1\n\nName:\tx\n";
-        assert_eq!(describe(text), wanted);
-    }
-
-    #[test]
-    fn i114_a_line_without_a_tab_ends_the_block() {
-        assert_eq!(
-            describe("A:\t1\nplain\nA long label:\t2\n"),
-            "A:\t1\nplain\nA long label:\t2\n"
-        );
-    }
-
-    #[test]
-    fn i113_columns_have_three_blanks_between_them_and_the_last_is_not_filled() {
-        let text = "NAME\tTAGS\tUPDATED\nx\tlatest,1.0\t\n";
-        assert_eq!(table(text), "NAME   TAGS         UPDATED\nx      latest,1.0   \n");
-    }
-}

@@ -84,7 +84,7 @@ pub(crate) fn asking(view: &View<'_>, check: &Arc<Check>) -> Vec<StreamTag> {
 pub(crate) fn oldest_check(view: &View<'_>, stream: &StreamName) -> Option<Timestamp> {
     let stream = view.desired.streams.get(stream)?;
     let last = |(tag, spec): (&TagName, &TagReference)| {
-        let check = effective::check_of(spec, view.policy)?;
+        let check = effective::check_of(stream, spec, view.policy)?;
         let tag = &stream.name.tag(tag.clone());
         let state = view.observed.tag(tag)?;
         let (fingerprint, soft) = (effective::fingerprint(&check), view.soft.checks.get(&check));

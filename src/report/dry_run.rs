@@ -193,7 +193,7 @@ impl Run<'_, '_> {
         let streams = self.engine.desired().streams.values().filter(|stream| !stream.paused);
         let tags = streams.flat_map(|stream| {
             let scheduled = stream.tags.iter().filter(|(_, spec)| {
-                effective::check_of(spec, policy).is_some()
+                effective::check_of(stream, spec, policy).is_some()
                     && effective::schedule_of(stream, spec, policy).is_some()
             });
             scheduled.map(|(tag, _)| stream.name.tag(tag.clone()))

@@ -229,6 +229,7 @@ pub(super) fn stream(name: &str, tag: &str, image: &str) -> ImageStream {
         local: false,
         schedule: None,
         origin: Origin::Written,
+        reimport: false,
     };
     let name: StreamName = name.parse().unwrap();
     ImageStream {
@@ -245,7 +246,6 @@ pub(super) fn stream(name: &str, tag: &str, image: &str) -> ImageStream {
         prune_vanished_tags: false,
         tag_filter: TagFilter::default(),
         tag_limit: None,
-        insecure: false,
         position: position(1),
     }
 }

@@ -1,4 +1,5 @@
-//! Asks registries what a reference is: one request for an unchanged tag, four at most for a new.
+//! Asks registries what a reference is: one request for an unchanged tag, four for a new one, and two more for each image
+//! of an index that is kept whole.
 //!
 //! [`Registries::resolve`] turns a [`ResolveRequest`] into a resolution or a failure that is ready
 //! to be a condition (rules I46 to I54, I73, I197). How many run at once at one registry, and when
@@ -284,7 +285,7 @@ impl Import<'_> {
         Ok(match (top.read(self.failures)?, check.mode) {
             (Manifest::Image(image), _) => (probed, self.image(&probed, &image).await?),
             (Manifest::Index(index), ImportMode::PreserveOriginal) => {
-                (probed, index.metadata(&probed))
+                (probed, self.whole(&probed, &index).await?)
             }
             (Manifest::Index(index), ImportMode::Legacy) => {
                 let (digest, image) = self.chosen(&index, check).await?;
@@ -303,6 +304,37 @@ impl Import<'_> {
         let entry = index
             .choose(&check.platform)
             .ok_or_else(|| self.failures.internal("no manifests in manifest list"))?;
+        self.entry(entry).await
+    }
+
+    /// An index with each of its images that can run; what cannot be read fails it as a whole (rules I18, I49, I52).
+    async fn whole(
+        &self,
+        digest: &Digest,
+        index: &Index,
+    ) -> Result<serde_json::Value, ImportFailure> {
+        let faults = index.faults();
+        if !faults.is_empty() {
+            return Err(self.failures.invalid_image(*digest, &faults));
+        }
+        let count = index.runnable().count();
+        if count > limits::REGISTRY_INDEX_IMAGES_MAX {
+            let most = limits::REGISTRY_INDEX_IMAGES_MAX;
+            let what = format!(
+                "the index has {count} images, and at most {most} are read: use `importMode: Legacy`"
+            );
+            return Err(self.failures.internal(&what));
+        }
+        let mut images = Vec::new();
+        for entry in index.runnable() {
+            let (digest, image) = self.entry(entry).await?;
+            images.push(self.image(&digest, &image).await?);
+        }
+        Ok(index.metadata(digest, &images))
+    }
+
+    /// One image of an index.
+    async fn entry(&self, entry: &Descriptor) -> Result<(Digest, Image), ImportFailure> {
         let digest = self.digest_of(entry)?;
         let fetched = self.manifest(&entry.digest, Some(digest)).await?;
         match fetched.read(self.failures)? {

@@ -4,19 +4,19 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use tidegate::action::{ImportMode, SourceFile, SourceRead, SourceSkip};
+use tidegate::action::{SourceFile, SourceRead, SourceSkip};
 use tidegate::desired::{
-    DesiredState, Entry, ImageStream, Object, ParsedFile, TagSource, Tree, Workload, parse_file,
+    DesiredState, Entry, ImageStream, Object, ParsedFile, Tree, Workload, parse_file,
 };
 use tidegate::names::{BlobId, CommitId, Kind};
 use tidegate::policy::Policy;
 
-fn read(text: &str) -> ParsedFile {
+pub(crate) fn read(text: &str) -> ParsedFile {
     parse_file("f.yaml", text.as_bytes(), None, &Policy::default())
 }
 
 /// What was found, one line each: position, rule, message.
-fn found(file: &ParsedFile) -> String {
+pub(crate) fn found(file: &ParsedFile) -> String {
     let mut all: Vec<_> = file.diagnostics.clone();
     for entry in &file.entries {
         if let Entry::Rejected(rejected) = entry {
@@ -40,7 +40,7 @@ fn object(text: &str) -> Object {
     }
 }
 
-fn stream(text: &str) -> Arc<ImageStream> {
+pub(crate) fn stream(text: &str) -> Arc<ImageStream> {
     let Object::Stream(stream) = object(text) else { panic!("no stream") };
     stream
 }
@@ -51,14 +51,14 @@ fn workload(text: &str) -> Arc<Workload> {
 }
 
 /// A stream `web` with these lines below `spec`.
-fn with_spec(spec: &str) -> String {
+pub(crate) fn with_spec(spec: &str) -> String {
     format!(
         "apiVersion: image.openshift.io/v1\nkind: ImageStream\nmetadata: {{name: web}}\nspec:\n{spec}"
     )
 }
 
 /// A stream with this tag.
-fn with_tag(tag: &str) -> String {
+pub(crate) fn with_tag(tag: &str) -> String {
     with_spec(&format!("  tags:\n  - {tag}\n"))
 }
 
@@ -79,7 +79,7 @@ fn deployment(annotation: &str) -> String {
 }
 
 #[track_caller]
-fn rejects(text: &str, expected: &str) {
+pub(crate) fn rejects(text: &str, expected: &str) {
     let file = read(text);
     assert!(
         file.entries.iter().any(|entry| matches!(entry, Entry::Rejected(_))),
@@ -97,179 +97,6 @@ fn warns(text: &str, expected: &str) {
         found(&file)
     );
     assert!(found(&file).contains(expected), "expected {expected}\nfound {}", found(&file));
-}
-
-#[test]
-fn i001_a_duplicate_tag_rejects_the_object() {
-    let text = with_spec("  tags:\n  - {name: a}\n  - {name: a}\n");
-    rejects(&text, "7:12 I1 spec.tags[1].name: Duplicate value: \"a\"");
-}
-
-#[test]
-fn i002_status_and_server_leftovers_are_ignored_without_a_word() {
-    let text = "apiVersion: v1\nkind: ImageStream\nmetadata: {name: web, creationTimestamp: null, generation: null, uid: x}\nspec: {tags: null}\nstatus: {dockerImageRepository: '', tags: [{anything: 1}]}\n";
-    assert_eq!(found(&read(text)), "");
-    assert!(stream(text).tags.is_empty());
-}
-
-#[test]
-fn i006_defaults_are_source_and_the_import_mode_of_the_policy() {
-    let text = with_tag("{name: a, from: {kind: DockerImage, name: x}}");
-    let tag = stream(&text).tags.values().next().cloned().unwrap();
-    assert!(!tag.local && !tag.scheduled && !tag.insecure);
-    assert_eq!(tag.mode, ImportMode::Legacy);
-    let policy = Policy { import_mode: ImportMode::PreserveOriginal, ..Policy::default() };
-    let file = parse_file("f.yaml", text.as_bytes(), None, &policy);
-    let Entry::Object(Object::Stream(stream)) = &file.entries[0] else { panic!() };
-    assert_eq!(stream.tags.values().next().unwrap().mode, ImportMode::PreserveOriginal);
-}
-
-#[test]
-fn i007_a_tag_without_a_source_is_legal() {
-    let stream = stream(&with_tag("{name: a, annotations: {description: x}}"));
-    assert!(stream.tags.values().next().unwrap().from.is_none());
-}
-
-#[test]
-fn i012_names_of_streams() {
-    for name in ["a--b", "a__b", "A", "-a", "a.", "'a/b'", "..", "a%b"] {
-        let text = format!("apiVersion: v1\nkind: ImageStream\nmetadata: {{name: {name}}}\n");
-        rejects(&text, "I12 metadata.name: Invalid value");
-    }
-    rejects(
-        "apiVersion: v1\nkind: ImageStream\nmetadata: {}\n",
-        "I12 metadata.name: Required value",
-    );
-    let long = "a".repeat(250);
-    let text = format!("apiVersion: v1\nkind: ImageStream\nmetadata: {{name: {long}}}\n");
-    rejects(&text, "'namespace/name' cannot be longer than 255 characters");
-    stream("apiVersion: v1\nkind: ImageStream\nmetadata: {name: a.b_c-d0}\n");
-}
-
-#[test]
-fn i013_the_repository_carries_neither_tag_nor_digest() {
-    rejects(
-        &with_spec("  dockerImageRepository: a/b:c\n"),
-        "I13 spec.dockerImageRepository: Invalid value: \"a/b:c\": the repository name may not contain a tag",
-    );
-    let digest = format!("  dockerImageRepository: a/b@sha256:{}\n", "0".repeat(64));
-    rejects(&with_spec(&digest), "the repository name may not contain an ID");
-    rejects(&with_spec("  dockerImageRepository: Foo\n"), "repository name must be lowercase");
-}
-
-#[test]
-fn i014_the_rows_of_the_table() {
-    rejects(
-        &with_tag("{name: a, from: {kind: DockerImage}}"),
-        "I14 spec.tags[a].from.name: Required value",
-    );
-    rejects(
-        &with_tag(
-            "{name: a, from: {kind: ImageStreamTag, name: b}, importPolicy: {scheduled: true}}",
-        ),
-        "importPolicy.scheduled: Invalid value: true: only tags pointing to Docker repositories may be scheduled",
-    );
-    for kind in ["", "ImageStream", "dockerimage"] {
-        rejects(
-            &with_tag(&format!("{{name: a, from: {{kind: '{kind}', name: b}}}}")),
-            "from.kind: Required value: valid values are",
-        );
-    }
-    rejects(
-        &with_tag("{name: a, referencePolicy: {type: local}}"),
-        "referencePolicy.type: Invalid value: \"local\"",
-    );
-    rejects(
-        &with_tag("{name: a, importPolicy: {importMode: All}}"),
-        "importPolicy.importMode: Invalid value: \"All\": invalid import mode",
-    );
-}
-
-#[test]
-fn i015_tag_names_are_checked_when_they_are_read() {
-    rejects(&with_tag("{name: -a}"), "I15 spec.tags[0].name: Invalid value: \"-a\": invalid tag");
-    rejects(&with_tag("{name: a b}"), "I15");
-    rejects(&with_tag("{name: null}"), "I15 spec.tags[0].name: Required value");
-}
-
-#[test]
-fn i016_a_missing_stream_is_a_warning_not_a_rejection() {
-    let text = with_tag("{name: a, from: {kind: ImageStreamTag, name: 'other:b'}}");
-    let state = assemble(&[("f.yaml", &text)]);
-    assert!(state.rejected.is_empty());
-    assert_eq!(state.warnings[0].rule, "I16");
-    assert!(state.warnings[0].message.contains("`default/other`"), "{}", state.warnings[0].message);
-}
-
-#[test]
-fn i028_i030_references_are_read_with_their_own_errors() {
-    rejects(
-        &with_tag("{name: a, from: {kind: DockerImage, name: Foo}}"),
-        "6:47 I28 spec.tags[a].from.name: Invalid value: \"Foo\": repository name must be lowercase",
-    );
-    rejects(
-        &with_tag("{name: a, from: {kind: DockerImage, name: 'a b'}}"),
-        "invalid reference format",
-    );
-    rejects(
-        &with_tag("{name: a, from: {kind: DockerImage, name: 'my.image:1.0'}}"),
-        "I30 spec.tags[a].from.name: Invalid value: \"my.image:1.0\": must name a repository, not only a registry",
-    );
-}
-
-#[test]
-fn i035_names_relative_to_the_stream() {
-    let source = |from: &str| {
-        stream(&with_tag(&format!("{{name: a, from: {{{from}}}}}")))
-            .tags
-            .values()
-            .next()
-            .unwrap()
-            .from
-            .clone()
-    };
-    let tag = |text: &str| Some(TagSource::Tag(text.parse().unwrap()));
-    assert_eq!(source("kind: ImageStreamTag, name: b"), tag("default/web:b"));
-    assert_eq!(source("kind: ImageStreamTag, name: 'c:b'"), tag("default/c:b"));
-    assert_eq!(source("kind: ImageStreamTag, name: 'c:b', namespace: n"), tag("n/c:b"));
-    let image =
-        |stream: &str| Some(TagSource::Image { stream: stream.parse().unwrap(), id: "abc".into() });
-    assert_eq!(source("kind: ImageStreamImage, name: abc"), image("default/web"));
-    assert_eq!(source("kind: ImageStreamImage, name: c@abc"), image("default/c"));
-    for name in ["a:b:c", "a@b:c", "a:"] {
-        rejects(
-            &with_tag(&format!("{{name: a, from: {{kind: ImageStreamTag, name: '{name}'}}}}")),
-            "I35 spec.tags[a].from.name: Invalid value",
-        );
-    }
-    rejects(
-        &with_tag("{name: a, from: {kind: ImageStreamImage, name: 'a@b@c'}}"),
-        "must be of the form <tag>, <repo>:<tag>, <id>, or <repo>@<id>",
-    );
-}
-
-#[test]
-fn i050_prefer_annotations_choose_the_platform() {
-    let text = with_tag("{name: a, annotations: {importer.image.openshift.io/prefer-arch: arm64}}");
-    assert_eq!(stream(&text).tags.values().next().unwrap().platform.to_string(), "linux/arm64");
-}
-
-#[test]
-fn i111_schedules_on_streams_and_tags() {
-    let with = |value: &str| {
-        format!(
-            "apiVersion: v1\nkind: ImageStream\nmetadata: {{name: web, annotations: {{tidegate.dev/schedule: '{value}'}}}}\n"
-        )
-    };
-    assert!(stream(&with("15m")).schedule.is_some());
-    assert!(stream(&with("0 3 * * 1")).schedule.is_some());
-    rejects(
-        &with("1s"),
-        "3:60 annotation-value annotation `tidegate.dev/schedule` cannot be \"1s\"",
-    );
-    rejects(&with("soon"), "annotation-value");
-    let tag = with_tag("{name: a, annotations: {tidegate.dev/schedule: 1h}}");
-    assert!(stream(&tag).tags.values().next().unwrap().schedule.is_some());
 }
 
 #[test]
@@ -772,7 +599,7 @@ fn source_read(base: bool, changed: Vec<SourceFile>, removed: &[&str]) -> Source
     }
 }
 
-fn assemble(files: &[(&str, &str)]) -> DesiredState {
+pub(crate) fn assemble(files: &[(&str, &str)]) -> DesiredState {
     let mut tree = Tree::default();
     let files = files.iter().map(|(path, text)| source(path, text)).collect();
     tree.apply(&source_read(false, files, &[]), &Policy::default());

@@ -100,18 +100,20 @@ impl Inventory {
             return Some(image.clone());
         }
         let offline = self.journal.as_ref()?;
-        let digest = digest.parse().ok()?;
         let images = effective::images(offline.engine.observed());
-        Some(image_of(offline, &digest, images.get(&digest)?))
+        let digest: Digest = digest.parse().ok()?;
+        let Some(first) = images.get(&digest) else {
+            return images_of_journal(offline).remove(&digest.to_string()); // one of an index?
+        };
+        let metadata = kept(offline, first);
+        Some(effective::image(&digest, first, metadata.as_deref()))
     }
 
     /// All images, in the order of their digests.
     fn all_images(&self) -> Vec<Image> {
-        let of_journal = self.journal.iter().flat_map(|offline| {
-            let images = effective::images(offline.engine.observed()).into_iter();
-            images.map(|(digest, first)| image_of(offline, &digest, &first))
-        });
-        of_journal.chain(self.images.values().cloned()).collect()
+        let mut images = self.journal.as_ref().map(images_of_journal).unwrap_or_default();
+        images.extend(self.images.clone());
+        images.into_values().collect()
     }
 
     fn take(&mut self, objects: Vec<Exported>, default: &str) {
@@ -281,19 +283,41 @@ impl Inventory {
             return Ok(own.clone());
         }
         let stream = self.stream(stream, Resource::ImageStreams, stream)?;
-        match view::find_image(stream, id) {
-            Ok(item) => Ok(view::stream_image(stream, item, self.image(&item.image).as_ref())),
+        let inside = |image: &str| {
+            let index = self.image(image).map(|image| image.docker_image_manifests);
+            index.unwrap_or_default().into_iter().map(|manifest| manifest.digest).collect()
+        };
+        match view::find_image(stream, id, inside) {
+            Ok(found) => Ok(view::stream_image(stream, &found, self.image(&found.image).as_ref())),
             Err(ImageError::NotFound(name)) => Err(ApiError::not_found(&resource.plural(), &name)),
             Err(error @ ImageError::Ambiguous { .. }) => Err(ApiError::conflict(error.to_string())),
         }
     }
 }
 
-/// An image with what the object store has of it; what cannot be read there is left out, and says so when it is described.
-fn image_of(offline: &Offline, digest: &Digest, first: &FirstSeen<'_>) -> Image {
+/// What the object store has of an image; what cannot be read there is left out, and says so when it is described.
+fn kept(offline: &Offline, first: &FirstSeen<'_>) -> Option<Vec<u8>> {
     let store = ObjectStore::at(&offline.config.state_dir);
-    let metadata = first.metadata().and_then(|hash| store.get(&hash).ok());
-    effective::image(digest, first, metadata.as_deref())
+    first.metadata().and_then(|hash| store.get(&hash).ok())
+}
+
+/// Every image of the journal, those of an index, too; of two imports that brought one, the first names it (rule I11).
+fn images_of_journal(offline: &Offline) -> BTreeMap<String, Image> {
+    let mut found: BTreeMap<String, Image> = BTreeMap::new();
+    let mut inside = Vec::new();
+    for (digest, first) in effective::images(offline.engine.observed()) {
+        let metadata = kept(offline, &first);
+        let image = effective::image(&digest, &first, metadata.as_deref());
+        inside.extend(metadata.iter().flat_map(|kept| effective::images_of_index(&first, kept)));
+        found.insert(image.metadata.name.clone(), image);
+    }
+    for image in inside {
+        let known = found.entry(image.metadata.name.clone()).or_insert_with(|| image.clone());
+        if image.metadata.creation_timestamp < known.metadata.creation_timestamp {
+            *known = image;
+        }
+    }
+    found
 }
 
 /// A name that is not of the form that names of a kind have.

@@ -348,7 +348,7 @@ impl Journal {
         let shown = crate::effective::stream(&desired, &self.observed, &stream);
         let (Some(shown), Some(digest)) = (shown, &source.reference.digest) else { return Ok(()) };
         let id = digest.to_string();
-        if view::find_image(&shown, &id).is_ok() {
+        if view::find_image(&shown, &id, |_| Vec::new()).is_ok() {
             return Ok(());
         }
         let to = words.get(1).and_then(|to| to.rsplit('/').next()?.split_once(':'));

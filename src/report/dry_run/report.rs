@@ -309,7 +309,8 @@ fn imports(run: &Simulated) -> Vec<ImportReport> {
 
 fn source_of(run: &Simulated, tag: &StreamTag) -> String {
     let spec = effective::spec_tag(&run.after.desired, tag);
-    let check = spec.and_then(|(_, spec)| effective::check_of(spec, run.engine.policy()));
+    let check =
+        spec.and_then(|(stream, spec)| effective::check_of(stream, spec, run.engine.policy()));
     check.map(|check| check.image.to_string()).unwrap_or_default()
 }
 
@@ -319,7 +320,9 @@ fn due(run: &Simulated) -> Vec<(StreamTag, Option<Digest>)> {
     for stream in run.after.desired.streams.values().filter(|stream| !stream.paused) {
         for (name, spec) in &stream.tags {
             let tag = stream.name.tag(name.clone());
-            let Some(check) = effective::check_of(spec, run.engine.policy()) else { continue };
+            let Some(check) = effective::check_of(stream, spec, run.engine.policy()) else {
+                continue;
+            };
             let Some(state) = run.after.observed.tag(&tag) else { continue };
             let other = state.current().is_some() && state.asked != effective::fingerprint(&check);
             if state.is_due() || other {

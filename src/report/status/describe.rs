@@ -279,7 +279,7 @@ fn report(
 ) -> TagReport {
     let view = &input.view;
     let spec = effective::spec_tag(view.desired, &tag);
-    let check = spec.and_then(|(_, spec)| effective::check_of(spec, view.policy));
+    let check = spec.and_then(|(stream, spec)| effective::check_of(stream, spec, view.policy));
     let schedule = spec
         .filter(|_| check.is_some())
         .and_then(|(stream, spec)| effective::schedule_of(stream, spec, view.policy));

@@ -50,8 +50,8 @@ impl Setting {
     /// A daemon that proved the tag five minutes ago.
     fn live(&self, tag: &str) -> Live {
         let tag: StreamTag = tag.parse().unwrap();
-        let (_, spec) = effective::spec_tag(&self.desired, &tag).unwrap();
-        let check = effective::check_of(spec, &self.policy).unwrap();
+        let (stream, spec) = effective::spec_tag(&self.desired, &tag).unwrap();
+        let check = effective::check_of(stream, spec, &self.policy).unwrap();
         Live {
             answered_at: story::at(180),
             source_read_at: Some(story::at(179)),

@@ -75,6 +75,16 @@ impl Failures<'_> {
         permanent(ImportReason::UnsupportedManifest, message)
     }
 
+    /// Rule I18: an index that no image can be made of.
+    pub(super) fn invalid_image(self, digest: Digest, faults: &[String]) -> ImportFailure {
+        let faults = match faults {
+            [fault] => fault.clone(),
+            faults => format!("[{}]", faults.join(", ")),
+        };
+        let message = format!("Image.image.openshift.io \"{digest}\" is invalid: {faults}");
+        permanent(ImportReason::Invalid, message)
+    }
+
     pub(super) fn internal(self, what: &str) -> ImportFailure {
         let message = format!("Internal error occurred: {}: {what}", self.image.normalized());
         permanent(ImportReason::InternalError, message)

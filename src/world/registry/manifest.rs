@@ -157,25 +157,77 @@ impl Descriptor {
             && (self.media_type.is_empty() || IMAGES.contains(&self.media_type.as_str()))
     }
 
+    /// What an entry of an index lacks; whether it can run on a platform is asked of images only (rules I18, I52).
+    fn faults(&self, path: &str) -> Vec<String> {
+        let mut faults = Vec::new();
+        let invalid = |field: &str, value: &str, why: &str| {
+            let value = super::wire::clean(value);
+            format!("{path}.{field}: Invalid value: \"{value}\": {why}")
+        };
+        if self.digest.parse::<Digest>().is_err() {
+            let why = "digest does not conform with OCI image specification";
+            faults.push(invalid("digest", &self.digest, why));
+        }
+        if !is_media_type(&self.media_type) {
+            let why = "media type does not conform to RFC6838";
+            faults.push(invalid("mediaType", &self.media_type, why));
+        }
+        if self.is_runnable() {
+            let platform = self.platform.as_ref();
+            let named = [
+                ("architecture", platform.map(|platform| &platform.architecture)),
+                ("os", platform.map(|platform| &platform.os)),
+            ];
+            let lacks = named.into_iter().filter(|(_, name)| name.is_none_or(String::is_empty));
+            faults.extend(lacks.map(|(field, _)| format!("{path}.{field}: Required value")));
+        }
+        faults
+    }
+
     fn is_for(&self, os: &str, architecture: &str) -> bool {
         let platform = self.platform.as_ref();
         platform.is_some_and(|own| own.os == os && own.architecture == architecture)
     }
 }
 
+/// Two names with a slash between them (RFC 6838, section 4.2).
+fn is_media_type(text: &str) -> bool {
+    let name = |part: &str| {
+        let inside = |c: char| c.is_ascii_alphanumeric() || "!#$&-^_.+".contains(c);
+        part.len() <= 127
+            && part.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && part.chars().all(inside)
+    };
+    text.split_once('/').is_some_and(|(kind, rest)| name(kind) && name(rest))
+}
+
 impl Index {
     /// The image for a platform: it, else `linux/amd64`, else the first one that can run (rules
     /// I49, I52).
     pub(super) fn choose(&self, wanted: &Platform) -> Option<&Descriptor> {
-        let runnable = || self.manifests.iter().filter(|entry| entry.is_runnable());
-        runnable()
+        self.runnable()
             .find(|entry| entry.is_for(&wanted.os, &wanted.architecture))
-            .or_else(|| runnable().find(|entry| entry.is_for("linux", "amd64")))
-            .or_else(|| runnable().next())
+            .or_else(|| self.runnable().find(|entry| entry.is_for("linux", "amd64")))
+            .or_else(|| self.runnable().next())
     }
 
-    /// What is kept of an index that is the image itself (`PreserveOriginal`).
-    pub(super) fn metadata(&self, digest: &Digest) -> Value {
+    /// Its images that can run, in its order.
+    pub(super) fn runnable(&self) -> impl Iterator<Item = &Descriptor> {
+        self.manifests.iter().filter(|entry| entry.is_runnable())
+    }
+
+    /// Why no image can be made of the index as a whole, in OpenShift's words (rule I18).
+    pub(super) fn faults(&self) -> Vec<String> {
+        let entries = self.manifests.iter().enumerate();
+        entries
+            .flat_map(|(at, entry)| entry.faults(&format!("dockerImageManifests[{at}]")))
+            .collect()
+    }
+
+    /// What is kept of an index that is the image itself (`PreserveOriginal`), and of each of its images.
+    ///
+    /// They are kept in one value: what names values is looked for in the journal, not in other values.
+    pub(super) fn metadata(&self, digest: &Digest, images: &[Value]) -> Value {
         let entries = self.manifests.iter().map(|entry| {
             let mut object = Map::new();
             object.insert("digest".into(), json!(entry.digest));
@@ -195,6 +247,7 @@ impl Index {
             "name": digest,
             "dockerImageManifestMediaType": self.media_type,
             "dockerImageManifests": entries.collect::<Vec<_>>(),
+            "images": images,
         })
     }
 }

@@ -57,7 +57,8 @@ pub fn read_untrusted(input: &[u8]) -> Vec<String> {
         }
         Ok(Manifest::Index(index)) => {
             read.push(format!("{:?}", index.choose(&Platform::default())));
-            read.push(index.metadata(&Digest::of(body)).to_string());
+            read.push(index.metadata(&Digest::of(body), &[]).to_string());
+            read.push(index.faults().concat());
         }
         Err(error) => read.push(format!("{error:?}")),
     }

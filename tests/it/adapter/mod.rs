@@ -1,7 +1,7 @@
 //! The adapters against the real things.
 
 mod mirror;
-mod registry;
+pub(crate) mod registry;
 mod source;
 mod target;
 mod watch;

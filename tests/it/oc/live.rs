@@ -108,6 +108,10 @@ fn what_a_daemon_imported_is_shown_as_oc_shows_it() {
     let beginning = format!("python@{}", &image["sha256:".len()..][..12]);
     let described = shown(&["describe", "isimage", &beginning]);
     assert!(described.contains(&image), "{described}");
+    let second = "jsonpath={.image.dockerImageManifests[1].digest}";
+    let image = shown(&["get", "istag", "python:many", "-o", second]);
+    let described = shown(&["describe", "isimage", &format!("python@{image}")]);
+    assert!(described.contains(&image) && described.contains("arm64"), "{described}");
     let found = shown(&["get", "is", "-l", "app=py", "-o", "name"]);
     assert_eq!(found, "imagestream.image.openshift.io/python\n");
 }

@@ -1,6 +1,6 @@
 //! What `oc` users see: the same commands, the same text.
 
-mod exported;
+pub(crate) mod exported;
 mod ground_truth;
 mod live;
 mod whole;

@@ -1,9 +1,16 @@
 //! One test per rule of the specifications, named by rule; `rules.txt` lists them.
 
+mod fetching;
+mod following;
 mod hidden;
 mod images;
 mod laws;
 mod listing;
+mod objects;
+mod printed;
+mod references;
 mod removals;
 mod rollouts;
+mod schedule;
+mod traps;
 mod triggers;

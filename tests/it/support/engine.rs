@@ -232,6 +232,15 @@ impl World {
         *found.unwrap_or_else(|| panic!("no `{image}` is asked: {}", self.pending())).0
     }
 
+    /// What registries are asked now.
+    pub(crate) fn checks(&self) -> Vec<tidegate::action::Check> {
+        let check = |action: &Action| match action {
+            Action::Resolve(request) => Some(request.check.clone()),
+            _ => None,
+        };
+        self.actions.values().filter_map(check).collect()
+    }
+
     /// The registry cannot answer `image`.
     pub(crate) fn resolve_fails(&mut self, image: &str, reason: ImportReason, transient: bool) {
         self.resolve_failure(image, reason, transient, None);
