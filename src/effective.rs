@@ -19,7 +19,7 @@ use crate::observed::tag_history::TagItem;
 use crate::policy::Policy;
 use crate::time::Schedule;
 
-pub use image::{FirstSeen, image, images};
+pub use image::{FirstSeen, contents, image, images};
 pub use stream::{stream, stream_names};
 
 /// The spec tag of a stream tag.

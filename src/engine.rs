@@ -8,6 +8,7 @@ mod absorb;
 mod adopt;
 mod carry;
 mod index;
+mod prune;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub enum Answer {
     Refused(String),
     /// What only the running process knows.
     Status(Box<Soft>),
+    /// What a prune took, or would take.
+    Pruned(Box<plan::prune::Pruned>),
 }
 
 /// What an action in flight is about.
@@ -320,6 +323,8 @@ impl Engine {
             Fact::TriggerFired(_)
             | Fact::TagProbed(_)
             | Fact::TagTrimmed(_)
+            | Fact::ImagesPruned(_)
+            | Fact::ImageDeleted(_)
             | Fact::CommitRefused(_)
             | Fact::CommitWithdrawn(_)
             | Fact::SourceFailed(_)

@@ -5,6 +5,7 @@
 //! that old lines stay readable; fields are never reused.
 
 mod import;
+mod prune;
 mod rollout;
 mod source;
 
@@ -17,6 +18,7 @@ pub use import::{
     ImportFailed, ImportReason, Reason, TagEvent, TagImported, TagProbed, TagRecovered, TagTrimmed,
     Via,
 };
+pub use prune::{ImageDeleted, ImagesPruned, Keep, PruneOptions, PrunedItems};
 pub use rollout::{
     ContainerList, ContainerRef, DigestHeld, HoldReleased, Outcome, Release, RolloutCause,
     RolloutFinished, RolloutImage, RolloutStarted, RolloutSuperseded, StopFinished, StopStarted,
@@ -65,6 +67,10 @@ pub enum Fact {
     TagRecovered(TagRecovered),
     /// Old items of a tag's history went, by the limit of its stream (rule I64).
     TagTrimmed(TagTrimmed),
+    /// Items of histories and images went, by the order of an operator (rule I164).
+    ImagesPruned(Box<ImagesPruned>),
+    /// An image was deleted by an operator (rule I165).
+    ImageDeleted(ImageDeleted),
     /// A trigger saw a tag event; what it led to (rule T23).
     TriggerFired(TriggerFired),
     /// A rollout is about to be given to its target; its `seq` is its identity (law 1).
@@ -97,7 +103,7 @@ pub enum Fact {
 
 impl Fact {
     /// Every name that [`Self::kind`] gives, in the order of the variants.
-    pub const KINDS: [&'static str; 25] = [
+    pub const KINDS: [&'static str; 27] = [
         "CommitAdopted",
         "CommitRefused",
         "CommitWithdrawn",
@@ -109,6 +115,8 @@ impl Fact {
         "ImportFailed",
         "TagRecovered",
         "TagTrimmed",
+        "ImagesPruned",
+        "ImageDeleted",
         "TriggerFired",
         "RolloutStarted",
         "RolloutSuperseded",
@@ -140,6 +148,8 @@ impl Fact {
             Self::ImportFailed(_) => "ImportFailed",
             Self::TagRecovered(_) => "TagRecovered",
             Self::TagTrimmed(_) => "TagTrimmed",
+            Self::ImagesPruned(_) => "ImagesPruned",
+            Self::ImageDeleted(_) => "ImageDeleted",
             Self::TriggerFired(_) => "TriggerFired",
             Self::RolloutStarted(_) => "RolloutStarted",
             Self::RolloutSuperseded(_) => "RolloutSuperseded",

@@ -8,6 +8,7 @@
 pub mod history;
 pub mod hold;
 pub mod import;
+pub mod prune;
 pub mod rollout;
 pub mod source;
 

@@ -1,8 +1,12 @@
 //! The verbs of `oc`: its arguments, its output, its exit codes, 0 and 1 (rule I112).
 
+mod adm;
+mod delete;
+mod delete_image;
 mod describe;
 mod get;
 mod inventory;
+mod prune;
 mod resource;
 
 use std::path::PathBuf;
@@ -19,6 +23,10 @@ use crate::time::Timestamp;
 pub(super) enum Verb {
     Get(get::Command),
     Describe(describe::Command),
+    Delete(delete::Command),
+    Prune(prune::Command),
+    #[command(hide = true)]
+    Adm(adm::Command),
 }
 
 /// Whether words of the command line are meant for a verb of `oc`: wrong usage of those ends as in `oc`.
@@ -92,6 +100,9 @@ pub(super) fn run(verb: &Verb, context: &mut Context<'_>) -> anyhow::Result<Exit
     let done = match verb {
         Verb::Get(command) => get::run(command, context),
         Verb::Describe(command) => describe::run(command, context),
+        Verb::Delete(command) => delete::run(command, context),
+        Verb::Prune(command) => prune::run(command, context),
+        Verb::Adm(command) => adm::run(command, context),
     };
     match done {
         Ok(code) => Ok(code),

@@ -172,6 +172,12 @@ pub const KEYS: &[KeyDoc] = &[
         "Objects that one commit may remove before the removals are held",
     ),
     key(
+        "limits.*.image_size",
+        "size or unlimited",
+        "unlimited",
+        "Size above which `prune images --prune-over-size-limit` takes an image of this namespace",
+    ),
+    key(
         "control.socket",
         "path",
         "control.sock in $RUNTIME_DIRECTORY of systemd, else in /run/tidegate; in state_dir where that is set",

@@ -149,15 +149,11 @@ pub(super) fn log(record: &Record) {
         Fact::RemovalsReleased(fact) => {
             tracing::info!(%seq, objects = fact.objects.len(), by = fact.by, "removals released");
         }
-        Fact::TagImported(fact) => {
-            tracing::info!(%seq, tag = %fact.tag, image = fact.event.reference, "tag imported");
-        }
-        Fact::ImportFailed(fact) => {
-            tracing::warn!(%seq, tag = %fact.tag, reason = %fact.reason, message = fact.message, "tag cannot be imported");
-        }
-        Fact::TagRecovered(fact) => {
-            tracing::info!(%seq, tag = %fact.tag, "tag does not fail any more");
-        }
+        Fact::TagImported(_)
+        | Fact::ImportFailed(_)
+        | Fact::TagRecovered(_)
+        | Fact::ImagesPruned(_)
+        | Fact::ImageDeleted(_) => log_images(record),
         Fact::RolloutStarted(fact) => {
             let (object, revision, cause) = (&fact.object, fact.revision, fact.cause);
             tracing::info!(%seq, %object, %revision, %cause, target = %fact.target, "rollout started");
@@ -199,5 +195,29 @@ pub(super) fn log(record: &Record) {
         | Fact::RolloutSuperseded(_)
         | Fact::StopStarted(_)
         | Fact::Checkpoint(_) => {}
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "`log` hands over only these")]
+fn log_images(record: &Record) {
+    let seq = record.seq;
+    match &record.fact {
+        Fact::TagImported(fact) => {
+            tracing::info!(%seq, tag = %fact.tag, image = fact.event.reference, "tag imported");
+        }
+        Fact::ImportFailed(fact) => {
+            tracing::warn!(%seq, tag = %fact.tag, reason = %fact.reason, message = fact.message, "tag cannot be imported");
+        }
+        Fact::TagRecovered(fact) => {
+            tracing::info!(%seq, tag = %fact.tag, "tag does not fail any more");
+        }
+        Fact::ImagesPruned(fact) => {
+            let (items, images) = (fact.item_count(), fact.images.len());
+            tracing::info!(%seq, items, images, by = fact.by, "images pruned");
+        }
+        Fact::ImageDeleted(fact) => {
+            tracing::info!(%seq, image = %fact.image, by = fact.by, "image deleted");
+        }
+        _ => {}
     }
 }

@@ -234,6 +234,8 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
         | Fact::ImportFailed(_)
         | Fact::TagRecovered(_)
         | Fact::TagTrimmed(_)
+        | Fact::ImagesPruned(_)
+        | Fact::ImageDeleted(_)
         | Fact::TriggerFired(_)
         | Fact::RolloutSuperseded(_)
         | Fact::RolloutFinished(_)

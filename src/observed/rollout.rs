@@ -316,6 +316,8 @@ fn event_of(fact: &Fact) -> Option<(&ObjectKey, Event<'_>)> {
         | Fact::ImportFailed(_)
         | Fact::TagRecovered(_)
         | Fact::TagTrimmed(_)
+        | Fact::ImagesPruned(_)
+        | Fact::ImageDeleted(_)
         | Fact::ConfigAdopted(_)
         | Fact::RecordsLost(_)
         | Fact::SpaceShort(_)

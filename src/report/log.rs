@@ -35,6 +35,9 @@ pub fn named(fact: &Fact) -> (BTreeSet<ObjectKey>, BTreeSet<StreamTag>) {
         Fact::ImportFailed(failed) => tags.extend([failed.tag.clone()]),
         Fact::TagRecovered(recovered) => tags.extend([recovered.tag.clone()]),
         Fact::TagTrimmed(trimmed) => tags.extend([trimmed.tag.clone()]),
+        Fact::ImagesPruned(pruned) => {
+            tags.extend(pruned.items.iter().map(|of_tag| of_tag.tag.clone()));
+        }
         Fact::TriggerFired(fired) => tags.extend([fired.from.clone()]),
         Fact::Checkpoint(checkpoint) => {
             objects.extend(checkpoint.checked.iter().map(|(stream, _)| ObjectKey::stream(stream)));
@@ -43,6 +46,7 @@ pub fn named(fact: &Fact) -> (BTreeSet<ObjectKey>, BTreeSet<StreamTag>) {
         | Fact::CommitWithdrawn(_)
         | Fact::SourceFailed(_)
         | Fact::SourceRecovered
+        | Fact::ImageDeleted(_)
         | Fact::RolloutStarted(_)
         | Fact::RolloutSuperseded(_)
         | Fact::RolloutFinished(_)

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate::action::{
-    Action, ActionId, Ask, ImportFailure, Input, Nudge, Request, RolloutReport, RolloutRequest,
-    StopRequest,
+    Action, ActionId, Ask, ImageContents, ImportFailure, Input, Nudge, PruneRequest, Request,
+    RolloutReport, RolloutRequest, StopRequest,
 };
-use tidegate::fact::ImportReason;
-use tidegate::time::Timestamp;
+use tidegate::fact::{ImportReason, Keep, PruneOptions};
+use tidegate::time::{Span, Timestamp};
 
 use super::outside::{Mood, Targets};
 use super::simulation::{Flight, HOST, Simulation};
@@ -148,14 +148,37 @@ impl Simulation {
     /// An operator asks something.
     pub(super) fn question(&mut self) -> Input {
         let objects: Vec<_> = self.engine.observed().workloads.keys().cloned().collect();
-        let request = match self.rng.below(4) {
+        let request = match self.rng.below(6) {
             0 => Request::Status,
             1 => Request::ReleaseRemovals,
+            2 => self.prune(),
+            3 => self.delete_image(),
             _ if objects.is_empty() => Request::Status,
             _ => Request::Release(self.rng.pick(&objects).clone()),
         };
         self.tell(|| format!("operator: {request:?}"));
         Input::Asked(Ask { id: 1, by: "ann".into(), request })
+    }
+
+    /// Takes what nobody uses out of histories.
+    fn prune(&mut self) -> Request {
+        let younger_than = Duration::from_secs(*self.rng.pick(&[0, 60, 3_600]));
+        let keep = Keep::Recent { revisions: self.rng.below(3), younger_than: Span(younger_than) };
+        let namespace = self.rng.one_in(4).then(|| "shop".parse().unwrap());
+        let all = !self.rng.one_in(4);
+        let options = PruneOptions { keep, all, namespace, ignore_invalid: false, registry: true };
+        let confirm = !self.rng.one_in(4);
+        let contents = ImageContents::default();
+        Request::Prune(Box::new(PruneRequest { options, confirm, contents }))
+    }
+
+    fn delete_image(&mut self) -> Request {
+        let images = tidegate::effective::images(self.engine.observed());
+        let images: Vec<_> = images.into_keys().collect();
+        if images.is_empty() {
+            return Request::Status;
+        }
+        Request::DeleteImage(*self.rng.pick(&images))
     }
 
     /// What the world answers now.

@@ -3,6 +3,7 @@
 mod hidden;
 mod images;
 mod laws;
+mod pruning;
 mod removals;
 mod rollouts;
 mod triggers;

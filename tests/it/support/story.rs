@@ -89,6 +89,13 @@ fn trigger(fired: &tidegate::fact::TriggerFired) -> String {
     format!("TriggerFired {name} {from} {old} to {}: {outcome}", fired.new)
 }
 
+fn prune(pruned: &tidegate::fact::ImagesPruned) -> String {
+    let items = pruned.items.iter();
+    let items = items.map(|of_tag| format!("{}-{}", tag(&of_tag.tag), of_tag.items.len()));
+    let images = pruned.images.iter().map(ToString::to_string);
+    items.chain(images).collect::<Vec<_>>().join(" ")
+}
+
 fn because(release: &tidegate::fact::Release) -> String {
     match release {
         tidegate::fact::Release::NewImages => "new images".into(),
@@ -132,6 +139,8 @@ pub(crate) fn record(record: &Record) -> String {
         Fact::TagTrimmed(trimmed) => {
             format!("{kind} {} {}", tag(&trimmed.tag), trimmed.items.len())
         }
+        Fact::ImagesPruned(pruned) => format!("{kind} {}", prune(pruned)),
+        Fact::ImageDeleted(deleted) => format!("{kind} {}", deleted.image),
         Fact::TriggerFired(fired) => trigger(fired),
         Fact::RolloutStarted(started) => format!(
             "{kind} {} {} ({}) {}",
