@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use tidegate::action::{Action, Ask, Input, Request, SourceFile, SourceRead};
+use tidegate::action::{
+    Action, Ask, ImageContents, Input, PruneRequest, Request, SourceFile, SourceRead,
+};
 use tidegate::control::{Question, Reply};
 use tidegate::desired::{Entry, ParsedFile, Tree, params_paths, parse_file};
 use tidegate::engine::{Answer, Effect, Engine};
@@ -393,6 +395,11 @@ pub(crate) fn control(data: &[u8]) {
         Question::Release(object) => Request::Release(object),
         Question::ReleaseRemovals => Request::ReleaseRemovals,
         Question::Import(order) => Request::Import(order),
+        Question::Prune { options, confirm } => {
+            let contents = ImageContents::default();
+            Request::Prune(Box::new(PruneRequest { options, confirm, contents }))
+        }
+        Question::DeleteImage(image) => Request::DeleteImage(image),
         Question::ReadSource | Question::CheckTag(_) | Question::Compact => return, // not for the engine's answer
     };
     let mut engine = ENGINE.clone();

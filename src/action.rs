@@ -3,13 +3,16 @@
 //! The core never performs anything: it returns an [`Action`] with an [`ActionId`], and the shell sends one [`Input`]
 //! with the same id back when it is done. An input is a statement about the outside; it is never an instruction.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fact::{ConfigAdopted, HistoryDropped, ImportReason, RolloutCause, RolloutImage, Space};
+use crate::fact::{
+    ConfigAdopted, HistoryDropped, ImportReason, PruneOptions, RolloutCause, RolloutImage, Space,
+};
 use crate::names::{
     BlobId, CommitId, ContentHash, Digest, ObjectKey, Revision, RolloutKey, Seq, StreamName,
     StreamTag, TagName, TargetName,
@@ -366,6 +369,26 @@ pub struct Ask {
     pub request: Request,
 }
 
+/// The order to prune.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PruneRequest {
+    /// What is asked for.
+    pub options: PruneOptions,
+    /// Whether it is to happen; a dry run otherwise.
+    pub confirm: bool,
+    /// What the shell read of the images that were there when the order came.
+    pub contents: ImageContents,
+}
+
+/// What the object store has of images and the core does not keep.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ImageContents {
+    /// Bytes of each image: its config and its distinct layers.
+    pub sizes: BTreeMap<Digest, u64>,
+    /// The images that each index has.
+    pub parts: BTreeMap<Digest, Vec<Digest>>,
+}
+
 /// What an operator asks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Request {
@@ -377,6 +400,10 @@ pub enum Request {
     ReleaseRemovals,
     /// Import now, and answer when that is done (rule I146).
     Import(ImportOrder),
+    /// Take what nobody uses out of histories, or say what would go.
+    Prune(Box<PruneRequest>),
+    /// Delete an image (rule I165).
+    DeleteImage(Digest),
 }
 
 /// What to import now.

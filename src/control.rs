@@ -16,9 +16,11 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
 use crate::action::{ImportOrder, Input, Nudge, Request};
-use crate::daemon::{Event, Events};
+use crate::daemon::{Event, Events, PruneOrder};
 use crate::engine::Answer;
-use crate::names::{ObjectKey, Seq, StreamTag};
+use crate::fact::PruneOptions;
+use crate::names::{Digest, ObjectKey, Seq, StreamTag};
+use crate::plan::prune::Pruned;
 use crate::report::Live;
 use crate::time::Now;
 
@@ -44,6 +46,15 @@ pub enum Question {
     Release(ObjectKey),
     /// Let the held removals happen.
     ReleaseRemovals,
+    /// Take what nobody uses out of histories, or say what would go.
+    Prune {
+        /// What for.
+        options: PruneOptions,
+        /// Whether it is to happen.
+        confirm: bool,
+    },
+    /// Delete an image.
+    DeleteImage(Digest),
     /// Look at the source now.
     ReadSource,
     /// Look at a tag now.
@@ -66,6 +77,8 @@ pub enum Reply {
     Refused(String),
     /// What only the running daemon knows.
     Status(Box<Live>),
+    /// What a prune took, or would take.
+    Pruned(Box<Pruned>),
 }
 
 /// A listening control socket; its file goes when this does.
@@ -160,6 +173,15 @@ async fn answer(question: Question, uid: u32, events: &Events) -> Reply {
         Question::Release(object) => Request::Release(object),
         Question::ReleaseRemovals => Request::ReleaseRemovals,
         Question::Import(order) => Request::Import(order),
+        Question::Prune { options, confirm } => {
+            let (answer, receive) = oneshot::channel();
+            let order = PruneOrder { by: asker(uid), options, confirm, answer };
+            if events.send(Event::Prune(order)).await.is_err() {
+                return gone();
+            }
+            return receive.await.unwrap_or_else(|_| gone());
+        }
+        Question::DeleteImage(image) => Request::DeleteImage(image),
         Question::ReadSource => return nudge(Nudge::Source, events).await,
         Question::CheckTag(tag) => return nudge(Nudge::Tag(tag), events).await,
         Question::Compact => {
@@ -171,7 +193,7 @@ async fn answer(question: Question, uid: u32, events: &Events) -> Reply {
         }
     };
     let (send, receive) = oneshot::channel();
-    let asked = (format!("uid {uid}"), request, send);
+    let asked = (asker(uid), request, send);
     if events.send(Event::Asked(asked)).await.is_err() {
         return gone();
     }
@@ -187,8 +209,14 @@ impl Reply {
             Answer::Nothing(text) => Self::Nothing(text),
             Answer::Refused(text) => Self::Refused(text),
             Answer::Status(soft) => Self::Status(Box::new(Live::of(&soft, now))),
+            Answer::Pruned(pruned) => Self::Pruned(pruned),
         }
     }
+}
+
+/// Who asks, as records say it.
+fn asker(uid: u32) -> String {
+    format!("uid {uid}")
 }
 
 fn gone() -> Reply {

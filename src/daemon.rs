@@ -5,6 +5,7 @@
 //! failed append ends the process with an error (law 2): what was decided is not on disk, so nothing may follow from it.
 
 mod cache;
+mod contents;
 mod notify;
 mod open;
 mod reading;
@@ -35,6 +36,7 @@ use crate::world::watch::{self, Watcher};
 
 use reading::Reading;
 
+pub use contents::{PruneOrder, image_contents};
 pub(crate) use open::kept_version;
 pub use open::{LostRecords, Opened, open};
 pub(crate) use upkeep::by_hand as compact_by_hand;
@@ -80,6 +82,8 @@ pub enum Event {
     Asked(Asked),
     /// Read the configuration again.
     Reload,
+    /// An operator asks to prune.
+    Prune(PruneOrder),
     /// Look after the state directory now.
     Compact(oneshot::Sender<Reply>),
     /// Another thread went on with looking after it.
@@ -251,6 +255,7 @@ impl Daemon {
                 let adopted = self.reload()?;
                 inputs.push(adopted.map_or(Input::Wake, Input::ConfigAdopted));
             }
+            Event::Prune(order) => self.ask_prune(order),
             Event::Compact(answer) => self.ask_upkeep(answer),
             Event::Upkeep(progress) => self.upkeep_went_on(progress, inputs),
         }

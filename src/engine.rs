@@ -9,6 +9,7 @@ mod adopt;
 mod carry;
 mod index;
 mod orders;
+mod prune;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -56,6 +57,8 @@ pub enum Answer {
     Refused(String),
     /// What only the running process knows.
     Status(Box<Soft>),
+    /// What a prune took, or would take.
+    Pruned(Box<plan::prune::Pruned>),
 }
 
 /// What an action in flight is about.
@@ -354,6 +357,8 @@ impl Engine {
             Fact::TriggerFired(_)
             | Fact::TagProbed(_)
             | Fact::TagTrimmed(_)
+            | Fact::ImagesPruned(_)
+            | Fact::ImageDeleted(_)
             | Fact::CommitRefused(_)
             | Fact::CommitWithdrawn(_)
             | Fact::SourceFailed(_)

@@ -6,6 +6,7 @@
 
 mod import;
 mod listing;
+mod prune;
 mod rollout;
 mod source;
 
@@ -21,6 +22,7 @@ pub use import::{
 pub use listing::{
     LISTINGS_TO_VANISH, ListingFailed, TagRemoval, TagRemoved, TagsListed, Vanished, VanishedTag,
 };
+pub use prune::{ImageDeleted, ImagesPruned, Keep, PruneOptions, PrunedItems};
 pub use rollout::{
     ContainerList, ContainerRef, DigestHeld, HoldReleased, Outcome, Release, RolloutCause,
     RolloutFinished, RolloutImage, RolloutStarted, RolloutSuperseded, StopFinished, StopStarted,
@@ -75,6 +77,10 @@ pub enum Fact {
     ListingFailed(ListingFailed),
     /// A tag went with its history (rules I92, I93, I196).
     TagRemoved(TagRemoved),
+    /// Items of histories and images went, by the order of an operator (rule I164).
+    ImagesPruned(Box<ImagesPruned>),
+    /// An image was deleted by an operator (rule I165).
+    ImageDeleted(ImageDeleted),
     /// A trigger saw a tag event; what it led to (rule T23).
     TriggerFired(TriggerFired),
     /// A rollout is about to be given to its target; its `seq` is its identity (law 1).
@@ -107,7 +113,7 @@ pub enum Fact {
 
 impl Fact {
     /// Every name that [`Self::kind`] gives, in the order of the variants.
-    pub const KINDS: [&'static str; 28] = [
+    pub const KINDS: [&'static str; 30] = [
         "CommitAdopted",
         "CommitRefused",
         "CommitWithdrawn",
@@ -122,6 +128,8 @@ impl Fact {
         "TagsListed",
         "ListingFailed",
         "TagRemoved",
+        "ImagesPruned",
+        "ImageDeleted",
         "TriggerFired",
         "RolloutStarted",
         "RolloutSuperseded",
@@ -156,6 +164,8 @@ impl Fact {
             Self::TagsListed(_) => "TagsListed",
             Self::ListingFailed(_) => "ListingFailed",
             Self::TagRemoved(_) => "TagRemoved",
+            Self::ImagesPruned(_) => "ImagesPruned",
+            Self::ImageDeleted(_) => "ImageDeleted",
             Self::TriggerFired(_) => "TriggerFired",
             Self::RolloutStarted(_) => "RolloutStarted",
             Self::RolloutSuperseded(_) => "RolloutSuperseded",

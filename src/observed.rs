@@ -3,6 +3,7 @@
 //! [`ObservedState`] is what the journal proves and nothing else: `replay(records)` equals the running state after every
 //! step (law 3). What a restart may forget lives in [`soft`] and never decides more than when to look again.
 
+mod images;
 pub mod listing;
 pub mod rollout;
 pub mod soft;
@@ -22,6 +23,7 @@ use crate::names::{Kind, StreamTag, TagName};
 use crate::sabotage::{self, Bug};
 use crate::time::Timestamp;
 
+pub use images::{BareImage, Images};
 use listing::ListingState;
 use rollout::WorkloadState;
 use tag_history::TagState;
@@ -49,6 +51,9 @@ pub struct ObservedState {
     /// Streams with their tags.
     #[serde(default, deserialize_with = "dense::map")]
     pub streams: BTreeMap<StreamName, StreamState>,
+    /// Images that are not where their items are.
+    #[serde(default, skip_serializing_if = "Images::is_empty")]
+    pub images: Images,
     /// Workloads with their rollouts.
     #[serde(default, deserialize_with = "dense::map")]
     pub workloads: BTreeMap<ObjectKey, WorkloadState>,
@@ -208,7 +213,8 @@ impl ObservedState {
             let rollouts = workload.rollouts.iter().map(|rollout| rollout.started.manifest);
             rollouts.chain(workload.stop.iter().map(|stop| stop.started.manifest))
         });
-        self.kept_versions().chain(metadata).chain(manifests)
+        let bare = self.images.bare.values().filter_map(|image| image.metadata);
+        self.kept_versions().chain(metadata).chain(bare).chain(manifests)
     }
 
     /// Applies one record.
@@ -244,6 +250,8 @@ impl ObservedState {
             | Fact::TagsListed(_)
             | Fact::ListingFailed(_)
             | Fact::TagRemoved(_) => self.apply_to_stream(record),
+            Fact::ImagesPruned(pruned) => self.images_pruned(pruned),
+            Fact::ImageDeleted(deleted) => self.image_deleted(deleted),
             Fact::TriggerFired(_)
             | Fact::RolloutStarted(_)
             | Fact::RolloutSuperseded(_)
@@ -317,6 +325,7 @@ impl ObservedState {
         }
         let tag = stream.tags.entry(imported.tag.tag.clone()).or_default();
         tag.import(record.seq, imported);
+        self.image_found(imported);
     }
 
     fn import_failed(&mut self, at: Timestamp, failed: &ImportFailed) {

@@ -11,6 +11,7 @@ pub mod import;
 mod leaving;
 pub mod listing;
 mod pace;
+pub mod prune;
 pub mod rollout;
 pub mod source;
 

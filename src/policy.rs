@@ -118,6 +118,8 @@ pub struct Policy {
     pub prune_grace: Duration,
     /// `prune.max_objects`: objects that one commit may remove before the removals are held (rule D52).
     pub prune_objects_max: usize,
+    /// `limits."NAMESPACE".image_size`: bytes above which `--prune-over-size-limit` takes an image of a namespace.
+    pub image_size_limits: BTreeMap<Namespace, u64>,
     /// `strict_openshift`: turn off the deviations that concern trigger and rollout decisions (DBT 0.1).
     pub strict_openshift: bool,
 }
@@ -142,6 +144,7 @@ impl Default for Policy {
             targets: BTreeMap::new(),
             prune_grace: Duration::ZERO,
             prune_objects_max: limits::PRUNE_OBJECTS_MAX,
+            image_size_limits: BTreeMap::new(),
             strict_openshift: false,
         }
     }

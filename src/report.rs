@@ -10,6 +10,7 @@ pub mod dry_run;
 pub mod history;
 pub mod live;
 pub mod log;
+pub mod prune;
 pub mod select;
 pub mod status;
 

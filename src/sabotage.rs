@@ -58,6 +58,8 @@ pub enum Bug {
     NewKey,
     /// What runs already is rolled out again now and then.
     RollOutAgain,
+    /// A prune takes what runs and what may have to be put back.
+    PruneInUse,
     /// History goes whatever its age.
     DropYoung,
     /// History goes without a snapshot of the state before what is left.
@@ -68,7 +70,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 30] = [
         Self::SkipAppendSync,
         Self::SkipDirectorySync,
         Self::GoOnAfterFailure,
@@ -95,6 +97,7 @@ impl Bug {
         Self::CallItSuccess,
         Self::NewKey,
         Self::RollOutAgain,
+        Self::PruneInUse,
         Self::DropYoung,
         Self::SkipBase,
         Self::CollectAtOnce,

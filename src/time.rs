@@ -1,5 +1,6 @@
 //! Wall time, monotonic time and spans. There is no clock in here: `now` is always an argument.
 
+mod go;
 mod human;
 mod schedule;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use go::go_duration;
 pub use human::{ParseSpanError, Span, ago};
 pub use schedule::{CronSchedule, Schedule, ScheduleError};
 

@@ -18,6 +18,18 @@ const ANSWER_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// How long it may take where it has to read and write everything first.
 const LONG_ANSWER_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// An answer to another question: the daemon is of another version.
+pub(super) const SOMETHING_ELSE: &str = "the daemon answered something else";
+
+/// What an order says that only a daemon can carry out.
+pub(super) fn no_daemon(socket: &Path) -> anyhow::Error {
+    anyhow::anyhow!(
+        "no daemon listens at `{}`, and only the daemon writes the journal; start it \
+         (`tidegate run` or `systemctl start tidegate`), then run this again",
+        socket.display()
+    )
+}
+
 /// Asks; none if no daemon runs.
 ///
 /// # Errors

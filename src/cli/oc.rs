@@ -1,7 +1,9 @@
 //! The verbs of `oc`: its arguments, its output, its exit codes, 0 and 1 (rule I112).
 
+mod adm;
 mod create;
 mod delete;
+mod delete_image;
 mod describe;
 mod edit;
 mod get;
@@ -9,6 +11,7 @@ mod image_lookup;
 mod inventory;
 mod kinds;
 mod metadata;
+mod prune;
 mod resource;
 mod set;
 mod tag;
@@ -34,6 +37,9 @@ pub(super) enum Verb {
     Set(set::Command),
     Annotate(metadata::Annotate),
     Label(metadata::Label),
+    Prune(prune::Command),
+    #[command(hide = true)]
+    Adm(adm::Command),
 }
 
 /// Whether words of the command line are meant for a verb of `oc`: wrong usage of those ends as in `oc`.
@@ -117,6 +123,8 @@ pub(super) fn run(verb: &Verb, context: &mut Context<'_>) -> anyhow::Result<Exit
         Verb::Set(command) => set::run(command, context),
         Verb::Annotate(command) => metadata::annotate(command, context),
         Verb::Label(command) => metadata::label(command, context),
+        Verb::Prune(command) => prune::run(command, context),
+        Verb::Adm(command) => adm::run(command, context),
     };
     match done {
         Ok(code) => Ok(code),

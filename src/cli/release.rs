@@ -67,14 +67,7 @@ fn order(
     what: &str,
     context: &mut Context<'_>,
 ) -> anyhow::Result<ExitCode> {
-    let Some(reply) = ask::ask(socket, question)? else {
-        anyhow::bail!(
-            "no daemon listens at `{}`, and only the daemon writes the journal; start it \
-             (`tidegate run` or `systemctl start tidegate`), then run this again",
-            socket.display()
-        );
-    };
-    match reply {
+    match ask::ask(socket, question)?.ok_or_else(|| ask::no_daemon(socket))? {
         Reply::Done(seq) => {
             writeln!(context.out, "{what} released (record {seq})")?;
             Ok(ExitCode::Done)
@@ -84,6 +77,6 @@ fn order(
             Ok(ExitCode::Done)
         }
         Reply::Refused(why) => anyhow::bail!("{why}"),
-        Reply::Status(_) => anyhow::bail!("the daemon answered something else"),
+        Reply::Status(_) | Reply::Pruned(_) => anyhow::bail!(ask::SOMETHING_ELSE),
     }
 }

@@ -190,6 +190,12 @@ pub const KEYS: &[KeyDoc] = &[
         "OpenShift's imagePolicyConfig, with its own keys; the same keys of tidegate win",
     ),
     key(
+        "limits.*.image_size",
+        "size or unlimited",
+        "unlimited",
+        "Size above which `prune images --prune-over-size-limit` takes an image of this namespace",
+    ),
+    key(
         "control.socket",
         "path",
         "control.sock in $RUNTIME_DIRECTORY of systemd, else in /run/tidegate; in state_dir where that is set",

@@ -169,7 +169,22 @@ pub(super) fn policy(reader: &mut Reader, source_poll: Duration) -> Policy {
         targets: BTreeMap::new(),
         prune_grace: reader.span("prune.grace", defaults.prune_grace, Duration::ZERO),
         prune_objects_max: reader.count("prune.max_objects", defaults.prune_objects_max, 0),
+        image_size_limits: image_size_limits(reader),
     }
+}
+
+fn image_size_limits(reader: &mut Reader) -> BTreeMap<Namespace, u64> {
+    let section = KeyPath::of("limits");
+    let mut limits = BTreeMap::new();
+    for name in reader.names(&section) {
+        let path = section.child(&name);
+        let size = reader.read(&path.child("image_size"), Show::Plain, size_or_unlimited).flatten();
+        match name.parse::<Namespace>() {
+            Ok(namespace) => limits.extend(size.map(|size| (namespace, size))),
+            Err(error) => reader.problem(&path, error.to_string()),
+        }
+    }
+    limits
 }
 
 fn platform(reader: &mut Reader) -> Platform {

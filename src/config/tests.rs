@@ -94,6 +94,12 @@ web = "hook"
 grace = "1h"
 max_objects = 0
 
+[limits.web]
+image_size = "500MiB"
+
+[limits.shop]
+image_size = "unlimited"
+
 [control]
 socket = "c.sock"
 
@@ -162,6 +168,8 @@ fn every_key_is_read() {
     assert_eq!((policy.checks_in_flight_max, policy.rollouts_in_flight_max), (8, 1));
     assert!(policy.insecure_registries.contains("localhost:5000"));
     assert_eq!(policy.prune_objects_max, 0);
+    let limits = [("web".parse().unwrap(), 500 << 20)].into();
+    assert_eq!(policy.image_size_limits, limits);
     assert_eq!(policy.routes.default.as_ref().unwrap().as_str(), "script");
     let web: Namespace = "web".parse().unwrap();
     assert_eq!(policy.routes.namespaces[&web].as_str(), "hook");

@@ -189,7 +189,9 @@ pub(super) fn log(record: &Record) {
         | Fact::TagRecovered(_)
         | Fact::TagsListed(_)
         | Fact::ListingFailed(_)
-        | Fact::TagRemoved(_) => log_tag(record),
+        | Fact::TagRemoved(_)
+        | Fact::ImagesPruned(_)
+        | Fact::ImageDeleted(_) => log_tag(record),
         Fact::TagProbed(_)
         | Fact::TagTrimmed(_)
         | Fact::TriggerFired(_)
@@ -222,6 +224,13 @@ fn log_tag(record: &Record) {
         }
         Fact::TagRemoved(fact) => {
             tracing::info!(%seq, tag = %fact.tag, because = %fact.because, "tag removed");
+        }
+        Fact::ImagesPruned(fact) => {
+            let (items, images) = (fact.item_count(), fact.images.len());
+            tracing::info!(%seq, items, images, by = fact.by, "images pruned");
+        }
+        Fact::ImageDeleted(fact) => {
+            tracing::info!(%seq, image = %fact.image, by = fact.by, "image deleted");
         }
         _ => {}
     }

@@ -4,38 +4,64 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::action::ImageContents;
 use crate::api::{self, Time, view};
-use crate::names::{ContentHash, Digest};
-use crate::observed::ObservedState;
+use crate::names::{ContentHash, Digest, Seq};
 use crate::observed::tag_history::TagItem;
+use crate::observed::{BareImage, ObservedState};
+use crate::time::Timestamp;
 
-/// The item of a tag's history that had an image first.
+/// Where an image was seen first: the item of a tag's history that had it, or what is left of that.
 #[derive(Clone, Copy, Debug)]
 pub struct FirstSeen<'a> {
-    /// The item.
-    item: &'a TagItem,
+    created: Timestamp,
+    seq: Seq,
+    reference: &'a str,
+    metadata: Option<ContentHash>,
 }
 
-impl FirstSeen<'_> {
+impl<'a> FirstSeen<'a> {
+    fn item(item: &'a TagItem) -> Self {
+        let TagItem { seq, event, metadata } = item;
+        let (created, reference) = (event.created, event.reference.as_str());
+        Self { created, seq: *seq, reference, metadata: *metadata }
+    }
+
+    fn bare(image: &'a BareImage) -> Self {
+        let BareImage { created, seq, reference, metadata } = image;
+        Self { created: *created, seq: *seq, reference, metadata: *metadata }
+    }
+
     /// What the import kept in the object store.
     #[must_use]
     pub fn metadata(&self) -> Option<ContentHash> {
-        self.item.metadata
+        self.metadata
+    }
+
+    /// When that was.
+    #[must_use]
+    pub fn created(&self) -> Timestamp {
+        self.created
     }
 }
 
-/// Every image that a stream has, by digest (rule I11: the first import names it).
+/// Every image that there is, by digest (rule I11: the first import names it).
 #[must_use]
 pub fn images(observed: &ObservedState) -> BTreeMap<Digest, FirstSeen<'_>> {
-    let mut found: BTreeMap<Digest, FirstSeen<'_>> = BTreeMap::new();
+    let bare = observed.images.bare.iter();
+    let mut found: BTreeMap<Digest, FirstSeen<'_>> =
+        bare.map(|(digest, image)| (*digest, FirstSeen::bare(image))).collect();
     let tags = observed.streams.values().flat_map(|stream| stream.tags.values());
     for item in tags.flat_map(|tag| &tag.items) {
         let Some(image) = item.event.image else { continue };
-        let first = found.entry(image).or_insert(FirstSeen { item });
+        if observed.images.deleted.contains(&image) {
+            continue; // only its name is left (rule I158)
+        }
+        let new = FirstSeen::item(item);
+        let first = found.entry(image).or_insert(new);
         // Aliases have the time of what they follow: among equals the record that came first counts.
-        let (new, known) = (item, first.item);
-        if (new.event.created, new.seq) < (known.event.created, known.seq) {
-            first.item = new;
+        if (new.created, new.seq) < (first.created, first.seq) {
+            *first = new;
         }
     }
     found
@@ -77,8 +103,8 @@ struct Kept {
 
 fn made(name: String, first: &FirstSeen<'_>, kept: api::Image) -> api::Image {
     let mut image = kept;
-    let created = Time::of(first.item.event.created);
-    image.docker_image_reference.clone_from(&first.item.event.reference);
+    let created = Time::of(first.created);
+    first.reference.clone_into(&mut image.docker_image_reference);
     let id = name.clone();
     image.metadata =
         api::ObjectMeta { creation_timestamp: Some(created), name, ..api::ObjectMeta::default() };
@@ -96,4 +122,18 @@ fn made(name: String, first: &FirstSeen<'_>, kept: api::Image) -> api::Image {
         image.docker_image_metadata_version = "1.0".into();
     }
     image
+}
+
+/// Adds what the metadata of an image says about its size and its parts.
+pub fn contents(found: &mut ImageContents, digest: Digest, metadata: &[u8]) {
+    let Ok(image) = serde_json::from_slice::<api::Image>(metadata) else { return };
+    let size = image.docker_image_metadata.map(|docker| docker.size);
+    if let Some(size) = size.and_then(|size| u64::try_from(size).ok()) {
+        found.sizes.insert(digest, size);
+    }
+    let parts = image.docker_image_manifests.iter().filter_map(|part| part.digest.parse().ok());
+    let parts: Vec<_> = parts.collect();
+    if !parts.is_empty() {
+        found.parts.insert(digest, parts);
+    }
 }

@@ -277,7 +277,9 @@ impl Engine {
             (None, _) => return None, // another tag's answer; this one is asked again
         };
         let settled = !state.is_due() && state.condition.is_none() && state.asked == asked;
-        if settled && is_current(state, &event) {
+        let deleted =
+            event.image.is_some_and(|image| self.observed.images.deleted.contains(&image));
+        if settled && !deleted && is_current(state, &event) {
             let probed = resolution.probed;
             return (state.probed != Some(probed))
                 .then(|| Fact::TagProbed(TagProbed { tag: tag.clone(), probed }));
@@ -475,6 +477,8 @@ impl Engine {
             Request::Status => Answer::Status(Box::new(self.soft.clone())),
             Request::Release(object) => self.release(&object, by, now, batch),
             Request::ReleaseRemovals => self.release_removals(None, by, now, batch),
+            Request::Prune(request) => self.prune(*request, by, now, batch),
+            Request::DeleteImage(image) => self.delete_image(image, by, now, batch),
         };
         batch.answers.push((id, answer));
     }

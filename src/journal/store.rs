@@ -237,6 +237,8 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
         | Fact::TagsListed(_)
         | Fact::ListingFailed(_)
         | Fact::TagRemoved(_)
+        | Fact::ImagesPruned(_)
+        | Fact::ImageDeleted(_)
         | Fact::TriggerFired(_)
         | Fact::RolloutSuperseded(_)
         | Fact::RolloutFinished(_)

@@ -319,6 +319,8 @@ fn event_of(fact: &Fact) -> Option<(&ObjectKey, Event<'_>)> {
         | Fact::TagsListed(_)
         | Fact::ListingFailed(_)
         | Fact::TagRemoved(_)
+        | Fact::ImagesPruned(_)
+        | Fact::ImageDeleted(_)
         | Fact::ConfigAdopted(_)
         | Fact::RecordsLost(_)
         | Fact::SpaceShort(_)

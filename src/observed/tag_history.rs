@@ -152,6 +152,12 @@ impl TagState {
         self.items.retain(|item| std::mem::take(&mut newest) || !gone.contains(&item.seq));
     }
 
+    /// Takes pruned items out; item 0 of a tag of the spec stays, whatever a record says (rule I159).
+    pub(super) fn prune(&mut self, gone: &[Seq]) -> Vec<TagItem> {
+        let first = usize::from(self.generation != Generation(0)).min(self.items.len());
+        self.items.extract_if(first.., |item| gone.contains(&item.seq)).collect()
+    }
+
     /// Adds a failed import; what the tag had stays (rule I69: last known good).
     pub(super) fn fail(&mut self, at: Timestamp, failed: &ImportFailed) {
         let same = |c: &&TagCondition| c.reason == failed.reason && c.message == failed.message;

@@ -6,7 +6,7 @@ use crate::desired::TagSource;
 use crate::effective;
 use crate::fact::{Fact, TagTrimmed};
 use crate::names::{Digest, StreamTag};
-use crate::observed::rollout::Rollout;
+use crate::observed::rollout::{Rollout, WorkloadState};
 
 use super::import::is_named;
 use super::{Key, Plan, Step, View};
@@ -43,8 +43,12 @@ pub(super) fn plan(view: &View<'_>, tag: &StreamTag) -> Plan {
 /// workload, which only a tag costs that has more items than its limit.
 pub(super) fn running(view: &View<'_>, tag: &StreamTag) -> BTreeSet<Digest> {
     let states = view.observed.workloads.values().filter(|state| state.seen.contains_key(tag));
-    let rollouts = states.flat_map(|state| [state.active(), state.last()]).flatten();
-    rollouts.flat_map(Rollout::digests).collect()
+    states.flat_map(needed).flat_map(Rollout::digests).collect()
+}
+
+/// What a workload runs, as far as is known, and what is tried there: what it would be put back to is the former.
+pub(super) fn needed(state: &WorkloadState) -> impl Iterator<Item = &Rollout> {
+    [state.active(), state.last()].into_iter().flatten()
 }
 
 /// The images of the stream that tags pin, as they are written.

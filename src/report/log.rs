@@ -45,6 +45,9 @@ pub fn named(fact: &Fact) -> (BTreeSet<ObjectKey>, BTreeSet<StreamTag>) {
             objects.insert(ObjectKey::stream(&failed.stream));
         }
         Fact::TagRemoved(removed) => tags.extend([removed.tag.clone()]),
+        Fact::ImagesPruned(pruned) => {
+            tags.extend(pruned.items.iter().map(|of_tag| of_tag.tag.clone()));
+        }
         Fact::TriggerFired(fired) => tags.extend([fired.from.clone()]),
         Fact::Checkpoint(checkpoint) => {
             objects.extend(checkpoint.checked.iter().map(|(stream, _)| ObjectKey::stream(stream)));
@@ -53,6 +56,7 @@ pub fn named(fact: &Fact) -> (BTreeSet<ObjectKey>, BTreeSet<StreamTag>) {
         | Fact::CommitWithdrawn(_)
         | Fact::SourceFailed(_)
         | Fact::SourceRecovered
+        | Fact::ImageDeleted(_)
         | Fact::RolloutStarted(_)
         | Fact::RolloutSuperseded(_)
         | Fact::RolloutFinished(_)

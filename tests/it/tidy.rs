@@ -275,7 +275,7 @@ fn lines_fit_and_open_ends_have_a_number() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// `i043_...` is I43, `d014_6_...` is D14.6, `d021a_...` is D21a, `i197_1_...` is I197.1.
+/// `i043_...` is I43, `y011_...` is Y11, `d014_6_...` is D14.6, `d021a_...` is D21a, `i197_1_...` is I197.1.
 fn rule_of(function: &str) -> Option<String> {
     let mut words = function.split('_');
     let first = words.next()?;

@@ -24,8 +24,8 @@ pub(in crate::cli) fn run(
     let done = match ask::ask_long(&config.control_socket, &Question::Compact)? {
         Some(Reply::Nothing(words)) => words,
         Some(Reply::Refused(why)) => anyhow::bail!("{why}"),
-        Some(Reply::Done(_) | Reply::Status(_)) => {
-            anyhow::bail!("the daemon answered something else")
+        Some(Reply::Done(_) | Reply::Status(_) | Reply::Pruned(_)) => {
+            anyhow::bail!(ask::SOMETHING_ELSE)
         }
         None => {
             let state_dir = &config.state_dir;

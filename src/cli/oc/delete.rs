@@ -4,16 +4,17 @@ use anyhow::bail;
 
 use super::edit::{Desk, EditArguments, Outcome, edit};
 use super::kinds::{ManifestKind, Subject};
-use super::resource::{self, WordsError};
-use super::{ApiError, UsageError, tag};
-use crate::cli::{Context, ExitCode};
+use super::resource::{self, Resource, WordsError};
+use super::{ApiError, UsageError, delete_image, tag};
+use crate::cli::{Context, ExitCode, offline};
 use crate::oc::selector::Selector;
 
 /// Delete objects from git, as `oc delete` does
 ///
-/// KIND is `is`, `istag`, or a kind of manifest that is found in git (`dc`, `bc`, `deploy`, `svc`, `route`, …); `all`
+/// KIND is `is`, `istag`, `image`, or a kind of manifest that is found in git (`dc`, `bc`, `deploy`, `svc`, `route`, …); `all`
 /// means image streams, workloads, builds, services and routes. What the daemon runs follows with the commit: a tag that
-/// something refers to keeps its history, a workload is stopped as its annotations say.
+/// something refers to keeps its history, a workload is stopped as its annotations say. Images are deleted from the journal:
+/// items of tags that name one stay until the next `prune images`, and a later import brings it back.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Command {
     /// Kinds and names: `is python`, `is/python`, `istag python:3.6`, `all`
@@ -36,8 +37,30 @@ pub(in crate::cli) struct Command {
 type Wanted = Vec<(Subject, Option<String>)>;
 
 pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
+    if let Some(images) = images(command)? {
+        let config = offline::settings(&command.edit.settings, context)?;
+        return delete_image::run(&images, &config, context);
+    }
     let wanted = wanted(command)?;
     edit(&command.edit, context, |desk| delete(command, &wanted, desk))
+}
+
+/// The images that are named; none where other kinds are. Images are in the journal, not in git (rule I165).
+fn images(command: &Command) -> anyhow::Result<Option<Vec<String>>> {
+    let Ok(wanted) = resource::wanted(&command.words, "delete") else { return Ok(None) };
+    if !wanted.iter().any(|wanted| wanted.resource == Resource::Images) {
+        return Ok(None);
+    }
+    if wanted.iter().any(|wanted| wanted.resource != Resource::Images) {
+        bail!(
+            "images are deleted from the journal and other objects from git; delete them by a command of their own"
+        );
+    }
+    let names: Option<Vec<String>> = wanted.into_iter().map(|wanted| wanted.name).collect();
+    match names {
+        Some(names) => Ok(Some(names)),
+        None => bail!("resource(s) were provided, but no name was specified"),
+    }
 }
 
 fn wanted(command: &Command) -> anyhow::Result<Wanted> {

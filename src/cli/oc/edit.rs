@@ -41,7 +41,7 @@ pub(super) struct EditArguments {
     #[arg(short, long, value_name = "TEXT", help_heading = EDIT)]
     message: Option<String>,
     #[command(flatten)]
-    settings: config::SettingArguments,
+    pub(super) settings: config::SettingArguments,
 }
 
 /// Where the help shows them.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::fact::{
-    CommitAdopted, Fact, Outcome, Reason, Record, Release, RemovalFate, RolloutStarted, TagsListed,
-    TriggerOutcome, Via,
+    CommitAdopted, Fact, ImagesPruned, Outcome, Reason, Record, Release, RemovalFate,
+    RolloutStarted, TagsListed, TriggerOutcome, Via,
 };
 use crate::names::{Digest, ObjectKey, Seq, StreamTag, TagName};
 use crate::observed::rollout::object_of;
@@ -41,6 +41,8 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
         | Fact::TagTrimmed(_)
         | Fact::TagsListed(_)
         | Fact::TagRemoved(_)
+        | Fact::ImagesPruned(_)
+        | Fact::ImageDeleted(_)
         | Fact::RemovalsReleased(_)
         | Fact::TagProbed(_)
         | Fact::TriggerFired(_)
@@ -86,6 +88,9 @@ pub(super) fn is_about(fact: &Fact, select: &Selection, watched: &BTreeSet<Strea
     }
     if let Fact::ListingFailed(failed) = fact {
         return select.has(&ObjectKey::stream(&failed.stream));
+    }
+    if let Fact::ImagesPruned(pruned) = fact {
+        return pruned.items.iter().any(|of_tag| select.has_tag(&of_tag.tag));
     }
     let Fact::RemovalsReleased(released) = fact else { return false };
     released.objects.iter().any(|object| select.has(object))
@@ -157,6 +162,10 @@ impl Reader<'_> {
             | Fact::TagsListed(_)
             | Fact::ListingFailed(_)
             | Fact::TagRemoved(_) => self.tag(&record.fact)?,
+            Fact::ImagesPruned(pruned) => prune(pruned),
+            Fact::ImageDeleted(deleted) => {
+                said("delete", &deleted.image, format!(" by {}", one_line(&deleted.by)))
+            }
             Fact::TriggerFired(fired) => {
                 let change = change(fired.old.as_ref(), Some(&fired.new));
                 let outcome = match fired.outcome {
@@ -294,6 +303,18 @@ impl Reader<'_> {
         };
         Some(said)
     }
+}
+
+fn prune(pruned: &ImagesPruned) -> Said {
+    let items = count(pruned.item_count(), "item", "items");
+    let tags: Vec<_> = pruned.items.iter().map(|of_tag| of_tag.tag.to_string()).collect();
+    let of = match tags.len() {
+        0 => String::new(),
+        1..=3 => format!(" of {}", tags.join(", ")),
+        n => format!(" of {n} tags"),
+    };
+    let images = count(pruned.images.len(), "image", "images");
+    said("prune", &items, format!("{of} and {images} gone, by {}", one_line(&pruned.by)))
 }
 
 fn commit(adopted: &CommitAdopted) -> Said {

@@ -4,22 +4,24 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use tidegate::fact::{
     Appeared, Checkpoint, CommitAdopted, CommitRefused, CommitWithdrawn, ConfigAdopted,
-    ContainerList, ContainerRef, DigestHeld, Fact, HistoryDropped, HoldReleased, ImportFailed,
-    ImportReason, ListingFailed, Outcome, Position, Reason, Record, RecordsLost, Rejected, Release,
-    RemovalFate, RemovalsReleased, Removed, RolloutCause, RolloutFinished, RolloutImage,
-    RolloutStarted, RolloutSuperseded, SourceFailed, Space, StopFinished, StopStarted,
-    StreamChanged, TagEvent, TagImported, TagProbed, TagRecovered, TagRemoval, TagRemoved,
-    TagTrimmed, TagsListed, TriggerFired, TriggerOutcome, Vanished, VanishedTag, Via,
+    ContainerList, ContainerRef, DigestHeld, Fact, HistoryDropped, HoldReleased, ImageDeleted,
+    ImagesPruned, ImportFailed, ImportReason, Keep, ListingFailed, Outcome, Position, PruneOptions,
+    PrunedItems, Reason, Record, RecordsLost, Rejected, Release, RemovalFate, RemovalsReleased,
+    Removed, RolloutCause, RolloutFinished, RolloutImage, RolloutStarted, RolloutSuperseded,
+    SourceFailed, Space, StopFinished, StopStarted, StreamChanged, TagEvent, TagImported,
+    TagProbed, TagRecovered, TagRemoval, TagRemoved, TagTrimmed, TagsListed, TriggerFired,
+    TriggerOutcome, Vanished, VanishedTag, Via,
 };
 use tidegate::journal::{LineHash, encode};
 use tidegate::names::{
     CommitId, ContentHash, Digest, Generation, Incarnation, ObjectKey, Revision, Seq, StreamName,
 };
-use tidegate::time::Timestamp;
+use tidegate::time::{Span, Timestamp};
 
 use super::{PLAIN, journal_of, open_with, put, records, segments};
 
@@ -223,6 +225,19 @@ fn every_fact() -> Vec<Fact> {
     }));
     let because = TagRemoval::VanishedTags;
     facts.push(Fact::TagRemoved(TagRemoved { tag: stream.tag(tag("1.0")), because }));
+    facts.push(Fact::ImagesPruned(Box::new(ImagesPruned {
+        options: PruneOptions {
+            keep: Keep::Recent { revisions: 3, younger_than: Span(Duration::from_secs(3_600)) },
+            all: true,
+            namespace: Some("shop".parse().unwrap()),
+            ignore_invalid: false,
+            registry: true,
+        },
+        items: vec![PrunedItems { tag: "shop/web:3.10".parse().unwrap(), items: vec![Seq(3)] }],
+        images: vec![digest("image")],
+        by: "uid 1000".into(),
+    })));
+    facts.push(Fact::ImageDeleted(ImageDeleted { image: digest("image"), by: "uid 1000".into() }));
     facts
 }
 
@@ -241,7 +256,7 @@ fn every_record() -> Vec<Record> {
 #[test]
 fn each_fact_is_written_as_in_the_first_version() {
     let kinds: BTreeSet<_> = every_fact().iter().map(Fact::kind).collect();
-    assert_eq!(kinds.len(), 28, "{kinds:?}");
+    assert_eq!(kinds.len(), 30, "{kinds:?}");
     let batches: Vec<_> = every_record().chunks(4).map(<[Record]>::to_vec).collect();
     let root = journal_of(PLAIN, &batches);
     let written = fs::read_to_string(&segments(root.path())[0]).unwrap();

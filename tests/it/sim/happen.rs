@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate::action::{
-    Action, ActionId, Ask, ImportFailure, ImportOrder, Input, Nudge, Request, RolloutReport,
-    RolloutRequest, StopRequest,
+    Action, ActionId, Ask, ImageContents, ImportFailure, ImportOrder, Input, Nudge, PruneRequest,
+    Request, RolloutReport, RolloutRequest, StopRequest,
 };
-use tidegate::fact::ImportReason;
-use tidegate::time::Timestamp;
+use tidegate::fact::{ImportReason, Keep, PruneOptions};
+use tidegate::time::{Span, Timestamp};
 
 use super::oracle::ORDER;
 use super::outside::{Mood, Targets};
@@ -153,9 +153,11 @@ impl Simulation {
         if self.rng.one_in(4) {
             return self.order();
         }
-        let request = match self.rng.below(4) {
+        let request = match self.rng.below(6) {
             0 => Request::Status,
             1 => Request::ReleaseRemovals,
+            2 => self.prune(),
+            3 => self.delete_image(),
             _ if objects.is_empty() => Request::Status,
             _ => Request::Release(self.rng.pick(&objects).clone()),
         };
@@ -175,6 +177,27 @@ impl Simulation {
         self.tell(|| format!("order: {order:?}"));
         self.oracle.ordered();
         Input::Asked(Ask { id: ORDER, by: "ann".into(), request: Request::Import(order) })
+    }
+
+    /// Takes what nobody uses out of histories.
+    fn prune(&mut self) -> Request {
+        let younger_than = Duration::from_secs(*self.rng.pick(&[0, 60, 3_600]));
+        let keep = Keep::Recent { revisions: self.rng.below(3), younger_than: Span(younger_than) };
+        let namespace = self.rng.one_in(4).then(|| "shop".parse().unwrap());
+        let all = !self.rng.one_in(4);
+        let options = PruneOptions { keep, all, namespace, ignore_invalid: false, registry: true };
+        let confirm = !self.rng.one_in(4);
+        let contents = ImageContents::default();
+        Request::Prune(Box::new(PruneRequest { options, confirm, contents }))
+    }
+
+    fn delete_image(&mut self) -> Request {
+        let images = tidegate::effective::images(self.engine.observed());
+        let images: Vec<_> = images.into_keys().collect();
+        if images.is_empty() {
+            return Request::Status;
+        }
+        Request::DeleteImage(*self.rng.pick(&images))
     }
 
     /// What the world answers now.

@@ -61,10 +61,12 @@ mod shrink;
 mod simulation;
 mod verdict;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tidegate::action::{Input, Nudge};
 use tidegate::desired::{Origin, TagSource};
+use tidegate::names::StreamTag;
 
 use process::End;
 use rng::{Plot, Story};
@@ -137,10 +139,22 @@ fn calm(simulation: &mut Simulation) {
     simulation.step(vec![Input::Nudged(Nudge::Source)]);
     simulation.pass(Duration::from_secs(2100));
     let tags = ["shop/s0:t", "shop/s1:t", "shop/s2:t", "shop/s2:pushed", "shop/s3:t"];
-    for tag in tags {
-        simulation.step(vec![Input::Nudged(Nudge::Tag(tag.parse().unwrap()))]);
+    let tags = tags.map(|tag| tag.parse().unwrap());
+    for tag in tags.into_iter().chain(dangling(simulation)) {
+        simulation.step(vec![Input::Nudged(Nudge::Tag(tag))]);
     }
     simulation.pass(Duration::from_secs(1000));
+}
+
+/// Tags whose image was deleted: the next check brings it back, whenever that is.
+fn dangling(simulation: &Simulation) -> BTreeSet<StreamTag> {
+    let observed = simulation.engine.observed();
+    let tags = observed.streams.iter().flat_map(|(name, stream)| {
+        stream.tags.iter().map(|(tag, state)| (name.tag(tag.clone()), state))
+    });
+    let is_deleted = |image| observed.images.deleted.contains(&image);
+    let tags = tags.filter(|(_, state)| state.image().is_some_and(is_deleted));
+    tags.map(|(tag, _)| tag).collect()
 }
 
 /// Every tag is what its registry says, and every workload runs what its tags say, or is held with a reason.

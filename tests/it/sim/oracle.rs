@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidegate::action::{Action, ActionId, Input, TagListing};
 use tidegate::engine::Engine;
 use tidegate::fact::{
-    CommitAdopted, Fact, Outcome, Record, Release, RemovalFate, RolloutCause, RolloutStarted,
-    StopStarted, TagImported, TagRemoval, TagRemoved, TagTrimmed, TagsListed, Via,
+    CommitAdopted, Fact, ImagesPruned, Outcome, Record, Release, RemovalFate, RolloutCause,
+    RolloutStarted, StopStarted, TagImported, TagRemoval, TagRemoved, TagTrimmed, TagsListed, Via,
 };
 use tidegate::names::StreamTag;
 use tidegate::names::{
@@ -178,6 +178,11 @@ impl Oracle {
             Fact::TagTrimmed(trimmed) => self.trimmed(trimmed),
             Fact::TagsListed(listed) => self.listed(listed),
             Fact::TagRemoved(removed) => self.tag_removed(removed),
+            Fact::ImagesPruned(pruned) => self.pruned(pruned, repository),
+            Fact::ImageDeleted(deleted) => {
+                let images = tidegate::effective::images(&self.shadow);
+                assert!(images.contains_key(&deleted.image), "I165: what is not there is deleted");
+            }
             Fact::TriggerFired(fired) => {
                 let life = self.shadow.objects[&fired.object].incarnation;
                 let identity = (fired.object.clone(), life, fired.from.clone(), fired.event);
@@ -315,6 +320,49 @@ impl Oracle {
                 assert!(runs.is_disjoint(&gone), "I64: {object} runs what {} lost", trimmed.tag);
             }
         }
+    }
+
+    /// K21: nothing goes that runs or that something is put back to, and no image of a tag that git names.
+    fn pruned(&self, pruned: &ImagesPruned, repository: &Repository) {
+        let mut gone = BTreeSet::new();
+        for of_tag in &pruned.items {
+            let tag = self.shadow.tag(&of_tag.tag).expect("what is cut is known");
+            for seq in &of_tag.items {
+                let at = tag.items.iter().position(|item| item.seq == *seq).expect("an item");
+                let written = self.is_written(&of_tag.tag, repository);
+                assert!(at > 0 || !written, "I159: {} loses its image", of_tag.tag);
+                gone.extend(tag.items[at].event.image);
+            }
+        }
+        for (object, state) in &self.shadow.workloads {
+            let runs = [state.active(), state.last()].into_iter().flatten();
+            let runs: BTreeSet<_> = runs.flat_map(Rollout::digests).collect();
+            let safe = runs.is_disjoint(&gone) && !pruned.images.iter().any(|i| runs.contains(i));
+            assert!(safe, "I156: {object} runs what was pruned");
+        }
+        let named = pruned.items.iter().map(|of_tag| (&of_tag.tag, &of_tag.items));
+        let named: BTreeMap<_, _> = named.collect();
+        for (name, stream) in &self.shadow.streams {
+            for (tag, state) in &stream.tags {
+                let lost = named.get(&name.tag(tag.clone()));
+                let left = state.items.iter().filter(|i| lost.is_none_or(|l| !l.contains(&i.seq)));
+                let left = left.filter_map(|item| item.event.image);
+                let image = left.into_iter().find(|image| pruned.images.contains(image));
+                assert!(image.is_none(), "I160: {name}:{tag} still names {image:?}");
+            }
+        }
+    }
+
+    /// Whether the manifest of a stream, as the adopted commit has it, names a tag.
+    fn is_written(&self, tag: &StreamTag, repository: &Repository) -> bool {
+        let commit = self.shadow.adopted.as_ref().expect("a prune follows a commit").commit;
+        let path = path_of(&ObjectKey::stream(&tag.stream));
+        let text = repository.commits[&commit].get(&path);
+        // One whose manifest cannot be read has its last valid version, which may not have it.
+        let readable =
+            |text: &&String| text.contains("kind: ImageStream\n") && !text.contains("[unclosed");
+        let named = format!("- name: '{}'\n", tag.tag);
+        text.filter(readable).is_some_and(|text| text.contains(&named))
     }
 
     fn started(&mut self, started: &RolloutStarted) {

@@ -8,6 +8,7 @@ mod laws;
 mod listing;
 mod objects;
 mod printed;
+mod pruning;
 mod references;
 mod removals;
 mod rollouts;

@@ -9,6 +9,7 @@ mod lost_records;
 pub(crate) mod main_job;
 mod past;
 pub(crate) mod play;
+mod pruning;
 mod readme;
 mod source;
 mod upkeep;

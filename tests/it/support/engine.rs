@@ -13,7 +13,9 @@ use tidegate::engine::{Answer, Effect, Engine};
 use tidegate::fact::{Fact, ImportReason, Record};
 use tidegate::names::{BlobId, CommitId, ContentHash};
 use tidegate::observed::ObservedState;
+use tidegate::plan::prune::Pruned;
 use tidegate::policy::Policy;
+use tidegate::report::prune::{Manifests, to_text};
 use tidegate::time::{Monotonic, Now, Timestamp};
 
 use super::manifest;
@@ -41,6 +43,8 @@ pub(crate) struct World {
     shown: usize,
     answers: Vec<Answer>,
     notices: Vec<String>,
+    /// The last answer to an order to prune.
+    pub(crate) pruned: Option<Pruned>,
     names: BTreeMap<String, String>,
 }
 
@@ -73,6 +77,7 @@ impl World {
             shown: 0,
             answers: Vec::new(),
             notices: Vec::new(),
+            pruned: None,
             names,
         }
     }
@@ -364,6 +369,11 @@ impl World {
             Answer::Nothing(why) => format!("nothing: {why}"),
             Answer::Refused(why) => format!("refused: {why}"),
             Answer::Status(_) => "status".into(),
+            Answer::Pruned(pruned) => {
+                let text = to_text(&pruned.pruning, Manifests::Untouched);
+                self.pruned = Some(*pruned);
+                short(text.trim_end(), &self.names)
+            }
         }
     }
 

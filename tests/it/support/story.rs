@@ -89,6 +89,13 @@ fn trigger(fired: &tidegate::fact::TriggerFired) -> String {
     format!("TriggerFired {name} {from} {old} to {}: {outcome}", fired.new)
 }
 
+fn prune(pruned: &tidegate::fact::ImagesPruned) -> String {
+    let items = pruned.items.iter();
+    let items = items.map(|of_tag| format!("{}-{}", tag(&of_tag.tag), of_tag.items.len()));
+    let images = pruned.images.iter().map(ToString::to_string);
+    items.chain(images).collect::<Vec<_>>().join(" ")
+}
+
 fn because(release: &tidegate::fact::Release) -> String {
     match release {
         tidegate::fact::Release::NewImages => "new images".into(),
@@ -147,6 +154,8 @@ pub(crate) fn record(record: &Record) -> String {
             format!("{kind} {} {}: {}", failed.stream, failed.reason, failed.message)
         }
         Fact::TagRemoved(removed) => format!("{kind} {}: {:?}", tag(&removed.tag), removed.because),
+        Fact::ImagesPruned(pruned) => format!("{kind} {}", prune(pruned)),
+        Fact::ImageDeleted(deleted) => format!("{kind} {}", deleted.image),
         Fact::TriggerFired(fired) => trigger(fired),
         Fact::RolloutStarted(started) => format!(
             "{kind} {} {} ({}) {}",
