@@ -93,30 +93,3 @@ fn minor(tag: &str) -> Option<Version> {
     let word = word.map(|word| format!("-{word}")).unwrap_or_default();
     Version::parse(&format!("{numbers}.0{word}")).ok()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ordered(tags: &str) -> String {
-        let mut tags: Vec<&str> = tags.split(',').collect();
-        by_importance(&mut tags);
-        tags.join(",")
-    }
-
-    #[test]
-    fn i057_latest_then_minor_then_full_versions_then_names() {
-        let tags = "2.4,2.4-el7,2.4-el8,2.4-ubi8,2.4-ubi9,latest";
-        assert_eq!(ordered(tags), "latest,2.4,2.4-ubi9,2.4-ubi8,2.4-el8,2.4-el7");
-        let tags = "5.1,v5.1,v5.1-rc1,5.1.3-other,v5.1.3-other,v5,5,latest,3.10,3.9,alpine,2020.01.02,\
-                    10,9,1.0.0,1.0.1,2.0,2.0-ubi8-minimal";
-        let wanted = "latest,5.1,v5.1,v5.1-rc1,3.10,3.9,2.0,5.1.3-other,v5.1.3-other,1.0.1,1.0.0,10,\
-                      2.0-ubi8-minimal,2020.01.02,5,9,alpine,v5";
-        assert_eq!(ordered(tags), wanted);
-    }
-
-    #[test]
-    fn i057_versions_that_differ_in_their_build_only_go_by_name() {
-        assert_eq!(ordered("1.2.3+b,1.2.3,1.2.3+a"), "1.2.3,1.2.3+a,1.2.3+b");
-    }
-}

@@ -94,18 +94,27 @@ impl Inventory {
         Ok(())
     }
 
+    /// Where each image of the journal was seen first.
+    fn seen(&self) -> BTreeMap<Digest, FirstSeen<'_>> {
+        let journal = self.journal.as_ref();
+        journal.map(|offline| effective::images(offline.engine.observed())).unwrap_or_default()
+    }
+
     /// An image by its digest.
     fn image(&self, digest: &str) -> Option<Image> {
+        self.image_among(&self.seen(), digest).or_else(|| {
+            images_of_journal(self.journal.as_ref()?).remove(digest) // one of an index?
+        })
+    }
+
+    /// The same, but for those of an index.
+    fn image_among(&self, seen: &BTreeMap<Digest, FirstSeen<'_>>, digest: &str) -> Option<Image> {
         if let Some(image) = self.images.get(digest) {
             return Some(image.clone());
         }
-        let offline = self.journal.as_ref()?;
-        let images = effective::images(offline.engine.observed());
         let digest: Digest = digest.parse().ok()?;
-        let Some(first) = images.get(&digest) else {
-            return images_of_journal(offline).remove(&digest.to_string()); // one of an index?
-        };
-        let metadata = kept(offline, first);
+        let first = seen.get(&digest)?;
+        let metadata = kept(self.journal.as_ref()?, first);
         Some(effective::image(&digest, first, metadata.as_deref()))
     }
 
@@ -283,8 +292,9 @@ impl Inventory {
             return Ok(own.clone());
         }
         let stream = self.stream(stream, Resource::ImageStreams, stream)?;
+        let seen = self.seen(); // once for all items of the stream
         let inside = |image: &str| {
-            let index = self.image(image).map(|image| image.docker_image_manifests);
+            let index = self.image_among(&seen, image).map(|image| image.docker_image_manifests);
             index.unwrap_or_default().into_iter().map(|manifest| manifest.digest).collect()
         };
         match view::find_image(stream, id, inside) {

@@ -7,16 +7,17 @@ use std::time::Duration;
 use base64::Engine as _;
 use serde_json::json;
 use tidegate::action::{Check, ImportMode, Platform, Resolution, ResolveRequest};
-use tidegate::desired::Entry;
 use tidegate::desired::diagnostic::Severity;
-use tidegate::fact::ImportReason;
+use tidegate::fact::{Fact, ImportReason};
 use tidegate::names::Digest;
 use tidegate::policy::Policy;
 use tidegate::world::registry::RegistryConfig;
 
 use crate::adapter::registry::{Bench, Ours, answer, auth_file, check, quick, want_tokens};
 use crate::desired::{read, stream, with_tag};
+use crate::support::daemon::{Host, wait};
 use crate::support::engine::World;
+use crate::support::git::Repo;
 use crate::support::registry::{
     DockerRegistry, Fault, OCI_INDEX, OCI_MANIFEST, Options, Seen, write,
 };
@@ -411,9 +412,35 @@ async fn i075_only_what_failed_is_asked_for_without_a_login() {
 
 /// I166: logins are those of the daemon's settings; a secret beside the stream is none.
 #[test]
-fn i166_a_secret_in_git_is_no_login() {
-    let secret = "apiVersion: v1\nkind: Secret\ntype: kubernetes.io/dockerconfigjson\nmetadata: {name: pull}\ndata: {.dockerconfigjson: e30=}\n";
-    assert!(matches!(read(secret).entries[..], [Entry::Companion(_)]));
+fn i166_a_secret_beside_the_stream_is_no_login() {
+    let options = Options { basic: Some(("anna", "right")), ..Options::default() };
+    let Some(registry) = DockerRegistry::start_with(&options) else { return };
+    wait(registry.push_image("web", "2", "a"));
+    let base64 = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let host = registry.address();
+    let logins = json!({"auths": {&host: {"auth": base64("anna:right")}}}).to_string();
+    let secret = format!(
+        "apiVersion: v1\nkind: Secret\ntype: kubernetes.io/dockerconfigjson\nmetadata: {{name: pull}}\ndata: {{.dockerconfigjson: {}}}\n",
+        base64(&logins)
+    );
+    let manifest = |tag: u32| {
+        with_tag(&format!(
+            "{{name: a, importPolicy: {{insecure: true}}, from: {{kind: DockerImage, name: '{host}/web:{tag}'}}}}"
+        ))
+    };
+    let repo = Repo::new();
+    repo.write("pull.yaml", secret).write("web.yaml", manifest(1)).commit("both");
+    let file = tempfile::tempdir().unwrap();
+    let settings = format!("[registries]\nauth_file = \"{}/auth.json\"\n", file.path().display());
+    let mut daemon = Host::new(repo.path(), &settings);
+    daemon.start();
+    let record = daemon.wait_for("the failure", |fact| matches!(fact, Fact::ImportFailed(_)));
+    let Fact::ImportFailed(failed) = record.fact else { unreachable!() };
+    assert!(failed.message.ends_with("did not have credentials to the repository"), "{failed:?}");
+    write(&file.path().join("auth.json"), &logins);
+    repo.write("web.yaml", manifest(2)).commit("another tag");
+    daemon.wait_for("the image", |fact| matches!(fact, Fact::TagImported(_)));
+    assert!(daemon.stop().success());
 }
 
 /// I167: a login is for its path and what is below, not for all that begins like it.

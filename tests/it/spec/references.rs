@@ -247,3 +247,17 @@ fn i035_names_relative_to_the_stream() {
         "must be of the form <tag>, <repo>:<tag>, <id>, or <repo>@<id>",
     );
 }
+
+/// I57: `latest`, then versions of two parts, then those of three, newest first, then names.
+#[test]
+fn i057_tags_are_ordered_by_importance() {
+    for wanted in [
+        "latest,2.4,2.4-ubi9,2.4-ubi8,2.4-el8,2.4-el7",
+        "latest,5.1,v5.1,v5.1-rc1,3.10,3.9,2.0,5.1.3-other,v5.1.3-other,1.0.1,1.0.0,10,2.0-ubi8-minimal,2020.01.02,5,9,alpine,v5",
+        "1.2.3,1.2.3+a,1.2.3+b",
+    ] {
+        let mut tags: Vec<&str> = wanted.split(',').rev().collect();
+        tidegate::oc::order::by_importance(&mut tags);
+        assert_eq!(tags.join(","), wanted);
+    }
+}

@@ -8,7 +8,7 @@ use tidegate::policy::Policy;
 
 use super::following::noted;
 use super::objects::shown;
-use crate::adapter::registry::{Bench, Ours, answer, auth_file, quick};
+use crate::adapter::registry::{Bench, Ours, auth_file, quick};
 use crate::desired::{rejects, with_tag};
 use crate::support::engine::World;
 use crate::support::registry::Fault;
@@ -356,7 +356,6 @@ async fn y032_a_login_for_another_port_is_none() {
         Ours::new(tidegate::world::registry::RegistryConfig { auth_file: Some(auth), ..quick() });
     let failure = ours.ask(bench.check("web:1"), None).await.unwrap_err();
     assert!(failure.message.ends_with("did not have credentials to the repository"), "{failure:?}");
-    bench.proxy.break_with(|_| Some(answer(404, "")));
 }
 
 #[test]
