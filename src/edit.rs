@@ -26,7 +26,7 @@ use crate::policy::Policy;
 pub use change::{Change, ChangeError, change};
 pub use diff::diff;
 pub use locate::{Document, Place, Sort};
-pub use metadata::Words;
+pub use metadata::{Words, keys};
 pub use value::Value;
 
 use locate::Contents;

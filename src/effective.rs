@@ -20,7 +20,7 @@ use crate::observed::tag_history::TagItem;
 use crate::policy::Policy;
 use crate::time::Schedule;
 
-pub use image::{FirstSeen, contents, image, images, images_of_index};
+pub use image::{FirstSeen, contents, image, image_as_read, images, images_of_index};
 pub use listing::{
     Listed, limit_of, listing_fingerprint, listing_of, vanished_message, with_derived,
 };

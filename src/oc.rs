@@ -7,6 +7,7 @@
 pub mod columns;
 pub mod get;
 pub mod image;
+pub mod import;
 pub mod json_path;
 pub mod order;
 pub mod selector;

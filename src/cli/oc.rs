@@ -8,6 +8,7 @@ mod describe;
 mod edit;
 mod get;
 mod image_lookup;
+mod import_image;
 mod inventory;
 mod kinds;
 mod metadata;
@@ -31,6 +32,7 @@ use crate::time::Timestamp;
 pub(super) enum Verb {
     Get(get::Command),
     Describe(describe::Command),
+    ImportImage(import_image::Command),
     Tag(tag::Command),
     Create(create::Command),
     Delete(delete::Command),
@@ -117,6 +119,7 @@ pub(super) fn run(verb: &Verb, context: &mut Context<'_>) -> anyhow::Result<Exit
     let done = match verb {
         Verb::Get(command) => get::run(command, context),
         Verb::Describe(command) => describe::run(command, context),
+        Verb::ImportImage(command) => import_image::run(command, context),
         Verb::Tag(command) => tag::run(command, context),
         Verb::Create(command) => create::run(command, context),
         Verb::Delete(command) => delete::run(command, context),

@@ -28,7 +28,8 @@ impl Words {
 }
 
 /// A path of keys.
-pub(super) fn keys(path: &[&str]) -> Vec<Step> {
+#[must_use]
+pub fn keys(path: &[&str]) -> Vec<Step> {
     path.iter().map(|key| Step::Key((*key).into())).collect()
 }
 

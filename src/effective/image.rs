@@ -74,6 +74,15 @@ pub fn image(digest: &Digest, first: &FirstSeen<'_>, metadata: Option<&[u8]>) ->
     made(digest.to_string(), first, kept.unwrap_or_default())
 }
 
+/// An image that was read and is in no history.
+#[must_use]
+pub fn image_as_read(digest: &Digest, reference: &str, metadata: Option<&[u8]>) -> api::Image {
+    let first = FirstSeen { created: Timestamp::EPOCH, seq: Seq(0), reference, metadata: None };
+    let mut image = image(digest, &first, metadata);
+    image.metadata.creation_timestamp = None;
+    image
+}
+
 /// The images of an index, by the same `metadata`; none where it is no index (rule I49).
 #[must_use]
 pub fn images_of_index(first: &FirstSeen<'_>, metadata: &[u8]) -> Vec<api::Image> {

@@ -26,10 +26,8 @@ pub(super) fn plan(view: &View<'_>, tag: &StreamTag) -> Option<Plan> {
         if stream.prune_removed_tags {
             return removed(TagRemoval::RemovedTags);
         }
-        return match referrers(view, tag).next() {
-            None => removed(TagRemoval::Unreferenced),
-            Some(_) => None,
-        };
+        let referred = referrers(view, tag).next().is_some() || pinned(view, tag, state).is_some();
+        return if referred { None } else { removed(TagRemoval::Unreferenced) };
     }
     if !listing::removable(view, &tag.stream).contains(&tag.tag) {
         return None;
@@ -67,6 +65,11 @@ fn user(view: &View<'_>, tag: &StreamTag, state: &TagState) -> Option<String> {
     if let Some(image) = images().find(|image| runs.contains(image)) {
         return Some(format!("a rollout of {image}"));
     }
-    let pinned = pins(view, tag).into_iter().find(|id| images().any(|image| is_named(&image, id)));
-    pinned.map(|id| format!("a pin of {id}"))
+    pinned(view, tag, state).map(|id| format!("a pin of {id}"))
+}
+
+/// A pin of one of the images of a tag.
+fn pinned<'a>(view: &View<'a>, tag: &StreamTag, state: &TagState) -> Option<&'a str> {
+    let images = || state.items.iter().filter_map(|item| item.event.image);
+    pins(view, tag).into_iter().find(|id| images().any(|image| is_named(&image, id)))
 }

@@ -112,7 +112,7 @@ fn our_annotations_are_known_by_name_and_place() {
         &with("retry", "1"),
         "annotation-place annotation `tidegate.dev/retry` means nothing on an ImageStream",
     );
-    warns(&with("tag-filter", "glob:*"), "not-acted-on");
+    warns(&with("push", "quay.io/team/app"), "not-acted-on");
     rejects(&with("pause", "yes"), "annotation `tidegate.dev/pause` cannot be \"yes\"");
     rejects(&with("history-limit", "0"), "history-limit");
     rejects(&with("prune", "all"), "expected `removed-tags` or `vanished-tags`");

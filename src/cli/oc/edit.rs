@@ -155,8 +155,28 @@ pub(super) struct Look {
 pub(super) fn edit(
     arguments: &EditArguments,
     context: &mut Context<'_>,
-    mut make: impl FnMut(&mut Desk<'_>) -> anyhow::Result<Outcome>,
+    make: impl FnMut(&mut Desk<'_>) -> anyhow::Result<Outcome>,
 ) -> anyhow::Result<ExitCode> {
+    edit_then(arguments, context, make).map(|done| done.code)
+}
+
+/// What came of a change.
+pub(super) struct Done {
+    pub(super) code: ExitCode,
+    /// The commit that was made.
+    pub(super) commit: Option<CommitId>,
+    /// Whether nothing was changed on purpose.
+    pub(super) is_dry: bool,
+    /// Whether something was changed and left uncommitted.
+    pub(super) is_uncommitted: bool,
+}
+
+/// As [`edit`], for a command that goes on with what was changed.
+pub(super) fn edit_then(
+    arguments: &EditArguments,
+    context: &mut Context<'_>,
+    mut make: impl FnMut(&mut Desk<'_>) -> anyhow::Result<Outcome>,
+) -> anyhow::Result<Done> {
     let config = offline::settings(&arguments.settings, context)?;
     let writer = writer(arguments, &config)?;
     let is_dry = arguments.dry_run != DryRun::None;
@@ -197,13 +217,12 @@ pub(super) fn edit(
             written => {
                 write!(context.err, "{}", desk.manifests.diff())?;
                 let written = written?;
+                let is_uncommitted = written.is_some() && arguments.no_commit;
                 let commit = written.and_then(|written| written.commit);
-                return tell(
-                    &Told { arguments, writer: &writer, config: &config },
-                    outcome,
-                    commit,
-                    context,
-                );
+                let told = Told { arguments, writer: &writer, config: &config };
+                let code = tell(&told, outcome, commit.as_ref(), context)?;
+                let commit = commit.map(|(id, _)| id);
+                return Ok(Done { code, commit, is_dry, is_uncommitted });
             }
         }
     }
@@ -220,7 +239,7 @@ struct Told<'a> {
 fn tell(
     told: &Told<'_>,
     outcome: Outcome,
-    commit: Option<(String, String)>,
+    commit: Option<&(CommitId, String)>,
     context: &mut Context<'_>,
 ) -> anyhow::Result<ExitCode> {
     for line in &outcome.lines {
@@ -230,7 +249,8 @@ fn tell(
         writeln!(context.err, "{note}")?;
     }
     let mut code = ExitCode::Done;
-    if let Some((id, branch)) = &commit {
+    if let Some((id, branch)) = commit {
+        let id = id.short();
         writeln!(context.err, "committed {id} to `{branch}` of {}", told.writer.shown())?;
         if told.arguments.push {
             match told.writer.push() {

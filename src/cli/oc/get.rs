@@ -226,18 +226,21 @@ fn objects(
         }
     };
     match format {
-        Format::Json => {
-            let mut out = Vec::new();
-            let style = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-            let mut writer = serde_json::Serializer::with_formatter(&mut out, style);
-            serde::Serialize::serialize(&value, &mut writer)?;
-            out.push(b'\n');
-            context.out.write_all(&out)?;
-        }
+        Format::Json => context.out.write_all(&json(&value)?)?,
         Format::JsonPath(template) => write!(context.out, "{}", template.fill(&value))?,
         Format::Yaml | Format::Wide | Format::Name | Format::Columns(_) => {
             context.out.write_all(yaml::document(&value).as_bytes())?;
         }
     }
     Ok(())
+}
+
+/// JSON as `oc` indents it.
+pub(super) fn json(value: &Value) -> serde_json::Result<Vec<u8>> {
+    let mut out = Vec::new();
+    let style = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let mut writer = serde_json::Serializer::with_formatter(&mut out, style);
+    serde::Serialize::serialize(value, &mut writer)?;
+    out.push(b'\n');
+    Ok(out)
 }

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::desired::exported::{Exported, read_exported};
 use crate::effective::{self, FirstSeen};
 use crate::journal::ObjectStore;
-use crate::names::Digest;
+use crate::names::{Digest, StreamName};
 use crate::time::Timestamp;
 
 /// The objects, those of each kind in the order of namespace and name.
@@ -76,6 +76,33 @@ impl Inventory {
         Ok(inventory)
     }
 
+    /// Reads one stream from the journal.
+    pub(super) fn of_stream(
+        config: Config,
+        stream: &StreamName,
+        context: &mut Context<'_>,
+    ) -> anyhow::Result<Self> {
+        let mut inventory = Self {
+            now: Timestamp::from_jiff(jiff::Timestamp::now()),
+            namespace: Some(stream.namespace.to_string()),
+            selector: crate::oc::selector::Selector::default(),
+            streams: Vec::new(),
+            images: BTreeMap::new(),
+            journal: None,
+            tags: Vec::new(),
+            stream_images: Vec::new(),
+            image_tags: Vec::new(),
+        };
+        inventory.take_journal(config, context)?;
+        inventory.streams.retain(|found| found.metadata.name == stream.name.as_str());
+        Ok(inventory)
+    }
+
+    /// The first of the streams.
+    pub(super) fn first(&self) -> Option<&ImageStream> {
+        self.streams.first()
+    }
+
     /// Takes what the journal and the adopted commit make of the streams that are looked at.
     fn take_journal(&mut self, config: Config, context: &mut Context<'_>) -> anyhow::Result<()> {
         let offline = offline::open(config)?;
@@ -101,7 +128,7 @@ impl Inventory {
     }
 
     /// An image by its digest.
-    fn image(&self, digest: &str) -> Option<Image> {
+    pub(super) fn image(&self, digest: &str) -> Option<Image> {
         self.image_among(&self.seen(), digest).or_else(|| {
             images_of_journal(self.journal.as_ref()?).remove(digest) // one of an index?
         })

@@ -16,11 +16,12 @@ use git2::{Oid, Repository, RepositoryState, Status};
 use tokio_util::sync::CancellationToken;
 
 use crate::action::{FileEdit, SourceFile};
+use crate::names::CommitId;
 
 use super::error::Problem;
 use super::program::{Answer, Place, Program, Stopped};
 use super::tree::{self, Filter};
-use super::{SourceConfig, local, worktree};
+use super::{SourceConfig, commit_id, local, worktree};
 
 use error::Refusal;
 pub use error::WriteError;
@@ -38,8 +39,8 @@ pub enum Keep<'a> {
 /// What was written.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Written {
-    /// The commit, cut to what people read, and its branch; none if the files stay uncommitted.
-    pub commit: Option<(String, String)>,
+    /// The commit and its branch; none if the files stay uncommitted.
+    pub commit: Option<(CommitId, String)>,
 }
 
 /// The files of a repository as they were read.
@@ -119,7 +120,7 @@ impl Writer {
         let Some(base) = self.head()? else {
             return Ok(Snapshot { files: Vec::new(), base: Oid::ZERO_SHA1 });
         };
-        let commit = super::commit_id(base);
+        let commit = commit_id(base);
         let tree = self.repository.find_commit(base).and_then(|found| found.tree());
         let tree = tree.map_err(|error| Problem::tree(commit, error))?;
         let found = tree::read(&self.repository, &tree, None, paths, ignore_file)
@@ -247,7 +248,7 @@ impl Writer {
         root: &Path,
         edits: &[FileEdit],
         message: &str,
-    ) -> Result<(String, String), WriteError> {
+    ) -> Result<(CommitId, String), WriteError> {
         let new = edits.iter().filter(|edit| edit.before.is_none());
         let new: Vec<OsString> = new.map(|edit| edit.path.clone().into()).collect();
         if !new.is_empty() {
@@ -266,7 +267,7 @@ impl Writer {
         // The program changed the repository behind this view of it.
         let repository = Repository::open(self.repository.path()).map_err(|e| self.wrong(e))?;
         let head = local::head(&repository, "", &self.shown())?;
-        Ok((short(head.id), head.branch))
+        Ok((commit_id(head.id), head.branch))
     }
 
     /// New files are not to be staged when they are gone again.
@@ -315,10 +316,6 @@ impl Writer {
     fn wrong(&self, error: git2::Error) -> WriteError {
         Problem::git(self.shown(), error).into()
     }
-}
-
-fn short(id: Oid) -> String {
-    id.to_string().chars().take(10).collect()
 }
 
 /// What a repository is in the middle of.

@@ -7,8 +7,9 @@ use git2::{ErrorCode, FileMode, Oid, Signature, Time, Tree};
 
 use crate::action::FileEdit;
 
+use super::super::commit_id;
 use super::error::{Refusal, WriteError};
-use super::{Writer, Written, short};
+use super::{Writer, Written};
 
 impl Writer {
     pub(super) fn commit_bare(
@@ -41,7 +42,7 @@ impl Writer {
             None => self.repository.reference(&name, commit, false, log),
         };
         match moved {
-            Ok(_) => Ok(Written { commit: Some((short(commit), branch.clone())) }),
+            Ok(_) => Ok(Written { commit: Some((commit_id(commit), branch.clone())) }),
             Err(error) if matches!(error.code(), ErrorCode::Modified | ErrorCode::Exists) => {
                 Err(WriteError::Moved(format!("branch `{branch}`")))
             }
