@@ -123,6 +123,8 @@ pub struct RegistrySettings {
     pub timeout: Duration,
     /// Logins, if there are any.
     pub auth_file: Option<PathBuf>,
+    /// A file in the format of containers-registries.conf(5) that says where images are.
+    pub conf: Option<PathBuf>,
     /// Certificates of authorities that are trusted at one registry, beside those of the system.
     pub ca_files: BTreeMap<String, PathBuf>,
 }
@@ -135,6 +137,7 @@ impl RegistrySettings {
             timeout: self.timeout,
             auth_file: self.auth_file.clone(),
             ca_files: self.ca_files.clone(),
+            conf: self.conf.clone(),
         }
     }
 }

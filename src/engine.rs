@@ -8,6 +8,7 @@ mod absorb;
 mod adopt;
 mod carry;
 mod index;
+mod listing;
 mod orders;
 mod prune;
 
@@ -312,21 +313,8 @@ impl Engine {
                 self.dirty.extend(followers.into_iter().flatten().cloned());
                 self.dirty.extend(self.key_of_tag(tag));
             }
-            Fact::TagsListed(listed) => {
-                self.take_derived(&listed.stream);
-                self.dirty.insert(Key::Listing(listed.stream.clone()));
-                self.mark_left();
-            }
-            Fact::ListingFailed(failed) => {
-                self.dirty.insert(Key::Listing(failed.stream.clone()));
-            }
-            Fact::TagRemoved(removed) => {
-                let followers = self.index.tag_followers.get(&removed.tag);
-                self.dirty.extend(followers.into_iter().flatten().cloned());
-                let stream = self.index.stream_followers.get(&removed.tag.stream);
-                self.dirty.extend(stream.into_iter().flatten().cloned());
-                self.take_derived(&removed.tag.stream);
-                self.mark_histories_of(&removed.tag.stream);
+            Fact::TagsListed(_) | Fact::ListingFailed(_) | Fact::TagRemoved(_) => {
+                self.mark_listing(fact);
             }
             Fact::RemovalsReleased(released) => {
                 let objects = released.objects.iter();

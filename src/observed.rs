@@ -312,6 +312,7 @@ impl ObservedState {
                         listing.derived.remove(&removed.tag.tag);
                     }
                 }
+                self.forget_deleted();
             }
             _ => {}
         }

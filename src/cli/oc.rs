@@ -1,6 +1,7 @@
 //! The verbs of `oc`: its arguments, its output, its exit codes, 0 and 1 (rule I112).
 
 mod adm;
+mod advice;
 mod create;
 mod delete;
 mod delete_image;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use self::advice::Refused;
 use super::{Context, ExitCode};
 use crate::config;
 use crate::edit::EditError;
@@ -42,6 +44,18 @@ pub(super) enum Verb {
     Prune(prune::Command),
     #[command(hide = true)]
     Adm(adm::Command),
+    /// Says how manifests come into force instead
+    #[command(hide = true)]
+    Apply(advice::Words),
+    /// Says where logins are put instead
+    #[command(hide = true)]
+    Login(advice::Words),
+    /// Says how a namespace is named instead
+    #[command(hide = true)]
+    Project(advice::Words),
+    /// Says how logins are found instead
+    #[command(hide = true)]
+    Secrets(advice::Words),
 }
 
 /// Whether words of the command line are meant for a verb of `oc`: wrong usage of those ends as in `oc`.
@@ -128,6 +142,10 @@ pub(super) fn run(verb: &Verb, context: &mut Context<'_>) -> anyhow::Result<Exit
         Verb::Label(command) => metadata::label(command, context),
         Verb::Prune(command) => prune::run(command, context),
         Verb::Adm(command) => adm::run(command, context),
+        Verb::Apply(words) => advice::refuse(Refused::Apply, words, context),
+        Verb::Login(words) => advice::refuse(Refused::Login, words, context),
+        Verb::Project(words) => advice::refuse(Refused::Project, words, context),
+        Verb::Secrets(words) => advice::refuse(Refused::Secrets, words, context),
     };
     match done {
         Ok(code) => Ok(code),

@@ -130,6 +130,12 @@ pub const KEYS: &[KeyDoc] = &[
         "Logins, in the format of containers-auth.json(5)",
     ),
     key(
+        "registries.conf",
+        "path",
+        "none",
+        "Where images are, in the format of containers-registries.conf(5): prefix, location, insecure, blocked",
+    ),
+    key(
         "registries.*.insecure",
         "boolean",
         "false",

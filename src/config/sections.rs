@@ -251,7 +251,8 @@ pub(super) fn registries(
         Some((host, file))
     });
     let ca_files = ca_files.collect();
-    RegistrySettings { insecure, timeout, auth_file, ca_files }
+    let conf = reader.path(&KeyPath::of("registries.conf"));
+    RegistrySettings { insecure, timeout, auth_file, conf, ca_files }
 }
 
 pub(super) fn log(reader: &mut Reader) -> LogSettings {

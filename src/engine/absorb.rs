@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::action::{
-    Action, ActionId, Ask, Check, ImportFailure, Input, ListRequest, Notice, NoticeKind, Nudge,
-    Request, Resolution, RolloutReport, SourceFailure, TagListing,
+    Action, ActionId, Ask, Check, ImportFailure, Input, Notice, NoticeKind, Nudge, Request,
+    Resolution, RolloutReport, SourceFailure,
 };
 use crate::admit::Scarce;
 use crate::desired::ImageStream;
@@ -18,11 +18,10 @@ use crate::fact::{
 use crate::limits::{ROLLOUT_RETRY_FIRST, ROLLOUT_RETRY_MAX};
 use crate::names::{Digest, Generation, ObjectKey, Seq, StreamName, StreamTag};
 use crate::observed::rollout::Rollout;
-use crate::observed::soft::{DeliverySoft, ListingSoft};
+use crate::observed::soft::DeliverySoft;
 use crate::observed::tag_history::TagState;
 use crate::observed::{Presence, rollout::Stop};
 use crate::plan::{self, Key};
-use crate::reference::ImageReference;
 use crate::sabotage::{self, Bug};
 use crate::time::Now;
 
@@ -99,61 +98,6 @@ impl Engine {
                 }
             }
             Input::Asked(ask) => self.asked(ask, now, batch),
-        }
-    }
-
-    fn listed(
-        &mut self,
-        stream: &StreamName,
-        asked: u32,
-        request: &ListRequest,
-        result: &Result<TagListing, ImportFailure>,
-        now: Now,
-        batch: &mut Batch,
-    ) {
-        self.dirty.insert(Key::Listing(stream.clone()));
-        let soft = self.soft.listings.entry(stream.clone()).or_default();
-        soft.in_flight = false;
-        soft.attempts.at = Some(now.mono);
-        soft.attempts.wall = Some(now.wall);
-        match result {
-            Ok(_) => {
-                soft.attempts.failures = 0;
-                soft.proven = Some(now.wall);
-            }
-            Err(failure) => {
-                soft.attempts.failures = soft.attempts.failures.saturating_add(1);
-                soft.attempts.transient = failure.transient;
-                self.pause_registry(&request.repository, failure, now);
-            }
-        }
-        let spec = self.desired.streams.get(stream);
-        let wanted = spec.map(|spec| effective::listing_fingerprint(spec, &self.policy));
-        if wanted != Some(asked) {
-            // The answer is to another question: the spec changed meanwhile, and what it asks now is due (rule I78).
-            match spec.is_some_and(|spec| spec.repository.is_some()) {
-                true => self.soft.listings.insert(stream.clone(), ListingSoft::default()),
-                false => self.soft.listings.remove(stream),
-            };
-            return;
-        }
-        self.checked.insert(stream.clone(), now.wall);
-        let facts = match result {
-            Ok(listing) => plan::listing::listed(&self.view(now), stream, asked, listing),
-            Err(failure) => {
-                plan::listing::failed(&self.view(now), stream, asked, failure).into_iter().collect()
-            }
-        };
-        for fact in facts {
-            self.record(fact, now, batch);
-        }
-    }
-
-    /// Leaves a registry alone for as long as it asks; several answers may be under way: the longest pause counts.
-    fn pause_registry(&mut self, image: &ImageReference, failure: &ImportFailure, now: Now) {
-        if let Some(pause) = failure.retry_after {
-            let until = self.soft.registries.entry(image.registry_host()).or_insert(now.mono);
-            *until = (*until).max(now.mono.after(pause));
         }
     }
 

@@ -6,6 +6,7 @@
 //! a failure is tried again, is decided by the core.
 
 mod auth;
+mod conf;
 mod failure;
 mod host;
 mod lately;
@@ -22,6 +23,8 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 
+use self::conf::Place;
+pub use self::conf::{RegistriesConf, RegistriesConfError};
 use self::failure::Failures;
 use self::host::{Host, Reach};
 use self::lately::{Lately, Read};
@@ -54,6 +57,8 @@ pub struct RegistryConfig {
     pub auth_file: Option<PathBuf>,
     /// PEM files of certificate authorities, by host; trusted beside the system's (rule I178).
     pub ca_files: BTreeMap<String, PathBuf>,
+    /// A file in the format of containers-registries.conf(5) that says where images are.
+    pub conf: Option<PathBuf>,
 }
 
 impl Default for RegistryConfig {
@@ -63,6 +68,7 @@ impl Default for RegistryConfig {
             timeout: limits::REGISTRY_TIMEOUT,
             auth_file: None,
             ca_files: BTreeMap::new(),
+            conf: None,
         }
     }
 }
@@ -80,6 +86,14 @@ pub enum RegistryConfigError {
         /// Why.
         source: io::Error,
     },
+    /// The file that says where images are cannot be used.
+    #[error("cannot use `{}` (`registries.conf`)", path.display())]
+    Conf {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: RegistriesConfError,
+    },
 }
 
 /// All registries; cheap to clone. Connections, schemes and tokens are remembered per registry.
@@ -94,6 +108,7 @@ struct Shared {
     keep: KeepMetadata,
     hosts: Mutex<BTreeMap<(String, Trust), Arc<Host>>>,
     lately: Lately,
+    conf: RegistriesConf,
 }
 
 /// One manifest as it came, with the digest of its bytes.
@@ -126,9 +141,20 @@ impl Registries {
             })?;
             roots.insert(host.clone(), pem);
         }
+        let conf = match &config.conf {
+            Some(path) => RegistriesConf::read(path).map_err(|source| {
+                let path = path.clone();
+                RegistryConfigError::Conf { path, source }
+            })?,
+            None => RegistriesConf::default(),
+        };
+        if !conf.ignored.is_empty() {
+            let ignored = conf.ignored.join(", ");
+            tracing::warn!(ignored, "registries.conf says more than this version acts on");
+        }
         let hosts = Mutex::default();
         let lately = Lately::default();
-        Ok(Self { shared: Arc::new(Shared { config, roots, keep, hosts, lately }) })
+        Ok(Self { shared: Arc::new(Shared { config, roots, keep, hosts, lately, conf }) })
     }
 
     /// Resolves a reference; the metadata of a new image is kept before its hash is returned.
@@ -138,12 +164,12 @@ impl Registries {
     /// The condition that the tag gets.
     pub async fn resolve(&self, request: &ResolveRequest) -> Result<Resolution, ImportFailure> {
         let check = &request.check;
-        let host = self.host(&check.image, check.insecure);
+        let (host, repository) = self.place(&check.image, check.insecure)?;
         let failures = Failures { image: &check.image, host: &host.name };
         if check.image.is_registry_only() {
             return Err(failures.registry_only());
         }
-        let import = Import { host: &host, repository: check.image.repository_path(), failures };
+        let import = Import { host: &host, repository, failures };
         let wanted = check.image.tag_or_digest();
         let stated = import.probe(&wanted, check.image.digest).await?;
         if let Some(probed) = stated
@@ -183,16 +209,25 @@ impl Registries {
     ///
     /// The condition that the stream gets.
     pub async fn list(&self, request: &ListRequest) -> Result<TagListing, ImportFailure> {
-        let host = self.host(&request.repository, request.insecure);
+        let (host, repository) = self.place(&request.repository, request.insecure)?;
         let failures = Failures { image: &request.repository, host: &host.name };
-        let repository = request.repository.repository_path();
         Import { host: &host, repository, failures }.list().await
     }
 
-    fn host(&self, image: &ImageReference, insecure: bool) -> Arc<Host> {
-        let name = image.registry_host();
+    /// The registry that an image is at, and its repository there.
+    fn place(
+        &self,
+        image: &ImageReference,
+        insecure: bool,
+    ) -> Result<(Arc<Host>, String), ImportFailure> {
+        let Place { host: name, repository, insecure: by_conf, blocked } =
+            self.shared.conf.place(image);
+        if blocked {
+            return Err(Failures { image, host: &name }.blocked());
+        }
         let config = &self.shared.config;
-        let listed = config.insecure.contains(&name)
+        let listed = by_conf
+            || config.insecure.contains(&name)
             || image.registry.as_ref().is_some_and(|spelled| config.insecure.contains(spelled));
         let trust = if insecure || listed { Trust::Insecure } else { Trust::Verified };
         let mut hosts = self.shared.hosts.lock().unwrap_or_else(PoisonError::into_inner);
@@ -201,7 +236,7 @@ impl Registries {
             let (timeout, auth_file) = (config.timeout, config.auth_file.clone());
             Arc::new(Host::new(name, Reach { trust, timeout, auth_file, roots }))
         });
-        Arc::clone(host)
+        Ok((Arc::clone(host), repository))
     }
 
     async fn keep(

@@ -25,3 +25,4 @@ mod spec;
 mod story;
 mod support;
 mod tidy;
+mod transcripts;

@@ -3,6 +3,7 @@
 use anyhow::bail;
 use clap::Subcommand;
 
+use super::advice::{self, Refused};
 use super::edit::{Desk, EditArguments, Outcome, edit};
 use super::resource::Resource;
 use super::{ApiError, UsageError, tag};
@@ -24,6 +25,9 @@ enum What {
     Imagestream(Stream),
     #[command(visible_alias = "istag")]
     Imagestreamtag(Tag),
+    /// Says where logins are put instead
+    #[command(hide = true)]
+    Secret(advice::Words),
 }
 
 /// Create an image stream without tags
@@ -80,6 +84,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
             let name = one(&stream.words, "create imagestream")?;
             edit(&stream.edit, context, |desk| create_stream(stream, name, desk))
         }
+        What::Secret(words) => advice::refuse(Refused::CreateSecret, words, context),
         What::Imagestreamtag(tag) => {
             let name = one(&tag.words, "create imagestreamtag")?;
             let fields = tag.fields()?;

@@ -68,7 +68,7 @@ pub(super) struct Wanted {
 pub(super) enum WordsError {
     #[error("You must specify the type of resource to {verb}.")]
     Nothing { verb: &'static str },
-    #[error("the server doesn't have a resource type \"{0}\"")]
+    #[error("the server doesn't have a resource type \"{0}\"{hint}", hint = instead(.0))]
     Unknown(String),
     #[error(
         "there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'oc get resource/<resource_name>' instead of 'oc get resource resource/<resource_name>'"
@@ -78,6 +78,20 @@ pub(super) enum WordsError {
     Slashes,
     #[error("arguments in resource/name form must have a single resource and name")]
     Empty,
+}
+
+/// What is asked for instead of kinds that people know from OpenShift and that are nothing here.
+fn instead(word: &str) -> &'static str {
+    match word.to_ascii_lowercase().as_str() {
+        "sa" | "serviceaccount" | "serviceaccounts" | "secret" | "secrets" => {
+            ": there are no service accounts and no secrets here; imports use every login of `registries.auth_file` that \
+             fits the image"
+        }
+        "project" | "projects" | "ns" | "namespace" | "namespaces" => {
+            ": namespaces are what manifests say; name one with `-n`, or set `default_namespace`"
+        }
+        _ => "",
+    }
 }
 
 /// Reads `is`, `is python other`, `is,istag`, `is/python istag/python:3.6`.

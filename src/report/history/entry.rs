@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::fact::{
-    CommitAdopted, Fact, ImagesPruned, Outcome, Reason, Record, Release, RemovalFate,
+    CommitAdopted, Fact, ImagesPruned, Outcome, Reason, Record, RecordsLost, Release, RemovalFate,
     RolloutStarted, TagsListed, TriggerOutcome, Via,
 };
 use crate::names::{Digest, ObjectKey, Seq, StreamTag, TagName};
@@ -133,14 +133,7 @@ impl Reader<'_> {
                 said("source", &"cannot be read", format!(": {}", one_line(&failed.message)))
             }
             Fact::SourceRecovered => said("source", &"can be read again", ""),
-            Fact::RecordsLost(lost) => {
-                let known = lost.last.map_or_else(
-                    || ": nobody knows how many".to_owned(),
-                    |last| format!(": they went up to record {last} at least"),
-                );
-                let keys = "; from here on every key of a rollout says so";
-                said("lost", &"records before this one", known + keys)
-            }
+            Fact::RecordsLost(lost) => records_lost(lost),
             Fact::SpaceShort(space) => {
                 let left = format!(": {} of {} needed bytes are free", space.free, space.needed);
                 said("space", &"runs short, nothing is started", left)
@@ -394,4 +387,13 @@ fn listing(listed: &TagsListed) -> Said {
         text = format!("{text}; left out: {}", names(&mut listed.left_out.iter()));
     }
     said("listing", &listed.stream, text)
+}
+
+fn records_lost(lost: &RecordsLost) -> Said {
+    let known = lost.last.map_or_else(
+        || ": nobody knows how many".to_owned(),
+        |last| format!(": they went up to record {last} at least"),
+    );
+    let keys = "; from here on every key of a rollout says so";
+    said("lost", &"records before this one", known + keys)
 }

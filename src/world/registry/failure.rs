@@ -40,6 +40,12 @@ impl Failures<'_> {
         permanent(ImportReason::NotFound, message)
     }
 
+    /// Rule I173; blank for short names.
+    pub(super) fn blocked(self) -> ImportFailure {
+        let registry = self.image.registry.as_deref().unwrap_or_default();
+        permanent(ImportReason::Forbidden, format!("forbidden: registry {registry} blocked"))
+    }
+
     /// Rule I30: what is left of it where such a reference gets past the loader.
     pub(super) fn registry_only(self) -> ImportFailure {
         let message = format!(

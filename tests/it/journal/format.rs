@@ -157,6 +157,48 @@ fn rollout_facts() -> Vec<Fact> {
     ]
 }
 
+fn listing_facts() -> Vec<Fact> {
+    let mut facts = Vec::new();
+    let stream: StreamName = "shop/all".parse().unwrap();
+    let tag = |name: &str| name.parse().unwrap();
+    let gone = VanishedTag { tag: tag("1.0"), why: Vanished::Gone, listings: 1 };
+    facts.push(Fact::TagsListed(Box::new(TagsListed {
+        stream: stream.clone(),
+        generation: Generation(3),
+        asked: 99,
+        tags: vec![tag("2.0"), tag("latest")],
+        vanished: vec![gone],
+        left_out: vec![tag("edge")],
+    })));
+    facts.push(Fact::ListingFailed(ListingFailed {
+        stream: stream.clone(),
+        asked: 99,
+        reason: ImportReason::NotV2Registry,
+        message: "forbidden".into(),
+    }));
+    let because = TagRemoval::VanishedTags;
+    facts.push(Fact::TagRemoved(TagRemoved { tag: stream.tag(tag("1.0")), because }));
+    facts
+}
+
+fn prune_facts() -> Vec<Fact> {
+    let mut facts = Vec::new();
+    facts.push(Fact::ImagesPruned(Box::new(ImagesPruned {
+        options: PruneOptions {
+            keep: Keep::Recent { revisions: 3, younger_than: Span(Duration::from_secs(3_600)) },
+            all: true,
+            namespace: Some("shop".parse().unwrap()),
+            ignore_invalid: false,
+            registry: true,
+        },
+        items: vec![PrunedItems { tag: "shop/web:3.10".parse().unwrap(), items: vec![Seq(3)] }],
+        images: vec![digest("image")],
+        by: "uid 1000".into(),
+    })));
+    facts.push(Fact::ImageDeleted(ImageDeleted { image: digest("image"), by: "uid 1000".into() }));
+    facts
+}
+
 /// One fact of each kind, with every field in use.
 fn every_fact() -> Vec<Fact> {
     let mut facts = vec![
@@ -206,38 +248,8 @@ fn every_fact() -> Vec<Fact> {
     facts.push(Fact::SpaceShort(space(4 << 20)));
     facts.push(Fact::SpaceRegained(space(64 << 20)));
     facts.push(Fact::HistoryDropped(HistoryDropped { oldest: Seq(12), records: 11 }));
-    let stream: StreamName = "shop/all".parse().unwrap();
-    let tag = |name: &str| name.parse().unwrap();
-    let gone = VanishedTag { tag: tag("1.0"), why: Vanished::Gone, listings: 1 };
-    facts.push(Fact::TagsListed(Box::new(TagsListed {
-        stream: stream.clone(),
-        generation: Generation(3),
-        asked: 99,
-        tags: vec![tag("2.0"), tag("latest")],
-        vanished: vec![gone],
-        left_out: vec![tag("edge")],
-    })));
-    facts.push(Fact::ListingFailed(ListingFailed {
-        stream: stream.clone(),
-        asked: 99,
-        reason: ImportReason::NotV2Registry,
-        message: "forbidden".into(),
-    }));
-    let because = TagRemoval::VanishedTags;
-    facts.push(Fact::TagRemoved(TagRemoved { tag: stream.tag(tag("1.0")), because }));
-    facts.push(Fact::ImagesPruned(Box::new(ImagesPruned {
-        options: PruneOptions {
-            keep: Keep::Recent { revisions: 3, younger_than: Span(Duration::from_secs(3_600)) },
-            all: true,
-            namespace: Some("shop".parse().unwrap()),
-            ignore_invalid: false,
-            registry: true,
-        },
-        items: vec![PrunedItems { tag: "shop/web:3.10".parse().unwrap(), items: vec![Seq(3)] }],
-        images: vec![digest("image")],
-        by: "uid 1000".into(),
-    })));
-    facts.push(Fact::ImageDeleted(ImageDeleted { image: digest("image"), by: "uid 1000".into() }));
+    facts.extend(listing_facts());
+    facts.extend(prune_facts());
     facts
 }
 

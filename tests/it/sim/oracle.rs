@@ -179,10 +179,7 @@ impl Oracle {
             Fact::TagsListed(listed) => self.listed(listed),
             Fact::TagRemoved(removed) => self.tag_removed(removed),
             Fact::ImagesPruned(pruned) => self.pruned(pruned, repository),
-            Fact::ImageDeleted(deleted) => {
-                let images = tidegate::effective::images(&self.shadow);
-                assert!(images.contains_key(&deleted.image), "I165: what is not there is deleted");
-            }
+            Fact::ImageDeleted(deleted) => self.image_deleted(deleted.image),
             Fact::TriggerFired(fired) => {
                 let life = self.shadow.objects[&fired.object].incarnation;
                 let identity = (fired.object.clone(), life, fired.from.clone(), fired.event);
@@ -275,6 +272,11 @@ impl Oracle {
                 assert!(!seen || !runs, "I196: {object} uses {}", removed.tag);
             }
         }
+    }
+
+    fn image_deleted(&self, image: Digest) {
+        let images = tidegate::effective::images(&self.shadow);
+        assert!(images.contains_key(&image), "I165: what is not there is deleted");
     }
 
     /// Law 9: one commit, one record; what it has is not removed.

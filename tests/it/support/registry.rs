@@ -32,6 +32,8 @@ pub(crate) struct Options {
     /// Serve TLS with a certificate of an own authority, [`DockerRegistry::ca_file`]; needs
     /// `openssl`.
     pub(crate) tls: bool,
+    /// Take manifests whose layers are elsewhere.
+    pub(crate) foreign_layers: bool,
 }
 
 /// Debian's `docker-registry` on a free port; ends, with its data, when dropped.
@@ -215,7 +217,7 @@ impl DockerRegistry {
         Digest::of(body)
     }
 
-    async fn put_blob(&self, repository: &str, blob: &[u8]) {
+    pub(crate) async fn put_blob(&self, repository: &str, blob: &[u8]) {
         let path = format!("{repository}/blobs/uploads/");
         let answer = self.request(reqwest::Method::POST, &path).send().await.unwrap();
         let place = answer.error_for_status().unwrap().headers()["location"].clone();
@@ -269,6 +271,9 @@ fn configuration(dir: &Path, address: SocketAddr, options: &Options) -> Value {
         let line = run(dir, "htpasswd", &["-Bbn", "-C", "5", user, password]);
         write(&dir.join("htpasswd"), &line);
         config["auth"] = json!({"htpasswd": {"realm": "test", "path": dir.join("htpasswd")}});
+    }
+    if options.foreign_layers {
+        config["validation"] = json!({"disabled": true});
     }
     if options.tls {
         make_certificates(dir);

@@ -1,0 +1,98 @@
+//! What a listing of a whole repository brings (section 3.3).
+
+use crate::action::{ImportFailure, ListRequest, TagListing};
+use crate::effective;
+use crate::fact::Fact;
+use crate::names::StreamName;
+use crate::observed::soft::ListingSoft;
+use crate::plan::{self, Key};
+use crate::reference::ImageReference;
+use crate::time::Now;
+
+use super::{Batch, Engine};
+
+impl Engine {
+    pub(super) fn listed(
+        &mut self,
+        stream: &StreamName,
+        asked: u32,
+        request: &ListRequest,
+        result: &Result<TagListing, ImportFailure>,
+        now: Now,
+        batch: &mut Batch,
+    ) {
+        self.dirty.insert(Key::Listing(stream.clone()));
+        let soft = self.soft.listings.entry(stream.clone()).or_default();
+        soft.in_flight = false;
+        soft.attempts.at = Some(now.mono);
+        soft.attempts.wall = Some(now.wall);
+        match result {
+            Ok(_) => {
+                soft.attempts.failures = 0;
+                soft.proven = Some(now.wall);
+            }
+            Err(failure) => {
+                soft.attempts.failures = soft.attempts.failures.saturating_add(1);
+                soft.attempts.transient = failure.transient;
+                self.pause_registry(&request.repository, failure, now);
+            }
+        }
+        let spec = self.desired.streams.get(stream);
+        let wanted = spec.map(|spec| effective::listing_fingerprint(spec, &self.policy));
+        if wanted != Some(asked) {
+            // The answer is to another question: the spec changed meanwhile, and what it asks now is due (rule I78).
+            match spec.is_some_and(|spec| spec.repository.is_some()) {
+                true => self.soft.listings.insert(stream.clone(), ListingSoft::default()),
+                false => self.soft.listings.remove(stream),
+            };
+            return;
+        }
+        self.checked.insert(stream.clone(), now.wall);
+        let facts = match result {
+            Ok(listing) => plan::listing::listed(&self.view(now), stream, asked, listing),
+            Err(failure) => {
+                plan::listing::failed(&self.view(now), stream, asked, failure).into_iter().collect()
+            }
+        };
+        for fact in facts {
+            self.record(fact, now, batch);
+        }
+    }
+
+    /// Leaves a registry alone for as long as it asks; several answers may be under way: the longest pause counts.
+    pub(super) fn pause_registry(
+        &mut self,
+        image: &ImageReference,
+        failure: &ImportFailure,
+        now: Now,
+    ) {
+        if let Some(pause) = failure.retry_after {
+            let until = self.soft.registries.entry(image.registry_host()).or_insert(now.mono);
+            *until = (*until).max(now.mono.after(pause));
+        }
+    }
+
+    /// Marks what a listing, or a tag that goes, changes.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`mark_dependents` hands over only these")]
+    pub(super) fn mark_listing(&mut self, fact: &Fact) {
+        match fact {
+            Fact::TagsListed(listed) => {
+                self.take_derived(&listed.stream);
+                self.dirty.insert(Key::Listing(listed.stream.clone()));
+                self.mark_left();
+            }
+            Fact::ListingFailed(failed) => {
+                self.dirty.insert(Key::Listing(failed.stream.clone()));
+            }
+            Fact::TagRemoved(removed) => {
+                let followers = self.index.tag_followers.get(&removed.tag);
+                self.dirty.extend(followers.into_iter().flatten().cloned());
+                let stream = self.index.stream_followers.get(&removed.tag.stream);
+                self.dirty.extend(stream.into_iter().flatten().cloned());
+                self.take_derived(&removed.tag.stream);
+                self.mark_histories_of(&removed.tag.stream);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! The founding documents' transcripts, played on a loopback registry that holds images of the same names.
+
+mod play;
+mod stage;
+
+use play::play;
+use serde_json::Value;
+use stage::{Image, Stage};
+use tidegate::fact::Fact;
+
+const PYTHON: &str = include_str!("python-lab.trycmd");
+const BLOG: &str = include_str!("blog.trycmd");
+const ARTICLE: &str = include_str!("article.trycmd");
+const MARSVIEW: &str = include_str!("marsview.trycmd");
+const HTTPD: &str = include_str!("httpd.trycmd");
+const MONGODB: &str = include_str!("mongodb.trycmd");
+
+/// The image of the lab, with the layers and the config that the document shows.
+fn python_35() -> Image {
+    let told: Value = serde_json::from_str(include_str!("python-35.json")).unwrap();
+    let layers = serde_json::from_value(told["layers"].clone()).unwrap();
+    Image { config: told["config"].clone(), layers }
+}
+
+/// P7 to P18, P41.
+#[test]
+fn the_python_lab() {
+    let Some(mut stage) = Stage::open("test", None) else { return };
+    stage.push("docker.io/centos/python-35-centos7:latest", "python-35", &python_35());
+    stage.push("docker.io/library/python:3.6.0", "python-36", &Image::plain("3.6"));
+    stage.host.start();
+    let applied = "{\"apiVersion\":\"image.openshift.io/v1\",\"kind\":\"ImageStream\",\"status\":{\"tags\":[{}]}}\n";
+    stage.words.insert("applied".into(), applied.into());
+    for part in ["import", "first look", "more tags", "schedule and removal", "refused with advice"]
+    {
+        play(&mut stage, "python-lab.trycmd", PYTHON, part);
+    }
+}
+
+/// P1, P2, P5.
+#[test]
+fn a_blog_from_an_image() {
+    let Some(mut stage) = Stage::open("myproject", None) else { return };
+    stage.push("docker.io/openshiftkatacoda/blog-django-py:latest", "blog", &Image::plain("blog"));
+    stage.commit(
+        "blog.yaml",
+        "apiVersion: image.openshift.io/v1\nkind: ImageStream\nmetadata:\n  name: blog-django-py\n  \
+         labels: {app: blog-django-py}\n  annotations: {openshift.io/generated-by: OpenShiftNewApp}\nspec:\n  \
+         tags:\n  - name: latest\n    from: {kind: DockerImage, name: openshiftkatacoda/blog-django-py}\n",
+    );
+    stage.host.start();
+    stage.settle();
+    play(&mut stage, "blog.trycmd", BLOG, "before");
+    play(&mut stage, "blog.trycmd", BLOG, "import");
+}
+
+/// P19 to P23, P31.
+#[test]
+fn an_article_about_image_streams() {
+    let Some(mut stage) = Stage::open("myproject", None) else { return };
+    stage.push("docker.io/bitnami/apache:2.4", "apache", &Image::plain("apache"));
+    stage.push("quay.io/tdonohue/python-hello-world:latest", "hello", &Image::plain("hello"));
+    stage.host.start();
+    play(&mut stage, "article.trycmd", ARTICLE, "approved apache");
+    // The manifest as the article declares it: it says what the import wrote.
+    stage.commit(
+        "myproject/imagestream-approved-apache.yaml",
+        "apiVersion: image.openshift.io/v1\nkind: ImageStream\nmetadata:\n  name: approved-apache\n  \
+         namespace: myproject\nspec:\n  lookupPolicy:\n    local: false\n  tags:\n  - name: \"2.4\"\n    from:\n      \
+         kind: DockerImage\n      name: bitnami/apache:2.4\n    referencePolicy:\n      type: Source\n",
+    );
+    stage.settle();
+    let imports = |stage: &Stage| stage.host.count(|fact| matches!(fact, Fact::TagImported(_)));
+    let before = imports(&stage);
+    play(&mut stage, "article.trycmd", ARTICLE, "declared in YAML");
+    assert_eq!(imports(&stage), before, "P22: what did not change is not imported again");
+    play(&mut stage, "article.trycmd", ARTICLE, "a hello world");
+    stage.push("quay.io/team/moved:latest", "one", &Image::plain("one"));
+    let import = ["import-image", "moved", "--from=quay.io/team/moved", "--confirm"];
+    let again = ["import-image", "moved"];
+    for (image, words) in [("one", &import[..]), ("two", &again), ("three", &again)] {
+        stage.push("quay.io/team/moved:latest", image, &Image::plain(image));
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        assert!(stage.oc(&words).status.success());
+    }
+    play(&mut stage, "article.trycmd", ARTICLE, "deleted images");
+}
+
+/// P25 to P27, P30.
+#[test]
+fn a_private_registry_and_a_schedule() {
+    let login = ("login@example.com", "thepasswordishere");
+    let Some(mut stage) = Stage::open("toms-project", Some(login)) else { return };
+    stage.push("registry.marsrover.space/engine/marsview:latest", "first", &Image::plain("first"));
+    stage.push(
+        "registry.spacedev.com/engine/marsview:develop",
+        "develop",
+        &Image::plain("develop"),
+    );
+    stage.host.start();
+    play(&mut stage, "marsview.trycmd", MARSVIEW, "login");
+    play(&mut stage, "marsview.trycmd", MARSVIEW, "import");
+    let second =
+        stage.push("registry.marsrover.space/engine/marsview:latest", "second", &Image::plain("2"));
+    // The article puts the kettle on; here the schedule is short.
+    stage.host.wait_for(
+        "the new image",
+        |fact| matches!(fact, Fact::TagImported(imported) if imported.event.image == Some(second)),
+    );
+    play(&mut stage, "marsview.trycmd", MARSVIEW, "a new image");
+    play(&mut stage, "marsview.trycmd", MARSVIEW, "another registry");
+}
+
+fn tags(list: &[(&str, &str)], policy: &str) -> String {
+    let tag = |(name, from): &(&str, &str)| {
+        format!(
+            "  - name: '{name}'\n    from: {{kind: DockerImage, name: '{from}'}}\n    referencePolicy: {{type: {policy}}}\n"
+        )
+    };
+    list.iter().map(tag).collect()
+}
+
+/// P33 to P35.
+#[test]
+fn streams_that_come_with_the_platform() {
+    let Some(mut stage) = Stage::open("openshift", None) else { return };
+    let base = "registry.redhat.io";
+    let all = [
+        ("latest", "ubi9/httpd-24:latest", "latest"),
+        ("2.4-ubi9", "ubi9/httpd-24:1", "ubi9"),
+        ("2.4-ubi8", "ubi8/httpd-24:latest", "ubi8"),
+        ("2.4-el8", "rhel8/httpd-24:latest", "el8"),
+        ("2.4-el7", "rhscl/httpd-24-rhel7:el7", "el7"),
+        ("2.4", "rhscl/httpd-24-rhel7:latest", "httpd"),
+    ];
+    stage.host.start();
+    // The newest import stands first, so they are imported one after the other.
+    for upto in 1..=all.len() {
+        let (_, image, name) = all[upto - 1];
+        stage.push(&format!("{base}/{image}"), name, &Image::plain(name));
+        let list: Vec<(&str, String)> =
+            all[..upto].iter().map(|(tag, image, _)| (*tag, format!("{base}/{image}"))).collect();
+        let list: Vec<(&str, &str)> =
+            list.iter().map(|(tag, image)| (*tag, image.as_str())).collect();
+        let head = "apiVersion: image.openshift.io/v1\nkind: ImageStream\nmetadata: {name: httpd}\nspec:\n  tags:\n";
+        stage.commit("httpd.yaml", &format!("{head}{}", tags(&list, "Local")));
+        stage.settle();
+    }
+    play(&mut stage, "httpd.trycmd", HTTPD, "look");
+}
+
+/// P40.
+#[test]
+fn an_alias_a_description_and_categories() {
+    let Some(mut stage) = Stage::open("openshift", None) else { return };
+    for version in ["24", "26", "32"] {
+        let image = format!("docker.io/centos/mongodb-{version}-centos7:latest");
+        stage.push(&image, &format!("mongodb-{version}"), &Image::plain(version));
+    }
+    let text = "Provides a MongoDB 3.2 database on CentOS 7. For more information about using this database image, including OpenShift considerations, see https://github.com/sclorg/mongodb-container/tree/master/3.2/README.md.";
+    stage.commit(
+        "mongodb.yaml",
+        &format!(
+            "apiVersion: image.openshift.io/v1\nkind: ImageStream\nmetadata: {{name: mongodb}}\nspec:\n  tags:\n  \
+             - name: latest\n    from: {{kind: ImageStreamTag, name: '3.2'}}\n  \
+             - name: '3.2'\n    annotations:\n      description: {text}\n      tags: mongodb\n    \
+             from: {{kind: DockerImage, name: 'centos/mongodb-32-centos7:latest'}}\n{}",
+            tags(
+                &[
+                    ("2.4", "centos/mongodb-24-centos7:latest"),
+                    ("2.6", "centos/mongodb-26-centos7:latest")
+                ],
+                "Source"
+            )
+        ),
+    );
+    stage.host.start();
+    stage.settle();
+    play(&mut stage, "mongodb.trycmd", MONGODB, "look");
+}
