@@ -57,13 +57,13 @@ fn shapes() -> Vec<(&'static str, Change, &'static str)> {
     let tag = || Value::map([("name", Value::text("1.10")), ("from", Value::map([("kind", Value::text("DockerImage"))]))]);
     let append = |at: &str| Change::Append { path: path(at), value: tag() };
     vec![
-        ("a:\n  b: \"x\" # c\n", set("a.b", Value::text("y")), "a:\n  b: y # c\n"),
+        ("a:\n  b: \"x\" # c\n", set("a.b", Value::text("z")), "a:\n  b: z # c\n"),
         ("a:\n  b: x\n", set("a.b", Value::text("2024-05-01")), "a:\n  b: \"2024-05-01\"\n"),
         ("a: {b: x, c: y} # d\n", set("a.b", Value::text("z, w")), "a: {b: \"z, w\", c: y} # d\n"),
         ("a: {b: x}\n", add("a", "c", Value::text("on")), "a: {b: x, c: \"on\"}\n"),
         ("a: {b: x, c: y}\n", remove("a.b"), "a: {c: y}\n"),
         ("a:\n    b: x\n# end\n", add("a", "c.d/e", Value::Bool(true)), "a:\n    b: x\n    c.d/e: true\n# end\n"),
-        ("a:\n  b: |\n    l\n    m\n  c: 1\n", set("a.b", Value::text("n")), "a:\n  b: n\n  c: 1\n"),
+        ("a:\n  b: |\n    l\n    m\n  c: 1\n", set("a.b", Value::text("w")), "a:\n  b: w\n  c: 1\n"),
         ("l:\n- a\n- b\n", remove("l.0"), "l:\n- b\n"),
         ("l:\n-   name: a\n    x:   1\n", append("l"), "l:\n-   name: a\n    x:   1\n- name: \"1.10\"\n  from:\n    kind: DockerImage\n"),
         ("l:\n  - name: a # b", append("l"), "l:\n  - name: a # b\n  - name: \"1.10\"\n    from:\n      kind: DockerImage"),

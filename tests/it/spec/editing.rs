@@ -412,7 +412,7 @@ fn i102_2_the_change_is_shown_and_committed() {
     assert_eq!(shop.file("apps/python.yaml"), PYTHON);
     let left = shop.run(&["tag", "docker.io/x:1", "python:x", "--no-commit"]);
     assert_eq!((left.code, left.out.as_str()), (0, "Tag python:x set to docker.io/x:1.\n"));
-    assert_eq!(shop.repo.git(&["status", "--porcelain"]), "M apps/python.yaml");
+    assert_eq!(shop.repo.git(&["status", "--porcelain"]), " M apps/python.yaml");
     shop.repo.git(&["checkout", "--quiet", "apps/python.yaml"]);
     let made = shop.run(&["tag", "docker.io/x:1", "python:x", "-m", "because"]);
     assert_eq!(made.out, "Tag python:x set to docker.io/x:1.\n");
