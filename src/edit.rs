@@ -98,6 +98,8 @@ pub enum EditError {
 pub struct Manifests {
     policy: Policy,
     files: BTreeMap<String, File>,
+    /// Whether the object is between two changes that belong together, and may be what the daemon would reject.
+    is_halfway: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -121,7 +123,8 @@ impl Manifests {
         files: impl IntoIterator<Item = (&'a str, Option<&'a [u8]>)>,
         policy: &Policy,
     ) -> Self {
-        let mut manifests = Self { policy: policy.clone(), files: BTreeMap::new() };
+        let mut manifests =
+            Self { policy: policy.clone(), files: BTreeMap::new(), is_halfway: false };
         for (path, bytes) in files.into_iter().filter(|(path, _)| crate::desired::is_manifest(path))
         {
             let bytes = bytes.filter(|bytes| bytes.len() <= limits::MANIFEST_BYTES_MAX);
@@ -193,6 +196,27 @@ impl Manifests {
         })?;
         let whole = splice(text, range, &new);
         self.replace(&place.path, Some(whole))
+    }
+
+    /// Makes changes of one object that belong together: all of them or none.
+    fn together<T>(
+        &mut self,
+        place: &Place,
+        changes: impl FnOnce(&mut Self) -> Result<T, EditError>,
+    ) -> Result<T, EditError> {
+        let before = self.files.get(&place.path).cloned();
+        self.is_halfway = true;
+        let done = changes(self);
+        self.is_halfway = false;
+        let text = |file: Option<&File>| file.and_then(|file| file.now.clone()).unwrap_or_default();
+        let after = text(self.files.get(&place.path));
+        let done = done.and_then(|done| {
+            self.check(&place.path, &text(before.as_ref()), &after).map(|()| done)
+        });
+        if let (Err(_), Some(before)) = (&done, before) {
+            self.files.insert(place.path.clone(), before);
+        }
+        done
     }
 
     /// Takes an object away: its document, its item of a List, or its file if nothing else is in it.
@@ -277,7 +301,7 @@ impl Manifests {
 
     fn replace(&mut self, path: &str, text: Option<String>) -> Result<(), EditError> {
         let before = self.files.get(path).and_then(|file| file.now.as_deref());
-        if let Some(text) = &text {
+        if let Some(text) = text.as_ref().filter(|_| !self.is_halfway) {
             self.check(path, before.unwrap_or_default(), text)?;
         }
         let contents = text

@@ -95,8 +95,23 @@ pub fn change(text: &str, change: &Change) -> Result<String, ChangeError> {
         |new: &str| ChangeError::Unfaithful { path: shown(), diff: super::diff(text, new) };
     let new = new.ok_or_else(|| unfaithful(""))?;
     match yaml::read(&new) {
-        Ok(document) if document.root == wanted => Ok(new),
+        Ok(document) if same(&document.root, &wanted) => Ok(new),
         Ok(_) | Err(_) => Err(unfaithful(&new)),
+    }
+}
+
+/// Whether two documents say the same, in the same order. How a null is spelled is not always read.
+fn same(one: &Node, other: &Node) -> bool {
+    match (one, other) {
+        (Node::Mapping(one), Node::Mapping(other)) => {
+            let pairs = || one.iter().zip(other);
+            one.len() == other.len() && pairs().all(|((a, x), (b, y))| a == b && same(x, y))
+        }
+        (Node::Sequence(one), Node::Sequence(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        (Node::Tagged(one), Node::Tagged(other)) => same(one, other),
+        (one, other) => one.is_null() && other.is_null() || one == other,
     }
 }
 

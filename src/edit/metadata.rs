@@ -57,6 +57,15 @@ impl Manifests {
         path: &[Step],
         words: &Words,
     ) -> Result<(), EditError> {
+        self.together(place, |all| all.put_each_word(place, path, words))
+    }
+
+    fn put_each_word(
+        &mut self,
+        place: &Place,
+        path: &[Step],
+        words: &Words,
+    ) -> Result<(), EditError> {
         for (key, text) in &words.set {
             let whole: Vec<Step> =
                 path.iter().cloned().chain([Step::Key(key.as_str().into())]).collect();

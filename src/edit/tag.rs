@@ -252,10 +252,10 @@ impl Manifests {
         } else if asked {
             wishes.push(Change::Remove { path });
         }
-        for wish in wishes {
-            self.change(place, wish)?;
-        }
-        Ok(import)
+        self.together(place, |all| {
+            wishes.into_iter().try_for_each(|wish| all.change(place, wish))?;
+            Ok(import)
+        })
     }
 
     /// Takes a spec tag away; answers whether there was one.

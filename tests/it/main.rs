@@ -14,6 +14,7 @@ mod adapter;
 mod cli;
 mod corpus;
 mod desired;
+mod edit;
 mod fire;
 mod fuzzed;
 mod hostile;

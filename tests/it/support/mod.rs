@@ -1,5 +1,6 @@
 //! What several suites need.
 
+pub(crate) mod checkout;
 pub(crate) mod daemon;
 pub(crate) mod engine;
 pub(crate) mod git;
