@@ -2,6 +2,8 @@
 //!
 //! The one module that knows that crate. Whatever it answers is compared with what was wanted ([`super::change`]).
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "the nodes are another crate's")]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr as _;
 
@@ -30,12 +32,9 @@ fn try_edit(text: &str, change: &Change) -> Option<String> {
             let (last, above) = path.split_last()?;
             let value = node(value)?;
             match (find(&root, above)?, last) {
-                (YamlNode::Mapping(mapping), Step::Key(key)) => {
-                    if mapping.contains_key(&**key) {
-                        mapping.set(&**key, value);
-                    } else {
-                        return None; // the key is spelled in a way that the crate does not compare
-                    }
+                // A key that is spelled in a way that the crate does not compare would be added.
+                (YamlNode::Mapping(mapping), Step::Key(key)) if mapping.contains_key(&**key) => {
+                    mapping.set(&**key, value);
                 }
                 (YamlNode::Sequence(sequence), Step::Index(at)) => {
                     sequence.set(*at, value).then_some(())?;

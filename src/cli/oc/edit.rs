@@ -201,7 +201,7 @@ pub(super) fn edit(
                 return tell(
                     &Told { arguments, writer: &writer, config: &config },
                     outcome,
-                    commit,
+                    commit.as_ref(),
                     context,
                 );
             }
@@ -220,7 +220,7 @@ struct Told<'a> {
 fn tell(
     told: &Told<'_>,
     outcome: Outcome,
-    commit: Option<(String, String)>,
+    commit: Option<&(String, String)>,
     context: &mut Context<'_>,
 ) -> anyhow::Result<ExitCode> {
     for line in &outcome.lines {
@@ -230,7 +230,7 @@ fn tell(
         writeln!(context.err, "{note}")?;
     }
     let mut code = ExitCode::Done;
-    if let Some((id, branch)) = &commit {
+    if let Some((id, branch)) = commit {
         writeln!(context.err, "committed {id} to `{branch}` of {}", told.writer.shown())?;
         if told.arguments.push {
             match told.writer.push() {

@@ -60,7 +60,7 @@ struct Fields {
     /// Where images are pulled from: source or local
     #[arg(long, value_name = "POLICY", default_value = "source")]
     reference_policy: String,
-    /// What is imported of an index: Legacy or PreserveOriginal
+    /// What is imported of an index: `Legacy` or `PreserveOriginal`
     #[arg(long, value_name = "MODE", default_value = "", hide_default_value = true)]
     import_mode: String,
 }

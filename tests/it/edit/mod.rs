@@ -3,6 +3,7 @@
 mod corpus;
 mod generated;
 mod stories;
+mod tutorial;
 
 use tidegate::desired::Step;
 use tidegate::edit::tag::{SourceKind, TagFields, TagFrom};

@@ -304,6 +304,36 @@ fn the_mode_of_a_file_and_its_last_line_stay() {
 }
 
 #[test]
+fn hostile_words_change_nothing_and_are_told_why() {
+    let shop = shop();
+    let long = format!("{}:1", "a".repeat(300));
+    let rows: [(&[&str], &str); 14] = [
+        (&["tag", "r.io/web:1", "../../etc/passwd:1"], "invalid image stream"),
+        (&["tag", "r.io/web:1", "..:1"], "must match"),
+        (&["tag", "r.io/web:1", ":"], "must"),
+        (&["tag", "r.io/web:1", "web:1\n"], "invalid tag"),
+        (&["tag", "r.io/web:1", &long], "invalid"),
+        (&["tag", "r.io/web:1", "No_Namespace/web:1"], "No_Namespace"),
+        (&["tag", "", "web:1"], "invalid SOURCE: repository name must have at least one component"),
+        (&["tag", "my.image:1.0", "web:1"], "must name a repository, not only a registry"),
+        (&["create", "is", "../../x"], "must match"),
+        (&["create", "is", "web\u{1b}[31m"], "must match"),
+        (&["create", "istag", "web"], "must be of the form <stream_name>:<tag>"),
+        (&["annotate", "is/web", "=x"], "unexpected annotation format"),
+        (&["label", "is/web", "a\u{1b}=x"], "invalid label key"),
+        (&["delete", "is", "../web"], "Error from server (NotFound)"),
+    ];
+    for (words, says) in rows {
+        let said = shop.refuses(words);
+        assert!(said.contains(says), "{words:?}: no `{says}` in: {said}");
+        assert!(!said.contains("panicked"), "{words:?}: {said}");
+        assert!(!said.chars().any(|c| c.is_control() && c != '\n'), "{words:?}: {said:?}");
+    }
+    shop.says(&["annotate", "is/web", "a=l\nm: {{- }}\t\u{1b}[31m # x"]);
+    shop.says(&["describe", "is/web"]);
+}
+
+#[test]
 fn texts_on_objects_follow_the_words_of_oc() {
     let shop = shop();
     shop.says(&TAG);

@@ -318,9 +318,6 @@ fn i098_each_way_to_tag_has_its_text() {
 #[test]
 fn i098_each_wrong_use_has_its_text() {
     let shop = python();
-    let image = format!(
-        "tag --source=imagestreamimage python:3.6 a:1|--source=ImageStreamImage requires a valid <name>@<id> in SOURCE"
-    );
     for row in [
         "tag -d python:3.5 --alias|--alias and --delete may not be both specified",
         "tag python:3.6 a:1 --reference-policy=Local|reference policy must be set to 'source' or 'local'",
@@ -332,7 +329,7 @@ fn i098_each_wrong_use_has_its_text() {
         "tag python:3.6 other:prod --alias|cannot set alias across different Image Streams",
         "tag docker.io/x:1 python|\"python\" must be of the form <stream_name>:<tag>",
         "tag --source=istag python a:1|--source=ImageStreamTag requires a valid <name>:<tag> in SOURCE",
-        &image,
+        "tag --source=imagestreamimage python:3.6 a:1|--source=ImageStreamImage requires a valid <name>@<id> in SOURCE",
         "tag --source=istag docker.io/python:1 a:1|server in SOURCE is only allowed when providing a container image",
         "tag docker.io/Python:1 a:1|invalid SOURCE: repository name must be lowercase",
         "tag docker.io/x:1 a/b/c:1|invalid image stream \"a/b/c:1\"",
