@@ -34,7 +34,8 @@ struct Stream {
     words: Vec<String>,
     /// Let pods and builds of its namespace name its tags as their images
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(default_value_t = false, hide_default_value = true, hide_possible_values = true, action = clap::ArgAction::Set)]
+    #[arg(default_value_t = false, action = clap::ArgAction::Set, hide_default_value = true)]
+    #[arg(hide_possible_values = true, value_name = "BOOL")]
     lookup_local: bool,
     #[command(flatten)]
     edit: EditArguments,
@@ -57,15 +58,18 @@ struct Tag {
     annotation: Vec<String>,
     /// Import again and again
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(default_value_t = false, hide_default_value = true, hide_possible_values = true, action = clap::ArgAction::Set)]
+    #[arg(default_value_t = false, action = clap::ArgAction::Set, hide_default_value = true)]
+    #[arg(hide_possible_values = true, value_name = "BOOL")]
     scheduled: bool,
     /// Allow plain HTTP and unverified TLS
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(default_value_t = false, hide_default_value = true, hide_possible_values = true, action = clap::ArgAction::Set)]
+    #[arg(default_value_t = false, action = clap::ArgAction::Set, hide_default_value = true)]
+    #[arg(hide_possible_values = true, value_name = "BOOL")]
     insecure: bool,
     /// Record the reference as it is written, and never import it
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(default_value_t = false, hide_default_value = true, hide_possible_values = true, action = clap::ArgAction::Set)]
+    #[arg(default_value_t = false, action = clap::ArgAction::Set, hide_default_value = true)]
+    #[arg(hide_possible_values = true, value_name = "BOOL")]
     reference: bool,
     /// Where images are pulled from: source or local
     #[arg(long, value_name = "POLICY", default_value = "source")]

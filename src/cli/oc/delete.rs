@@ -27,7 +27,8 @@ pub(in crate::cli) struct Command {
     all: bool,
     /// Do not fail if an object is not there
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(default_value_t = false, hide_default_value = true, hide_possible_values = true, action = clap::ArgAction::Set)]
+    #[arg(default_value_t = false, action = clap::ArgAction::Set, hide_default_value = true)]
+    #[arg(hide_possible_values = true, value_name = "BOOL")]
     ignore_not_found: bool,
     #[command(flatten)]
     edit: EditArguments,

@@ -26,7 +26,8 @@ pub(super) struct Command {
     words: Vec<String>,
     /// Whether they may be looked up; --enabled=false ends it
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(default_value_t = true, hide_possible_values = true, action = clap::ArgAction::Set)]
+    #[arg(default_value_t = true, hide_possible_values = true, value_name = "BOOL")]
+    #[arg(action = clap::ArgAction::Set)]
     enabled: bool,
     /// All image streams of the namespace
     #[arg(long)]

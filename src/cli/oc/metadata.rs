@@ -43,7 +43,8 @@ pub(in crate::cli) struct Label {
 struct Common {
     /// Change values that are there
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(default_value_t = false, hide_default_value = true, hide_possible_values = true, action = clap::ArgAction::Set)]
+    #[arg(default_value_t = false, action = clap::ArgAction::Set, hide_default_value = true)]
+    #[arg(hide_possible_values = true, value_name = "BOOL")]
     overwrite: bool,
     /// All objects of the kind in the namespace
     #[arg(long)]

@@ -43,19 +43,23 @@ pub(in crate::cli) struct Command {
 struct Fields {
     /// Follow the source tag of the same stream, in place of the image that it has now
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(default_value_t = false, hide_default_value = true, hide_possible_values = true, action = clap::ArgAction::Set)]
+    #[arg(default_value_t = false, action = clap::ArgAction::Set, hide_default_value = true)]
+    #[arg(hide_possible_values = true, value_name = "BOOL")]
     alias: bool,
     /// Record the reference as it is written, and never import it
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(default_value_t = false, hide_default_value = true, hide_possible_values = true, action = clap::ArgAction::Set)]
+    #[arg(default_value_t = false, action = clap::ArgAction::Set, hide_default_value = true)]
+    #[arg(hide_possible_values = true, value_name = "BOOL")]
     reference: bool,
     /// Import again and again
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(default_value_t = false, hide_default_value = true, hide_possible_values = true, action = clap::ArgAction::Set)]
+    #[arg(default_value_t = false, action = clap::ArgAction::Set, hide_default_value = true)]
+    #[arg(hide_possible_values = true, value_name = "BOOL")]
     scheduled: bool,
     /// Allow plain HTTP and unverified TLS
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(default_value_t = false, hide_default_value = true, hide_possible_values = true, action = clap::ArgAction::Set)]
+    #[arg(default_value_t = false, action = clap::ArgAction::Set, hide_default_value = true)]
+    #[arg(hide_possible_values = true, value_name = "BOOL")]
     insecure: bool,
     /// Where images are pulled from: source or local
     #[arg(long, value_name = "POLICY", default_value = "source")]

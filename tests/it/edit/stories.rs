@@ -1,5 +1,8 @@
 //! The real program on real repositories: what is committed, what is refused, and that nothing is lost on the way.
 
+use tidegate::action::FileEdit;
+use tidegate::world::git::{Keep, SourceConfig, WriteError, Writer};
+
 use crate::support::checkout::{Checkout, Ran};
 use crate::support::git::{Repo, program};
 
@@ -303,6 +306,74 @@ fn the_mode_of_a_file_and_its_last_line_stay() {
     assert_eq!(shop.repo.git(&["status", "--porcelain"]), "");
 }
 
+/// A writer of a repository, in the name of the tests.
+fn writer(repo: &Repo) -> Writer {
+    for (key, value) in [("user.name", "Ada"), ("user.email", "ada@example.com")] {
+        repo.git(&["config", key, value]);
+    }
+    Writer::open(repo.path(), SourceConfig::new(repo.address())).unwrap()
+}
+
+fn edit(path: &str, before: Option<&str>, after: Option<&str>) -> FileEdit {
+    let bytes = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec());
+    FileEdit { path: path.into(), before: bytes(before), after: bytes(after) }
+}
+
+#[test]
+fn a_file_that_somebody_else_changed_meanwhile_is_not_overwritten() {
+    let repo = Repo::new();
+    repo.write("a.yaml", "a: 1\n").commit("first");
+    let writer = writer(&repo);
+    let snapshot = writer.read().unwrap();
+    let edits = [edit("a.yaml", Some("a: 1\n"), Some("a: 2\n"))];
+    repo.write("a.yaml", "a: 3\n").commit("theirs");
+    let error = writer.write(&snapshot, &edits, Keep::Commit("ours")).unwrap_err();
+    assert!(matches!(error, WriteError::Moved(_)), "{error}");
+    assert!(error.to_string().contains("`a.yaml` was changed by somebody else"), "{error}");
+    assert_eq!(std::fs::read_to_string(repo.path().join("a.yaml")).unwrap(), "a: 3\n");
+}
+
+#[test]
+fn a_branch_that_moved_meanwhile_is_not_moved_back() {
+    let repo = Repo::new();
+    repo.write("a.yaml", "a: 1\n").commit("first");
+    let folder = tempfile::tempdir().unwrap();
+    let bare = repo.bare(&folder.path().join("bare.git"));
+    let writer = writer(&bare);
+    let snapshot = writer.read().unwrap();
+    let first = [edit("a.yaml", Some("a: 1\n"), Some("a: 2\n"))];
+    writer.write(&snapshot, &first, Keep::Commit("one")).unwrap();
+    let head = bare.git(&["rev-parse", "main"]);
+    let error = writer.write(&snapshot, &first, Keep::Commit("two")).unwrap_err();
+    assert!(matches!(error, WriteError::Moved(_)), "{error}");
+    assert_eq!(bare.git(&["rev-parse", "main"]), head);
+}
+
+#[test]
+fn of_several_files_all_are_written_or_none() {
+    let repo = Repo::new();
+    repo.write("a.yaml", "a: 1\n").write("x", "a file").commit("first");
+    let writer = writer(&repo);
+    let snapshot = writer.read().unwrap();
+    let edits = [
+        edit("a.yaml", Some("a: 1\n"), None),
+        edit("new/b.yaml", None, Some("b: 1\n")),
+        edit("x/c.yaml", None, Some("c: 1\n")),
+    ];
+    let error = writer.write(&snapshot, &edits, Keep::WorkTree).unwrap_err();
+    assert!(error.to_string().contains("cannot write `x/c.yaml`"), "{error}");
+    assert_eq!(repo.git(&["status", "--porcelain"]), "");
+    assert!(!repo.path().join("new").exists());
+}
+
+#[test]
+fn a_checkout_in_part_is_no_place_to_look_for_objects() {
+    let shop = shop();
+    shop.repo.write("other/x.yaml", STREAM.replace("web", "x")).commit("other");
+    shop.repo.git(&["sparse-checkout", "set", "apps"]);
+    refused(&shop, &["create", "is", "x"], &["sparse checkout", "git sparse-checkout disable"]);
+}
+
 #[test]
 fn hostile_words_change_nothing_and_are_told_why() {
     let shop = shop();
@@ -321,7 +392,7 @@ fn hostile_words_change_nothing_and_are_told_why() {
         (&["create", "istag", "web"], "must be of the form <stream_name>:<tag>"),
         (&["annotate", "is/web", "=x"], "unexpected annotation format"),
         (&["label", "is/web", "a\u{1b}=x"], "invalid label key"),
-        (&["delete", "is", "../web"], "Error from server (NotFound)"),
+        (&["delete", "is", "../web"], "no need to specify a resource type"),
     ];
     for (words, says) in rows {
         let said = shop.refuses(words);
@@ -330,7 +401,8 @@ fn hostile_words_change_nothing_and_are_told_why() {
         assert!(!said.chars().any(|c| c.is_control() && c != '\n'), "{words:?}: {said:?}");
     }
     shop.says(&["annotate", "is/web", "a=l\nm: {{- }}\t\u{1b}[31m # x"]);
-    shop.says(&["describe", "is/web"]);
+    let manifests = shop.repo.address();
+    shop.says(&["check", &manifests]);
 }
 
 #[test]

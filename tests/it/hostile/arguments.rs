@@ -36,7 +36,7 @@ pub(super) fn rows() -> Vec<Row<(Words, i32)>> {
         row("a daemon without a repository", &["run"], 64, &["`source.repository`", "is not set", "git repository"]),
         row("a change without a repository", &["tag", "r.io/web:1", "web:1"], 1, &["is in no git repository", "--repo"]),
         row("a repository that is not there", &["create", "is", "web", "--repo", "/nowhere"], 1, &["`/nowhere` is in no git repository"]),
-        row("a repository without a name", &["create", "is", "web", "--repo", ""], 1, &["is in no git repository"]),
+        row("a repository without a name", &["create", "is", "web", "--repo", ""], 1, &["a value is required for '--repo <PATH>'"]),
         row("a push of nothing", &["tag", "a", "b:1", "--push", "--no-commit"], 1, &["--no-commit", "cannot be used with"]),
         row("a dry run of another kind", &["delete", "is", "web", "--dry-run=maybe"], 1, &["maybe", "client, server"]),
         row("a change of a kind that is none", &["label", "frob/web", "a=b"], 1, &["resource type \"frob\""]),

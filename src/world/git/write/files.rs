@@ -22,11 +22,13 @@ impl<'a> Files<'a> {
         }
         let mut files = Self { root, written: Vec::new() };
         for edit in edits {
-            let done = if content(&root.join(&edit.path), &edit.path)? == edit.before {
+            let found = content(&root.join(&edit.path), &edit.path);
+            let done = found.and_then(|found| {
+                if found != edit.before {
+                    return Err(WriteError::Moved(format!("`{}`", edit.path)));
+                }
                 put(root, &edit.path, edit.after.as_deref())
-            } else {
-                Err(WriteError::Moved(format!("`{}`", edit.path)))
-            };
+            });
             if let Err(error) = done {
                 let left = files.restore();
                 return Err(if left.is_empty() { error } else { error.with_left(&left) });
