@@ -13,6 +13,9 @@ const HIDDEN: &str = "***";
 #[must_use]
 pub fn diff(before: &str, after: &str) -> String {
     let mut out = String::new();
+    // Every line of such a file ends so; it would only be seen as a strange sign.
+    let [before, after] = [before, after].map(|text| text.replace("\r\n", "\n"));
+    let (before, after) = (before.as_str(), after.as_str());
     let secrets = [before, after].into_iter().flat_map(secrets).collect();
     for hunk in unified::hunks(&hide(before, &secrets), &hide(after, &secrets)) {
         hunk.write(&mut out);

@@ -260,6 +260,11 @@ fn tell(
                     code = ExitCode::Error;
                 }
             }
+        } else if is_remote(told.config) {
+            writeln!(
+                context.err,
+                "the daemon reads a remote repository (`source.repository`), so this waits for `git push`"
+            )?;
         } else if *branch != told.config.source.branch {
             let watched = &told.config.source.branch;
             writeln!(
@@ -273,6 +278,11 @@ fn tell(
         code = ExitCode::Error;
     }
     Ok(code)
+}
+
+fn is_remote(config: &Config) -> bool {
+    let repository = &config.source.repository;
+    !repository.is_empty() && !Path::new(repository).is_absolute()
 }
 
 /// A new file that the daemon does not read would change nothing.

@@ -227,6 +227,18 @@ fn the_last_text_of_a_mapping_takes_the_mapping_along() {
 }
 
 #[test]
+fn a_diff_of_a_file_with_windows_line_ends_shows_lines() {
+    let text = "kind: Service\r\napiVersion: v1\r\nmetadata:\r\n  name: web\r\n";
+    let mut all = manifests(&[("a.yaml", text)]);
+    let sort = Sort { kind: "Service", group: "" };
+    let place = all.find(sort, &Namespace::default(), "web").unwrap().unwrap().place();
+    all.put(&place, &path("metadata.labels.a"), Value::text("b")).unwrap();
+    assert_eq!(after(&all, "a.yaml"), format!("{text}  labels:\r\n    a: b\r\n"));
+    assert!(all.diff().contains("+  labels:"), "{}", all.diff());
+    assert!(!all.diff().contains('\u{fffd}'), "{}", all.diff());
+}
+
+#[test]
 fn a_diff_shows_no_secret() {
     let secret =
         "kind: Secret\napiVersion: v1\nmetadata:\n  name: s\nstringData:\n  password: hunter2\n";

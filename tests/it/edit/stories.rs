@@ -200,6 +200,10 @@ fn the_repository_is_the_named_one_or_the_one_we_are_in_or_the_configured_one() 
     assert_eq!(subjects.lines().count(), 3, "{subjects}");
     shop.host
         .configure(|text| text.replace("repository = \"", "repository = \"https://example.com"));
+    let shop = shop.at(other.path());
+    let ran = shop.run(&["tag", "r.io/web:4", "web:4"]);
+    assert!(ran.err.contains("this waits for `git push`"), "{}", ran.err);
+    let shop = shop.at(elsewhere.path());
     let said = shop.refuses(&TAG);
     assert!(said.contains("is in no git repository") && said.contains("--repo"), "{said}");
 }
