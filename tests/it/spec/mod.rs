@@ -5,6 +5,7 @@ mod fetching;
 mod following;
 mod hidden;
 mod images;
+mod importing;
 mod laws;
 mod listing;
 mod objects;
