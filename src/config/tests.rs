@@ -65,6 +65,7 @@ scheduled = false
 timeout = "20s"
 checks_in_flight = 8
 auth_file = "/run/auth.json"
+conf = "/run/registries.conf"
 [registries."localhost:5000"]
 insecure = true
 ca_file = "ca.pem"

@@ -11,10 +11,10 @@ use crate::oc::selector::Selector;
 
 /// Delete objects from git, as `oc delete` does
 ///
-/// KIND is `is`, `istag`, `image`, or a kind of manifest that is found in git (`dc`, `bc`, `deploy`, `svc`, `route`, …); `all`
-/// means image streams, workloads, builds, services and routes. What the daemon runs follows with the commit: a tag that
-/// something refers to keeps its history, a workload is stopped as its annotations say. Images are deleted from the journal:
-/// items of tags that name one stay until the next `prune images`, and a later import brings it back.
+/// KIND is `is`, `istag`, `image`, or a kind of manifest that is found in git (`dc`, `bc`, `deploy`, `svc`, `route`, …);
+/// `all` means image streams, workloads, builds, services and routes. What the daemon runs follows with the commit: a tag
+/// that something refers to keeps its history, a workload is stopped as its annotations say. Images are deleted from the
+/// journal: items of tags that name one stay until the next `prune images`, and a later import brings it back.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Command {
     /// Kinds and names: `is python`, `is/python`, `istag python:3.6`, `all`

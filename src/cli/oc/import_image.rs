@@ -47,7 +47,8 @@ pub(in crate::cli) struct Command {
     all: bool,
     /// Import again and again
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
-    #[arg(default_value_t = false, hide_default_value = true, hide_possible_values = true, action = clap::ArgAction::Set)]
+    #[arg(default_value_t = false, hide_default_value = true, hide_possible_values = true)]
+    #[arg(action = clap::ArgAction::Set)]
     scheduled: bool,
     /// Allow plain HTTP and unverified TLS
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]

@@ -591,3 +591,47 @@ async fn i197_1_an_unchanged_tag_costs_one_request() {
     let back = bench.ask("shop/web:1", Some(moved)).await.unwrap();
     assert_eq!((back.probed, back.image.unwrap().digest), (digest, digest));
 }
+
+/// I173 (what mirrors do to it is replaced by I176): a blocked registry is not asked, and the condition says why.
+#[tokio::test]
+async fn i173_a_blocked_registry_is_not_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = dir.path().join("registries.conf");
+    write(
+        &conf,
+        "[[registry]]\nprefix = \"bad.example.com\"\nblocked = true\n[[registry]]\nprefix = \"docker.io/team\"\nblocked = true\n",
+    );
+    let ours = Ours::new(RegistryConfig { conf: Some(conf), ..quick() });
+    for (image, registry) in [("bad.example.com/a/b:1", "bad.example.com"), ("team/app", "")] {
+        let failure = ours.ask(check(image), None).await.unwrap_err();
+        let message = format!("forbidden: registry {registry} blocked");
+        assert_eq!((failure.reason, failure.message), (ImportReason::Forbidden, message));
+        assert!(!failure.transient);
+    }
+}
+
+/// Prefixes of registries.conf(5): the image is where the file says, and is named as the manifest spells it.
+#[tokio::test]
+async fn registries_conf_says_where_an_image_is() {
+    let Some(bench) = Bench::start() else { return };
+    let digest = bench.registry.push_image("hub/library/python", "3.6", "a").await;
+    let dir = tempfile::tempdir().unwrap();
+    let conf = dir.path().join("registries.conf");
+    let location = format!("{}/hub", bench.proxy.address());
+    write(
+        &conf,
+        &format!(
+            "[[registry]]\nprefix = \"docker.io\"\nlocation = \"{location}\"\ninsecure = true\n"
+        ),
+    );
+    let ours = Ours::new(RegistryConfig { conf: Some(conf), ..quick() });
+    let there = Check { insecure: false, ..check("docker.io/python:3.6") };
+    assert_eq!(ours.ask(there, None).await.unwrap().probed, digest);
+    assert_eq!(bench.proxy.requests()[0], "HEAD /v2/hub/library/python/manifests/3.6");
+    let missing = Check { insecure: false, ..check("python:9") };
+    let failure = ours.ask(missing, None).await.unwrap_err();
+    assert_eq!(
+        failure.message,
+        "dockerimage.image.openshift.io \"docker.io/library/python:9\" not found"
+    );
+}

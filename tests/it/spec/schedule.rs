@@ -29,6 +29,22 @@ fn i104_only_what_is_due_is_asked_and_only_what_changed_is_stored() {
     assert_eq!(world.records(), "");
 }
 
+/// I45 (the slot in a queue is replaced by I111): an import by hand moves the next check of that tag, and of no other.
+#[test]
+fn i045_an_import_by_hand_moves_the_check_of_its_tag_only() {
+    let mut world = committed("is web a=r.io/a:1,scheduled b=r.io/b:1,scheduled");
+    world.resolve("r.io/a:1", "a");
+    world.resolve("r.io/b:1", "b");
+    world.advance(600);
+    world.nudge("shop/web:a");
+    world.resolve("r.io/a:1", "a");
+    world.advance(400);
+    assert_eq!(world.pending(), "resolve r.io/b:1 known #b");
+    world.resolve("r.io/b:1", "b");
+    world.advance(590);
+    assert_eq!(world.pending(), "resolve r.io/a:1 known #a");
+}
+
 /// I105: each tag of a stream has its own time.
 #[test]
 fn i105_the_tags_of_a_stream_are_due_one_by_one() {
