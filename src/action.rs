@@ -400,10 +400,21 @@ pub enum Request {
     ReleaseRemovals,
     /// Import now, and answer when that is done (rule I146).
     Import(ImportOrder),
+    /// An image was pushed under a tag: read it, record it, and answer when that is done (rule I193).
+    Push(Pushed),
     /// Take what nobody uses out of histories, or say what would go.
     Prune(Box<PruneRequest>),
     /// Delete an image (rule I165).
     DeleteImage(Digest),
+}
+
+/// A notice that an image was pushed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Pushed {
+    /// The tag that it is the image of, wherever it was pushed to.
+    pub tag: StreamTag,
+    /// Where it is; with its digest, or it is refused.
+    pub image: ImageReference,
 }
 
 /// What to import now.

@@ -20,8 +20,8 @@ pub fn stream(
     name: &StreamName,
 ) -> Option<api::ImageStream> {
     let (spec, state) = (desired.streams.get(name), observed.streams.get(name));
-    if spec.is_none() && state.is_none_or(|state| state.tags.is_empty()) {
-        return None; // what is left of it is a generation that a next life goes on from
+    if !has_stream(desired, observed, name) {
+        return None;
     }
     let key = ObjectKey::stream(name);
     debug_assert_eq!(key.kind, Kind::ImageStream, "a stream's key");
@@ -54,6 +54,14 @@ pub fn stream(
             tags: state.map(status_tags).unwrap_or_default(),
         },
     })
+}
+
+/// Whether there is a stream: git asks for it, or tags of it were pushed (rule I193).
+#[must_use]
+pub fn has_stream(desired: &DesiredState, observed: &ObservedState, name: &StreamName) -> bool {
+    // What is left of one without tags is a generation that a next life goes on from.
+    let has_tags = || observed.streams.get(name).is_some_and(|state| !state.tags.is_empty());
+    desired.streams.contains_key(name) || has_tags()
 }
 
 /// The streams that [`stream`] has something to tell of, in order.

@@ -34,6 +34,10 @@ pub(super) fn rows() -> Vec<Row<(Words, i32)>> {
         row("a parameter without a value", &["check", "--param", "x"], 64, &["NAME=VALUE"]),
         row("a folder that is not there", &["check", "/nowhere"], 1, &["cannot read `/nowhere`"]),
         row("a daemon without a repository", &["run"], 64, &["`source.repository`", "is not set", "git repository"]),
+        row("a push of no tag", &["notify-push", "web", "r.io/web@sha256:00"], 64, &["`web`"]),
+        row("a push without a digest", &["notify-push", "shop/web:1", "r.io/web:1"], 64, &["no digest", "@sha256:"]),
+        row("a push of a short digest", &["notify-push", "shop/web:1", "r.io/web@sha256:00"], 64, &["invalid reference"]),
+        row("a push with control characters", &["notify-push", "shop/web:1", "r.io/\u{1b}[31m"], 64, &["invalid reference"]),
         row("a shell that is none", &["completions", "tcsh"], 64, &["tcsh", "bash"]),
     ]
 }

@@ -9,6 +9,7 @@ mod listing;
 mod objects;
 mod printed;
 mod pruning;
+mod pushes;
 mod references;
 mod removals;
 mod rollouts;

@@ -10,6 +10,7 @@ pub(crate) mod main_job;
 mod past;
 pub(crate) mod play;
 mod pruning;
+mod pushes;
 mod readme;
 mod source;
 mod upkeep;
