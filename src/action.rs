@@ -179,6 +179,8 @@ pub struct Check {
     pub mode: ImportMode,
     /// Which platform to choose out of one.
     pub platform: Platform,
+    /// The repository that the image is copied into before it is answered (rule I181).
+    pub copy_to: Option<Arc<ImageReference>>,
 }
 
 /// Ask a registry what a reference is.

@@ -312,6 +312,7 @@ impl ObservedState {
                         listing.derived.remove(&removed.tag.tag);
                     }
                 }
+                self.forget_deleted();
             }
             _ => {}
         }
@@ -428,6 +429,7 @@ impl ObservedState {
                 stream.imported = None;
                 stream.listing = None;
             }
+            self.forget_deleted();
         }
     }
 }

@@ -278,11 +278,7 @@ impl Engine {
             },
             (None, _) => return None, // another tag's answer; this one is asked again
         };
-        if state.pushed
-            && !state.is_due()
-            && (state.asked, state.probed) == (asked, Some(resolution.probed))
-        {
-            // What was pushed stays until the registry has something new (rules I191, B54).
+        if state.keeps_push(asked, resolution.probed) {
             let tag = tag.clone();
             return state.condition.as_ref().map(|_| Fact::TagRecovered(TagRecovered { tag }));
         }

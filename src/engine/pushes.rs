@@ -60,6 +60,7 @@ impl Engine {
             insecure,
             mode: ImportMode::PreserveOriginal, // the image is the one with that digest, also where it is an index
             platform: self.policy.platform.clone(),
+            copy_to: None,
         };
         self.pushes.push(Pushing { id, tag, check, asked: None });
         Ok(())

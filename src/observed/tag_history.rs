@@ -92,6 +92,12 @@ impl TagState {
         self.generation > self.observed_generation()
     }
 
+    /// Whether what was pushed stays: the registry answers the check with what it answered last (rules I191, B54).
+    #[must_use]
+    pub fn keeps_push(&self, asked: u32, answered: Digest) -> bool {
+        self.pushed && !self.is_due() && (self.asked, self.probed) == (asked, Some(answered))
+    }
+
     /// Whether nothing is left of the tag: no spec, no history, no condition (rule I5).
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -6,6 +6,7 @@
 //! a failure is tried again, is decided by the core.
 
 mod auth;
+mod copy;
 mod failure;
 mod host;
 mod lately;
@@ -28,7 +29,7 @@ use self::lately::{Lately, Read};
 use self::manifest::{Descriptor, Image, Index, Manifest, ManifestError};
 #[doc(hidden)]
 pub use self::untrusted::read_untrusted;
-use self::wire::{Answer, Ask, Trust};
+use self::wire::{Access, Answer, Ask, Trust};
 use crate::action::{
     Check, ImportFailure, ImportMode, ListRequest, Resolution, ResolveRequest, ResolvedImage,
     TagListing,
@@ -94,6 +95,8 @@ struct Shared {
     keep: KeepMetadata,
     hosts: Mutex<BTreeMap<(String, Trust), Arc<Host>>>,
     lately: Lately,
+    /// Where blobs are that were copied: they are mounted into other repositories of the same registry.
+    mounts: copy::Mounts,
 }
 
 /// One manifest as it came, with the digest of its bytes.
@@ -128,7 +131,8 @@ impl Registries {
         }
         let hosts = Mutex::default();
         let lately = Lately::default();
-        Ok(Self { shared: Arc::new(Shared { config, roots, keep, hosts, lately }) })
+        let mounts = copy::Mounts::default();
+        Ok(Self { shared: Arc::new(Shared { config, roots, keep, hosts, lately, mounts }) })
     }
 
     /// Resolves a reference; the metadata of a new image is kept before its hash is returned.
@@ -173,6 +177,7 @@ impl Registries {
             }
         };
         drop(held);
+        self.copy(&import, check, digest).await?;
         let metadata = self.keep(&metadata, failures).await?;
         Ok(Resolution { probed, image: Some(ResolvedImage { digest, metadata }) })
     }
@@ -227,7 +232,8 @@ impl Fetched {
 
 impl Import<'_> {
     async fn ask(&self, method: Method, path: &str, accept: &str) -> Result<Answer, ImportFailure> {
-        self.host.ask(&self.repository, Ask { method, path, accept }, self.failures).await
+        let ask = Ask { method, path, accept, access: Access::Pull, content: None };
+        self.host.ask(&self.repository, ask, self.failures).await
     }
 
     /// Asks for the digest alone; none where only the manifest can tell.

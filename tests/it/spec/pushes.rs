@@ -16,7 +16,9 @@ const HUB: &str = "r.io/team/web";
 /// A stream as `describe` prints it.
 fn described(world: &World, stream: &str) -> String {
     let (desired, observed) = (world.engine.desired(), world.engine.observed());
-    let stream = effective::stream(desired, observed, &stream.parse().unwrap()).unwrap();
+    let stream =
+        effective::stream(desired, observed, world.engine.policy(), &stream.parse().unwrap())
+            .unwrap();
     oc::stream::describe(&stream, world.now.wall)
 }
 
@@ -24,7 +26,9 @@ fn described(world: &World, stream: &str) -> String {
 fn kind_of(world: &World, tag: &str) -> String {
     let (desired, observed) = (world.engine.desired(), world.engine.observed());
     let (stream, tag) = tag.split_once(':').unwrap();
-    let stream = effective::stream(desired, observed, &stream.parse().unwrap()).unwrap();
+    let stream =
+        effective::stream(desired, observed, world.engine.policy(), &stream.parse().unwrap())
+            .unwrap();
     let tag = view::image_tag(&stream, tag, None).unwrap();
     let row = oc::get::image_tags(&[tag], world.now.wall).rows.remove(0);
     row.cells[1].clone()
@@ -114,7 +118,7 @@ fn i190_a_push_that_was_overtaken_is_a_conflict() {
     world.resolve(&format!("{HUB}@{}", digest("x")), "x");
     world.resolve(&format!("{HUB}@{}", digest("y")), "y");
     assert_eq!((world.answer(), world.answer()), ("done".into(), "done".into()));
-    assert!(world.tag(TAG).starts_with("#y r.io/team/web@#y @2; #x"), "{}", world.tag(TAG));
+    assert!(world.tag(TAG).starts_with("#y r.io/team/web@#y @3; #x"), "{}", world.tag(TAG));
 }
 
 /// I191 as B54 of DBT has it: a push to a tag that is imported is current until the registry has something new.
@@ -213,7 +217,7 @@ fn i193_a_tag_that_left_git_stays_when_it_is_pushed() {
     world.complete("app");
     world.commit("is web");
     world.complete("app");
-    assert_eq!(world.tag(TAG), "#b r.io/team/web@#b @2; #a r.io/web@#a @2; spec @0");
+    assert_eq!(world.tag(TAG), "#b r.io/team/web@#b @3; #a r.io/web@#a @2; spec @0");
     world.restart();
     assert!(world.tag(TAG).starts_with("#b "));
 }
