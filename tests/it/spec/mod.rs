@@ -6,6 +6,7 @@ mod hidden;
 mod images;
 mod laws;
 mod listing;
+mod local;
 mod objects;
 mod printed;
 mod pruning;

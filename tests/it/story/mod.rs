@@ -4,6 +4,7 @@ mod daemon;
 mod demo;
 mod examples;
 mod failure;
+mod integrated;
 mod kept;
 mod lost_records;
 pub(crate) mod main_job;
