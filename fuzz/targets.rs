@@ -395,6 +395,7 @@ pub(crate) fn control(data: &[u8]) {
         Question::Release(object) => Request::Release(object),
         Question::ReleaseRemovals => Request::ReleaseRemovals,
         Question::Import(order) => Request::Import(order),
+        Question::Push(pushed) => Request::Push(pushed),
         Question::Prune { options, confirm } => {
             let contents = ImageContents::default();
             Request::Prune(Box::new(PruneRequest { options, confirm, contents }))
@@ -403,7 +404,7 @@ pub(crate) fn control(data: &[u8]) {
         Question::ReadSource | Question::CheckTag(_) | Question::Compact => return, // not for the engine's answer
     };
     let mut engine = ENGINE.clone();
-    let may_wait = matches!(request, Request::Import(_));
+    let may_wait = matches!(request, Request::Import(_) | Request::Push(_));
     let ask = Ask { id: 7, by: "uid 0".into(), request };
     let mut answers = 0;
     for effect in engine.step(vec![Input::Asked(ask)], now()) {

@@ -179,6 +179,8 @@ pub struct Check {
     pub mode: ImportMode,
     /// Which platform to choose out of one.
     pub platform: Platform,
+    /// The repository that the image is copied into before it is answered (rule I181).
+    pub copy_to: Option<Arc<ImageReference>>,
 }
 
 /// Ask a registry what a reference is.
@@ -400,10 +402,21 @@ pub enum Request {
     ReleaseRemovals,
     /// Import now, and answer when that is done (rule I146).
     Import(ImportOrder),
+    /// An image was pushed under a tag: read it, record it, and answer when that is done (rule I193).
+    Push(Pushed),
     /// Take what nobody uses out of histories, or say what would go.
     Prune(Box<PruneRequest>),
     /// Delete an image (rule I165).
     DeleteImage(Digest),
+}
+
+/// A notice that an image was pushed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Pushed {
+    /// The tag that it is the image of, wherever it was pushed to.
+    pub tag: StreamTag,
+    /// Where it is; with its digest, or it is refused.
+    pub image: ImageReference,
 }
 
 /// What to import now.

@@ -11,6 +11,7 @@ mod diff;
 mod history;
 mod journal;
 mod man;
+mod notify_push;
 mod oc;
 mod offline;
 mod output;
@@ -118,6 +119,7 @@ enum Command {
     Status(status::Command),
     History(history::Command),
     Release(release::Command),
+    NotifyPush(notify_push::Command),
     Config(config::Command),
     Journal(journal::Arguments),
     #[command(flatten)]
@@ -161,6 +163,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::Diff(command) => diff::run(&command, &mut context),
         Command::History(command) => history::run(&command, &mut context),
         Command::Release(command) => release::run(&command, &mut context),
+        Command::NotifyPush(command) => notify_push::run(&command, &mut context),
         Command::Status(command) => status::run(&command, &mut context),
         Command::Journal(arguments) => journal::run(&arguments, &mut context),
         Command::Demo(command) => demo::run(&command, &mut context),

@@ -2,6 +2,7 @@
 
 mod image;
 mod listing;
+mod local;
 mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +25,8 @@ pub use image::{FirstSeen, contents, image, image_as_read, images, images_of_ind
 pub use listing::{
     Listed, limit_of, listing_fingerprint, listing_of, vanished_message, with_derived,
 };
-pub use stream::{stream, stream_names};
+pub use local::{degraded, degraded_message, pull_spec};
+pub use stream::{has_stream, stream, stream_names};
 
 /// The spec tag of a stream tag.
 #[must_use]
@@ -51,6 +53,7 @@ pub fn check_of(stream: &ImageStream, spec: &TagReference, policy: &Policy) -> O
         insecure,
         mode: spec.mode,
         platform: spec.platform.clone(),
+        copy_to: local::copy_to(stream, spec, policy),
     })
 }
 
@@ -64,6 +67,9 @@ pub fn fingerprint(check: &Check) -> u32 {
     let mut hash = Fnv(0x811c_9dc5);
     // Writing into a number cannot fail.
     let _ = write!(hash, "{} {} {mode} {}", check.image, check.insecure, check.platform);
+    if let Some(copy) = &check.copy_to {
+        let _ = write!(hash, " {copy}");
+    }
     hash.0.max(1)
 }
 
@@ -176,8 +182,12 @@ pub enum Waiting {
 ///
 /// # Errors
 /// The first thing that is missing, in the order in which triggers and containers are written.
-pub fn wanted(workload: &Workload, observed: &ObservedState) -> Result<Wanted, Waiting> {
-    let mut set: BTreeMap<&ContainerRef, (&str, Digest)> = BTreeMap::new();
+pub fn wanted(
+    workload: &Workload,
+    (desired, policy): (&DesiredState, &Policy),
+    observed: &ObservedState,
+) -> Result<Wanted, Waiting> {
+    let mut set: BTreeMap<&ContainerRef, (String, Digest)> = BTreeMap::new();
     let state = observed.workloads.get(&workload.object);
     let seen = state.map(|state| &state.seen);
     for trigger in &workload.triggers {
@@ -193,8 +203,8 @@ pub fn wanted(workload: &Workload, observed: &ObservedState) -> Result<Wanted, W
         // The last trigger in the list wins (rule D30).
         match image_of(observed, &tag).map(|item| (&item.event, item.event.image)) {
             Some((event, Some(image))) => {
-                let image = (event.reference.as_str(), image);
-                set.extend(trigger.containers.iter().map(|container| (container, image)));
+                let image = (pull_spec(desired, observed, policy, &tag, event), image);
+                set.extend(trigger.containers.iter().map(|container| (container, image.clone())));
             }
             Some((_, None)) => return Err(Waiting::Reference { tag }),
             None => {
@@ -213,7 +223,7 @@ pub fn wanted(workload: &Workload, observed: &ObservedState) -> Result<Wanted, W
     for container in &workload.containers {
         let set = set.get(&container.container);
         let (reference, digest) = match set {
-            Some((reference, digest)) => ((*reference).to_owned(), Some(*digest)),
+            Some((reference, digest)) => (reference.clone(), Some(*digest)),
             None => (container.image.clone(), pinned(&container.image)),
         };
         if reference.trim().is_empty() {
@@ -230,16 +240,16 @@ pub fn wanted(workload: &Workload, observed: &ObservedState) -> Result<Wanted, W
 }
 
 /// The image that a trigger on a tag set last, for a tag that has no image any more (rules D27, T8b).
-fn last_image<'a>(
-    state: &'a WorkloadState,
+fn last_image(
+    state: &WorkloadState,
     tag: &StreamTag,
     container: &ContainerRef,
-) -> Option<(&'a str, Digest)> {
+) -> Option<(String, Digest)> {
     let seen = state.seen.get(tag)?.image;
     let images = state.life().rev().flat_map(|rollout| &rollout.started.images);
     let mut known = images.filter(|image| image.container == *container);
     let image = known.find(|image| image.digest == Some(seen))?;
-    Some((image.reference.as_str(), seen))
+    Some((image.reference.clone(), seen))
 }
 
 /// The digest that a reference written in a manifest pins.

@@ -11,6 +11,7 @@ mod index;
 mod listing;
 mod orders;
 mod prune;
+mod pushes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -73,6 +74,8 @@ enum InFlight {
         rollout: Seq,
         key: Key,
     },
+    /// The image of the push with this request's number is read.
+    Push(u64),
     Silent,
 }
 
@@ -103,6 +106,8 @@ pub struct Engine {
     stopping: bool,
     /// Imports that somebody waits for.
     waiting: Vec<orders::Waiting>,
+    /// Pushes that are not answered yet, in the order in which they were told.
+    pushes: Vec<pushes::Pushing>,
 }
 
 /// What one step collects.
@@ -150,6 +155,7 @@ impl Engine {
             offset: None,
             stopping: false,
             waiting: Vec::new(),
+            pushes: Vec::new(),
         }
     }
 
@@ -225,6 +231,7 @@ impl Engine {
         }
         self.begin_orders(now, &mut batch);
         self.take_due(now);
+        self.begin_pushes(&mut batch);
         self.settle(now, &mut batch);
         self.end_orders(&mut batch);
         if self.checkpoint_due(now) {

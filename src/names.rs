@@ -61,7 +61,7 @@ mod hash;
 pub mod importance;
 mod object;
 
-pub use hash::{BlobId, CommitId, ContentHash, Digest};
+pub use hash::{BlobId, CommitId, ContentHash, Digest, Digesting};
 pub use object::{Kind, ObjectKey, RolloutKey, StreamName, StreamTag};
 
 macro_rules! text_name {

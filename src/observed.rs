@@ -429,6 +429,7 @@ impl ObservedState {
                 stream.imported = None;
                 stream.listing = None;
             }
+            self.forget_deleted();
         }
     }
 }

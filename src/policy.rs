@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::{ImportMode, Platform};
 use crate::limits;
-use crate::names::{Namespace, ObjectKey, TargetName};
+use crate::names::{Namespace, ObjectKey, StreamName, TargetName};
 
 /// What to do with a commit that has an invalid object (`source.on_invalid`, rule D7).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -81,6 +81,35 @@ impl FromStr for TagLimit {
     }
 }
 
+/// What the integrated registry is to us (rule I198).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum RegistryMode {
+    /// A registry that images are copied into.
+    #[default]
+    Managed,
+    /// A cache of the operator: it fetches what is asked of it, and nothing is pushed to it.
+    PullThrough,
+}
+
+/// The registry that tags of policy `Local` are pulled from (rule I198).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct IntegratedRegistry {
+    /// `HOST` or `HOST:PORT`.
+    pub address: String,
+    /// What it is called from outside.
+    pub public_address: Option<String>,
+    /// What it is to us.
+    pub mode: RegistryMode,
+}
+
+impl IntegratedRegistry {
+    /// Where the images of a stream are: `status.dockerImageRepository` (rule I3).
+    #[must_use]
+    pub fn repository(&self, stream: &StreamName) -> String {
+        format!("{}/{stream}", self.address)
+    }
+}
+
 /// The settings that decide what is planned.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Policy {
@@ -120,6 +149,8 @@ pub struct Policy {
     pub prune_objects_max: usize,
     /// `limits."NAMESPACE".image_size`: bytes above which `--prune-over-size-limit` takes an image of a namespace.
     pub image_size_limits: BTreeMap<Namespace, u64>,
+    /// `integrated_registry`; none where tags of policy `Local` are pulled from their source (rule I181).
+    pub integrated_registry: Option<IntegratedRegistry>,
     /// `strict_openshift`: turn off the deviations that concern trigger and rollout decisions (DBT 0.1).
     pub strict_openshift: bool,
 }
@@ -145,6 +176,7 @@ impl Default for Policy {
             prune_grace: Duration::ZERO,
             prune_objects_max: limits::PRUNE_OBJECTS_MAX,
             image_size_limits: BTreeMap::new(),
+            integrated_registry: None,
             strict_openshift: false,
         }
     }

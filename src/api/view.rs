@@ -1,6 +1,7 @@
 //! Objects that are views of a stream: its tags and its images.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
 use super::{
     Image, ImageStream, ImageStreamImage, ImageStreamTag, ImageTag, Map, ObjectMeta, TagEvent,
@@ -26,11 +27,17 @@ pub enum ImageError {
 #[must_use]
 pub fn pull_spec(stream: &ImageStream, tag: &str, item: &TagEvent) -> String {
     let local = stream.spec_tag(tag).is_some_and(|spec| spec.reference_policy.r#type == "Local");
-    let repository = stream.status.docker_image_repository.as_str();
-    if local && !repository.is_empty() && !item.image.is_empty() {
-        return format!("{repository}@{}", item.image);
+    let repository = if local { stream.status.docker_image_repository.as_str() } else { "" };
+    let image = Some(&item.image).filter(|image| !image.is_empty());
+    resolved(repository, image, &item.docker_image_reference)
+}
+
+/// An image in this repository; where it is recorded to be, if one of the two is not known.
+pub fn resolved(repository: &str, image: Option<&impl Display>, recorded: &str) -> String {
+    match image.filter(|_| !repository.is_empty()) {
+        Some(image) => format!("{repository}@{image}"),
+        None => recorded.to_owned(),
     }
-    item.docker_image_reference.clone()
 }
 
 /// A tag of a stream, if it has an image; `image` is that image where more than its name is known.

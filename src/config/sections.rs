@@ -16,7 +16,8 @@ use crate::action::{ImportMode, Platform};
 use crate::journal::Retention;
 use crate::limits;
 use crate::names::{Namespace, ObjectKey, TargetName};
-use crate::policy::{OnInvalid, Policy, Routes};
+use crate::policy::{IntegratedRegistry, OnInvalid, Policy, RegistryMode, Routes};
+use crate::reference::ImageReference;
 use crate::secret::sounds_secret;
 use crate::world::target::{ExecTarget, Secret, SecretSource, TargetConfig, WebhookTarget};
 
@@ -170,7 +171,38 @@ pub(super) fn policy(reader: &mut Reader, source_poll: Duration) -> Policy {
         prune_grace: reader.span("prune.grace", defaults.prune_grace, Duration::ZERO),
         prune_objects_max: reader.count("prune.max_objects", defaults.prune_objects_max, 0),
         image_size_limits: image_size_limits(reader),
+        integrated_registry: integrated_registry(reader),
     }
+}
+
+fn integrated_registry(reader: &mut Reader) -> Option<IntegratedRegistry> {
+    let section = KeyPath::of("integrated_registry");
+    let host = |reader: &mut Reader, key: &str| {
+        reader.read(&section.child(key), Show::Plain, |value| {
+            let text = value.text()?;
+            // As the registry of a reference it has to be told from a namespace (rule I29).
+            let image = format!("{text}/a/b").parse::<ImageReference>().ok();
+            match image.is_some_and(|image| image.registry.as_deref() == Some(text.as_str())) {
+                true => Ok(text),
+                false => Err(format!(
+                    "`{text}` is not a registry: write `HOST` with a dot in it, or `HOST:PORT`"
+                )),
+            }
+        })
+    };
+    let address = host(reader, "address");
+    let public_address = host(reader, "public_address");
+    let modes = [("managed", RegistryMode::Managed), ("pull-through", RegistryMode::PullThrough)];
+    let mode = reader.word("integrated_registry.mode", &modes, 0).unwrap_or_default();
+    let Some(address) = address else {
+        let given = |key: &&str| reader.origin(&section.child(key)) != Origin::Default;
+        let lacks = reader.origin(&section.child("address")) == Origin::Default;
+        if lacks && ["public_address", "mode"].iter().any(given) {
+            reader.problem(&section, "needs `address`, like \"registry.example.com:5000\"");
+        }
+        return None;
+    };
+    Some(IntegratedRegistry { address, public_address, mode })
 }
 
 fn image_size_limits(reader: &mut Reader) -> BTreeMap<Namespace, u64> {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::names::{Namespace, ObjectKey};
-use crate::policy::OnInvalid;
+use crate::policy::{OnInvalid, RegistryMode};
 
 fn folder(text: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -69,6 +69,11 @@ conf = "/run/registries.conf"
 [registries."localhost:5000"]
 insecure = true
 ca_file = "ca.pem"
+
+[integrated_registry]
+address = "registry.example.com:5000"
+public_address = "images.example.com"
+mode = "pull-through"
 
 [rollouts]
 in_flight = 1
@@ -169,6 +174,11 @@ fn every_key_is_read() {
     assert_eq!((policy.checks_in_flight_max, policy.rollouts_in_flight_max), (8, 1));
     assert!(policy.insecure_registries.contains("localhost:5000"));
     assert_eq!(policy.prune_objects_max, 0);
+    let integrated = policy.integrated_registry.as_ref().unwrap();
+    assert_eq!(integrated.mode, RegistryMode::PullThrough);
+    assert_eq!(integrated.public_address.as_deref(), Some("images.example.com"));
+    let stream = "shop/web".parse().unwrap();
+    assert_eq!(integrated.repository(&stream), "registry.example.com:5000/shop/web");
     let limits = [("web".parse().unwrap(), 500 << 20)].into();
     assert_eq!(policy.image_size_limits, limits);
     assert_eq!(policy.routes.default.as_ref().unwrap().as_str(), "script");

@@ -1,13 +1,14 @@
 //! What the service manager and the log are told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+use crate::effective;
 use crate::engine::Engine;
 use crate::fact::{Fact, Outcome, Record, Space};
-use crate::names::{ObjectKey, Seq};
+use crate::names::{ObjectKey, Seq, StreamTag};
 use crate::observed::rollout::WorkloadState;
 use crate::time::Now;
 
@@ -18,6 +19,10 @@ pub(super) struct Notify {
     status: String,
     /// Why each delivery does not get through, as the log was told.
     undelivered: BTreeMap<Seq, String>,
+    /// Tags that ask for the integrated registry where there is none, as the log was told.
+    degraded: BTreeSet<StreamTag>,
+    /// The record that adopted the commit that was looked at for them, and whether there is a registry.
+    degraded_of: Option<(Option<Seq>, bool)>,
 }
 
 impl Notify {
@@ -49,6 +54,7 @@ impl Notify {
     /// Says what changed; ready after the first look at the source where nothing was adopted before.
     pub(super) fn after_step(&mut self, engine: &Engine) {
         self.deliveries(engine);
+        self.degraded(engine);
         if !self.ready {
             if engine.soft().source.read_at.is_some() {
                 self.ready(engine);
@@ -64,6 +70,20 @@ impl Notify {
 }
 
 impl Notify {
+    /// Logs each tag of policy `Local` that is pulled from its source, once (rule I181).
+    fn degraded(&mut self, engine: &Engine) {
+        let adopted = engine.observed().adopted.as_ref().map(|adopted| adopted.seq);
+        let of = (adopted, engine.policy().integrated_registry.is_some());
+        if self.degraded_of.replace(of) == Some(of) {
+            return;
+        }
+        let now: BTreeSet<_> = effective::degraded(engine.desired(), engine.policy()).collect();
+        for tag in now.difference(&self.degraded) {
+            tracing::warn!("{}", effective::degraded_message(tag));
+        }
+        self.degraded = now;
+    }
+
     /// Logs why something does not get through to its target: the first time, and when the reason changes.
     fn deliveries(&mut self, engine: &Engine) {
         let deliveries = &engine.soft().deliveries;

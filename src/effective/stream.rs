@@ -8,6 +8,7 @@ use crate::names::{Generation, Kind, ObjectKey, StreamName, TagName};
 use crate::observed::listing::ListingState;
 use crate::observed::tag_history::{TagCondition, TagItem, TagState};
 use crate::observed::{ObservedState, StreamState};
+use crate::policy::Policy;
 
 /// The annotation that tells when an import changed a stream last.
 const CHECKED: &str = "openshift.io/image.dockerRepositoryCheck";
@@ -17,11 +18,12 @@ const CHECKED: &str = "openshift.io/image.dockerRepositoryCheck";
 pub fn stream(
     desired: &DesiredState,
     observed: &ObservedState,
+    policy: &Policy,
     name: &StreamName,
 ) -> Option<api::ImageStream> {
     let (spec, state) = (desired.streams.get(name), observed.streams.get(name));
-    if spec.is_none() && state.is_none_or(|state| state.tags.is_empty()) {
-        return None; // what is left of it is a generation that a next life goes on from
+    if !has_stream(desired, observed, name) {
+        return None;
     }
     let key = ObjectKey::stream(name);
     debug_assert_eq!(key.kind, Kind::ImageStream, "a stream's key");
@@ -32,6 +34,8 @@ pub fn stream(
     }
     let repository = spec.and_then(|spec| spec.repository.as_ref());
     let repository = repository.map(ToString::to_string).unwrap_or_default();
+    let registry = policy.integrated_registry.as_ref();
+    let public = registry.and_then(|registry| registry.public_address.as_ref());
     Some(api::ImageStream {
         metadata: api::ObjectMeta {
             annotations,
@@ -48,12 +52,23 @@ pub fn stream(
             tags: spec.map(|spec| spec_tags(spec, state)).unwrap_or_default(),
         },
         status: api::ImageStreamStatus {
-            docker_image_repository: repository, // rule I3, without an integrated registry
-            public_docker_image_repository: String::new(),
+            // Rule I3.
+            docker_image_repository: registry.map_or(repository, |own| own.repository(name)),
+            public_docker_image_repository: public
+                .map(|public| format!("{public}/{name}"))
+                .unwrap_or_default(),
             repository: state.and_then(|state| state.listing.as_deref()).and_then(listing),
             tags: state.map(status_tags).unwrap_or_default(),
         },
     })
+}
+
+/// Whether there is a stream: git asks for it, or tags of it were pushed (rule I193).
+#[must_use]
+pub fn has_stream(desired: &DesiredState, observed: &ObservedState, name: &StreamName) -> bool {
+    // What is left of one without tags is a generation that a next life goes on from.
+    let has_tags = || observed.streams.get(name).is_some_and(|state| !state.tags.is_empty());
+    desired.streams.contains_key(name) || has_tags()
 }
 
 /// The streams that [`stream`] has something to tell of, in order.

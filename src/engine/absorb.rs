@@ -13,7 +13,7 @@ use crate::effective;
 use crate::fact::{
     CommitRefused, DigestHeld, Fact, HoldReleased, ImportFailed, Outcome, Reason, RecordsLost,
     Release, RemovalsReleased, RolloutFinished, SourceFailed, StopFinished, TagEvent, TagImported,
-    TagProbed, Via,
+    TagProbed, TagRecovered, Via,
 };
 use crate::limits::{ROLLOUT_RETRY_FIRST, ROLLOUT_RETRY_MAX};
 use crate::names::{Digest, Generation, ObjectKey, Seq, StreamName, StreamTag};
@@ -63,6 +63,8 @@ impl Engine {
                 let about = again.cloned().or_else(|| self.in_flight.remove(&id));
                 if let Some(InFlight::Check(check, reason)) = about {
                     self.resolved(&check, &reason, &result, now, batch);
+                } else if let Some(InFlight::Push(ask)) = about {
+                    self.push_read(ask, result, now, batch);
                 }
             }
             Input::Listed(id, result) => {
@@ -220,6 +222,10 @@ impl Engine {
             },
             (None, _) => return None, // another tag's answer; this one is asked again
         };
+        if state.keeps_push(asked, resolution.probed) {
+            let tag = tag.clone();
+            return state.condition.as_ref().map(|_| Fact::TagRecovered(TagRecovered { tag }));
+        }
         let settled = !state.is_due() && state.condition.is_none() && state.asked == asked;
         let deleted =
             event.image.is_some_and(|image| self.observed.images.deleted.contains(&image));
@@ -418,6 +424,10 @@ impl Engine {
                 self.order_import(id, order);
                 return;
             }
+            Request::Push(pushed) => match self.pushed(id, pushed) {
+                Ok(()) => return,
+                Err(why) => Answer::Refused(why),
+            },
             Request::Status => Answer::Status(Box::new(self.soft.clone())),
             Request::Release(object) => self.release(&object, by, now, batch),
             Request::ReleaseRemovals => self.release_removals(None, by, now, batch),

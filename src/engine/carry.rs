@@ -166,9 +166,11 @@ impl Engine {
     fn cancel(&mut self, seq: Seq, batch: &mut Batch) {
         let is_its = |about: &InFlight| match about {
             InFlight::Delivery { rollout, .. } => *rollout == seq,
-            InFlight::Source | InFlight::Check(..) | InFlight::Listing(..) | InFlight::Silent => {
-                false
-            }
+            InFlight::Source
+            | InFlight::Check(..)
+            | InFlight::Listing(..)
+            | InFlight::Push(_)
+            | InFlight::Silent => false,
         };
         let id = self.in_flight.iter().find(|(_, about)| is_its(about)).map(|(id, _)| *id);
         if let (Some(id), Some(delivery)) = (id, self.soft.deliveries.get_mut(&seq)) {

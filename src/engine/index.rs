@@ -7,7 +7,7 @@ use crate::action::Check;
 use crate::admit::Scarce;
 use crate::desired::{ImageStream, Object, TagSource, Workload};
 use crate::effective;
-use crate::fact::Fact;
+use crate::fact::{Fact, Via};
 use crate::names::{StreamName, StreamTag};
 use crate::observed::rollout::object_of;
 use crate::plan::{Few, Index, Key};
@@ -97,6 +97,12 @@ impl Engine {
         }
         if let Fact::TagRemoved(removed) = fact {
             left.remove(&removed.tag);
+        }
+        if let Fact::TagImported(imported) = fact
+            && imported.via == Via::Push
+            && effective::spec_tag(&self.desired, &imported.tag).is_none()
+        {
+            left.remove(&imported.tag);
         }
     }
 

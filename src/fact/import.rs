@@ -32,6 +32,8 @@ pub enum Via {
     Image(StreamName),
     /// `reference: true`: recorded as written, without asking anybody (rule I79).
     Reference,
+    /// It was pushed, and a notice of that came (rules I188, I193); its registry was asked for the image.
+    Push,
 }
 
 /// Why something was looked at.

@@ -98,6 +98,31 @@ impl FromStr for Digest {
 
 text_serde!(Digest);
 
+/// Computes the digest of content that comes in pieces.
+#[derive(Clone)]
+pub struct Digesting(ring::digest::Context);
+
+impl Default for Digesting {
+    fn default() -> Self {
+        Self(ring::digest::Context::new(&ring::digest::SHA256))
+    }
+}
+
+impl Digesting {
+    /// Takes the next piece.
+    pub fn take(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// The digest of all pieces.
+    #[must_use]
+    pub fn end(self) -> Digest {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(self.0.finish().as_ref()); // SHA-256 has 32 bytes
+        Digest(bytes)
+    }
+}
+
 fn sha256(content: &[u8]) -> [u8; 32] {
     let mut bytes = [0; 32];
     let digest = ring::digest::digest(&ring::digest::SHA256, content);

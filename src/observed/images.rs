@@ -83,6 +83,14 @@ impl ObservedState {
         self.images.deleted.retain(|image| named.contains(image));
     }
 
+    /// Items went with their tag: what was deleted and is named by none any more is nothing to remember.
+    pub(super) fn forget_deleted(&mut self) {
+        if !self.images.deleted.is_empty() {
+            let named = self.named_images();
+            self.images.deleted.retain(|image| named.contains(image));
+        }
+    }
+
     /// An image is gone: no reader looks for its metadata, and the next check asks for all of it again.
     pub(super) fn image_deleted(&mut self, deleted: &ImageDeleted) {
         let image = Some(deleted.image);

@@ -4,7 +4,7 @@ mod text;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fact::{ImportFailed, ImportReason, TagEvent, TagImported};
+use crate::fact::{ImportFailed, ImportReason, TagEvent, TagImported, Via};
 use crate::names::{ContentHash, Digest, Generation, Seq};
 use crate::time::Timestamp;
 
@@ -24,6 +24,8 @@ pub struct TagState {
     pub asked: u32,
     /// Whether it was in the spec and is not any more, and nothing was pushed since (rules I91, I93).
     pub left: bool,
+    /// Whether item 0 was pushed, and is no answer of the registry that the spec names (rules I191, B54).
+    pub pushed: bool,
 }
 
 /// An item of a tag's history.
@@ -90,6 +92,12 @@ impl TagState {
         self.generation > self.observed_generation()
     }
 
+    /// Whether what was pushed stays: the registry answers the check with what it answered last (rules I191, B54).
+    #[must_use]
+    pub fn keeps_push(&self, asked: u32, answered: Digest) -> bool {
+        self.pushed && !self.is_due() && (self.asked, self.probed) == (asked, Some(answered))
+    }
+
     /// Whether nothing is left of the tag: no spec, no history, no condition (rule I5).
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -136,8 +144,14 @@ impl TagState {
             (Effect::Generation, Some(item)) => item.event.generation = event.generation,
             (Effect::None, Some(_)) => {}
         }
-        if self.generation != Generation(0) {
-            self.generation = self.generation.max(event.generation);
+        if imported.via == Via::Push {
+            self.left = false;
+            self.pushed |= effect != Effect::None;
+        } else {
+            self.pushed = false;
+            if self.generation != Generation(0) {
+                self.generation = self.generation.max(event.generation);
+            }
         }
         self.condition = None;
         if imported.probed.is_some() {

@@ -159,7 +159,8 @@ impl Asked<'_> {
     /// When it was last checked before this process began, as far as that is known.
     fn before(&self) -> Option<Timestamp> {
         let checked = self.view.soft.checked.get(&self.stream.name).copied();
-        let imported = self.state.current().map(|item| item.event.created);
+        let imported = self.state.current().filter(|_| !self.state.pushed);
+        let imported = imported.map(|item| item.event.created);
         // What a clock noted that was ahead does not hide what a right one did, also when that time has come.
         let began = self.view.now.wall_was(self.view.soft.began);
         let past = |at: &Timestamp| *at <= began;
@@ -215,7 +216,7 @@ impl Following<'_> {
             let message = "reference tag is circular".to_owned();
             return self.fail(ImportReason::CircularReference, message);
         }
-        if !self.view.desired.streams.contains_key(&source.stream) {
+        if !effective::has_stream(self.view.desired, self.view.observed, &source.stream) {
             return self.no_stream(&source.stream);
         }
         let Some(item) = effective::image_of(self.view.observed, source) else {
@@ -229,7 +230,7 @@ impl Following<'_> {
     }
 
     fn pin(&self, stream: &StreamName, id: &str) -> Plan {
-        if !self.view.desired.streams.contains_key(stream) {
+        if !effective::has_stream(self.view.desired, self.view.observed, stream) {
             return self.no_stream(stream);
         }
         let found = match find_image(self.view, stream, id) {
@@ -283,7 +284,7 @@ impl Following<'_> {
         }
         let reason = match via {
             Via::Alias(_) if !self.state.is_due() => Reason::SourceTagChanged,
-            Via::Alias(_) | Via::Registry | Via::Image(_) | Via::Reference => {
+            Via::Alias(_) | Via::Registry | Via::Image(_) | Via::Reference | Via::Push => {
                 Reason::SpecChanged { generation: self.state.generation }
             }
         };

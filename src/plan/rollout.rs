@@ -75,7 +75,7 @@ impl Planning<'_> {
         let restoring = running.started.cause == RolloutCause::Restore;
         if !restoring
             && !workload.paused
-            && let Ok(wanted) = effective::wanted(workload, self.view.observed)
+            && let Ok(wanted) = self.wanted(workload)
             && self.differs(workload, &wanted, running).is_some()
             && self.state.hold(&wanted.digests(), wanted.template).is_none()
         {
@@ -83,6 +83,11 @@ impl Planning<'_> {
             return self.supersede(running, reason);
         }
         self.deliver(running, workload.retries)
+    }
+
+    fn wanted(&self, workload: &Workload) -> Result<Wanted, Waiting> {
+        let View { desired, policy, observed, .. } = self.view;
+        effective::wanted(workload, (desired, policy), observed)
     }
 
     fn supersede(&self, running: &Rollout, reason: String) -> Plan {
@@ -200,7 +205,7 @@ impl Planning<'_> {
 
     /// Nothing runs: is what was rolled out last what is wanted?
     fn converge(&self, workload: &Workload) -> Plan {
-        let wanted = match effective::wanted(workload, self.view.observed) {
+        let wanted = match self.wanted(workload) {
             Ok(wanted) => wanted,
             Err(waiting) => return self.held(self.why(waiting)),
         };

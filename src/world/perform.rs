@@ -164,6 +164,7 @@ mod tests {
             insecure: false,
             mode: Default::default(),
             platform: Default::default(),
+            copy_to: None,
         };
         let action = Action::Resolve(Box::new(ResolveRequest { check, known: None }));
         let work = async { panic!("as an error in a library would") };

@@ -7,6 +7,7 @@
 
 mod auth;
 mod conf;
+mod copy;
 mod failure;
 mod host;
 mod lately;
@@ -31,7 +32,7 @@ use self::lately::{Lately, Read};
 use self::manifest::{Descriptor, Image, Index, Manifest, ManifestError};
 #[doc(hidden)]
 pub use self::untrusted::read_untrusted;
-use self::wire::{Answer, Ask, Trust};
+use self::wire::{Access, Answer, Ask, Trust};
 use crate::action::{
     Check, ImportFailure, ImportMode, ListRequest, Resolution, ResolveRequest, ResolvedImage,
     TagListing,
@@ -109,6 +110,8 @@ struct Shared {
     hosts: Mutex<BTreeMap<(String, Trust), Arc<Host>>>,
     lately: Lately,
     conf: RegistriesConf,
+    /// Where blobs are that were copied: they are mounted into other repositories of the same registry.
+    mounts: copy::Mounts,
 }
 
 /// One manifest as it came, with the digest of its bytes.
@@ -154,7 +157,9 @@ impl Registries {
         }
         let hosts = Mutex::default();
         let lately = Lately::default();
-        Ok(Self { shared: Arc::new(Shared { config, roots, keep, hosts, lately, conf }) })
+        let mounts = copy::Mounts::default();
+        let shared = Shared { config, roots, keep, hosts, lately, conf, mounts };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Resolves a reference; the metadata of a new image is kept before its hash is returned.
@@ -199,6 +204,7 @@ impl Registries {
             }
         };
         drop(held);
+        self.copy(&import, check, digest).await?;
         let metadata = self.keep(&metadata, failures).await?;
         Ok(Resolution { probed, image: Some(ResolvedImage { digest, metadata }) })
     }
@@ -262,7 +268,8 @@ impl Fetched {
 
 impl Import<'_> {
     async fn ask(&self, method: Method, path: &str, accept: &str) -> Result<Answer, ImportFailure> {
-        self.host.ask(&self.repository, Ask { method, path, accept }, self.failures).await
+        let ask = Ask { method, path, accept, access: Access::Pull, content: None };
+        self.host.ask(&self.repository, ask, self.failures).await
     }
 
     /// Asks for the digest alone; none where only the manifest can tell.

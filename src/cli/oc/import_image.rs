@@ -136,7 +136,8 @@ impl Command {
         let desired = desk.desired();
         let observed = offline::state(&desk.config.state_dir)?;
         let known = desired.streams.contains_key(&stream);
-        let shown = effective::stream(&desired, &observed, &stream).filter(|_| known);
+        let shown = effective::stream(&desired, &observed, &desk.config.policy, &stream);
+        let shown = shown.filter(|_| known);
         let import = import::decide(words, target, shown.as_ref())?;
         Ok(Plan { stream, import })
     }
@@ -432,6 +433,7 @@ fn dry_run(
             insecure,
             mode: mode.unwrap_or(config.policy.import_mode),
             platform: config.policy.platform.clone(),
+            copy_to: None,
         };
         let request = ResolveRequest { check, known: None };
         match runtime.block_on(registries.resolve(&request)) {

@@ -116,7 +116,9 @@ impl Inventory {
         let names = effective::stream_names(desired, observed).filter(|name| {
             self.namespace.as_ref().is_none_or(|own| *own == name.namespace.as_str())
         });
-        self.streams.extend(names.filter_map(|name| effective::stream(desired, observed, name)));
+        let policy = offline.engine.policy();
+        self.streams
+            .extend(names.filter_map(|name| effective::stream(desired, observed, policy, name)));
         self.journal = Some(offline);
         Ok(())
     }

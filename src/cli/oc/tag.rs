@@ -12,6 +12,7 @@ use crate::edit::EditError;
 use crate::edit::tag::{Import, SourceKind, TagFields, TagFrom};
 use crate::names::{Namespace, StreamName, StreamTag, TagName};
 use crate::observed::ObservedState;
+use crate::policy::Policy;
 use crate::reference::ImageReference;
 
 /// Tag images into image streams in git, as `oc tag` does
@@ -349,7 +350,7 @@ impl Journal {
         let Ok(name) = source.reference.name.parse() else { return Ok(()) };
         let stream = StreamName::new(namespace, name);
         let desired = crate::desired::DesiredState::default();
-        let shown = crate::effective::stream(&desired, &self.observed, &stream);
+        let shown = crate::effective::stream(&desired, &self.observed, &Policy::default(), &stream);
         let (Some(shown), Some(digest)) = (shown, &source.reference.digest) else { return Ok(()) };
         let id = digest.to_string();
         if view::find_image(&shown, &id, |_| Vec::new()).is_ok() {

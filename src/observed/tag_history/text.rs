@@ -27,6 +27,8 @@ pub(super) struct State {
     asked: u32,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     left: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pushed: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -58,6 +60,7 @@ impl From<TagState> for State {
             probed_is_image,
             asked: state.asked,
             left: state.left,
+            pushed: state.pushed,
         }
     }
 }
@@ -71,6 +74,7 @@ impl From<State> for TagState {
             probed: text.probed,
             asked: text.asked,
             left: text.left,
+            pushed: text.pushed,
         };
         if text.probed_is_image {
             state.probed = state.image();
@@ -136,8 +140,8 @@ mod tests {
             asked in 0..3_u32,
         ) {
             let generation = Generation(2);
-            let left = asked == 1;
-            let state = TagState { generation, items, condition: None, probed, asked, left };
+            let (left, pushed) = (asked == 1, asked == 2);
+            let state = TagState { generation, items, condition: None, probed, asked, left, pushed };
             let text = serde_json::to_string(&state).unwrap();
             prop_assert_eq!(serde_json::from_str::<TagState>(&text).unwrap(), state);
         }

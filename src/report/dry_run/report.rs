@@ -269,7 +269,7 @@ fn imports(run: &Simulated) -> Vec<ImportReport> {
         let import = if let Fact::TagImported(imported) = &record.fact {
             let from = match &imported.via {
                 Via::Registry => source_of(run, &imported.tag),
-                Via::Reference => imported.event.reference.clone(),
+                Via::Reference | Via::Push => imported.event.reference.clone(),
                 Via::Alias(tag) => format!("istag/{tag}"),
                 Via::Image(stream) => format!("an image of is/{stream}"),
             };

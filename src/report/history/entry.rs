@@ -203,6 +203,7 @@ impl Reader<'_> {
                     Via::Alias(tag) => format!(" from {tag}"),
                     Via::Image(stream) => format!(" from an image of {stream}"),
                     Via::Reference => " as written".into(),
+                    Via::Push => " from a push".into(),
                 };
                 let change = match &imported.event.image {
                     None => format!("is {}", one_line(&imported.event.reference)),

@@ -10,6 +10,7 @@ use crate::names::{Generation, ObjectKey, StreamTag};
 use crate::observed::Presence;
 use crate::observed::rollout::{Rollout, WorkloadState};
 use crate::observed::tag_history::TagState;
+use crate::plan::View;
 use crate::time::{Schedule, Timestamp};
 
 use super::super::live::{Live, LiveCheck};
@@ -65,6 +66,11 @@ pub(super) fn problems(input: &Input<'_>, source: &Source, tags: &[TagReport]) -
             message: format!("refused; the one before stays in force: {}", refused.reason),
             since: Some(refused.at),
         });
+    }
+    let View { desired, policy, .. } = input.view;
+    for tag in effective::degraded(desired, policy) {
+        let message = effective::degraded_message(&tag);
+        problems.push(Problem { subject: format!("is/{}", tag.stream), message, since: None });
     }
     if let Some(unread) = input.unread {
         problems.push(Problem {

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use url::Url;
 
-use super::wire::{self, Ask, Fault, clean};
+use super::wire::{self, Access, Ask, Fault, clean};
 use crate::limits;
 use crate::reference::is_docker_hub;
 
@@ -163,14 +163,15 @@ fn parameter(text: &str) -> (String, &str) {
     (value, chars.as_str())
 }
 
-/// Fetches a token for pulling from a repository; `base` is the registry's scheme and host.
+/// Fetches a token for a repository; `base` is the registry's scheme and host.
 pub(super) async fn fetch_token(
     client: &Client,
-    (base, repository): (&str, &str),
+    (base, repository, access): (&str, &str, Access),
     login: Option<&Login>,
     timeout: Duration,
 ) -> Result<Session, TokenError> {
-    let ask = Ask { method: Method::GET, path: "", accept: "" };
+    let ask =
+        Ask { method: Method::GET, path: "", accept: "", access: Access::Pull, content: None };
     let answer = wire::send(client, base, &ask, None, timeout).await.map_err(TokenError::Fault)?;
     let realm = answer.challenges().find_map(Realm::of);
     let realm = realm.ok_or_else(|| TokenError::Refused("it names no token server".into()))?;
@@ -179,7 +180,8 @@ pub(super) async fn fetch_token(
         .ok()
         .filter(|address| matches!(address.scheme(), "http" | "https"))
         .ok_or_else(|| TokenError::Busy(format!("`{shown}` is not the address of one")))?;
-    address.query_pairs_mut().append_pair("scope", &format!("repository:{repository}:pull"));
+    let scope = format!("repository:{repository}:{}", access.actions());
+    address.query_pairs_mut().append_pair("scope", &scope);
     if let Some(service) = &realm.service {
         address.query_pairs_mut().append_pair("service", service);
     }

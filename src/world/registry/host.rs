@@ -5,18 +5,18 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, header};
 
 use super::auth::{self, Challenge, Login, Session, TokenError};
 use super::failure::{Failures, Refused};
-use super::wire::{self, Answer, Ask, Fault, Trust};
+use super::wire::{self, Access, Answer, Ask, Fault, Trust};
 use crate::action::ImportFailure;
 
 /// One registry, as it is reached with one kind of trust.
 pub(super) struct Host {
     pub(super) name: String,
     trust: Trust,
-    timeout: Duration,
+    pub(super) timeout: Duration,
     auth_file: Option<PathBuf>,
     /// Certificates of authorities beside the system's, PEM, one each.
     roots: Vec<Vec<u8>>,
@@ -28,7 +28,7 @@ pub(super) struct Host {
 struct Memory {
     scheme: Option<Scheme>,
     challenge: Option<Challenge>,
-    repositories: BTreeMap<String, Arc<tokio::sync::Mutex<Slot>>>,
+    repositories: BTreeMap<(String, Access), Arc<tokio::sync::Mutex<Slot>>>,
 }
 
 /// The session of one repository. Its lock is held while it is renewed, so that one renewal serves
@@ -79,9 +79,7 @@ impl Host {
         ask: Ask<'_>,
         failures: Failures<'_>,
     ) -> Result<Answer, ImportFailure> {
-        let slot = self.remember(|memory| {
-            Arc::clone(memory.repositories.entry(repository.to_owned()).or_default())
-        });
+        let slot = self.slot(repository, ask.access);
         let (session, generation) = {
             let held = slot.lock().await;
             (held.session.clone(), held.generation)
@@ -112,6 +110,44 @@ impl Host {
         Ok(answer)
     }
 
+    fn slot(&self, repository: &str, access: Access) -> Arc<tokio::sync::Mutex<Slot>> {
+        let key = (repository.to_owned(), access);
+        self.remember(|memory| Arc::clone(memory.repositories.entry(key).or_default()))
+    }
+
+    /// Begins a request whose body or whose answer is too large for memory, with the login that it takes.
+    ///
+    /// Where no login is remembered, or none that is fresh, `ask` is asked first, to have one.
+    pub(super) async fn begin(
+        &self,
+        repository: &str,
+        (method, path): (Method, &str),
+        ask: Ask<'_>,
+        failures: Failures<'_>,
+    ) -> Result<RequestBuilder, ImportFailure> {
+        let slot = self.slot(repository, ask.access);
+        let is_open = |session: &Option<Session>| match session {
+            Some(session) => session.is_fresh(),
+            None => self.remember(|memory| memory.challenge.is_none() && memory.scheme.is_some()),
+        };
+        let mut session = slot.lock().await.session.clone();
+        if !is_open(&session) {
+            self.ask(repository, ask, failures).await?;
+            session = slot.lock().await.session.clone();
+        }
+        let scheme = match self.trust {
+            Trust::Verified => Scheme::Https,
+            Trust::Insecure => self.remember(|memory| memory.scheme).unwrap_or(Scheme::Https),
+        };
+        let url = format!("{}://{}/v2/{path}", scheme.as_str(), self.name);
+        let client = self.client().map_err(|fault| failures.of_fault(&fault))?;
+        let request = client.request(method, url);
+        Ok(match session.as_ref().and_then(Session::header) {
+            Some(login) => request.header(header::AUTHORIZATION, login),
+            None => request,
+        })
+    }
+
     /// Tries each login that fits, then none; the first refusal is the one that is told (rule
     /// I168).
     async fn log_in(
@@ -129,7 +165,7 @@ impl Host {
         };
         let mut refusal = None;
         for login in logins.iter().map(Some).chain([None]) {
-            let session = match self.session(challenge, repository, login).await {
+            let session = match self.session(challenge, (repository, ask.access), login).await {
                 Ok(Some(session)) => session,
                 Ok(None) => continue,
                 Err(TokenError::Refused(words)) => {
@@ -160,7 +196,7 @@ impl Host {
     async fn session(
         &self,
         challenge: Challenge,
-        repository: &str,
+        (repository, access): (&str, Access),
         login: Option<&Login>,
     ) -> Result<Option<Session>, TokenError> {
         match challenge {
@@ -178,7 +214,8 @@ impl Host {
                     }
                 };
                 let base = format!("{}://{}", scheme.as_str(), self.name);
-                auth::fetch_token(client, (&base, repository), login, self.timeout).await.map(Some)
+                let what = (base.as_str(), repository, access);
+                auth::fetch_token(client, what, login, self.timeout).await.map(Some)
             }
         }
     }

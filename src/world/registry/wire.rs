@@ -48,6 +48,28 @@ pub(super) struct Ask<'a> {
     /// Below `/v2/`.
     pub(super) path: &'a str,
     pub(super) accept: &'a str,
+    pub(super) access: Access,
+    /// What is sent: its media type and its bytes.
+    pub(super) content: Option<(&'a str, &'a [u8])>,
+}
+
+/// What is to be done in a repository; a token is good for that and nothing more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Access {
+    Pull,
+    Push,
+    Delete,
+}
+
+impl Access {
+    /// As the scope of a token says it.
+    pub(super) fn actions(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::Push => "pull,push",
+            Self::Delete => "pull,delete",
+        }
+    }
 }
 
 /// Whether certificates are checked and plain HTTP is allowed.
@@ -102,6 +124,9 @@ pub(super) async fn send(
     }
     if let Some(login) = login {
         request = request.header(header::AUTHORIZATION, login);
+    }
+    if let Some((kind, bytes)) = ask.content {
+        request = request.header(header::CONTENT_TYPE, kind).body(bytes.to_vec());
     }
     fetch(request, timeout).await
 }

@@ -1,5 +1,6 @@
 //! The adapters against the real things.
 
+mod copying;
 mod mirror;
 pub(crate) mod registry;
 mod source;

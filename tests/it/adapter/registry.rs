@@ -62,7 +62,13 @@ impl Ours {
 
 pub(crate) fn check(image: &str) -> Check {
     let (mode, platform) = (ImportMode::Legacy, Platform::default());
-    Check { image: image.parse().map(Arc::new).unwrap(), insecure: true, mode, platform }
+    Check {
+        image: image.parse().map(Arc::new).unwrap(),
+        insecure: true,
+        mode,
+        platform,
+        copy_to: None,
+    }
 }
 
 pub(crate) fn quick() -> RegistryConfig {

@@ -40,6 +40,10 @@ pub(super) fn rows() -> Vec<Row<(Words, i32)>> {
         row("a push of nothing", &["tag", "a", "b:1", "--push", "--no-commit"], 1, &["--no-commit", "cannot be used with"]),
         row("a dry run of another kind", &["delete", "is", "web", "--dry-run=maybe"], 1, &["maybe", "client, server"]),
         row("a change of a kind that is none", &["label", "frob/web", "a=b"], 1, &["resource type \"frob\""]),
+        row("a push of no tag", &["notify-push", "web", "r.io/web@sha256:00"], 64, &["`web`"]),
+        row("a push without a digest", &["notify-push", "shop/web:1", "r.io/web:1"], 64, &["no digest", "@sha256:"]),
+        row("a push of a short digest", &["notify-push", "shop/web:1", "r.io/web@sha256:00"], 64, &["invalid reference"]),
+        row("a push with control characters", &["notify-push", "shop/web:1", "r.io/\u{1b}[31m"], 64, &["invalid reference"]),
         row("a shell that is none", &["completions", "tcsh"], 64, &["tcsh", "bash"]),
     ]
 }

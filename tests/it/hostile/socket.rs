@@ -38,6 +38,9 @@ pub(super) fn rows() -> Vec<Row<Vec<u8>>> {
         row("a name with a terminal's escape", b"{\"release\":\"DeploymentConfig/a/\\u001b[31m\"}\n", &[REFUSED]),
         row("a check of a tag that is not there", b"{\"check_tag\":\"a/b:c\"}\n", &["\"nothing\""]),
         row("a check of no tag", b"{\"check_tag\":\"::\"}\n", &[REFUSED]),
+        row("a push of nothing", b"{\"push\":{}}\n", &[REFUSED, "missing field"]),
+        row("a push without a digest", b"{\"push\":{\"tag\":\"a/b:c\",\"image\":\"r.io/x:1\"}}\n", &["{\"refused\":", "digest"]),
+        row("a push to a path", b"{\"push\":{\"tag\":\"../x:c\",\"image\":\"r.io/x:1\"}}\n", &[REFUSED]),
         row("an answer for a request", b"{\"done\":18446744073709551616}\n", &[REFUSED]),
     ]
 }

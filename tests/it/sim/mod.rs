@@ -190,7 +190,9 @@ fn everything_runs(simulation: &Simulation) {
             continue;
         }
         let state = engine.observed();
-        let wanted = tidegate::effective::wanted(workload, state).expect("held otherwise");
+        let wanted =
+            tidegate::effective::wanted(workload, (engine.desired(), engine.policy()), state)
+                .expect("held otherwise");
         let runs = simulation.targets.runs.get(&workload.object);
         assert_eq!(
             runs,

@@ -20,7 +20,8 @@ use crate::support::story::digest;
 /// A stream of the namespace `shop` as it is shown.
 pub(crate) fn shown(world: &World, name: &str) -> api::ImageStream {
     let name: StreamName = format!("shop/{name}").parse().unwrap();
-    effective::stream(world.engine.desired(), world.engine.observed(), &name).unwrap()
+    let engine = &world.engine;
+    effective::stream(engine.desired(), engine.observed(), engine.policy(), &name).unwrap()
 }
 
 /// An image as it is shown, of which an import kept this.

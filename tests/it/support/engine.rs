@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate::action::{
-    Action, ActionId, Ask, ImportFailure, Input, Nudge, Request, Resolution, ResolvedImage,
+    Action, ActionId, Ask, ImportFailure, Input, Nudge, Pushed, Request, Resolution, ResolvedImage,
     RolloutReport, SourceFailure, SourceFile, SourceRead, SourceSkip, TagListing,
 };
 use tidegate::desired::Object;
@@ -42,6 +42,7 @@ pub(crate) struct World {
     pub(crate) head: CommitId,
     shown: usize,
     answers: Vec<Answer>,
+    asks: u64,
     notices: Vec<String>,
     /// The last answer to an order to prune.
     pub(crate) pruned: Option<Pruned>,
@@ -76,6 +77,7 @@ impl World {
             head: "0".repeat(40).parse().unwrap(),
             shown: 0,
             answers: Vec::new(),
+            asks: 0,
             notices: Vec::new(),
             pruned: None,
             names,
@@ -363,11 +365,35 @@ impl World {
 
     /// An operator asks.
     pub(crate) fn ask(&mut self, request: Request) -> String {
-        self.step(vec![Input::Asked(Ask { id: 1, by: "ann".into(), request })]);
-        match self.answers.pop().unwrap() {
+        self.order(request);
+        self.answer()
+    }
+
+    /// An operator asks, and waits for the answer.
+    pub(crate) fn order(&mut self, request: Request) {
+        self.asks += 1;
+        self.step(vec![Input::Asked(Ask { id: self.asks, by: "ann".into(), request })]);
+    }
+
+    /// The image of this name is said to have been pushed to `repository` for `tag`; nobody has read it yet.
+    pub(crate) fn pushed(&mut self, tag: &str, repository: &str, name: &str) {
+        let image = format!("{repository}@{}", digest(name)).parse().unwrap();
+        self.order(Request::Push(Pushed { tag: tag.parse().unwrap(), image }));
+    }
+
+    /// The image of this name is pushed to `repository` for `tag`, and the registry has it.
+    pub(crate) fn push(&mut self, tag: &str, repository: &str, name: &str) -> String {
+        self.pushed(tag, repository, name);
+        self.resolve(&format!("{repository}@{}", digest(name)), name);
+        self.answer()
+    }
+
+    /// The oldest answer that nobody took yet.
+    pub(crate) fn answer(&mut self) -> String {
+        match self.answers.remove(0) {
             Answer::Done(_) => "done".into(),
-            Answer::Nothing(why) => format!("nothing: {why}"),
-            Answer::Refused(why) => format!("refused: {why}"),
+            Answer::Nothing(why) => format!("nothing: {}", short(&why, &self.names)),
+            Answer::Refused(why) => format!("refused: {}", short(&why, &self.names)),
             Answer::Status(_) => "status".into(),
             Answer::Pruned(pruned) => {
                 let text = to_text(&pruned.pruning, Manifests::Untouched);

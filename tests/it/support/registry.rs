@@ -328,7 +328,7 @@ pub(crate) enum Fault {
 
 type Rule = Box<dyn Fn(&Seen) -> Option<Fault> + Send>;
 
-/// A proxy for the pull side of a registry, plain HTTP.
+/// A proxy for a registry, plain HTTP, without logins.
 pub(crate) struct FaultProxy {
     address: SocketAddr,
     state: Arc<ProxyState>,
@@ -411,6 +411,9 @@ fn serve(mut client: TcpStream, state: &ProxyState) -> std::io::Result<()> {
         })
     };
     let seen = Seen { method, path, authorization: field("authorization") };
+    let length = field("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+    let mut body = vec![0; length];
+    client.read_exact(&mut body)?;
     state.seen.lock().unwrap().push(seen.clone());
     let fault = (state.rule.lock().unwrap())(&seen);
     let stated = match fault {
@@ -429,12 +432,19 @@ fn serve(mut client: TcpStream, state: &ProxyState) -> std::io::Result<()> {
         }
     };
     let mut upstream = TcpStream::connect(&state.upstream)?;
-    let accept = field("accept").unwrap_or_default();
-    let request = format!(
-        "{} {} HTTP/1.1\r\nHost: {}\r\nAccept: {accept}\r\nConnection: close\r\n\r\n",
-        seen.method, seen.path, state.upstream
+    // The client's own name of the host, so that an address in an answer leads through the proxy again.
+    let host = field("host").unwrap_or_else(|| state.upstream.clone());
+    let mut request = format!(
+        "{} {} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Length: {length}\r\n",
+        seen.method, seen.path
     );
-    upstream.write_all(request.as_bytes())?;
+    for name in ["accept", "content-type"] {
+        if let Some(value) = field(name) {
+            request += &format!("{name}: {value}\r\n");
+        }
+    }
+    upstream.write_all((request + "\r\n").as_bytes())?;
+    upstream.write_all(&body)?;
     let head = read_head(&mut upstream)?.unwrap_or_default();
     let lines: Vec<&str> = head.lines().filter(|line| !line.is_empty()).collect();
     let mut text = String::new();

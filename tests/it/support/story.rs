@@ -136,6 +136,7 @@ pub(crate) fn record(record: &Record) -> String {
                 Via::Alias(source) => format!("alias of {}", tag(source)),
                 Via::Image(stream) => format!("image of {stream}"),
                 Via::Reference => "reference".into(),
+                Via::Push => "push".into(),
             };
             let generation = imported.event.generation.0;
             format!("{kind} {} {image} @{generation} {via}", tag(&imported.tag))

@@ -1,0 +1,164 @@
+//! Tags of `referencePolicy: Local` (section 9 of the image-stream specification).
+
+use tidegate::action::{Action, RolloutRequest};
+use tidegate::effective;
+use tidegate::fact::ImportReason;
+use tidegate::policy::{IntegratedRegistry, Policy, RegistryMode};
+
+use super::objects::shown;
+use crate::support::engine::World;
+use crate::support::manifest;
+use crate::support::start::{APP, moves};
+use crate::support::story::digest;
+
+fn policy(mode: RegistryMode) -> Policy {
+    let registry = IntegratedRegistry {
+        address: "in.io:5000".into(),
+        public_address: Some("images.example.com".into()),
+        mode,
+    };
+    Policy { integrated_registry: Some(registry), ..World::policy() }
+}
+
+/// These objects, with every tag of policy `Local`.
+fn commit_local(world: &mut World, objects: &str) {
+    let local = |text: String| {
+        text.replace("    reference:", "    referencePolicy: {type: Local}\n    reference:")
+    };
+    let files = manifest::files(objects).into_iter();
+    world.commit_files(files.map(|(path, text)| (path, local(text))).collect());
+}
+
+fn world(policy: Policy, objects: &str) -> World {
+    let mut world = World::with(policy);
+    commit_local(&mut world, objects);
+    world
+}
+
+/// The reference that a target is given now.
+fn told(world: &World) -> String {
+    let request = |action: &Action| match action {
+        Action::RollOut(request) => Some(RolloutRequest::clone(request)),
+        _ => None,
+    };
+    let request = world.actions.values().find_map(request).expect("a rollout");
+    request.images[0].reference.clone()
+}
+
+fn local(name: &str) -> String {
+    format!("in.io:5000/shop/web@{}", digest(name))
+}
+
+fn source(name: &str) -> String {
+    format!("r.io/web@{}", digest(name))
+}
+
+/// I3, I4: the repository of a stream is in the integrated registry, also where it imports a whole repository.
+#[test]
+fn i003_the_integrated_registry_is_where_a_streams_images_are() {
+    let mut world = World::with(policy(RegistryMode::PullThrough));
+    world.commit("is web repository=r.io/web");
+    let status = shown(&world, "web").status;
+    assert_eq!(status.docker_image_repository, "in.io:5000/shop/web");
+    assert_eq!(status.public_docker_image_repository, "images.example.com/shop/web");
+    let mut world = World::new();
+    world.commit("is web repository=r.io/web\nis idle");
+    let status = shown(&world, "web").status;
+    assert_eq!(status.docker_image_repository, "r.io/web");
+    assert_eq!(status.public_docker_image_repository, "");
+    assert_eq!(shown(&world, "idle").status.docker_image_repository, "");
+}
+
+/// I180, I182: dependents get the reference of the policy, and the event keeps what was recorded.
+#[test]
+fn i180_dependents_get_the_reference_of_the_policy() {
+    let mut world = world(policy(RegistryMode::PullThrough), APP);
+    assert_eq!(world.checks()[0].copy_to, None, "a cache is not pushed to");
+    world.resolve("r.io/web:1", "a");
+    assert_eq!(told(&world), local("a"));
+    assert!(world.tag("shop/web:latest").starts_with("#a r.io/web@#a"));
+    world.complete("app");
+    moves(&mut world, "b");
+    assert_eq!(told(&world), local("b"));
+    world.complete("app");
+    // T18: digests are compared, so neither the policy of the tag nor the registry moves anything (I183).
+    world.engine.set_policy(World::policy());
+    world.step(vec![]);
+    world.commit(APP);
+    assert_eq!(world.pending(), "");
+    moves(&mut world, "c");
+    assert_eq!(told(&world), source("c"), "at the next resolution");
+}
+
+/// I181: without the setting, the image comes from its source, and there is one warning for each tag.
+#[test]
+fn i181_without_a_registry_local_is_source_and_is_told() {
+    let mut world = world(World::policy(), APP);
+    assert_eq!(world.checks()[0].copy_to, None);
+    world.resolve("r.io/web:1", "a");
+    assert_eq!(told(&world), source("a"));
+    let tags = || -> Vec<_> {
+        effective::degraded(world.engine.desired(), world.engine.policy()).collect()
+    };
+    assert_eq!(tags(), ["shop/web:latest".parse().unwrap()]);
+    insta::assert_snapshot!(
+        effective::degraded_message(&tags()[0]),
+        @"shop/web:latest asks for referencePolicy Local, but no integrated registry is configured"
+    );
+    let registry = policy(RegistryMode::Managed);
+    assert_eq!(effective::degraded(world.engine.desired(), &registry).count(), 0);
+}
+
+/// I181: with a managed registry the copy is a part of the import, and a failed copy is a failed import.
+#[test]
+fn i181_the_copy_is_a_part_of_the_import() {
+    let mut world = world(policy(RegistryMode::Managed), APP);
+    let to = world.checks()[0].copy_to.as_ref().map(ToString::to_string);
+    assert_eq!(to.as_deref(), Some("in.io:5000/shop/web"));
+    world.resolve("r.io/web:1", "a");
+    assert_eq!(told(&world), local("a"));
+    world.complete("app");
+    world.nudge("shop/web:latest");
+    world.resolve_fails("r.io/web:1", ImportReason::Unauthorized, false);
+    assert!(world.tag("shop/web:latest").starts_with("#a r.io/web@#a @2; Unauthorized"));
+    assert_eq!(world.pending(), "", "what ran runs on");
+}
+
+/// I181: where the policy or the registry is new, the copy comes first: until then dependents have the source.
+#[test]
+fn i181_a_new_policy_is_copied_before_it_is_used() {
+    let mut world = World::with(policy(RegistryMode::Managed));
+    world.commit("is web latest=r.io/web:1");
+    assert_eq!(world.checks()[0].copy_to, None);
+    world.resolve("r.io/web:1", "a");
+    commit_local(&mut world, "is web latest=r.io/web:1\ndc app app<web:latest");
+    assert_eq!(told(&world), source("a"));
+    assert!(world.checks()[0].copy_to.is_some(), "it is asked for again, to be copied");
+    world.complete("app");
+    world.resolve("r.io/web:1", "a");
+    assert_eq!(world.pending(), "", "the digest is the same");
+    commit_local(&mut world, "is web latest=r.io/web:1\ndc app app<web:latest env=2");
+    assert_eq!(told(&world), local("a"));
+    world.complete("app");
+    // Another registry does not have it yet.
+    let mut other = policy(RegistryMode::Managed);
+    other.integrated_registry.as_mut().unwrap().address = "new.io".into();
+    world.engine.set_policy(other);
+    world.step(vec![]);
+    commit_local(&mut world, "is web latest=r.io/web:1\ndc app app<web:latest env=3");
+    assert_eq!(told(&world), source("a"));
+    assert_eq!(world.checks()[0].copy_to.as_ref().unwrap().to_string(), "new.io/shop/web");
+}
+
+/// I181: an alias inside a stream shares its repository; across streams the reference is copied as it is.
+#[test]
+fn i181_an_alias_has_the_repository_of_its_stream() {
+    let objects = "is web latest=r.io/web:1 stable=tag:web:latest\nis far at=tag:web:latest";
+    let mut world =
+        world(policy(RegistryMode::Managed), &format!("{objects}\ndc app app<web:stable"));
+    world.resolve("r.io/web:1", "a");
+    assert_eq!(told(&world), local("a"));
+    world.complete("app");
+    commit_local(&mut world, &format!("{objects}\ndc app app<far:at env=2"));
+    assert_eq!(told(&world), source("a"), "it is not in the repository of `far`");
+}

@@ -1,0 +1,84 @@
+//! `referencePolicy: Local` with a managed registry, by the real program: the image is copied, and pulled from there.
+
+use tidegate::fact::{Fact, Outcome};
+
+use crate::support::daemon::{Host, eventually, wait};
+use crate::support::git::Repo;
+use crate::support::registry::DockerRegistry;
+
+fn manifests(registry: &str) -> String {
+    format!(
+        "apiVersion: image.openshift.io/v1
+kind: ImageStream
+metadata: {{name: web, namespace: shop}}
+spec:
+  tags:
+  - name: latest
+    from: {{kind: DockerImage, name: '{registry}/team/web:latest'}}
+    importPolicy: {{insecure: true}}
+    referencePolicy: {{type: Local}}
+---
+apiVersion: apps.openshift.io/v1
+kind: DeploymentConfig
+metadata: {{name: app, namespace: shop}}
+spec:
+  triggers:
+  - type: ImageChange
+    imageChangeParams:
+      automatic: true
+      containerNames: [main]
+      from: {{kind: ImageStreamTag, name: 'web:latest'}}
+  template:
+    metadata: {{labels: {{app: app}}}}
+    spec: {{containers: [{{name: main, image: ' '}}]}}
+"
+    )
+}
+
+#[test]
+fn an_image_is_copied_into_the_managed_registry_and_pulled_from_there() {
+    let (Some(source), Some(mut target)) = (DockerRegistry::start(), DockerRegistry::start())
+    else {
+        return;
+    };
+    let digest = wait(source.push_image("team/web", "latest", "one"));
+    let repo = Repo::new();
+    repo.write("web.yaml", manifests(&source.address())).commit("web");
+    let address = target.address();
+    let toml = format!(
+        "[registries.\"{address}\"]\ninsecure = true\n[integrated_registry]\naddress = \"{address}\"\n"
+    );
+    target.stop();
+    let mut host = Host::new(repo.path(), &toml);
+    host.start();
+    let failed = host.wait_for("a failed import", |fact| matches!(fact, Fact::ImportFailed(_)));
+    let Fact::ImportFailed(failed) = failed.fact else { unreachable!() };
+    assert!(failed.message.contains(&address), "{}", failed.message);
+    target.start_again();
+    let question = tidegate::control::Question::CheckTag("shop/web:latest".parse().unwrap());
+    eventually("the daemon", || host.ask(&question));
+    host.wait_for(
+        "the rollout",
+        |fact| matches!(fact, Fact::RolloutFinished(f) if f.outcome == Outcome::Complete),
+    );
+    wait(target.manifest("shop/web", &digest.to_string()));
+    let started = host.wait_for("the rollout", |fact| matches!(fact, Fact::RolloutStarted(_)));
+    let Fact::RolloutStarted(started) = started.fact else { unreachable!() };
+    let local = format!("{address}/shop/web@{digest}");
+    assert_eq!(started.images[0].reference, local);
+    // P34, P35: the tag is shown by its policy, and the image by its source.
+    assert!(host.text(&["get", "istag", "web:latest", "-n", "shop"]).contains(&local));
+    let images = host.text(&["get", "images"]);
+    assert!(images.contains(&format!("{}/team/web@{digest}", source.address())), "{images}");
+    let text = host.text(&["describe", "is/web", "-n", "shop"]);
+    assert!(text.contains(&format!("{address}/shop/web\n")) && !text.contains(&local), "{text}");
+    // Without the setting it comes from its source, and status says so.
+    host.stop();
+    host.configure(|text| text.split("[integrated_registry]").next().unwrap().to_owned());
+    let status = host.text(&["status"]);
+    let warning =
+        "shop/web:latest asks for referencePolicy Local, but no integrated registry is configured";
+    assert!(status.contains(warning), "{status}");
+    host.start();
+    eventually("the warning", || host.log().contains(warning).then_some(()));
+}
