@@ -1,6 +1,7 @@
 //! The objects that rules speak of: git manifest, defaults, and what the system itself writes (DBT 0.4). Pure.
 
 mod image;
+mod in_force;
 mod listing;
 mod stream;
 
@@ -21,6 +22,7 @@ use crate::policy::Policy;
 use crate::time::Schedule;
 
 pub use image::{FirstSeen, contents, image, image_as_read, images, images_of_index};
+pub use in_force::{in_force, keep_in_force, overlay_derived};
 pub use listing::{
     Listed, limit_of, listing_fingerprint, listing_of, vanished_message, with_derived,
 };

@@ -83,5 +83,6 @@ fn describe(found: &Found, inventory: &Inventory) -> Vec<anyhow::Result<String>>
             tags.iter().filter_map(|tag| Some(image(tag.image.as_ref()?, true))).collect()
         }
         Found::Images(images) => images.iter().map(|found| image(found, false)).collect(),
+        Found::DeploymentConfigs(_) | Found::BuildConfigs(_) => Vec::new(), // refused by name
     }
 }
