@@ -26,7 +26,7 @@ pub use in_force::{in_force, keep_in_force, overlay_derived};
 pub use listing::{
     Listed, limit_of, listing_fingerprint, listing_of, vanished_message, with_derived,
 };
-pub use stream::{stream, stream_names};
+pub use stream::{outline, stream, stream_names};
 
 /// The spec tag of a stream tag.
 #[must_use]

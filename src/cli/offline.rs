@@ -1,5 +1,6 @@
 //! What commands know without the daemon: journal, adopted commit and settings, read without a lock.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -11,9 +12,9 @@ use crate::desired::{DesiredState, Object, Tree};
 use crate::effective;
 use crate::engine::Engine;
 use crate::fact::Fact;
-use crate::journal::{self, JournalError, ObjectStore, Reader};
-use crate::names::{CommitId, ContentHash, Namespace};
-use crate::observed::ObservedState;
+use crate::journal::{self, JournalError, ObjectStore, Reader, Snapshot, StateError};
+use crate::names::{CommitId, ContentHash, Namespace, StreamName};
+use crate::observed::{Narrow, ObservedState};
 use crate::report::select::{Known, Selection};
 use crate::time::{Monotonic, Now, Timestamp};
 use crate::world::git::{Freshness, Source};
@@ -131,6 +132,8 @@ pub(super) struct Shown {
     pub(super) unread: Option<String>,
     /// Where the journal goes on; none before there is one.
     records: Option<Reader>,
+    /// The files of the commit; kept, because taking them apart takes as long as reading them.
+    _tree: Tree,
 }
 
 impl Shown {
@@ -146,7 +149,9 @@ impl Shown {
             let cached = daemon::cached_manifests(&self.config).join().unwrap_or_default();
             // What cannot be read stays as it was: the next commit may be readable again.
             match desired(&self.config, &self.observed, cached) {
-                Ok(desired) => (self.desired, self.unread) = (desired, None),
+                Ok((desired, tree)) => {
+                    (self.desired, self.unread, self._tree) = (desired, None, tree);
+                }
                 Err(why) => self.unread = Some(why),
             }
         } else if matches!(record.fact, Fact::TagsListed(_)) {
@@ -164,29 +169,32 @@ impl Shown {
 
 /// Reads the journal and, beside it, the adopted commit as a daemon left it in its cache; else from the mirror.
 ///
+/// Of the snapshot only the streams in `only` are read, if there are such. All of it is verified in any case.
+///
 /// # Errors
 /// When the journal cannot be read. A commit that cannot be read is no error: it says so in the result.
-pub(super) fn show(config: Config) -> anyhow::Result<Shown> {
+pub(super) fn show(config: Config, only: Option<&BTreeSet<StreamName>>) -> anyhow::Result<Shown> {
     let cached = daemon::cached_manifests(&config);
-    let (observed, records) = state_and_rest(&config.state_dir)?;
-    let (desired, unread) = match desired(&config, &observed, cached.join().unwrap_or_default()) {
-        Ok(desired) => (desired, None),
-        Err(why) => (DesiredState::default(), Some(why)),
+    let (observed, records) = state_and_rest(&config.state_dir, only)?;
+    let cached = cached.join().unwrap_or_default();
+    let (desired, tree, unread) = match desired(&config, &observed, cached) {
+        Ok((desired, tree)) => (desired, tree, None),
+        Err(why) => (DesiredState::default(), Tree::default(), Some(why)),
     };
-    Ok(Shown { config, desired, observed, unread, records })
+    Ok(Shown { config, desired, observed, unread, records, _tree: tree })
 }
 
 /// What git asks for by the adopted commit, or why that cannot be told.
-pub(super) fn desired(
+fn desired(
     config: &Config,
     observed: &ObservedState,
     cached: Option<(CommitId, Tree)>,
-) -> Result<DesiredState, String> {
+) -> Result<(DesiredState, Tree), String> {
     let tree = adopted_tree(config, observed, cached)?;
     let store = ObjectStore::at(&config.state_dir);
     let kept = kept_versions(observed, &store).map_err(|error| format!("{error:#}"))?;
     let kept = kept.iter().map(|(hash, object)| (hash, object));
-    Ok(effective::in_force(&tree, observed, kept, &config.policy))
+    Ok((effective::in_force(&tree, observed, kept, &config.policy), tree))
 }
 
 /// The files of the adopted commit; none where nothing is adopted.
@@ -209,16 +217,23 @@ fn adopted_tree(
 
 /// The state that the journal proves; a state directory that no daemon ever used has none.
 pub(super) fn state(state_dir: &Path) -> anyhow::Result<ObservedState> {
-    Ok(state_and_rest(state_dir)?.0)
+    Ok(state_and_rest(state_dir, None)?.0)
 }
 
 /// The same, and where the journal goes on.
-fn state_and_rest(state_dir: &Path) -> anyhow::Result<(ObservedState, Option<Reader>)> {
+fn state_and_rest(
+    state_dir: &Path,
+    only: Option<&BTreeSet<StreamName>>,
+) -> anyhow::Result<(ObservedState, Option<Reader>)> {
     if !has_journal(state_dir)? {
         return Ok((ObservedState::default(), None));
     }
     let mut unusable = None;
-    let opened = journal::read_state_as(state_dir, |snapshot| match snapshot.state() {
+    let read = |snapshot: &Snapshot| match only {
+        None => snapshot.state(),
+        Some(only) => snapshot.state::<Narrow<'_>>()?.of(only).map_err(StateError::Unknown),
+    };
+    let opened = journal::read_state_as(state_dir, |snapshot| match read(&snapshot) {
         Ok(state) => Some(state),
         Err(error) => {
             unusable = Some(error);

@@ -152,7 +152,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
     if command.watch || command.watch_only {
         return watch::run(command, &wanted, context);
     }
-    let inventory = Inventory::read(&command.source, context)?;
+    let inventory = Inventory::read(&command.source, &wanted, context)?;
     let mut failed: Vec<ApiError> = Vec::new();
     match &command.output {
         None | Some(Format::Wide) => {

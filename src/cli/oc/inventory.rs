@@ -15,11 +15,13 @@ use crate::api::{Image, ImageStream, ImageStreamImage, ImageStreamTag, ImageTag}
 use crate::cli::Context;
 use crate::cli::offline::{self, Shown};
 use crate::config::Config;
+use crate::desired::DesiredState;
 use crate::desired::exported::{Exported, read_exported};
 use crate::effective::{self, FirstSeen};
 use crate::fact::Fact;
 use crate::journal::{JournalError, ObjectStore};
-use crate::names::{Digest, Kind, ObjectKey, StreamName};
+use crate::names::{Digest, Kind, Namespace, ObjectKey, StreamName};
+use crate::observed::ObservedState;
 use crate::oc::table::Table;
 use crate::report;
 use crate::time::Timestamp;
@@ -44,6 +46,9 @@ pub(super) struct Inventory {
     only: Option<BTreeSet<StreamName>>,
 }
 
+/// How a stream of the journal is seen.
+type View = fn(&DesiredState, &ObservedState, &StreamName) -> Option<ImageStream>;
+
 /// What a record may have changed.
 pub(super) enum Touched {
     /// Anything.
@@ -67,7 +72,11 @@ pub(super) enum Found {
 
 impl Inventory {
     /// Reads what a command asks for.
-    pub(super) fn read(source: &Source, context: &mut Context<'_>) -> anyhow::Result<Self> {
+    pub(super) fn read(
+        source: &Source,
+        wanted: &[Wanted],
+        context: &mut Context<'_>,
+    ) -> anyhow::Result<Self> {
         let config = offline::settings(&source.settings, context)?;
         let namespace = source.namespace.as_ref().unwrap_or(&config.policy.default_namespace);
         let default = config.policy.default_namespace.to_string();
@@ -90,6 +99,7 @@ impl Inventory {
             inventory.take(objects, &default);
         }
         if source.filename.is_empty() {
+            inventory.only = inventory.streams_named(wanted);
             inventory.take_journal(config, context)?;
         }
         inventory.sort();
@@ -118,6 +128,20 @@ impl Inventory {
         Ok(inventory)
     }
 
+    /// The streams that are wanted, if it is nothing but streams by their names: then no other is read.
+    fn streams_named(&self, wanted: &[Wanted]) -> Option<BTreeSet<StreamName>> {
+        if wanted.is_empty() {
+            return None;
+        }
+        let namespace = self.namespace.as_ref()?.parse::<Namespace>().ok()?;
+        let name = |wanted: &Wanted| {
+            let name =
+                wanted.name.as_ref().filter(|_| wanted.resource == Resource::ImageStreams)?;
+            Some(StreamName { namespace: namespace.clone(), name: name.parse().ok()? })
+        };
+        wanted.iter().map(name).collect()
+    }
+
     /// A stream of the namespace that is looked at.
     pub(super) fn stream_named(&self, name: &str) -> Option<Cow<'_, ImageStream>> {
         let of_file = self.streams.iter().find(|stream| stream.metadata.name == name);
@@ -131,7 +155,7 @@ impl Inventory {
 
     /// Takes what the journal and the adopted commit make of the streams that are looked at.
     fn take_journal(&mut self, config: Config, context: &mut Context<'_>) -> anyhow::Result<()> {
-        let shown = offline::show(config)?;
+        let shown = offline::show(config, self.only.as_ref())?;
         if let Some(why) = &shown.unread {
             writeln!(
                 context.err,
@@ -158,11 +182,11 @@ impl Inventory {
             Ok(None) if !offline::has_journal(&shown.config.state_dir)? => return Ok(None),
             // It begins, or compaction was faster: then what it came to is compared at once.
             Ok(None) | Err(JournalError::Missing { .. }) => {
-                *shown = offline::show(shown.config.clone())?;
+                *shown = offline::show(shown.config.clone(), None)?;
                 Touched::All
             }
             Err(error) if error.is_gone() => {
-                *shown = offline::show(shown.config.clone())?;
+                *shown = offline::show(shown.config.clone(), None)?;
                 Touched::All
             }
             Err(error) => return Err(error.into()),
@@ -184,13 +208,17 @@ impl Inventory {
     }
 
     /// What `make` makes of each stream, in order.
-    fn of_each<T: Send>(&self, make: impl Fn(Cow<'_, ImageStream>) -> Vec<T> + Sync) -> Vec<T> {
+    fn of_each<T: Send>(
+        &self,
+        view: View,
+        make: impl Fn(Cow<'_, ImageStream>) -> Vec<T> + Sync,
+    ) -> Vec<T> {
         let of_files = self.streams.iter().filter(|stream| self.is_here(&stream.metadata));
         let mut all: Vec<T> = of_files.flat_map(|stream| make(Cow::Borrowed(stream))).collect();
         if let Some(Shown { desired, observed, .. }) = &self.journal {
             let names: Vec<&StreamName> = self.names().collect();
             all.extend(in_parallel(&names, |name| {
-                let stream = effective::stream(desired, observed, name);
+                let stream = view(desired, observed, name);
                 let stream = stream.filter(|stream| self.is_here(&stream.metadata));
                 stream.map(|stream| make(Cow::Owned(stream))).unwrap_or_default()
             }));
@@ -283,29 +311,30 @@ impl Inventory {
 
     /// The rows of what is asked for.
     pub(super) fn table(&self, wanted: &Wanted) -> Result<Table, ApiError> {
-        let of_stream = match (&wanted.name, wanted.resource) {
-            (None, Resource::ImageStreams) => {
-                |s: Cow<'_, ImageStream>| Found::Streams(vec![s.into_owned()])
-            }
-            (None, Resource::ImageStreamTags) => {
-                |s: Cow<'_, ImageStream>| Found::StreamTags(stream_tags(&s))
-            }
-            (None, Resource::ImageTags) => {
-                |s: Cow<'_, ImageStream>| Found::ImageTags(image_tags(&s))
-            }
-            (Some(_), _)
-            | (
-                None,
-                Resource::ImageStreamImages
-                | Resource::Images
-                | Resource::DeploymentConfigs
-                | Resource::BuildConfigs,
-            ) => {
-                return Ok(self.find(wanted)?.table(self.now));
-            }
-        };
+        let (view, of_stream): (View, fn(Cow<'_, ImageStream>) -> Found) =
+            match (&wanted.name, wanted.resource) {
+                (None, Resource::ImageStreams) => {
+                    (effective::outline, |stream| Found::Streams(vec![stream.into_owned()]))
+                }
+                (None, Resource::ImageStreamTags) => {
+                    (effective::stream, |stream| Found::StreamTags(stream_tags(&stream)))
+                }
+                (None, Resource::ImageTags) => {
+                    (effective::stream, |stream| Found::ImageTags(image_tags(&stream)))
+                }
+                (Some(_), _)
+                | (
+                    None,
+                    Resource::ImageStreamImages
+                    | Resource::Images
+                    | Resource::DeploymentConfigs
+                    | Resource::BuildConfigs,
+                ) => {
+                    return Ok(self.find(wanted)?.table(self.now));
+                }
+            };
         // Row by row, so that there is never more than one stream beside its rows.
-        let rows = self.of_each(|stream| of_stream(stream).table(self.now).rows);
+        let rows = self.of_each(view, |stream| of_stream(stream).table(self.now).rows);
         let mut table = self.own(wanted.resource).table(self.now);
         table.rows.splice(0..0, rows);
         Ok(table)
@@ -375,14 +404,16 @@ impl Inventory {
                 images.retain(|image| self.selector.matches(&image.metadata.labels));
                 Found::Images(images)
             }
-            (_, Found::Streams(_)) => Found::Streams(self.of_each(|s| vec![s.into_owned()])),
+            (_, Found::Streams(_)) => {
+                Found::Streams(self.of_each(effective::stream, |s| vec![s.into_owned()]))
+            }
             (_, Found::StreamTags(own)) => {
-                let mut tags = self.of_each(|stream| stream_tags(&stream));
+                let mut tags = self.of_each(effective::stream, |stream| stream_tags(&stream));
                 tags.extend(own);
                 Found::StreamTags(tags)
             }
             (_, Found::ImageTags(own)) => {
-                let mut tags = self.of_each(|stream| image_tags(&stream));
+                let mut tags = self.of_each(effective::stream, |stream| image_tags(&stream));
                 tags.extend(own);
                 Found::ImageTags(tags)
             }

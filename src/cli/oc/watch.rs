@@ -35,7 +35,7 @@ pub(super) fn run(
     context: &mut Context<'_>,
 ) -> anyhow::Result<ExitCode> {
     let [wanted] = wanted else { return Err(too_many(wanted)) };
-    let mut inventory = Inventory::read(&command.source, context)?;
+    let mut inventory = Inventory::read(&command.source, &[], context)?;
     let Some(root) = inventory.state_dir() else { bail!("files of --filename do not change") };
     let changes = Changes::of(&root.join("journal")).until_interrupted()?;
     let (known, widths) = (BTreeMap::new(), Vec::new());
