@@ -8,6 +8,7 @@ mod completions;
 mod config;
 mod demo;
 mod diff;
+mod follow;
 mod history;
 mod journal;
 mod man;

@@ -36,6 +36,7 @@ use crate::world::watch::{self, Watcher};
 
 use reading::Reading;
 
+pub(crate) use cache::begin as cached_manifests;
 pub use contents::{PruneOrder, image_contents};
 pub(crate) use open::kept_version;
 pub use open::{LostRecords, Opened, open};
@@ -416,7 +417,9 @@ impl Daemon {
     /// Keeps the files of a newly adopted commit for the next start, beside the loop.
     fn cache(&mut self) {
         let adopted = self.engine.observed().adopted.as_ref().map(|adopted| adopted.commit);
-        let Some(commit) = adopted.filter(|_| adopted != self.cached) else { return };
+        // A mirror that lost the commit leaves the files of no commit, which must not pass for those of this one.
+        let is_loaded = self.engine.tree_commit() == adopted;
+        let Some(commit) = adopted.filter(|_| is_loaded && adopted != self.cached) else { return };
         self.cached = adopted;
         let (dir, tree) = (self.state_dir.clone(), self.engine.tree().clone());
         let reader = cache::reader(self.engine.policy(), self.world.source.config());

@@ -1,6 +1,7 @@
 //! The objects that rules speak of: git manifest, defaults, and what the system itself writes (DBT 0.4). Pure.
 
 mod image;
+mod in_force;
 mod listing;
 mod local;
 mod stream;
@@ -22,11 +23,12 @@ use crate::policy::Policy;
 use crate::time::Schedule;
 
 pub use image::{FirstSeen, contents, image, image_as_read, images, images_of_index};
+pub use in_force::{in_force, keep_in_force, overlay_derived};
 pub use listing::{
     Listed, limit_of, listing_fingerprint, listing_of, vanished_message, with_derived,
 };
 pub use local::{degraded, degraded_message, pull_spec};
-pub use stream::{has_stream, stream, stream_names};
+pub use stream::{has_stream, outline, stream, stream_names};
 
 /// The spec tag of a stream tag.
 #[must_use]

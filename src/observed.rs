@@ -5,6 +5,7 @@
 
 mod images;
 pub mod listing;
+mod narrow;
 pub mod rollout;
 pub mod soft;
 pub mod tag_history;
@@ -25,6 +26,7 @@ use crate::time::Timestamp;
 
 pub use images::{BareImage, Images};
 use listing::ListingState;
+pub use narrow::Narrow;
 use rollout::WorkloadState;
 use tag_history::TagState;
 

@@ -15,6 +15,7 @@ pub mod size;
 pub mod stream;
 pub mod table;
 pub mod tabs;
+pub mod workload;
 pub mod yaml;
 
 use crate::api::{Map, Time};

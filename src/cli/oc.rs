@@ -17,6 +17,7 @@ mod prune;
 mod resource;
 mod set;
 mod tag;
+mod watch;
 
 use std::path::PathBuf;
 

@@ -1,5 +1,6 @@
 //! What commands know without the daemon: journal, adopted commit and settings, read without a lock.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -7,11 +8,13 @@ use clap::ValueEnum;
 
 use crate::config::{self, Config};
 use crate::daemon;
-use crate::desired::Object;
+use crate::desired::{DesiredState, Object, Tree};
+use crate::effective;
 use crate::engine::Engine;
-use crate::journal::{self, ObjectStore};
-use crate::names::{CommitId, ContentHash, Namespace};
-use crate::observed::ObservedState;
+use crate::fact::Fact;
+use crate::journal::{self, JournalError, ObjectStore, Reader, Snapshot, StateError};
+use crate::names::{CommitId, ContentHash, Namespace, StreamName};
+use crate::observed::{Narrow, ObservedState};
 use crate::report::select::{Known, Selection};
 use crate::time::{Monotonic, Now, Timestamp};
 use crate::world::git::{Freshness, Source};
@@ -118,20 +121,137 @@ pub(super) fn open_at(config: Config, observed: ObservedState, now: Now) -> Offl
     Offline { config, engine, unread, source: source.ok(), now, _scratch: scratch }
 }
 
+/// What the journal and the adopted commit say, without an engine: enough to show objects, and read in half the time.
+pub(super) struct Shown {
+    pub(super) config: Config,
+    /// What git asks for, as far as it is adopted.
+    pub(super) desired: DesiredState,
+    /// What the journal proves.
+    pub(super) observed: ObservedState,
+    /// Why the adopted commit could not be read.
+    pub(super) unread: Option<String>,
+    /// Where the journal goes on; none before there is one.
+    records: Option<Reader>,
+    /// The files of the commit; kept, because taking them apart takes as long as reading them.
+    _tree: Tree,
+}
+
+impl Shown {
+    /// Takes in the next record, and the commit that it adopts; none where the journal ends for now.
+    ///
+    /// # Errors
+    /// When the journal cannot be read on. [`JournalError`] says whether its files went meanwhile.
+    pub(super) fn advance(&mut self) -> Result<Option<Fact>, JournalError> {
+        let Some(records) = &mut self.records else { return Ok(None) };
+        let Some(record) = records.next().transpose()? else { return Ok(None) };
+        self.observed.apply(&record);
+        if matches!(record.fact, Fact::CommitAdopted(_) | Fact::RemovalsReleased(_)) {
+            let cached = daemon::cached_manifests(&self.config).join().unwrap_or_default();
+            // What cannot be read stays as it was: the next commit may be readable again.
+            match desired(&self.config, &self.observed, cached) {
+                Ok((desired, tree)) => {
+                    (self.desired, self.unread, self._tree) = (desired, None, tree);
+                }
+                Err(why) => self.unread = Some(why),
+            }
+        } else if matches!(record.fact, Fact::TagsListed(_)) {
+            let policy = &self.config.policy;
+            effective::overlay_derived(&mut self.desired, &self.observed, policy);
+        }
+        Ok(Some(record.fact))
+    }
+
+    /// Whether there is a journal to go on with.
+    pub(super) fn has_journal(&self) -> bool {
+        self.records.is_some()
+    }
+}
+
+/// Reads the journal and, beside it, the adopted commit as a daemon left it in its cache; else from the mirror.
+///
+/// Of the snapshot only the streams in `only` are read, if there are such. All of it is verified in any case.
+///
+/// # Errors
+/// When the journal cannot be read. A commit that cannot be read is no error: it says so in the result.
+pub(super) fn show(config: Config, only: Option<&BTreeSet<StreamName>>) -> anyhow::Result<Shown> {
+    let cached = daemon::cached_manifests(&config);
+    let (observed, records) = state_and_rest(&config.state_dir, only)?;
+    let cached = cached.join().unwrap_or_default();
+    let (desired, tree, unread) = match desired(&config, &observed, cached) {
+        Ok((desired, tree)) => (desired, tree, None),
+        Err(why) => (DesiredState::default(), Tree::default(), Some(why)),
+    };
+    Ok(Shown { config, desired, observed, unread, records, _tree: tree })
+}
+
+/// What git asks for by the adopted commit, or why that cannot be told.
+fn desired(
+    config: &Config,
+    observed: &ObservedState,
+    cached: Option<(CommitId, Tree)>,
+) -> Result<(DesiredState, Tree), String> {
+    let tree = adopted_tree(config, observed, cached)?;
+    let store = ObjectStore::at(&config.state_dir);
+    let kept = kept_versions(observed, &store).map_err(|error| format!("{error:#}"))?;
+    let kept = kept.iter().map(|(hash, object)| (hash, object));
+    Ok((effective::in_force(&tree, observed, kept, &config.policy), tree))
+}
+
+/// The files of the adopted commit; none where nothing is adopted.
+fn adopted_tree(
+    config: &Config,
+    observed: &ObservedState,
+    cached: Option<(CommitId, Tree)>,
+) -> Result<Tree, String> {
+    let adopted = observed.adopted.as_ref().map(|adopted| adopted.commit);
+    if let Some((_, tree)) = cached.filter(|(commit, _)| Some(*commit) == adopted) {
+        return Ok(tree);
+    }
+    let (source, _scratch) = source(config).map_err(|error| format!("{error:#}"))?;
+    let mut tree = Tree::default();
+    if let Some(commit) = &adopted {
+        tree.apply(&adopted_read(&source, commit)?, &config.policy);
+    }
+    Ok(tree)
+}
+
 /// The state that the journal proves; a state directory that no daemon ever used has none.
 pub(super) fn state(state_dir: &Path) -> anyhow::Result<ObservedState> {
+    Ok(state_and_rest(state_dir, None)?.0)
+}
+
+/// The same, and where the journal goes on.
+fn state_and_rest(
+    state_dir: &Path,
+    only: Option<&BTreeSet<StreamName>>,
+) -> anyhow::Result<(ObservedState, Option<Reader>)> {
     if !has_journal(state_dir)? {
-        return Ok(ObservedState::default());
+        return Ok((ObservedState::default(), None));
     }
-    let (snapshot, records) = journal::read_state(state_dir)?;
-    let mut state: ObservedState = match &snapshot {
-        Some(snapshot) => snapshot.state().context("the snapshot of the journal cannot be used")?,
-        None => ObservedState::default(),
+    let mut unusable = None;
+    let read = |snapshot: &Snapshot| match only {
+        None => snapshot.state(),
+        Some(only) => snapshot.state::<Narrow<'_>>()?.of(only).map_err(StateError::Unknown),
     };
-    for record in records {
+    let opened = journal::read_state_as(state_dir, |snapshot| match read(&snapshot) {
+        Ok(state) => Some(state),
+        Err(error) => {
+            unusable = Some(error);
+            None
+        }
+    });
+    let (state, mut records) = match (opened, unusable) {
+        (Err(error), Some(why)) => {
+            return Err(anyhow::Error::new(error)
+                .context(format!("the snapshot of the journal cannot be used: {why}")));
+        }
+        (opened, _) => opened?,
+    };
+    let mut state: ObservedState = state.unwrap_or_default();
+    for record in &mut records {
         state.apply(&record?);
     }
-    Ok(state)
+    Ok((state, Some(records)))
 }
 
 /// Whether a daemon ever wrote a journal here.

@@ -6,9 +6,11 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::Config;
 use crate::desired::Tree;
 use crate::names::{CommitId, ContentHash};
 use crate::policy::Policy;
@@ -51,6 +53,13 @@ fn program() -> String {
     let file = std::env::current_exe().and_then(std::fs::metadata);
     let file = file.map(|file| (file.len(), file.modified().ok()));
     format!("{} {file:?}", env!("CARGO_PKG_VERSION"))
+}
+
+/// Begins to read what a daemon with these settings keeps of the adopted commit, beside other work.
+pub(crate) fn begin(config: &Config) -> JoinHandle<Option<(CommitId, Tree)>> {
+    let state_dir = config.state_dir.clone();
+    let reader = reader(&config.policy, &config.source.source());
+    std::thread::spawn(move || read(&state_dir, reader))
 }
 
 /// Reads the files that are kept, and of which commit they are.

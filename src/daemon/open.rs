@@ -58,11 +58,7 @@ pub enum LostRecords {
 pub fn open(config: &Config, lost_records: LostRecords) -> anyhow::Result<Opened> {
     let clock = Clock::start();
     // Beside the journal: each takes about half of the time of a start.
-    let cache = {
-        let state_dir = config.state_dir.clone();
-        let reader = super::cache::reader(&config.policy, &config.source.source());
-        std::thread::spawn(move || super::cache::read(&state_dir, reader))
-    };
+    let cache = super::cache::begin(config);
     let mut observed = ObservedState::default();
     let mut records_since_snapshot = 0;
     let mut snapshot_at = None;

@@ -71,6 +71,51 @@ pub fn has_stream(desired: &DesiredState, observed: &ObservedState, name: &Strea
     desired.streams.contains_key(name) || has_tags()
 }
 
+/// The same, with no more than the row of `get is` shows (rule I120): of 100,000 tags, the rest is most of the work.
+#[must_use]
+pub fn outline(
+    desired: &DesiredState,
+    observed: &ObservedState,
+    policy: &Policy,
+    name: &StreamName,
+) -> Option<api::ImageStream> {
+    let (spec, state) = (desired.streams.get(name), observed.streams.get(name));
+    if spec.is_none() && state.is_none_or(|state| state.tags.is_empty()) {
+        return None;
+    }
+    let repository = spec.and_then(|spec| spec.repository.as_ref());
+    let repository = repository.map(ToString::to_string).unwrap_or_default();
+    let registry = policy.integrated_registry.as_ref();
+    let public = registry.and_then(|registry| registry.public_address.as_ref());
+    let shown = state.into_iter().flat_map(|state| &state.tags).filter(|(_, tag)| is_shown(tag));
+    let tags = shown.map(|(name, tag)| {
+        let newest = tag.current().map(|item| Time::of(item.event.created));
+        let items = newest.map(|at| api::TagEvent { created: Some(at), ..Default::default() });
+        api::NamedTagEventList {
+            items: items.into_iter().collect(),
+            tag: name.to_string(),
+            ..Default::default()
+        }
+    });
+    Some(api::ImageStream {
+        metadata: api::ObjectMeta {
+            labels: spec.map(|spec| spec.labels.clone()).unwrap_or_default(),
+            name: name.name.to_string(),
+            namespace: name.namespace.to_string(),
+            ..api::ObjectMeta::default()
+        },
+        status: api::ImageStreamStatus {
+            docker_image_repository: registry.map_or(repository, |own| own.repository(name)),
+            public_docker_image_repository: public
+                .map(|public| format!("{public}/{name}"))
+                .unwrap_or_default(),
+            tags: tags.collect(),
+            ..Default::default()
+        },
+        ..api::ImageStream::default()
+    })
+}
+
 /// The streams that [`stream`] has something to tell of, in order.
 pub fn stream_names<'a>(
     desired: &'a DesiredState,
@@ -133,14 +178,18 @@ fn from(tag: &TagReference) -> Option<api::ObjectReference> {
     })
 }
 
+/// Whether a tag stands in the status (rule I5).
+fn is_shown(tag: &TagState) -> bool {
+    !tag.items.is_empty() || tag.condition.is_some()
+}
+
 fn status_tags(state: &StreamState) -> Vec<api::NamedTagEventList> {
-    let shown = |tag: &&TagState| !tag.items.is_empty() || tag.condition.is_some(); // rule I5
     let tag = |(name, tag): (&TagName, &TagState)| api::NamedTagEventList {
         conditions: tag.condition.iter().map(condition).collect(),
         items: tag.items.iter().map(item).collect(),
         tag: name.to_string(),
     };
-    state.tags.iter().filter(|(_, tag)| shown(tag)).map(tag).collect()
+    state.tags.iter().filter(|(_, tag)| is_shown(tag)).map(tag).collect()
 }
 
 /// What a listing says that the tags do not: that it failed, and what it left out.

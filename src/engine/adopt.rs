@@ -42,12 +42,7 @@ impl Engine {
     /// Puts last valid versions in force: the part of [`Engine::load`] that needs no commit, for a mirror that is lost.
     pub fn keep(&mut self, kept: Vec<(ContentHash, Object)>) {
         self.kept = kept.into_iter().collect();
-        let in_force: BTreeSet<_> = self.observed.kept_versions().collect();
-        for (hash, object) in &self.kept {
-            if in_force.contains(hash) && self.desired.get(&object.key()).is_none() {
-                self.desired.put(object.clone());
-            }
-        }
+        effective::keep_in_force(&mut self.desired, &self.observed, &self.kept);
         self.reindex();
         self.dirty_all();
     }

@@ -24,7 +24,7 @@ pub(super) enum Link {
 impl Engine {
     /// Makes the index anew.
     pub(super) fn reindex(&mut self) {
-        self.overlay_derived();
+        effective::overlay_derived(&mut self.desired, &self.observed, &self.policy);
         self.index = Index { checks: self.checks(), left: self.left(), ..Index::default() };
         for stream in self.desired.streams.values().cloned().collect::<Vec<_>>() {
             self.link_followers(&stream, Link::Add);
@@ -34,14 +34,6 @@ impl Engine {
         }
         let index = &self.index;
         self.soft.checks.retain(|check, soft| soft.in_flight || index.checks.contains_key(check));
-    }
-
-    /// Puts the derived spec tags of the journal into every stream (rule I59).
-    fn overlay_derived(&mut self) {
-        for (name, stream) in &mut self.desired.streams {
-            *stream =
-                effective::with_derived(stream, self.observed.streams.get(name), &self.policy);
-        }
     }
 
     /// Brings the derived tags of one stream up to date, and marks those that changed.

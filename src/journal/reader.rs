@@ -34,18 +34,41 @@ pub fn read(root: &Path) -> Result<Reader, JournalError> {
 /// # Errors
 /// When its files cannot be read, or the state before the oldest record is lost.
 pub fn read_state(root: &Path) -> Result<(Option<Snapshot>, Reader), JournalError> {
+    read_state_as(root, |snapshot| snapshot.is_whole().then_some(snapshot))
+}
+
+/// The same, with what `take` makes of the newest snapshot that it can use.
+///
+/// Whether the snapshot is whole is left to `take`, for [`Snapshot::state`] finds that out while it reads.
+///
+/// # Errors
+/// As [`read_state`].
+pub fn read_state_as<T>(
+    root: &Path,
+    mut take: impl FnMut(Snapshot) -> Option<T>,
+) -> Result<(Option<T>, Reader), JournalError> {
     let dir = root.join("journal");
     settled(|| {
         let files = snapshot::list(&RealDisk, &dir)?;
         let before = before_oldest(&dir)?;
-        let snapshot = files.iter().find_map(|file| snapshot::read_whole(&RealDisk, file).ok());
-        let Some(mut reader) = behind(root, snapshot.as_ref(), before)? else { return Ok(None) };
+        let taken = files.iter().find_map(|file| {
+            let snapshot = snapshot::read(&RealDisk, file).ok()?;
+            let base = base_of(&snapshot);
+            Some((take(snapshot)?, base))
+        });
+        let (state, base) = taken.unzip();
+        let Some(mut reader) = behind(root, base, before)? else { return Ok(None) };
         reader.newest = files.into_iter().next();
-        if snapshot.is_none() && before > Seq(0) {
+        if state.is_none() && before > Seq(0) {
             return Err(JournalError::Missing { dir: dir.clone(), first: Seq(1), last: before });
         }
-        Ok(Some((snapshot, reader)))
+        Ok(Some((state, reader)))
     })
+}
+
+/// Where a snapshot stands, and its file.
+fn base_of(snapshot: &Snapshot) -> (Head, PathBuf) {
+    (snapshot.head(), snapshot.path().to_owned())
 }
 
 /// Opens the journal of the state directory `root` at its oldest record, with the state that stands before that.
@@ -71,7 +94,7 @@ pub fn read_before(root: &Path, seq: Seq) -> Result<(Option<Snapshot>, Reader), 
         let fits =
             files.iter().filter(|file| file.seq == base || base <= file.seq && file.seq <= seq);
         let snapshot = fits.map(|file| snapshot::read_whole(&RealDisk, file)).find_map(Result::ok);
-        let reader = behind(root, snapshot.as_ref(), base)?;
+        let reader = behind(root, snapshot.as_ref().map(base_of), base)?;
         Ok(reader.map(|reader| (snapshot, reader)))
     })
 }
@@ -82,21 +105,21 @@ fn before_oldest(dir: &Path) -> Result<Seq, JournalError> {
     Ok(Seq(oldest.0.saturating_sub(1)))
 }
 
-/// Opens the records behind `snapshot`, else the oldest ones. `None`: those behind `before` were the oldest, and
+/// Opens the records behind the snapshot `base`, else the oldest ones. `None`: those behind `before` were the oldest, and
 /// retention went on meanwhile, so a snapshot that is missing may be one that it removed.
 fn behind(
     root: &Path,
-    snapshot: Option<&Snapshot>,
+    base: Option<(Head, PathBuf)>,
     before: Seq,
 ) -> Result<Option<Reader>, JournalError> {
     let moved = || before_oldest(&root.join("journal")).map(|now| now > before);
-    let from = snapshot.map_or(From::Oldest, |snapshot| From::After(snapshot.seq()));
+    let from = base.as_ref().map_or(From::Oldest, |(head, _)| From::After(head.seq));
     let mut reader = match Reader::open(RealDisk, root, from) {
         Err(JournalError::Missing { .. }) if moved()? => return Ok(None),
         opened => opened?,
     };
-    reader.base = snapshot.map(|snapshot| (snapshot.head(), snapshot.path().to_owned()));
-    let lost = snapshot.is_none() && before > Seq(0) && moved()?;
+    let lost = base.is_none() && before > Seq(0) && moved()?;
+    reader.base = base;
     Ok((!lost).then_some(reader))
 }
 

@@ -122,14 +122,6 @@ impl ObservedState {
         }
     }
 
-    /// Forgets deleted images that no item names any more.
-    pub(super) fn forget_deleted(&mut self) {
-        if !self.images.deleted.is_empty() {
-            let named = self.named_images();
-            self.images.deleted.retain(|image| named.contains(image));
-        }
-    }
-
     /// The images that items name.
     pub(crate) fn named_images(&self) -> BTreeSet<Digest> {
         let tags = self.streams.values().flat_map(|stream| stream.tags.values());

@@ -41,10 +41,21 @@ impl Table {
     /// Lays the table out (rule I113); nothing where it has no rows.
     #[must_use]
     pub fn to_text(&self, shape: Shape<'_>) -> String {
-        if self.rows.is_empty() {
-            return String::new();
-        }
+        tabs::table(&self.lines(shape))
+    }
+
+    /// The same where more rows follow later: `widths` has how wide the columns were so far.
+    #[must_use]
+    pub fn to_text_on(&self, shape: Shape<'_>, widths: &mut Vec<usize>) -> String {
+        tabs::table_on(&self.lines(shape), widths)
+    }
+
+    /// Its lines, with TABs between the cells.
+    fn lines(&self, shape: Shape<'_>) -> String {
         let mut lines = String::new();
+        if self.rows.is_empty() {
+            return lines;
+        }
         if !shape.no_headers {
             let namespace = shape.namespaces.then_some("NAMESPACE");
             let wide = self.wide.iter().filter(|_| shape.wide);
@@ -61,7 +72,7 @@ impl Table {
             let rest = row.cells.iter().skip(1).chain(wide).map(String::as_str);
             push_line(&mut lines, namespace.into_iter().chain(name.as_deref()).chain(rest));
         }
-        tabs::table(&lines)
+        lines
     }
 }
 
@@ -73,11 +84,20 @@ fn push_line<'a>(lines: &mut String, cells: impl Iterator<Item = &'a str>) {
         match cell.split_once(['\n', '\r', '\u{c}']) {
             // What stands on other lines is left out, and said to be.
             Some((first, _)) => {
-                lines.push_str(&first.replace('\t', " "));
+                push_cell(lines, first);
                 lines.push_str("...");
             }
-            None => lines.push_str(&cell.replace('\t', " ")),
+            None => push_cell(lines, cell),
         }
     }
     lines.push('\n');
+}
+
+fn push_cell(lines: &mut String, cell: &str) {
+    for (at, piece) in cell.split('\t').enumerate() {
+        if at > 0 {
+            lines.push(' ');
+        }
+        lines.push_str(piece);
+    }
 }

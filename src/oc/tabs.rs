@@ -23,24 +23,33 @@ const TAB: usize = 8;
 /// Lays out a describe block (rule I114).
 #[must_use]
 pub fn describe(text: &str) -> String {
-    lay_out(text, Fill::Tabs)
+    lay_out(text, Fill::Tabs, None)
 }
 
 /// Lays out a table of `get`, whose lines hold cells with TABs between them (rule I113).
 #[must_use]
 pub fn table(text: &str) -> String {
-    lay_out(text, Fill::Blanks { least: 6, gap: 3 })
+    lay_out(text, TABLE, None)
 }
+
+/// The same for lines that go on with a table: a column is never narrower than it was in `widths`, which takes over
+/// what it is now.
+#[must_use]
+pub fn table_on(text: &str, widths: &mut Vec<usize>) -> String {
+    lay_out(text, TABLE, Some(widths))
+}
+
+const TABLE: Fill = Fill::Blanks { least: 6, gap: 3 };
 
 /// Lays out a table that stands closer: `set image-lookup`, `set triggers` (rule I150).
 #[must_use]
 pub fn narrow_table(text: &str) -> String {
-    lay_out(text, Fill::Blanks { least: 0, gap: 2 })
+    lay_out(text, Fill::Blanks { least: 0, gap: 2 }, None)
 }
 
-fn lay_out(text: &str, fill: Fill) -> String {
+fn lay_out(text: &str, fill: Fill, known: Option<&mut Vec<usize>>) -> String {
     let lines: Vec<Vec<&str>> = text.split('\n').map(|line| line.split('\t').collect()).collect();
-    let widths = widths(&lines, fill);
+    let widths = widths(&lines, fill, known);
     let mut out = String::with_capacity(text.len() * 2);
     for (at, (cells, widths)) in lines.iter().zip(&widths).enumerate() {
         if at > 0 {
@@ -64,8 +73,8 @@ fn lay_out(text: &str, fill: Fill) -> String {
     out
 }
 
-/// The width of each cell of each line that a TAB ends.
-fn widths(lines: &[Vec<&str>], fill: Fill) -> Vec<Vec<usize>> {
+/// The width of each cell of each line that a TAB ends; `known` has the widest of each column so far.
+fn widths(lines: &[Vec<&str>], fill: Fill, mut known: Option<&mut Vec<usize>>) -> Vec<Vec<usize>> {
     let (least, gap) = match fill {
         Fill::Tabs => (0, 1),
         Fill::Blanks { least, gap } => (least, gap),
@@ -80,6 +89,10 @@ fn widths(lines: &[Vec<&str>], fill: Fill) -> Vec<Vec<usize>> {
             let len = run.iter().take_while(|line| count(line) > column).count();
             let cells = run.iter().take(len).filter_map(|line| line.get(column));
             let widest = cells.map(|cell| cell.chars().count() + gap).max().unwrap_or(0).max(least);
+            let widest = match &mut known {
+                Some(known) if len > 0 => at_least(known, column, widest),
+                Some(_) | None => widest,
+            };
             for line in widths.iter_mut().skip(from).take(len) {
                 if let Some(width) = line.get_mut(column) {
                     *width = widest;
@@ -89,4 +102,14 @@ fn widths(lines: &[Vec<&str>], fill: Fill) -> Vec<Vec<usize>> {
         }
     }
     widths
+}
+
+/// Takes over the width of a column if it is the widest so far; returns what that is.
+fn at_least(known: &mut Vec<usize>, column: usize, width: usize) -> usize {
+    if known.len() <= column {
+        known.resize(column + 1, 0);
+    }
+    let Some(known) = known.get_mut(column) else { return width };
+    *known = width.max(*known);
+    *known
 }

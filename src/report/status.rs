@@ -177,6 +177,9 @@ pub(super) struct ImageReport {
 #[serde(rename_all = "camelCase")]
 struct TagReport {
     tag: StreamTag,
+    /// The line of `get itag` about it (rule I123).
+    #[serde(flatten)]
+    row: TagRow,
     from: Option<String>,
     scheduled: Option<String>,
     reference: Option<String>,
@@ -189,6 +192,20 @@ struct TagReport {
     proven_at: Option<Timestamp>,
     failing_since: Option<Timestamp>,
     message: String,
+}
+
+/// What `get itag` shows of a tag beside its name.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+struct TagRow {
+    /// What kind of tag it is; blank where its spec could not be read.
+    spec: String,
+    /// What it points to, or why to nothing.
+    status: String,
+    /// How many items its history has; blank where it has none.
+    history: String,
+    /// How long ago that changed.
+    #[serde(skip)]
+    updated: String,
 }
 
 /// How sure the digest of a tag is.
@@ -283,6 +300,8 @@ impl Status {
         match () {
             () if wrong => Health::Held,
             () if !self.daemon.running && !self.past => Health::Unverified,
+            // A tag that is checked only when its spec changes is not expected to be.
+            () if self.tags.iter().any(TagReport::is_missed) && !self.past => Health::Unverified,
             () => Health::Fine,
         }
     }
@@ -295,7 +314,7 @@ pub enum Health {
     Fine,
     /// Something failed, is held, is rejected, or could not be checked.
     Held,
-    /// Nothing is known to be wrong, but no daemon runs that would know.
+    /// Nothing is known to be wrong, but no daemon runs that would know, or it did not check a scheduled tag yet.
     Unverified,
 }
 
@@ -307,6 +326,13 @@ impl Counts {
             companions: desired.companions.len(),
             ..Self::default()
         }
+    }
+}
+
+impl TagReport {
+    /// Whether it was not verified though its schedule asks for that.
+    fn is_missed(&self) -> bool {
+        self.verdict == Verdict::NotVerified && self.scheduled.is_some()
     }
 }
 

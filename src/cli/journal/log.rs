@@ -2,15 +2,13 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{self, Receiver};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
-use notify::Watcher as _;
 
 use super::{Context, ExitCode};
+use crate::cli::follow::{Changes, is_unread};
 use crate::cli::offline;
 use crate::cli::when::{self, When};
 use crate::config::{self, Config};
@@ -25,9 +23,6 @@ use crate::time::Timestamp;
 
 /// Records that are shown before following begins, where nothing else is asked for.
 const LINES_BEFORE_FOLLOWING: usize = 10;
-
-/// The longest time between two looks while following: a file system may send no events.
-const LOOK: Duration = Duration::from_secs(1);
 
 /// Print records, one line each: number, time, kind, what happened
 ///
@@ -152,45 +147,6 @@ fn follow(
             return Ok(());
         }
         changes.wait();
-    }
-}
-
-/// Whether standard output is a pipe that nobody holds the other end of.
-fn is_unread() -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let out = std::io::stdout();
-    let mut look = [PollFd::new(&out, PollFlags::empty())];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    poll(&mut look, Some(&now)).is_ok()
-        && look.iter().any(|look| look.revents().contains(PollFlags::ERR))
-}
-
-/// Says when something was written. An event only says "look again" (law 5), so a lost one costs a second.
-struct Changes {
-    events: Receiver<()>,
-    _watcher: Option<notify::RecommendedWatcher>,
-}
-
-impl Changes {
-    fn of(dir: &Path) -> Self {
-        let (sender, events) = mpsc::sync_channel(1);
-        let handler = move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|event| event.kind.is_access()) {
-                return; // reading makes these
-            }
-            let _full = sender.try_send(()); // then a look is due anyway
-        };
-        let watcher = notify::recommended_watcher(handler).and_then(|mut watcher| {
-            watcher.watch(dir, notify::RecursiveMode::NonRecursive)?;
-            Ok(watcher)
-        });
-        Self { events, _watcher: watcher.ok() }
-    }
-
-    fn wait(&self) {
-        if let Err(mpsc::RecvTimeoutError::Disconnected) = self.events.recv_timeout(LOOK) {
-            std::thread::sleep(LOOK); // nothing can be watched here
-        }
     }
 }
 

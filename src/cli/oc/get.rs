@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::inventory::{Found, Inventory};
 use super::resource::{self, Resource, Wanted, WordsError};
-use super::{ApiError, Source, UsageError};
+use super::{ApiError, Source, UsageError, watch};
 use crate::api;
 use crate::cli::{Context, ExitCode};
 use crate::oc::columns::Columns;
@@ -23,23 +23,35 @@ pub(in crate::cli) struct Command {
     words: Vec<String>,
     /// How to print: wide, yaml, json, name, jsonpath=TEMPLATE, custom-columns=NAME:PATH,…
     #[arg(short, long, value_name = "FORMAT", value_parser = format)]
-    output: Option<Format>,
+    pub(super) output: Option<Format>,
     /// Without the names of columns
     #[arg(long)]
-    no_headers: bool,
+    pub(super) no_headers: bool,
+    /// After what is there, go on with a line for each change, until it is interrupted
+    #[arg(short, long, conflicts_with = "filename")]
+    watch: bool,
+    /// Only a line for each change from now on
+    #[arg(long, conflicts_with = "filename")]
+    pub(super) watch_only: bool,
     #[command(flatten)]
-    source: Source,
+    pub(super) source: Source,
 }
 
 /// How objects are printed.
 #[derive(Clone, Debug)]
-enum Format {
+pub(super) enum Format {
     Wide,
     Yaml,
     Json,
     Name,
     JsonPath(Template),
     Columns(Columns),
+}
+
+impl Format {
+    pub(super) fn is_wide(&self) -> bool {
+        matches!(self, Self::Wide)
+    }
 }
 
 fn format(text: &str) -> Result<Format, String> {
@@ -64,6 +76,19 @@ fn format(text: &str) -> Result<Format, String> {
 }
 
 impl Found {
+    /// No object of a kind.
+    pub(super) fn none(resource: Resource) -> Self {
+        match resource {
+            Resource::ImageStreams => Self::Streams(Vec::new()),
+            Resource::ImageStreamTags => Self::StreamTags(Vec::new()),
+            Resource::ImageStreamImages => Self::StreamImages(Vec::new()),
+            Resource::ImageTags => Self::ImageTags(Vec::new()),
+            Resource::Images => Self::Images(Vec::new()),
+            Resource::DeploymentConfigs => Self::DeploymentConfigs(Vec::new()),
+            Resource::BuildConfigs => Self::BuildConfigs(Vec::new()),
+        }
+    }
+
     pub(super) fn table(&self, now: crate::time::Timestamp) -> Table {
         match self {
             Self::Streams(streams) => oc::get::streams(streams, now),
@@ -71,6 +96,8 @@ impl Found {
             Self::StreamImages(images) => oc::get::stream_images(images, now),
             Self::ImageTags(tags) => oc::get::image_tags(tags, now),
             Self::Images(images) => oc::get::images(images),
+            Self::DeploymentConfigs(objects) => oc::workload::deployment_configs(objects),
+            Self::BuildConfigs(objects) => oc::workload::build_configs(objects),
         }
     }
 
@@ -86,6 +113,9 @@ impl Found {
             Self::StreamImages(images) => all(images),
             Self::ImageTags(tags) => all(tags),
             Self::Images(images) => all(images),
+            Self::DeploymentConfigs(objects) | Self::BuildConfigs(objects) => {
+                return objects.clone(); // they say themselves what they are
+            }
         };
         for value in &mut values {
             if let Some(fields) = value.as_object_mut() {
@@ -103,6 +133,7 @@ impl Found {
             Self::StreamImages(images) => images.len(),
             Self::ImageTags(tags) => tags.len(),
             Self::Images(images) => images.len(),
+            Self::DeploymentConfigs(objects) | Self::BuildConfigs(objects) => objects.len(),
         }
     }
 }
@@ -118,38 +149,50 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
         | WordsError::Slashes
         | WordsError::Empty) => error.into(),
     })?;
-    let inventory = Inventory::read(&command.source, context)?;
-    let mut found: Vec<(Wanted, Found)> = Vec::new();
-    let mut failed: Vec<ApiError> = Vec::new();
-    for wanted in wanted {
-        match inventory.find(&wanted) {
-            Ok(objects) => found.push((wanted, objects)),
-            Err(error) => failed.push(error),
-        }
+    if command.watch || command.watch_only {
+        return watch::run(command, &wanted, context);
     }
+    let inventory = Inventory::read(&command.source, &wanted, context)?;
+    let mut failed: Vec<ApiError> = Vec::new();
     match &command.output {
         None | Some(Format::Wide) => {
-            tables(command, &inventory, &found, !failed.is_empty(), context)?;
+            let tables = found(&wanted, |wanted| inventory.table(wanted), &mut failed);
+            tables_to(command, &inventory, tables, !failed.is_empty(), context)?;
         }
-        Some(format) => objects(command, format, &found, context)?,
+        Some(format) => {
+            let found = found(&wanted, |wanted| inventory.find(wanted), &mut failed);
+            objects(command, format, &found, context)?;
+        }
     }
     for error in &failed {
         super::print_error(context, &anyhow::Error::from(error.clone()))?;
     }
+    // The process ends: what it holds is not taken apart first, which takes as long as a third of the reading.
+    std::mem::forget(inventory);
     Ok(if failed.is_empty() { ExitCode::Done } else { ExitCode::Error })
 }
 
+/// What is found of what is wanted.
+fn found<T>(
+    wanted: &[Wanted],
+    find: impl Fn(&Wanted) -> Result<T, ApiError>,
+    failed: &mut Vec<ApiError>,
+) -> Vec<(Wanted, T)> {
+    let found = wanted.iter().map(|wanted| Ok((wanted.clone(), find(wanted)?)));
+    found.filter_map(|found| found.map_err(|error| failed.push(error)).ok()).collect()
+}
+
 /// A table for each kind; with several, each name says its kind.
-fn tables(
+fn tables_to(
     command: &Command,
     inventory: &Inventory,
-    found: &[(Wanted, Found)],
+    found: Vec<(Wanted, Table)>,
     failed: bool,
     context: &mut Context<'_>,
 ) -> anyhow::Result<()> {
     let mut merged: Vec<(Resource, Table)> = Vec::new();
-    for (wanted, objects) in found {
-        let table = objects.table(inventory.now);
+    let namespaced = found.iter().any(|(wanted, _)| wanted.resource.has_namespace());
+    for (wanted, table) in found {
         match merged.iter_mut().find(|(resource, _)| *resource == wanted.resource) {
             Some((_, known)) => known.rows.extend(table.rows),
             None => merged.push((wanted.resource, table)),
@@ -159,7 +202,6 @@ fn tables(
         command.words.iter().any(|word| word == "all" || word.contains(',')) || merged.len() > 1;
     merged.retain(|(_, table)| !table.rows.is_empty());
     if merged.is_empty() && !failed {
-        let namespaced = found.iter().any(|(wanted, _)| wanted.resource.has_namespace());
         return nothing_found(inventory.namespace.as_ref().filter(|_| namespaced), context);
     }
     for (at, (resource, table)) in merged.iter().enumerate() {
@@ -202,9 +244,7 @@ fn objects(
     if matches!(format, Format::Name) {
         for (wanted, objects) in found {
             for value in objects.values(wanted.resource) {
-                let name = value.pointer("/metadata/name").and_then(Value::as_str);
-                let (kind, name) = (wanted.resource.singular(), name.unwrap_or_default());
-                writeln!(context.out, "{kind}/{name}")?;
+                print_object(format, true, command, wanted.resource, value, context)?;
             }
         }
         return Ok(());
@@ -216,20 +256,53 @@ fn objects(
         return Ok(context.out.write_all(text.as_bytes())?);
     }
     let is_one = matches!(found, [(Wanted { name: Some(_), .. }, objects)] if objects.len() == 1);
-    let value = match values.into_iter().next() {
+    let mut values = values.into_iter();
+    let value = match values.next() {
         Some(value) if is_one => value,
         None if found.is_empty() => return Ok(()),
         first => {
-            let rest = found.iter().flat_map(|(w, objects)| objects.values(w.resource)).skip(1);
-            let items: Vec<_> = first.into_iter().chain(rest).collect();
+            let items: Vec<_> = first.into_iter().chain(values).collect();
             json!({"apiVersion": "v1", "items": items, "kind": "List", "metadata": {"resourceVersion": ""}})
         }
     };
+    write_value(format, &value, context)
+}
+
+fn write_value(format: &Format, value: &Value, context: &mut Context<'_>) -> anyhow::Result<()> {
     match format {
-        Format::Json => context.out.write_all(&json(&value)?)?,
-        Format::JsonPath(template) => write!(context.out, "{}", template.fill(&value))?,
+        Format::Json => context.out.write_all(&json(value)?)?,
+        Format::JsonPath(template) => write!(context.out, "{}", template.fill(value))?,
         Format::Yaml | Format::Wide | Format::Name | Format::Columns(_) => {
-            context.out.write_all(yaml::document(&value).as_bytes())?;
+            context.out.write_all(yaml::document(value).as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// One object of several that come one after the other; `begun` says whether one came before.
+pub(super) fn print_object(
+    format: &Format,
+    begun: bool,
+    command: &Command,
+    resource: Resource,
+    object: Value,
+    context: &mut Context<'_>,
+) -> anyhow::Result<()> {
+    match format {
+        Format::Name => {
+            let name = object.pointer("/metadata/name").and_then(Value::as_str);
+            writeln!(context.out, "{}/{}", resource.singular(), name.unwrap_or_default())?;
+        }
+        Format::Columns(columns) => {
+            let text = columns.to_text(&[object], command.no_headers || begun);
+            context.out.write_all(text.as_bytes())?;
+        }
+        Format::Yaml if begun => {
+            writeln!(context.out, "---")?;
+            write_value(format, &object, context)?;
+        }
+        Format::Yaml | Format::Json | Format::JsonPath(_) | Format::Wide => {
+            write_value(format, &object, context)?;
         }
     }
     Ok(())

@@ -292,9 +292,10 @@ fn tell(
 ) -> anyhow::Result<ExitCode> {
     let journal = Inventory::of_stream(config, &plan.stream, context)?;
     let now = journal.now;
-    let Some(stream) = journal.first() else {
+    let Some(stream) = journal.stream_named(plan.stream.name.as_str()) else {
         bail!("there is no image stream {} in the journal", plan.stream);
     };
+    let stream = stream.as_ref();
     let imported = imported(plan, stream);
     let failed = failures(&plan.import, &imported, stream, context)?;
     if let Some(output) = command.output {

@@ -1,31 +1,40 @@
 //! The objects that are read: from files, or what the journal and the adopted commit make of them.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::Context as _;
+use serde_json::{Value, json};
 
 use super::resource::{Resource, Wanted};
 use super::{ApiError, Source};
 use crate::api::view::{self, ImageError};
 use crate::api::{Image, ImageStream, ImageStreamImage, ImageStreamTag, ImageTag};
 use crate::cli::Context;
-use crate::cli::offline::{self, Offline};
+use crate::cli::offline::{self, Shown};
 use crate::config::Config;
+use crate::desired::DesiredState;
 use crate::desired::exported::{Exported, read_exported};
 use crate::effective::{self, FirstSeen};
-use crate::journal::ObjectStore;
-use crate::names::{Digest, StreamName};
+use crate::fact::Fact;
+use crate::journal::{JournalError, ObjectStore};
+use crate::names::{Digest, Kind, Namespace, ObjectKey, StreamName};
+use crate::observed::ObservedState;
+use crate::oc::table::Table;
+use crate::policy::Policy;
+use crate::report;
 use crate::time::Timestamp;
 
 /// The objects, those of each kind in the order of namespace and name.
 pub(super) struct Inventory {
+    /// Those of files.
     streams: Vec<ImageStream>,
     /// By digest: those of files.
     images: BTreeMap<String, Image>,
     /// What the journal knows.
-    journal: Option<Offline>,
+    journal: Option<Shown>,
     /// Views that a file holds themselves.
     tags: Vec<ImageStreamTag>,
     stream_images: Vec<ImageStreamImage>,
@@ -34,6 +43,19 @@ pub(super) struct Inventory {
     /// The namespace that is looked at; none where it is all of them.
     pub(super) namespace: Option<String>,
     selector: crate::oc::selector::Selector,
+    /// The streams that are looked at, where it is not all of them.
+    only: Option<BTreeSet<StreamName>>,
+}
+
+/// How a stream of the journal is seen.
+type View = fn(&DesiredState, &ObservedState, &Policy, &StreamName) -> Option<ImageStream>;
+
+/// What a record may have changed.
+pub(super) enum Touched {
+    /// Anything.
+    All,
+    /// These streams.
+    Streams(BTreeSet<StreamName>),
 }
 
 /// Objects of one kind.
@@ -44,11 +66,18 @@ pub(super) enum Found {
     StreamImages(Vec<ImageStreamImage>),
     ImageTags(Vec<ImageTag>),
     Images(Vec<Image>),
+    /// Objects of the adopted commit, as JSON.
+    DeploymentConfigs(Vec<Value>),
+    BuildConfigs(Vec<Value>),
 }
 
 impl Inventory {
     /// Reads what a command asks for.
-    pub(super) fn read(source: &Source, context: &mut Context<'_>) -> anyhow::Result<Self> {
+    pub(super) fn read(
+        source: &Source,
+        wanted: &[Wanted],
+        context: &mut Context<'_>,
+    ) -> anyhow::Result<Self> {
         let config = offline::settings(&source.settings, context)?;
         let namespace = source.namespace.as_ref().unwrap_or(&config.policy.default_namespace);
         let default = config.policy.default_namespace.to_string();
@@ -62,6 +91,7 @@ impl Inventory {
             tags: Vec::new(),
             stream_images: Vec::new(),
             image_tags: Vec::new(),
+            only: None,
         };
         for path in &source.filename {
             let shown = path.display();
@@ -70,6 +100,7 @@ impl Inventory {
             inventory.take(objects, &default);
         }
         if source.filename.is_empty() {
+            inventory.only = inventory.streams_named(wanted);
             inventory.take_journal(config, context)?;
         }
         inventory.sort();
@@ -92,41 +123,115 @@ impl Inventory {
             tags: Vec::new(),
             stream_images: Vec::new(),
             image_tags: Vec::new(),
+            only: None,
         };
         inventory.take_journal(config, context)?;
-        inventory.streams.retain(|found| found.metadata.name == stream.name.as_str());
         Ok(inventory)
     }
 
-    /// The first of the streams.
-    pub(super) fn first(&self) -> Option<&ImageStream> {
-        self.streams.first()
+    /// The streams that are wanted, if it is nothing but streams by their names: then no other is read.
+    fn streams_named(&self, wanted: &[Wanted]) -> Option<BTreeSet<StreamName>> {
+        if wanted.is_empty() {
+            return None;
+        }
+        let namespace = self.namespace.as_ref()?.parse::<Namespace>().ok()?;
+        let name = |wanted: &Wanted| {
+            let name =
+                wanted.name.as_ref().filter(|_| wanted.resource == Resource::ImageStreams)?;
+            Some(StreamName { namespace: namespace.clone(), name: name.parse().ok()? })
+        };
+        wanted.iter().map(name).collect()
+    }
+
+    /// A stream of the namespace that is looked at.
+    pub(super) fn stream_named(&self, name: &str) -> Option<Cow<'_, ImageStream>> {
+        let of_file = self.streams.iter().find(|stream| stream.metadata.name == name);
+        let found = of_file.map(Cow::Borrowed).or_else(|| {
+            let journal = self.journal.as_ref()?;
+            let name = self.names().find(|found| found.name.as_str() == name)?;
+            let policy = &journal.config.policy;
+            effective::stream(&journal.desired, &journal.observed, policy, name).map(Cow::Owned)
+        });
+        found.filter(|stream| self.is_here(&stream.metadata))
     }
 
     /// Takes what the journal and the adopted commit make of the streams that are looked at.
     fn take_journal(&mut self, config: Config, context: &mut Context<'_>) -> anyhow::Result<()> {
-        let offline = offline::open(config)?;
-        if let Some(why) = &offline.unread {
+        let shown = offline::show(config, self.only.as_ref())?;
+        if let Some(why) = &shown.unread {
             writeln!(
                 context.err,
                 "warning: the adopted commit cannot be read, so no spec is shown: {why}"
             )?;
         }
-        let (desired, observed) = (offline.engine.desired(), offline.engine.observed());
-        let names = effective::stream_names(desired, observed).filter(|name| {
-            self.namespace.as_ref().is_none_or(|own| *own == name.namespace.as_str())
-        });
-        let policy = offline.engine.policy();
-        self.streams
-            .extend(names.filter_map(|name| effective::stream(desired, observed, policy, name)));
-        self.journal = Some(offline);
+        self.journal = Some(shown);
         Ok(())
+    }
+
+    /// Where the journal stands that it reads.
+    pub(super) fn state_dir(&self) -> Option<&Path> {
+        self.journal.as_ref().map(|shown| shown.config.state_dir.as_path())
+    }
+
+    /// Takes in what the journal says next, and looks at what that may have changed, and at nothing else; none where
+    /// nothing was written since.
+    pub(super) fn advance(&mut self) -> anyhow::Result<Option<Touched>> {
+        let Some(shown) = &mut self.journal else { return Ok(None) };
+        self.now = Timestamp::from_jiff(jiff::Timestamp::now());
+        let touched = match shown.advance() {
+            Ok(Some(fact)) => touched(&fact),
+            Ok(None) if shown.has_journal() => return Ok(None),
+            Ok(None) if !offline::has_journal(&shown.config.state_dir)? => return Ok(None),
+            // It begins, or compaction was faster: then what it came to is compared at once.
+            Ok(None) | Err(JournalError::Missing { .. }) => {
+                *shown = offline::show(shown.config.clone(), None)?;
+                Touched::All
+            }
+            Err(error) if error.is_gone() => {
+                *shown = offline::show(shown.config.clone(), None)?;
+                Touched::All
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.only = match &touched {
+            Touched::All => None,
+            Touched::Streams(streams) => Some(streams.clone()),
+        };
+        Ok(Some(touched))
+    }
+
+    /// The streams of the journal that are looked at, in order.
+    fn names(&self) -> impl Iterator<Item = &StreamName> {
+        let all = self
+            .journal
+            .iter()
+            .flat_map(|shown| effective::stream_names(&shown.desired, &shown.observed));
+        all.filter(|name| self.namespace.as_ref().is_none_or(|own| *own == name.namespace.as_str()))
+    }
+
+    /// What `make` makes of each stream, in order.
+    fn of_each<T: Send>(
+        &self,
+        view: View,
+        make: impl Fn(Cow<'_, ImageStream>) -> Vec<T> + Sync,
+    ) -> Vec<T> {
+        let of_files = self.streams.iter().filter(|stream| self.is_here(&stream.metadata));
+        let mut all: Vec<T> = of_files.flat_map(|stream| make(Cow::Borrowed(stream))).collect();
+        if let Some(Shown { desired, observed, config, .. }) = &self.journal {
+            let names: Vec<&StreamName> = self.names().collect();
+            all.extend(in_parallel(&names, |name| {
+                let stream = view(desired, observed, &config.policy, name);
+                let stream = stream.filter(|stream| self.is_here(&stream.metadata));
+                stream.map(|stream| make(Cow::Owned(stream))).unwrap_or_default()
+            }));
+        }
+        all
     }
 
     /// Where each image of the journal was seen first.
     fn seen(&self) -> BTreeMap<Digest, FirstSeen<'_>> {
         let journal = self.journal.as_ref();
-        journal.map(|offline| effective::images(offline.engine.observed())).unwrap_or_default()
+        journal.map(|shown| effective::images(&shown.observed)).unwrap_or_default()
     }
 
     /// An image by its digest.
@@ -206,38 +311,121 @@ impl Inventory {
         }
     }
 
-    fn streams(&self) -> impl Iterator<Item = &ImageStream> {
-        self.streams.iter().filter(|stream| self.is_here(&stream.metadata))
+    /// The rows of what is asked for.
+    pub(super) fn table(&self, wanted: &Wanted) -> Result<Table, ApiError> {
+        let (view, of_stream): (View, fn(Cow<'_, ImageStream>) -> Found) =
+            match (&wanted.name, wanted.resource) {
+                (None, Resource::ImageStreams) => {
+                    (effective::outline, |stream| Found::Streams(vec![stream.into_owned()]))
+                }
+                (None, Resource::ImageStreamTags) => {
+                    (effective::stream, |stream| Found::StreamTags(stream_tags(&stream)))
+                }
+                (None, Resource::ImageTags) => {
+                    (effective::stream, |stream| Found::ImageTags(image_tags(&stream)))
+                }
+                (Some(_), _)
+                | (
+                    None,
+                    Resource::ImageStreamImages
+                    | Resource::Images
+                    | Resource::DeploymentConfigs
+                    | Resource::BuildConfigs,
+                ) => {
+                    return Ok(self.find(wanted)?.table(self.now));
+                }
+            };
+        // Row by row, so that there is never more than one stream beside its rows.
+        let rows = self.of_each(view, |stream| of_stream(stream).table(self.now).rows);
+        let mut table = self.own(wanted.resource).table(self.now);
+        table.rows.splice(0..0, rows);
+        Ok(table)
+    }
+
+    /// The views that files hold themselves.
+    fn own(&self, resource: Resource) -> Found {
+        fn here<'a, T: Clone + 'a>(all: &'a [T], is_here: impl Fn(&T) -> bool) -> Vec<T> {
+            all.iter().filter(|object| is_here(object)).cloned().collect()
+        }
+        match resource {
+            Resource::ImageStreams | Resource::Images => Found::none(resource),
+            Resource::ImageStreamTags => {
+                Found::StreamTags(here(&self.tags, |tag| self.is_here(&tag.metadata)))
+            }
+            Resource::ImageStreamImages => {
+                Found::StreamImages(here(&self.stream_images, |i| self.is_here(&i.metadata)))
+            }
+            Resource::ImageTags => {
+                Found::ImageTags(here(&self.image_tags, |tag| self.is_here(&tag.metadata)))
+            }
+            Resource::DeploymentConfigs => Found::DeploymentConfigs(self.deployment_configs()),
+            Resource::BuildConfigs => Found::BuildConfigs(self.build_configs()),
+        }
+    }
+
+    /// The `DeploymentConfig`s of the adopted commit, with the revision that was rolled out last.
+    fn deployment_configs(&self) -> Vec<Value> {
+        let Some(Shown { desired, observed, .. }) = &self.journal else { return Vec::new() };
+        let workloads = desired.workloads.values();
+        let ours = workloads.filter(|workload| workload.object.kind == Kind::DeploymentConfig);
+        let made = ours.filter_map(|workload| {
+            let mut object = self.manifest(&workload.object, &workload.manifest)?;
+            let state = observed.workloads.get(&workload.object);
+            let revision = state.map_or(0, |state| state.latest_revision.0);
+            object.as_object_mut()?.insert("status".into(), json!({"latestVersion": revision}));
+            Some(object)
+        });
+        made.collect()
+    }
+
+    /// The `BuildConfig`s of the adopted commit.
+    fn build_configs(&self) -> Vec<Value> {
+        let Some(Shown { desired, .. }) = &self.journal else { return Vec::new() };
+        let builds = desired.builds.values();
+        builds.filter_map(|build| self.manifest(&build.object, &build.manifest)).collect()
+    }
+
+    /// An object of the adopted commit, if it is looked at.
+    fn manifest(&self, key: &ObjectKey, manifest: &str) -> Option<Value> {
+        let namespace = key.namespace.as_str();
+        if self.namespace.as_ref().is_some_and(|own| own != namespace) {
+            return None;
+        }
+        let mut object: Value = serde_json::from_str(manifest).ok()?; // `desired` made it
+        let meta = object.get_mut("metadata")?.as_object_mut()?;
+        meta.insert("namespace".into(), namespace.into());
+        let labels = meta.get("labels").cloned().unwrap_or_default();
+        let labels = serde_json::from_value(labels).unwrap_or_default();
+        self.selector.matches(&labels).then_some(object)
     }
 
     fn all(&self, resource: Resource) -> Found {
-        match resource {
-            Resource::ImageStreams => Found::Streams(self.streams().cloned().collect()),
-            Resource::ImageStreamTags => {
-                let own = self.tags.iter().filter(|tag| self.is_here(&tag.metadata)).cloned();
-                let views = self.streams().flat_map(|stream| {
-                    let names = stream.status.tags.iter().map(|tag| tag.tag.as_str());
-                    names.filter_map(|tag| view::stream_tag(stream, tag, None))
-                });
-                Found::StreamTags(views.chain(own).collect())
-            }
-            Resource::ImageStreamImages => {
-                let own = self.stream_images.iter();
-                Found::StreamImages(own.filter(|i| self.is_here(&i.metadata)).cloned().collect())
-            }
-            Resource::ImageTags => {
-                let own = self.image_tags.iter().filter(|t| self.is_here(&t.metadata)).cloned();
-                let views = self.streams().flat_map(|stream| {
-                    let names = view::tag_names(stream).into_iter();
-                    names.filter_map(|tag| view::image_tag(stream, tag, None))
-                });
-                Found::ImageTags(views.chain(own).collect())
-            }
-            Resource::Images => {
+        match (resource, self.own(resource)) {
+            (Resource::Images, _) => {
                 let mut images = self.all_images();
                 images.retain(|image| self.selector.matches(&image.metadata.labels));
                 Found::Images(images)
             }
+            (_, Found::Streams(_)) => {
+                Found::Streams(self.of_each(effective::stream, |s| vec![s.into_owned()]))
+            }
+            (_, Found::StreamTags(own)) => {
+                let mut tags = self.of_each(effective::stream, |stream| stream_tags(&stream));
+                tags.extend(own);
+                Found::StreamTags(tags)
+            }
+            (_, Found::ImageTags(own)) => {
+                let mut tags = self.of_each(effective::stream, |stream| image_tags(&stream));
+                tags.extend(own);
+                Found::ImageTags(tags)
+            }
+            (
+                _,
+                own @ (Found::StreamImages(_)
+                | Found::Images(_)
+                | Found::DeploymentConfigs(_)
+                | Found::BuildConfigs(_)),
+            ) => own,
         }
     }
 
@@ -247,16 +435,14 @@ impl Inventory {
         name: &str,
         resource: Resource,
         whole: &str,
-    ) -> Result<&ImageStream, ApiError> {
-        self.streams()
-            .find(|stream| stream.metadata.name == name)
-            .ok_or_else(|| ApiError::not_found(&resource.plural(), whole))
+    ) -> Result<Cow<'_, ImageStream>, ApiError> {
+        self.stream_named(name).ok_or_else(|| ApiError::not_found(&resource.plural(), whole))
     }
 
     fn one(&self, resource: Resource, name: &str) -> Result<Found, ApiError> {
         match resource {
             Resource::ImageStreams => {
-                Ok(Found::Streams(vec![self.stream(name, resource, name)?.clone()]))
+                Ok(Found::Streams(vec![self.stream(name, resource, name)?.into_owned()]))
             }
             Resource::Images => {
                 let image = self.image(name);
@@ -268,10 +454,8 @@ impl Inventory {
             }
             Resource::ImageTags => {
                 let (of, tag) = self.tag_of(resource, name)?;
-                let found = match of {
-                    Some(stream) => {
-                        view::image_tag(stream, tag, self.image_of_tag(stream, tag).as_ref())
-                    }
+                let found = match &of {
+                    Some(of) => view::image_tag(of, tag, self.image_of_tag(of, tag).as_ref()),
                     None => self.image_tags.iter().find(|t| t.metadata.name == name).cloned(),
                 };
                 let found = found.ok_or_else(|| ApiError::not_found(&resource.plural(), name))?;
@@ -279,6 +463,12 @@ impl Inventory {
             }
             Resource::ImageStreamImages => {
                 self.stream_image(name).map(|image| Found::StreamImages(vec![image]))
+            }
+            Resource::DeploymentConfigs => {
+                Ok(Found::DeploymentConfigs(named(self.deployment_configs(), resource, name)?))
+            }
+            Resource::BuildConfigs => {
+                Ok(Found::BuildConfigs(named(self.build_configs(), resource, name)?))
             }
         }
     }
@@ -288,13 +478,13 @@ impl Inventory {
         &self,
         resource: Resource,
         name: &'n str,
-    ) -> Result<(Option<&ImageStream>, &'n str), ApiError> {
+    ) -> Result<(Option<Cow<'_, ImageStream>>, &'n str), ApiError> {
         let parts: Vec<&str> = name.split(':').collect();
         let [stream, tag] = parts.as_slice() else { return Err(form(resource)) };
         if stream.is_empty() || tag.is_empty() {
             return Err(form(resource));
         }
-        Ok((self.streams().find(|found| found.metadata.name == *stream), tag))
+        Ok((self.stream_named(stream), tag))
     }
 
     fn image_of_tag(&self, stream: &ImageStream, tag: &str) -> Option<Image> {
@@ -305,7 +495,8 @@ impl Inventory {
         let resource = Resource::ImageStreamTags;
         let (of, tag) = self.tag_of(resource, name)?;
         let own = self.tags.iter().find(|found| found.metadata.name == name).cloned();
-        let view = of.and_then(|of| view::stream_tag(of, tag, self.image_of_tag(of, tag).as_ref()));
+        let image = |of: &ImageStream| self.image_of_tag(of, tag);
+        let view = of.and_then(|of| view::stream_tag(&of, tag, image(&of).as_ref()));
         own.or(view).ok_or_else(|| ApiError::not_found(&resource.plural(), name))
     }
 
@@ -326,26 +517,84 @@ impl Inventory {
             let index = self.image_among(&seen, image).map(|image| image.docker_image_manifests);
             index.unwrap_or_default().into_iter().map(|manifest| manifest.digest).collect()
         };
-        match view::find_image(stream, id, inside) {
-            Ok(found) => Ok(view::stream_image(stream, &found, self.image(&found.image).as_ref())),
+        match view::find_image(&stream, id, inside) {
+            Ok(found) => Ok(view::stream_image(&stream, &found, self.image(&found.image).as_ref())),
             Err(ImageError::NotFound(name)) => Err(ApiError::not_found(&resource.plural(), &name)),
             Err(error @ ImageError::Ambiguous { .. }) => Err(ApiError::conflict(error.to_string())),
         }
     }
 }
 
+/// What a record may have changed.
+fn touched(fact: &Fact) -> Touched {
+    if matches!(
+        fact,
+        Fact::CommitAdopted(_)
+            | Fact::RemovalsReleased(_)
+            | Fact::ImagesPruned(_)
+            | Fact::ImageDeleted(_)
+            | Fact::RolloutStarted(_)
+    ) {
+        return Touched::All;
+    }
+    let (objects, tags) = report::log::named(fact);
+    let streams = objects.into_iter().filter(|object| object.kind == Kind::ImageStream);
+    let streams =
+        streams.map(|object| StreamName { namespace: object.namespace, name: object.name });
+    Touched::Streams(tags.into_iter().map(|tag| tag.stream).chain(streams).collect())
+}
+
+/// The one of a name.
+fn named(all: Vec<Value>, resource: Resource, name: &str) -> Result<Vec<Value>, ApiError> {
+    let mut all = all.into_iter();
+    let found = all.find(|object| object["metadata"]["name"] == name);
+    found.map(|found| vec![found]).ok_or_else(|| ApiError::not_found(&resource.plural(), name))
+}
+
+/// The tags of a stream that have an image.
+fn stream_tags(stream: &ImageStream) -> Vec<ImageStreamTag> {
+    let names = stream.status.tags.iter().map(|tag| tag.tag.as_str());
+    names.filter_map(|tag| view::stream_tag(stream, tag, None)).collect()
+}
+
+/// All tags of a stream.
+fn image_tags(stream: &ImageStream) -> Vec<ImageTag> {
+    let names = view::tag_names(stream).into_iter();
+    names.filter_map(|tag| view::image_tag(stream, tag, None)).collect()
+}
+
+/// The least work that is worth a thread.
+const SHARE_MIN: usize = 512;
+
+/// What `make` makes of each item, in order, by as many threads as there are processors.
+fn in_parallel<I: Sync, T: Send>(items: &[I], make: impl Fn(&I) -> Vec<T> + Sync) -> Vec<T> {
+    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let share = items.len().div_ceil(threads).max(SHARE_MIN);
+    let make = |items: &[I]| -> Vec<T> { items.iter().flat_map(&make).collect() };
+    let (first, rest) = items.split_at(share.min(items.len()));
+    std::thread::scope(|scope| {
+        let rest: Vec<_> =
+            rest.chunks(share).map(|items| scope.spawn(move || make(items))).collect();
+        let mut all = make(first);
+        for made in rest {
+            all.extend(made.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        all
+    })
+}
+
 /// What the object store has of an image; what cannot be read there is left out, and says so when it is described.
-fn kept(offline: &Offline, first: &FirstSeen<'_>) -> Option<Vec<u8>> {
-    let store = ObjectStore::at(&offline.config.state_dir);
+fn kept(shown: &Shown, first: &FirstSeen<'_>) -> Option<Vec<u8>> {
+    let store = ObjectStore::at(&shown.config.state_dir);
     first.metadata().and_then(|hash| store.get(&hash).ok())
 }
 
 /// Every image of the journal, those of an index, too; of two imports that brought one, the first names it (rule I11).
-fn images_of_journal(offline: &Offline) -> BTreeMap<String, Image> {
+fn images_of_journal(shown: &Shown) -> BTreeMap<String, Image> {
     let mut found: BTreeMap<String, Image> = BTreeMap::new();
     let mut inside = Vec::new();
-    for (digest, first) in effective::images(offline.engine.observed()) {
-        let metadata = kept(offline, &first);
+    for (digest, first) in effective::images(&shown.observed) {
+        let metadata = kept(shown, &first);
         let image = effective::image(&digest, &first, metadata.as_deref());
         inside.extend(metadata.iter().flat_map(|kept| effective::images_of_index(&first, kept)));
         found.insert(image.metadata.name.clone(), image);

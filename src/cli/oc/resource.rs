@@ -8,23 +8,27 @@ pub(super) enum Resource {
     ImageStreamImages,
     ImageTags,
     Images,
+    /// As the adopted commit has them, as the next.
+    DeploymentConfigs,
+    BuildConfigs,
 }
 
 impl Resource {
     /// Reads a word: singular, plural or short, with its group or without, in any case.
     pub(super) fn from_word(word: &str) -> Option<Self> {
         let word = word.to_ascii_lowercase();
-        let word = match word.split_once('.') {
-            Some((word, "image.openshift.io" | "v1.image.openshift.io")) => word,
-            Some(_) => return None,
-            None => &word,
-        };
-        Some(match word {
+        if let Some((word, group)) = word.split_once('.') {
+            let group = group.strip_prefix("v1.").unwrap_or(group);
+            return Self::from_word(word).filter(|resource| resource.group() == group);
+        }
+        Some(match word.as_str() {
             "is" | "imagestream" | "imagestreams" => Self::ImageStreams,
             "istag" | "imagestreamtag" | "imagestreamtags" => Self::ImageStreamTags,
             "isimage" | "imagestreamimage" | "imagestreamimages" => Self::ImageStreamImages,
             "itag" | "imagetag" | "imagetags" => Self::ImageTags,
             "image" | "images" => Self::Images,
+            "dc" | "deploymentconfig" | "deploymentconfigs" => Self::DeploymentConfigs,
+            "bc" | "buildconfig" | "buildconfigs" => Self::BuildConfigs,
             _ => return None,
         })
     }
@@ -37,17 +41,36 @@ impl Resource {
             Self::ImageStreamImages => "ImageStreamImage",
             Self::ImageTags => "ImageTag",
             Self::Images => "Image",
+            Self::DeploymentConfigs => "DeploymentConfig",
+            Self::BuildConfigs => "BuildConfig",
         }
+    }
+
+    fn group(self) -> &'static str {
+        match self {
+            Self::ImageStreams
+            | Self::ImageStreamTags
+            | Self::ImageStreamImages
+            | Self::ImageTags
+            | Self::Images => crate::api::GROUP,
+            Self::DeploymentConfigs => "apps.openshift.io",
+            Self::BuildConfigs => "build.openshift.io",
+        }
+    }
+
+    /// Whether it is of the image API: what `describe` knows.
+    fn is_of_images(self) -> bool {
+        self.group() == crate::api::GROUP
     }
 
     /// As errors name it: `imagestreams.image.openshift.io`.
     pub(super) fn plural(self) -> String {
-        format!("{}s.{}", self.kind().to_ascii_lowercase(), crate::api::GROUP)
+        format!("{}s.{}", self.kind().to_ascii_lowercase(), self.group())
     }
 
     /// As `-o name` names it: `imagestream.image.openshift.io` (rule I126).
     pub(super) fn singular(self) -> String {
-        format!("{}.{}", self.kind().to_ascii_lowercase(), crate::api::GROUP)
+        format!("{}.{}", self.kind().to_ascii_lowercase(), self.group())
     }
 
     /// Whether it belongs to a namespace.
@@ -96,9 +119,11 @@ fn instead(word: &str) -> &'static str {
 
 /// Reads `is`, `is python other`, `is,istag`, `is/python istag/python:3.6`.
 pub(super) fn wanted(words: &[String], verb: &'static str) -> Result<Vec<Wanted>, WordsError> {
-    // What there is of the kinds that this is made for.
-    let all = || vec![Resource::ImageStreams];
-    let found = read(words, verb, Resource::from_word, all)?;
+    // What there is of the kinds that this is made for, in the order of the real one (rule C4).
+    let all = [Resource::DeploymentConfigs, Resource::BuildConfigs, Resource::ImageStreams];
+    let is_known = |resource: &Resource| verb == "get" || resource.is_of_images();
+    let from_word = |word: &str| Resource::from_word(word).filter(is_known);
+    let found = read(words, verb, from_word, || all.into_iter().filter(is_known).collect())?;
     Ok(found.into_iter().map(|(resource, name)| Wanted { resource, name }).collect())
 }
 

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::api;
 use crate::desired::TagSource;
 use crate::effective;
 use crate::fact::{Outcome, RolloutCause, RolloutImage};
@@ -10,13 +11,14 @@ use crate::names::{Generation, ObjectKey, StreamTag};
 use crate::observed::Presence;
 use crate::observed::rollout::{Rollout, WorkloadState};
 use crate::observed::tag_history::TagState;
+use crate::oc;
 use crate::plan::View;
 use crate::time::{Schedule, Timestamp};
 
 use super::super::live::{Live, LiveCheck};
 use super::super::words::{lines_of, one_line, when};
 use super::{
-    ImageReport, Input, Problem, RefusedReport, RolloutReport, Source, TagReport, Verdict,
+    ImageReport, Input, Problem, RefusedReport, RolloutReport, Source, TagReport, TagRow, Verdict,
     WorkloadReport,
 };
 
@@ -258,7 +260,36 @@ pub(super) fn tags(input: &Input<'_>) -> Vec<TagReport> {
         input.select.is_none_or(|select| select.has_tag(tag) || watched.contains(tag))
     });
     let checks = live_checks(input);
-    all.into_iter().map(|(tag, state)| report(input, &checks, tag, state)).collect()
+    let mut stream: Option<api::ImageStream> = None;
+    let reports = all.into_iter().map(|(tag, state)| {
+        let is_of = |known: &api::ImageStream| {
+            let meta = &known.metadata;
+            meta.name == tag.stream.name.as_str() && meta.namespace == tag.stream.namespace.as_str()
+        };
+        if !stream.as_ref().is_some_and(is_of) {
+            stream = effective::stream(view.desired, view.observed, view.policy, &tag.stream); // once for all its tags
+        }
+        let row = stream.as_ref().map(|stream| row(input, stream, &tag)).unwrap_or_default();
+        report(input, &checks, tag, state, row)
+    });
+    let mut reports: Vec<TagReport> = reports.collect();
+    reports.sort_by_key(|report| report.verdict != Verdict::CouldNotCheck); // what fails comes first
+    reports
+}
+
+/// The line of `get itag` about a tag (rule I123).
+fn row(input: &Input<'_>, stream: &api::ImageStream, tag: &StreamTag) -> TagRow {
+    let Some(shown) = api::view::image_tag(stream, tag.tag.as_str(), None) else {
+        return TagRow::default();
+    };
+    let table = oc::get::image_tags(&[shown], input.view.now.wall);
+    let mut cells = table.rows.into_iter().flat_map(|row| row.cells).skip(1);
+    let mut cell = || cells.next().unwrap_or_default();
+    let mut row = TagRow { spec: cell(), status: cell(), history: cell(), updated: cell() };
+    if input.unread.is_some() {
+        row.spec.clear(); // without its spec, every tag looks pushed
+    }
+    row
 }
 
 /// The tags that selected workloads watch: what they run rests on them.
@@ -282,6 +313,7 @@ fn report(
     checks: &LiveChecks<'_>,
     tag: StreamTag,
     state: &TagState,
+    row: TagRow,
 ) -> TagReport {
     let view = &input.view;
     let spec = effective::spec_tag(view.desired, &tag);
@@ -309,6 +341,7 @@ fn report(
         proven_at: about.proven(),
         failing_since: state.condition.as_ref().map(|condition| condition.since),
         message: one_line(&message),
+        row,
         tag,
     }
 }

@@ -238,6 +238,45 @@ fn a_changed_route_is_shown_as_the_next_target() {
     assert!(shown.contains("DeploymentConfig/shop/web at target host: NotStarted"), "{shown}");
 }
 
+/// Rules C18 and K17: what fails comes first, whatever its name.
+#[test]
+fn failing_tags_come_first_and_each_has_the_line_of_get_itag() {
+    let setting = Setting::story();
+    let mut live = setting.live("shop/python:3.6");
+    let shown = text(&Input { live: Some(&live), ..setting.input() });
+    let rows = |shown: &str| -> Vec<String> {
+        let rows = shown.lines().skip_while(|line| *line != "Streams").skip(2);
+        rows.take_while(|line| !line.is_empty()).map(str::to_owned).collect()
+    };
+    let found = rows(&shown);
+    assert!(found[0].contains("shop/base:1") && found[0].contains("ImportFailed (Unauthorized)"));
+    assert!(
+        found[1].contains("image/sha256:") && found[1].contains("proven current 5 minutes ago")
+    );
+    // `python` fails, and its name comes last.
+    let mut observed = setting.observed.clone();
+    observed.streams.retain(|name, _| name.name.as_str() == "python");
+    live.checks[0].failures = 1;
+    let setting = Setting { observed, ..setting };
+    let found = rows(&text(&Input { live: Some(&live), ..setting.input() }));
+    assert!(found[0].contains("shop/python:3.6") && found[0].contains("could not check"));
+    assert!(found[1].contains("shop/base:1") && found[1].contains("not imported yet"));
+}
+
+/// Rule I112: a scheduled tag that nobody checked yet is nothing wrong, and not verified.
+#[test]
+fn a_scheduled_tag_that_was_not_checked_is_not_verified() {
+    let records = story::records();
+    let observed = crate::observed::ObservedState::default().replay(&records[..5]);
+    let mut desired = story::desired();
+    desired.streams.retain(|name, _| name.name.as_str() == "python");
+    let setting = Setting { desired, observed, ..Setting::story() };
+    let mut live = setting.live("shop/python:3.6");
+    live.checks.clear();
+    let status = Status::of(&Input { live: Some(&live), ..setting.input() });
+    assert_eq!(status.health(), Health::Unverified);
+}
+
 #[test]
 fn nothing_wrong_is_fine_only_while_a_daemon_runs() {
     let records = story::records();

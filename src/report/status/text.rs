@@ -1,5 +1,6 @@
 //! A status report as one page: what is wrong comes first.
 
+use crate::oc::table::{Row, Shape, Table};
 use crate::time::Timestamp;
 
 use super::super::words::{
@@ -24,9 +25,9 @@ impl Status {
             }
         }
         if !self.tags.is_empty() {
-            heading(&mut out, "Tags");
-            for tag in &self.tags {
-                tag.write(&mut out);
+            heading(&mut out, "Streams");
+            for row in table(&self.tags).to_text(Shape::default()).lines() {
+                line(&mut out, &format!("  {row}"));
             }
         }
         if self.whole {
@@ -192,21 +193,26 @@ impl ImageReport {
     }
 }
 
+/// The tags as `get itag` shows them, with how sure each is (rule C18): the last column alone has a colour, for only it
+/// is not filled up.
+fn table(tags: &[TagReport]) -> Table {
+    let columns = vec!["TAG", "SPEC", "STATUS", "HISTORY", "UPDATED", "CURRENT"];
+    Table { columns, wide: vec![], rows: tags.iter().map(TagReport::row).collect() }
+}
+
 impl TagReport {
-    fn write(&self, out: &mut String) {
+    fn row(&self) -> Row {
         let style = match self.verdict {
             Verdict::Proven => GOOD,
             Verdict::CouldNotCheck => BAD,
             Verdict::NotVerified | Verdict::Due => WAITS,
             Verdict::Derived | Verdict::NotInSpec => FAINT,
         };
-        let digest = match (&self.digest, &self.reference) {
-            (None, Some(_)) => "no digest".into(),
-            (digest, _) => short_or(digest.as_ref(), "no image"),
-        };
-        let from = self.from.as_ref().map(|from| format!(" <- {from}")).unwrap_or_default();
-        let every = self.scheduled.as_ref().map(|s| format!(" (scheduled: {s})"));
-        line(out, &format!("  {}  {digest}{from}{}", self.tag, every.unwrap_or_default()));
-        line(out, &format!("    {}", styled(style, &self.message)));
+        let every = self.scheduled.as_ref().map(|span| format!(" (scheduled: {span})"));
+        let current = format!("{}{}", styled(style, &self.message), every.unwrap_or_default());
+        let row = self.row.clone();
+        let cells =
+            vec![self.tag.to_string(), row.spec, row.status, row.history, row.updated, current];
+        Row { namespace: String::new(), cells, wide: vec![] }
     }
 }

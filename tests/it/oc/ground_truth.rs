@@ -11,7 +11,7 @@ use super::printed;
 const DIFFERENT: &[(&str, &str)] = &[];
 
 #[expect(clippy::print_stdout, reason = "a suite that is skipped says so")]
-fn ground_truth() -> Option<PathBuf> {
+pub(super) fn ground_truth() -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/oc-ground-truth");
     if path.join("README.md").is_file() {
         return Some(path);
@@ -20,7 +20,7 @@ fn ground_truth() -> Option<PathBuf> {
     None
 }
 
-fn read(path: &Path) -> String {
+pub(super) fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

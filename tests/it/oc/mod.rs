@@ -1,8 +1,11 @@
 //! What `oc` users see: the same commands, the same text.
 
 pub(crate) mod exported;
+mod generated;
 mod ground_truth;
 mod live;
+mod sessions;
+mod watch;
 mod whole;
 
 use std::process::{Command, Output};

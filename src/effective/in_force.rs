@@ -1,0 +1,48 @@
+//! What is in force: the adopted commit, last valid versions that stay, and what listings derive.
+
+use std::collections::BTreeSet;
+
+use crate::desired::{DesiredState, Object, Tree};
+use crate::names::ContentHash;
+use crate::observed::ObservedState;
+use crate::policy::Policy;
+
+use super::with_derived;
+
+/// The desired state of the adopted commit, whose files `tree` holds; `kept` are the last valid versions that the
+/// journal names.
+#[must_use]
+pub fn in_force<'a>(
+    tree: &Tree,
+    observed: &ObservedState,
+    kept: impl IntoIterator<Item = (&'a ContentHash, &'a Object)>,
+    policy: &Policy,
+) -> DesiredState {
+    let adopted = observed.adopted.as_ref();
+    let rejected = adopted.map_or(&[][..], |adopted| &adopted.rejected);
+    let mut desired = tree.assemble_adopted(rejected);
+    keep_in_force(&mut desired, observed, kept);
+    overlay_derived(&mut desired, observed, policy);
+    desired
+}
+
+/// Puts last valid versions in force, where the commit has no other.
+pub fn keep_in_force<'a>(
+    desired: &mut DesiredState,
+    observed: &ObservedState,
+    kept: impl IntoIterator<Item = (&'a ContentHash, &'a Object)>,
+) {
+    let in_force: BTreeSet<_> = observed.kept_versions().collect();
+    for (hash, object) in kept {
+        if in_force.contains(hash) && desired.get(&object.key()).is_none() {
+            desired.put(object.clone());
+        }
+    }
+}
+
+/// Puts the derived spec tags of the journal into every stream (rule I59).
+pub fn overlay_derived(desired: &mut DesiredState, observed: &ObservedState, policy: &Policy) {
+    for (name, stream) in &mut desired.streams {
+        *stream = with_derived(stream, observed.streams.get(name), policy);
+    }
+}

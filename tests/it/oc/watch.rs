@@ -1,0 +1,173 @@
+//! `get --watch` and `get all`, on what a daemon writes.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{self, Receiver};
+
+use tidegate::fact::Fact;
+
+use crate::support::daemon::{Host, eventually};
+use crate::support::git::Repo;
+
+/// A stream whose tag needs no registry.
+fn stream(name: &str, tag: &str) -> String {
+    format!(
+        "apiVersion: image.openshift.io/v1\nkind: ImageStream\nmetadata: {{name: {name}, namespace: shop, labels: {{app: {name}}}}}\n\
+         spec:\n  tags:\n  - name: '{tag}'\n    reference: true\n    from: {{kind: DockerImage, name: 'quay.io/org/{name}:{tag}'}}\n"
+    )
+}
+
+const CONFIGS: &str = "\
+apiVersion: apps.openshift.io/v1
+kind: DeploymentConfig
+metadata: {name: web, namespace: shop, labels: {app: web}}
+spec:
+  replicas: 2
+  selector: {app: web}
+  triggers:
+  - type: ConfigChange
+  - type: ImageChange
+    imageChangeParams:
+      automatic: true
+      containerNames: [web]
+      from: {kind: ImageStreamTag, name: 'web:1'}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - {name: web, image: ' '}
+---
+apiVersion: build.openshift.io/v1
+kind: BuildConfig
+metadata: {name: web, namespace: shop}
+spec:
+  source: {git: {uri: 'https://example.com/web.git', ref: 0123456789abcdef0123456789abcdef01234567}}
+  strategy: {sourceStrategy: {from: {kind: ImageStreamTag, name: 'web:1'}}}
+";
+
+fn shop() -> (Host, Repo) {
+    let repo = Repo::new();
+    repo.write("web.yaml", stream("web", "1")).write("configs.yaml", CONFIGS).commit("web");
+    let mut host = Host::new(repo.path(), "");
+    host.start();
+    host.wait_for("the tag", |fact| matches!(fact, Fact::TagImported(_)));
+    (host, repo)
+}
+
+/// A command that goes on, with the lines that it prints.
+struct Watch {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Watch {
+    fn start(host: &Host, arguments: &[&str]) -> Self {
+        let mut child = host.tidegate(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            out.lines().map_while(Result::ok).all(|line| sender.send(line).is_ok())
+        });
+        Self { child, lines }
+    }
+
+    /// The lines up to the first that is wanted.
+    fn until(&self, what: &str, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut seen = Vec::new();
+        eventually(what, || {
+            seen.extend(self.lines.try_iter());
+            seen.iter().any(|line| wanted(line)).then_some(())
+        });
+        seen
+    }
+
+    /// Interrupts it; returns how it ended.
+    fn interrupt(mut self) -> std::process::ExitStatus {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        eventually("its end", || self.child.try_wait().unwrap())
+    }
+}
+
+#[test]
+fn a_watch_prints_the_table_and_then_a_line_for_each_change() {
+    let (host, repo) = shop();
+    let watch = Watch::start(&host, &["get", "is", "-n", "shop", "--watch"]);
+    let only = Watch::start(&host, &["get", "istag", "-A", "--watch-only", "-o", "name"]);
+    let tags = Watch::start(&host, &["get", "itag", "-l", "app=api", "-n", "shop", "-w"]);
+    let first = watch.until("the table", |line| line.starts_with("web"));
+    assert_eq!(first.len(), 2, "{first:?}");
+    assert!(first[0].starts_with("NAME ") && first[0].ends_with("UPDATED"), "{first:?}");
+    repo.write("api.yaml", stream("api", "2")).commit("api");
+    let added = watch.until("the new stream", |line| line.starts_with("api") && line.contains('2'));
+    assert!(added.iter().all(|line| line.starts_with("api")), "no header again: {added:?}");
+    let column = first[0].find("TAGS").unwrap();
+    let row = added.iter().find(|line| line.contains('2')).unwrap();
+    assert_eq!(&row[column..=column], "2", "columns stay where they were: {first:?} {added:?}");
+    // A table that is empty has its header before the first line.
+    let added = tags.until("the tag", |line| line.starts_with("api:2") && line.contains("quay.io"));
+    assert!(added[0].starts_with("NAME "), "{added:?}");
+    repo.write("web.yaml", stream("web", "3")).commit("web");
+    let changed =
+        watch.until("the other tag", |line| line.starts_with("web") && line.contains('3'));
+    assert!(changed.iter().all(|line| line.starts_with("web")), "{changed:?}");
+    for watch in [watch, only, tags] {
+        assert_eq!(watch.interrupt().code(), Some(0));
+    }
+}
+
+#[test]
+fn only_one_kind_is_watched() {
+    let (host, _repo) = shop();
+    let refused = |arguments: &[&str]| {
+        let output = host.run(arguments);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(
+        refused(&["get", "is,istag", "-n", "shop", "-w"]),
+        "error: you may only specify a single resource type\n"
+    );
+    assert_eq!(
+        refused(&["get", "is", "a", "b", "-n", "shop", "-w"]),
+        "error: watch is only supported on individual resources and resource collections - 2 resources were found\n"
+    );
+    assert_eq!(
+        refused(&["get", "is", "nobody", "-n", "shop", "-w"]),
+        "Error from server (NotFound): imagestreams.image.openshift.io \"nobody\" not found\n"
+    );
+}
+
+/// P1, P4, C1, C2, C4: with a table for each kind, in the order of the real one.
+#[test]
+fn get_all_shows_what_git_and_the_journal_have_of_each_kind() {
+    let (host, _repo) = shop();
+    assert_eq!(
+        host.text(&["get", "all", "-n", "shop", "-o", "name"]),
+        "deploymentconfig.apps.openshift.io/web\nbuildconfig.build.openshift.io/web\n\
+         imagestream.image.openshift.io/web\n"
+    );
+    let found = host.text(&["get", "all", "-n", "shop"]);
+    let tables: Vec<&str> = found.split("\n\n").collect();
+    let [deployments, builds, streams] = tables.as_slice() else { panic!("{found}") };
+    assert_eq!(
+        *deployments,
+        "NAME                                     REVISION   DESIRED   CURRENT     TRIGGERED BY\n\
+         deploymentconfig.apps.openshift.io/web   0          2         <unknown>   config,image(web:1)"
+    );
+    assert_eq!(
+        *builds,
+        "NAME                                 TYPE     FROM          LATEST\n\
+         buildconfig.build.openshift.io/web   Source   Git@0123456   0"
+    );
+    assert!(
+        streams.starts_with("NAME  ") && streams.contains("\nimagestream.image.openshift.io/web  ")
+    );
+    assert_eq!(
+        host.text(&["get", "all", "-n", "shop", "-l", "app=web", "-o", "name"]),
+        "deploymentconfig.apps.openshift.io/web\nimagestream.image.openshift.io/web\n"
+    );
+    let output = host.run(&["describe", "dc", "web", "-n", "shop"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, "error: the server doesn't have a resource type \"dc\"\n");
+}
