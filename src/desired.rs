@@ -334,6 +334,9 @@ pub struct Workload {
     pub prune: bool,
     /// `tidegate.dev/retry`: attempts after a transient failure.
     pub retries: u32,
+    /// `alpha.image.policy.openshift.io/resolve-names` on the object or its template is `*` (rule I185).
+    #[serde(default)]
+    pub resolve_names: bool,
     /// The object as JSON with sorted keys, without server leftovers; images as written in git.
     pub manifest: Arc<str>,
     /// Where it stands.

@@ -4,6 +4,7 @@ mod image;
 mod in_force;
 mod listing;
 mod local;
+mod lookup;
 mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,8 @@ pub use listing::{
     Listed, limit_of, listing_fingerprint, listing_of, vanished_message, with_derived,
 };
 pub use local::{degraded, degraded_message, pull_spec};
+use lookup::lookup;
+pub use lookup::{Lookup, lookup_tag};
 pub use stream::{has_stream, outline, stream, stream_names};
 
 /// The spec tag of a stream tag.
@@ -224,9 +227,14 @@ pub fn wanted(
     let mut triggered = BTreeMap::new();
     for container in &workload.containers {
         let set = set.get(&container.container);
-        let (reference, digest) = match set {
-            Some((reference, digest)) => (reference.clone(), Some(*digest)),
-            None => (container.image.clone(), pinned(&container.image)),
+        let found = match set {
+            Some(_) => None,
+            None => lookup(workload, container, (desired, policy), observed),
+        };
+        let (reference, digest, lookup) = match (set, found) {
+            (Some((reference, digest)), _) => (reference.clone(), Some(*digest), None),
+            (None, Some(found)) => (found.reference, found.image, Some(found.tag)),
+            (None, None) => (container.image.clone(), pinned(&container.image), None),
         };
         if reference.trim().is_empty() {
             return Err(Waiting::Blank { container: container.container.clone() });
@@ -235,7 +243,7 @@ pub fn wanted(
             triggered.insert(container.container.clone(), *digest);
         }
         let container = container.container.clone();
-        images.push(RolloutImage { container, reference, digest, previous: None });
+        images.push(RolloutImage { container, reference, digest, previous: None, lookup });
     }
     images.sort_by(|a, b| a.container.cmp(&b.container));
     Ok(Wanted { images, triggered, template: workload.template })

@@ -43,6 +43,13 @@ impl Settings {
     }
 }
 
+/// Whether an object or a pod template wants its image strings looked up (rule I185).
+fn resolves_names(node: &super::yaml::Node) -> bool {
+    const KEY: &str = "alpha.image.policy.openshift.io/resolve-names";
+    let value = node.at(&["metadata", "annotations", KEY]);
+    value.and_then(super::yaml::Node::as_text) == Some("*")
+}
+
 /// Puts a workload together; `finish` sets what its kind alone knows.
 pub(crate) fn assemble(
     draft: &Draft<'_>,
@@ -62,6 +69,7 @@ pub(crate) fn assemble(
         target: settings.target,
         prune: settings.prune,
         retries: settings.retries,
+        resolve_names: [draft.node, pod.node].into_iter().any(resolves_names),
         manifest: draft.manifest(),
         position: draft.start(),
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::action::Check;
 use crate::admit::Scarce;
-use crate::desired::{ImageStream, Object, TagSource, Workload};
+use crate::desired::{Container, ImageStream, Object, TagSource, Workload};
 use crate::effective;
 use crate::fact::{Fact, Via};
 use crate::names::{StreamName, StreamTag};
@@ -194,6 +194,16 @@ impl Engine {
         for trigger in &workload.triggers {
             let key = Key::Workload(workload.object.clone());
             change(&mut self.index.tag_followers, trigger.from.clone(), key, link);
+        }
+        let triggered = |container: &&Container| {
+            workload.triggers.iter().any(|t| t.containers.contains(&container.container))
+        };
+        // What may be looked up: a tag of that name may come at any time.
+        for container in workload.containers.iter().filter(|container| !triggered(container)) {
+            if let Some(tag) = effective::lookup_tag(workload, container) {
+                let key = Key::Workload(workload.object.clone());
+                change(&mut self.index.tag_followers, tag, key, link);
+            }
         }
     }
 

@@ -86,6 +86,9 @@ pub struct RolloutImage {
     /// The digest that the container ran before.
     #[serde(default)]
     pub previous: Option<Digest>,
+    /// The tag that the manifest's image string meant by local lookup (rule I186).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lookup: Option<StreamTag>,
 }
 
 /// Why a rollout was started; the texts are OpenShift's and those of rule R30.

@@ -171,6 +171,9 @@ pub(super) struct ImageReport {
     pub(super) reference: String,
     pub(super) digest: Option<Digest>,
     pub(super) previous: Option<Digest>,
+    /// The tag that the manifest's image string meant (rule I186).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) lookup: Option<StreamTag>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize)]

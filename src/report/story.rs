@@ -95,6 +95,7 @@ fn started(revision: u64, cause: RolloutCause, old: Option<u8>, new: u8) -> Fact
             reference: format!("registry.example.com/team/python@{}", digest(new)),
             digest: Some(digest(new)),
             previous: old.map(digest),
+            lookup: None,
         }],
         target: "none".parse().unwrap(),
         epoch: None,
@@ -265,6 +266,7 @@ pub(super) fn workload(manifest: &str) -> Workload {
         target: None,
         prune: true,
         retries: 3,
+        resolve_names: false,
         manifest: Arc::from(manifest),
         position: position(3),
     }

@@ -74,6 +74,12 @@ enum Output {
     Name,
 }
 
+/// How often a state directory that is in use is looked at again.
+const STARTING: u32 = 4;
+
+/// The time between two of these looks.
+const STARTING_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
+
 /// What was decided.
 struct Plan {
     stream: StreamName,
@@ -258,10 +264,22 @@ fn order(
         writeln!(context.err, "importing into {} ...", plan.stream)?;
     }
     let question = Question::Import(order.clone());
-    let reply = match ask::ask_long(&config.control_socket, &question)? {
-        Some(reply) => reply,
-        None => alone(config, order)?,
-    };
+    let mut reply = ask::ask_long(&config.control_socket, &question)?;
+    for attempt in 1..=STARTING {
+        if reply.is_some() {
+            break;
+        }
+        reply = match alone(config, order.clone()) {
+            Ok(reply) => Some(reply),
+            Err(error) if attempt == STARTING => return Err(error),
+            // A daemon that is starting holds the state directory before it listens.
+            Err(_) => {
+                std::thread::sleep(STARTING_PAUSE);
+                ask::ask_long(&config.control_socket, &question)?
+            }
+        };
+    }
+    let Some(reply) = reply else { bail!("the daemon does not answer") };
     match reply {
         Reply::Done(_) | Reply::Nothing(_) => Ok(()),
         Reply::Refused(why) => bail!("{why}"),

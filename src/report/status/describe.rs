@@ -235,6 +235,7 @@ pub(in crate::report) fn images(images: &[RolloutImage]) -> Vec<ImageReport> {
         reference: image.reference.clone(),
         digest: image.digest,
         previous: image.previous,
+        lookup: image.lookup.clone(),
     };
     images.iter().map(report).collect()
 }

@@ -178,7 +178,14 @@ impl ImageReport {
     /// One line: container, digest, what is pulled.
     pub(crate) fn line(&self) -> String {
         let digest = short_or(self.digest.as_ref(), "no digest");
-        format!("{}  {digest}  {}", self.container, styled(FAINT, &self.reference))
+        let meant = self.meant();
+        format!("{}  {digest}  {}{meant}", self.container, styled(FAINT, &self.reference))
+    }
+
+    /// Where the manifest's image string named a tag (rule I186).
+    fn meant(&self) -> String {
+        let tag = self.lookup.as_ref();
+        tag.map(|tag| format!("  (the manifest names {tag})")).unwrap_or_default()
     }
 
     /// One line: container, digest before and after, what is pulled.
@@ -189,7 +196,8 @@ impl ImageReport {
             Some(previous) => format!("{} -> {digest}", super::super::words::short(previous)),
             None => format!("nothing -> {digest}"),
         };
-        format!("{}  {change}  {}", self.container, styled(FAINT, &self.reference))
+        let meant = self.meant();
+        format!("{}  {change}  {}{meant}", self.container, styled(FAINT, &self.reference))
     }
 }
 

@@ -66,6 +66,7 @@ fn request() -> RolloutRequest {
             reference: "registry.example.com/web@sha256:0".into(),
             digest: Some(Digest::of(b"new")),
             previous: Some(Digest::of(b"old")),
+            lookup: None,
         }],
         manifest: ContentHash::of(b"manifest"),
         target: "t".parse().unwrap(),

@@ -108,6 +108,7 @@ fn started() -> Fact {
             reference: "registry.example.com/shop/web".into(),
             digest: Some(digest("image")),
             previous: Some(digest("previous")),
+            lookup: None,
         }],
         target: "local".parse().unwrap(),
         epoch: None,

@@ -9,6 +9,7 @@ mod importing;
 mod laws;
 mod listing;
 mod local;
+mod lookup;
 mod objects;
 mod printed;
 mod pruning;

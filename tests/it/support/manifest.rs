@@ -12,6 +12,7 @@
 //! Containers: `NAME<TAG` automatic trigger, `NAME~TAG` trigger that is not, `NAME=IMAGE` none; `init:` in front.
 //! Flags: `env=X` `noconfig` `notriggers` `paused` `prune=false` `retry=N` `target=T` `schedule=S` (`_` is a blank)
 //! `ns=N` `label=X` `history=N` (the limit of a stream).
+//! `lookup` (a stream whose tags image strings may name) `resolve` (a workload all of whose image strings are looked up).
 //! `repository=R` `filter=A;B` `limit=N` `open` (a whole repository, its filter, its limit, plain HTTP allowed).
 
 use std::collections::BTreeMap;
@@ -44,7 +45,7 @@ impl Manifest {
     }
 
     fn word(&mut self, word: &str) {
-        const FLAGS: [&str; 15] = [
+        const FLAGS: [&str; 17] = [
             "history",
             "env",
             "noconfig",
@@ -60,6 +61,8 @@ impl Manifest {
             "filter",
             "limit",
             "open",
+            "lookup",
+            "resolve",
         ];
         let at = word.find(['=', '<', '~']).unwrap_or(word.len());
         let (name, rest) = word.split_at(at);
@@ -129,6 +132,9 @@ impl Manifest {
         if self.flags.contains_key("open") {
             lines.push("    openshift.io/image.insecureRepository: 'true'".into());
         }
+        if self.flags.contains_key("resolve") {
+            lines.push("    alpha.image.policy.openshift.io/resolve-names: '*'".into());
+        }
         if self.flags.contains_key("paused") && self.kind != "dc" {
             lines.push("    tidegate.dev/pause: 'true'".into());
         }
@@ -149,13 +155,17 @@ impl Manifest {
             return;
         }
         let repository = self.flags.get("repository");
-        text.push_str(if self.parts.is_empty() && repository.is_none() {
+        let looked_up = self.flags.contains_key("lookup");
+        text.push_str(if self.parts.is_empty() && repository.is_none() && !looked_up {
             "spec: {}\n"
         } else {
             "spec:\n"
         });
         if let Some(repository) = repository {
             let _ = writeln!(text, "  dockerImageRepository: '{repository}'");
+        }
+        if looked_up {
+            text.push_str("  lookupPolicy: {local: true}\n");
         }
         if !self.parts.is_empty() {
             text.push_str("  tags:\n");

@@ -28,7 +28,7 @@ fn the_python_lab() {
     let Some(mut stage) = Stage::open("test", None) else { return };
     stage.push("docker.io/centos/python-35-centos7:latest", "python-35", &python_35());
     stage.push("docker.io/library/python:3.6.0", "python-36", &Image::plain("3.6"));
-    stage.host.start();
+    stage.start();
     let applied = "{\"apiVersion\":\"image.openshift.io/v1\",\"kind\":\"ImageStream\",\"status\":{\"tags\":[{}]}}\n";
     stage.words.insert("applied".into(), applied.into());
     for part in ["import", "first look", "more tags", "schedule and removal", "refused with advice"]
@@ -48,7 +48,7 @@ fn a_blog_from_an_image() {
          labels: {app: blog-django-py}\n  annotations: {openshift.io/generated-by: OpenShiftNewApp}\nspec:\n  \
          tags:\n  - name: latest\n    from: {kind: DockerImage, name: openshiftkatacoda/blog-django-py}\n",
     );
-    stage.host.start();
+    stage.start();
     stage.settle();
     play(&mut stage, "blog.trycmd", BLOG, "before");
     play(&mut stage, "blog.trycmd", BLOG, "import");
@@ -60,7 +60,7 @@ fn an_article_about_image_streams() {
     let Some(mut stage) = Stage::open("myproject", None) else { return };
     stage.push("docker.io/bitnami/apache:2.4", "apache", &Image::plain("apache"));
     stage.push("quay.io/tdonohue/python-hello-world:latest", "hello", &Image::plain("hello"));
-    stage.host.start();
+    stage.start();
     play(&mut stage, "article.trycmd", ARTICLE, "approved apache");
     // The manifest as the article declares it: it says what the import wrote.
     stage.commit(
@@ -97,7 +97,7 @@ fn a_private_registry_and_a_schedule() {
         "develop",
         &Image::plain("develop"),
     );
-    stage.host.start();
+    stage.start();
     play(&mut stage, "marsview.trycmd", MARSVIEW, "login");
     play(&mut stage, "marsview.trycmd", MARSVIEW, "import");
     let second =
@@ -130,10 +130,10 @@ fn streams_that_come_with_the_platform() {
         ("2.4-ubi9", "ubi9/httpd-24:1", "ubi9"),
         ("2.4-ubi8", "ubi8/httpd-24:latest", "ubi8"),
         ("2.4-el8", "rhel8/httpd-24:latest", "el8"),
-        ("2.4-el7", "rhscl/httpd-24-rhel7:el7", "el7"),
+        ("2.4-el7", "rhel7/httpd-24:latest", "el7"),
         ("2.4", "rhscl/httpd-24-rhel7:latest", "httpd"),
     ];
-    stage.host.start();
+    stage.start();
     // The newest import stands first, so they are imported one after the other.
     for upto in 1..=all.len() {
         let (_, image, name) = all[upto - 1];
@@ -174,7 +174,7 @@ fn an_alias_a_description_and_categories() {
             )
         ),
     );
-    stage.host.start();
+    stage.start();
     stage.settle();
     play(&mut stage, "mongodb.trycmd", MONGODB, "look");
 }

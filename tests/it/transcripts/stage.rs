@@ -80,6 +80,12 @@ impl Stage {
         digest
     }
 
+    /// Starts the daemon, and waits until it can be asked.
+    pub(crate) fn start(&mut self) {
+        self.host.start();
+        eventually("the daemon", || self.host.ask(&tidegate::control::Question::Status));
+    }
+
     /// Writes manifests and commits them.
     pub(crate) fn commit(&self, path: &str, text: &str) {
         self.repo.write(path, text).commit(path);
