@@ -25,7 +25,7 @@ pub use image::{FirstSeen, contents, image, image_as_read, images, images_of_ind
 pub use listing::{
     Listed, limit_of, listing_fingerprint, listing_of, vanished_message, with_derived,
 };
-pub use local::{degraded, degraded_message, pull_spec};
+pub use local::{degraded, degraded_message, is_managed, is_pushed, managed_repository, pull_spec};
 pub use stream::{has_stream, stream, stream_names};
 
 /// The spec tag of a stream tag.

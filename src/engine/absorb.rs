@@ -80,6 +80,11 @@ impl Engine {
                     self.delivered(rollout, &key, report, now, batch);
                 }
             }
+            Input::ManifestDeleted(id, result) => {
+                if let Some(InFlight::Deletion(manifest)) = self.in_flight.remove(&id) {
+                    self.manifest_deleted(manifest, result, now, batch);
+                }
+            }
             Input::Nudged(Nudge::Source) => {
                 self.soft.source.nudged = true;
                 self.dirty.insert(Key::Source);
@@ -152,7 +157,12 @@ impl Engine {
     }
 
     /// Leaves a registry alone for as long as it asks; several answers may be under way: the longest pause counts.
-    fn pause_registry(&mut self, image: &ImageReference, failure: &ImportFailure, now: Now) {
+    pub(super) fn pause_registry(
+        &mut self,
+        image: &ImageReference,
+        failure: &ImportFailure,
+        now: Now,
+    ) {
         if let Some(pause) = failure.retry_after {
             let until = self.soft.registries.entry(image.registry_host()).or_insert(now.mono);
             *until = (*until).max(now.mono.after(pause));
@@ -223,6 +233,7 @@ impl Engine {
     ) {
         self.admission.give_back(&registry_of(check));
         self.dirty.insert(Key::Check(check.clone()));
+        self.mark_leftover(check);
         let tags = plan::import::asking(&self.view(now), check);
         let soft = self.soft.checks.entry(check.clone()).or_default();
         soft.in_flight = false;

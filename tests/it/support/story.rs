@@ -157,6 +157,9 @@ pub(crate) fn record(record: &Record) -> String {
         Fact::TagRemoved(removed) => format!("{kind} {}: {:?}", tag(&removed.tag), removed.because),
         Fact::ImagesPruned(pruned) => format!("{kind} {}", prune(pruned)),
         Fact::ImageDeleted(deleted) => format!("{kind} {}", deleted.image),
+        Fact::ManifestDeleted(deleted) => {
+            format!("{kind} {}@{}", deleted.manifest.repository, deleted.manifest.digest)
+        }
         Fact::TriggerFired(fired) => trigger(fired),
         Fact::RolloutStarted(started) => format!(
             "{kind} {} {} ({}) {}",
@@ -200,6 +203,9 @@ pub(crate) fn action(action: &Action) -> String {
             format!("resolve {}{known}", request.check.image)
         }
         Action::List(request) => format!("list {}", request.repository),
+        Action::DeleteManifest(manifest) => {
+            format!("delete {}@{}", manifest.repository, manifest.digest)
+        }
         Action::RollOut(request) => {
             format!(
                 "roll out {} {} {}",
