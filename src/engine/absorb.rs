@@ -80,11 +80,7 @@ impl Engine {
                     self.delivered(rollout, &key, report, now, batch);
                 }
             }
-            Input::ManifestDeleted(id, result) => {
-                if let Some(InFlight::Deletion(manifest)) = self.in_flight.remove(&id) {
-                    self.manifest_deleted(manifest, result, now, batch);
-                }
-            }
+            Input::ManifestDeleted(id, result) => self.manifest_deleted(id, result, now, batch),
             Input::Nudged(Nudge::Source) => {
                 self.soft.source.nudged = true;
                 self.dirty.insert(Key::Source);

@@ -1,6 +1,6 @@
 //! An operator takes images out: a prune, and the deletion of one image.
 
-use crate::action::{Action, Check, ImageContents, ImportFailure, PruneRequest};
+use crate::action::{Action, ActionId, Check, ImageContents, ImportFailure, PruneRequest};
 use crate::effective;
 use crate::fact::{Fact, ImageDeleted, ManifestDeleted, PruneOptions, StoredManifest};
 use crate::names::Digest;
@@ -70,11 +70,12 @@ impl Engine {
     /// Takes the answer of the managed registry.
     pub(super) fn manifest_deleted(
         &mut self,
-        manifest: StoredManifest,
+        id: ActionId,
         result: Result<(), ImportFailure>,
         now: Now,
         batch: &mut Batch,
     ) {
+        let Some(InFlight::Deletion(manifest)) = self.in_flight.remove(&id) else { return };
         self.admission.give_back(&registry_of_manifest(&manifest));
         // What is copied there waited for this.
         let copies = self.index.checks.keys();

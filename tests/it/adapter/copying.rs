@@ -126,8 +126,8 @@ async fn an_index_is_copied_with_all_of_its_images() {
     for digest in images.values().chain([&index]) {
         bench.target.manifest("shop/web", &digest.to_string()).await;
     }
-    let puts = bench.to.requests().into_iter().filter(|request| request.starts_with("PUT"));
-    let last = puts.last().unwrap();
+    let mut puts = bench.to.requests().into_iter().filter(|request| request.starts_with("PUT"));
+    let last = puts.next_back().unwrap();
     assert!(last.ends_with(&index.to_string()), "the index comes last: {last}");
     // Of an index that is imported for one platform, that image alone is copied.
     bench.copy("team/web:1", "far/web").await.unwrap();

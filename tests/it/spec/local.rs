@@ -189,7 +189,7 @@ fn copied() -> World {
 /// I164: the manifests of pruned images go after the record, and again after a crash until the registry confirms.
 #[test]
 fn i164_manifests_are_deleted_until_the_registry_confirms() {
-    let line = "delete in.io:5000/shop/web@#a";
+    let line = "delete in.io:5000/web@#a";
     let mut world = copied();
     prune(&mut world, true);
     assert!(world.records().starts_with("ImagesPruned web:latest-1 #a"));
@@ -203,7 +203,7 @@ fn i164_manifests_are_deleted_until_the_registry_confirms() {
     world.advance(60);
     assert_eq!(world.pending(), line, "it is tried again");
     world.deleted(line, Ok(()));
-    assert_eq!(world.records(), "ManifestDeleted in.io:5000/shop/web@#a");
+    assert_eq!(world.records(), "ManifestDeleted in.io:5000/web@#a");
     assert!(world.engine.observed().images.is_empty());
     world.restart();
     assert_eq!(world.pending(), "");
@@ -226,7 +226,7 @@ fn i164_nothing_is_deleted_in_another_registry() {
         prune(&mut world, true);
         let (reason, message) = (ImportReason::InternalError, "it is down".to_owned());
         let failure = ImportFailure { reason, message, transient: true, retry_after: None };
-        world.deleted("delete in.io:5000/shop/web@#a", Err(failure));
+        world.deleted("delete in.io:5000/web@#a", Err(failure));
         world.engine.set_policy(settings);
         world.advance(100);
         assert!(!world.pending().contains("delete"), "{}", world.pending());
@@ -236,7 +236,7 @@ fn i164_nothing_is_deleted_in_another_registry() {
 /// I164: an image that comes back stays, and nothing is copied into a repository while something is deleted there.
 #[test]
 fn i164_an_image_that_comes_back_is_not_deleted() {
-    let line = "delete in.io:5000/shop/web@#a";
+    let line = "delete in.io:5000/web@#a";
     let mut world = copied();
     world.nudge("shop/web:latest");
     prune(&mut world, true);

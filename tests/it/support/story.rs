@@ -115,6 +115,16 @@ fn listing(listed: &tidegate::fact::TagsListed) -> String {
     format!("TagsListed {stream} @{generation} {}{gone}{left_out}", tags.join(","))
 }
 
+fn via(via: &Via) -> String {
+    match via {
+        Via::Registry => "registry".into(),
+        Via::Alias(source) => format!("alias of {}", tag(source)),
+        Via::Image(stream) => format!("image of {stream}"),
+        Via::Reference => "reference".into(),
+        Via::Push => "push".into(),
+    }
+}
+
 /// One record as a line.
 pub(crate) fn record(record: &Record) -> String {
     let kind = record.fact.kind();
@@ -131,13 +141,7 @@ pub(crate) fn record(record: &Record) -> String {
                 .event
                 .image
                 .map_or_else(|| imported.event.reference.clone(), |d| d.to_string());
-            let via = match &imported.via {
-                Via::Registry => "registry".into(),
-                Via::Alias(source) => format!("alias of {}", tag(source)),
-                Via::Image(stream) => format!("image of {stream}"),
-                Via::Reference => "reference".into(),
-                Via::Push => "push".into(),
-            };
+            let via = via(&imported.via);
             let generation = imported.event.generation.0;
             format!("{kind} {} {image} @{generation} {via}", tag(&imported.tag))
         }
