@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fact::{
     ConfigAdopted, HistoryDropped, ImportReason, PruneOptions, RolloutCause, RolloutImage, Space,
+    StoredManifest,
 };
 use crate::names::{
     BlobId, CommitId, ContentHash, Digest, ObjectKey, Revision, RolloutKey, Seq, StreamName,
@@ -40,6 +41,8 @@ pub enum Action {
     Resolve(Box<ResolveRequest>),
     /// Ask a registry which tags a repository has.
     List(ListRequest),
+    /// Make the managed registry delete a manifest (rule I164).
+    DeleteManifest(StoredManifest),
     /// Make a target run something.
     RollOut(Box<RolloutRequest>),
     /// Ask a target how a rollout that it said is running goes on.
@@ -446,6 +449,8 @@ pub enum Input {
     Resolved(ActionId, Result<Resolution, ImportFailure>),
     /// A registry listed the tags of a repository, or not.
     Listed(ActionId, Result<TagListing, ImportFailure>),
+    /// The managed registry does not have a manifest any more, or it could not be deleted.
+    ManifestDeleted(ActionId, Result<(), ImportFailure>),
     /// A target reported about a rollout or a stop.
     RolloutReported(ActionId, RolloutReport),
     /// Look again.

@@ -339,9 +339,11 @@ impl Daemon {
                     checks.any(|check| check == request.check)
                 })
             }
-            Action::RollOut(_) | Action::AskRollout(_) | Action::Stop(_) | Action::Notify(_) => {
-                false
-            }
+            Action::DeleteManifest(_)
+            | Action::RollOut(_)
+            | Action::AskRollout(_)
+            | Action::Stop(_)
+            | Action::Notify(_) => false,
         }
     }
 

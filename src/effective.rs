@@ -28,7 +28,7 @@ pub use in_force::{in_force, keep_in_force, overlay_derived};
 pub use listing::{
     Listed, limit_of, listing_fingerprint, listing_of, vanished_message, with_derived,
 };
-pub use local::{degraded, degraded_message, pull_spec};
+pub use local::{degraded, degraded_message, is_managed, is_pushed, managed_repository, pull_spec};
 use lookup::lookup;
 pub use lookup::{Lookup, lookup_tag};
 pub use stream::{has_stream, outline, stream, stream_names};

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use crate::action::{Action, ActionId, Check, Input, ListRequest};
 use crate::admit::{Admission, Scarce};
 use crate::desired::{DesiredState, Object, Tree};
-use crate::fact::{Checkpoint, Fact, ImportFailed, Reason, Record, TagRecovered};
+use crate::fact::{Checkpoint, Fact, ImportFailed, Reason, Record, StoredManifest, TagRecovered};
 use crate::limits::{CHECKPOINT_INTERVAL, CLOCK_DRIFT_MAX, WAKE_INTERVAL_MAX};
 use crate::names::{CommitId, ContentHash, Generation, Seq, StreamName};
 use crate::observed::ObservedState;
@@ -74,6 +74,8 @@ enum InFlight {
         rollout: Seq,
         key: Key,
     },
+    /// A manifest is deleted in the managed registry.
+    Deletion(StoredManifest),
     /// The image of the push with this request's number is read.
     Push(u64),
     Silent,
@@ -258,6 +260,7 @@ impl Engine {
                 let scarce = self.registry_of_listing(stream);
                 scarce.is_some_and(|scarce| self.admission.waits(&scarce, key))
             }
+            Key::Manifest(manifest) => self.admission.waits(&registry_of_manifest(manifest), key),
             Key::Source | Key::Tag(_) | Key::History(_) => false,
         }
     }
@@ -323,6 +326,9 @@ impl Engine {
             Fact::TagsListed(_) | Fact::ListingFailed(_) | Fact::TagRemoved(_) => {
                 self.mark_listing(fact);
             }
+            Fact::ImagesPruned(pruned) => {
+                self.dirty.extend(pruned.manifests.iter().cloned().map(Key::Manifest));
+            }
             Fact::RemovalsReleased(released) => {
                 let objects = released.objects.iter();
                 let workloads = objects.filter(|object| object.kind.is_workload());
@@ -352,8 +358,8 @@ impl Engine {
             Fact::TriggerFired(_)
             | Fact::TagProbed(_)
             | Fact::TagTrimmed(_)
-            | Fact::ImagesPruned(_)
             | Fact::ImageDeleted(_)
+            | Fact::ManifestDeleted(_)
             | Fact::CommitRefused(_)
             | Fact::CommitWithdrawn(_)
             | Fact::SourceFailed(_)
@@ -478,6 +484,11 @@ impl Batch {
 /// The queue that listings of a registry wait in, the same as checks.
 fn registry_of_list(request: &ListRequest) -> Scarce {
     Scarce::Registry(request.repository.registry_host())
+}
+
+/// The queue that deletions in a registry wait in, the same as checks.
+fn registry_of_manifest(manifest: &StoredManifest) -> Scarce {
+    Scarce::Registry(manifest.repository.registry_host())
 }
 
 /// The queue that checks of a registry wait in.

@@ -22,7 +22,9 @@ pub use import::{
 pub use listing::{
     LISTINGS_TO_VANISH, ListingFailed, TagRemoval, TagRemoved, TagsListed, Vanished, VanishedTag,
 };
-pub use prune::{ImageDeleted, ImagesPruned, Keep, PruneOptions, PrunedItems};
+pub use prune::{
+    ImageDeleted, ImagesPruned, Keep, ManifestDeleted, PruneOptions, PrunedItems, StoredManifest,
+};
 pub use rollout::{
     ContainerList, ContainerRef, DigestHeld, HoldReleased, Outcome, Release, RolloutCause,
     RolloutFinished, RolloutImage, RolloutStarted, RolloutSuperseded, StopFinished, StopStarted,
@@ -81,6 +83,8 @@ pub enum Fact {
     ImagesPruned(Box<ImagesPruned>),
     /// An image was deleted by an operator (rule I165).
     ImageDeleted(ImageDeleted),
+    /// A manifest of a pruned image is gone from the managed registry (rule I164).
+    ManifestDeleted(ManifestDeleted),
     /// A trigger saw a tag event; what it led to (rule T23).
     TriggerFired(TriggerFired),
     /// A rollout is about to be given to its target; its `seq` is its identity (law 1).
@@ -113,7 +117,7 @@ pub enum Fact {
 
 impl Fact {
     /// Every name that [`Self::kind`] gives, in the order of the variants.
-    pub const KINDS: [&'static str; 30] = [
+    pub const KINDS: [&'static str; 31] = [
         "CommitAdopted",
         "CommitRefused",
         "CommitWithdrawn",
@@ -130,6 +134,7 @@ impl Fact {
         "TagRemoved",
         "ImagesPruned",
         "ImageDeleted",
+        "ManifestDeleted",
         "TriggerFired",
         "RolloutStarted",
         "RolloutSuperseded",
@@ -166,6 +171,7 @@ impl Fact {
             Self::TagRemoved(_) => "TagRemoved",
             Self::ImagesPruned(_) => "ImagesPruned",
             Self::ImageDeleted(_) => "ImageDeleted",
+            Self::ManifestDeleted(_) => "ManifestDeleted",
             Self::TriggerFired(_) => "TriggerFired",
             Self::RolloutStarted(_) => "RolloutStarted",
             Self::RolloutSuperseded(_) => "RolloutSuperseded",

@@ -254,6 +254,9 @@ impl ObservedState {
             | Fact::TagRemoved(_) => self.apply_to_stream(record),
             Fact::ImagesPruned(pruned) => self.images_pruned(pruned),
             Fact::ImageDeleted(deleted) => self.image_deleted(deleted),
+            Fact::ManifestDeleted(deleted) => {
+                self.images.leftover.remove(&deleted.manifest);
+            }
             Fact::TriggerFired(_)
             | Fact::RolloutStarted(_)
             | Fact::RolloutSuperseded(_)

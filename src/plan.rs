@@ -5,6 +5,7 @@
 //! key looks only at what that key depends on, so the cost of one changed tag does not depend on how many there are
 //! (law 4); [`whole`] plans every key and is what a dry run prints and what the tests compare with.
 
+mod deletion;
 pub mod history;
 pub mod hold;
 pub mod import;
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use crate::action::{Check, ListRequest};
 use crate::desired::DesiredState;
 use crate::effective;
-use crate::fact::{Fact, Outcome, Reason, RolloutStarted, StopStarted};
+use crate::fact::{Fact, Outcome, Reason, RolloutStarted, StopStarted, StoredManifest};
 use crate::names::{Digest, ObjectKey, Seq, StreamName, StreamTag};
 use crate::observed::ObservedState;
 use crate::observed::rollout::WorkloadState;
@@ -65,6 +66,8 @@ pub enum Key {
     Workload(ObjectKey),
     /// The history of a tag whose stream limits it, or that left git or its repository, after what may use its images.
     History(StreamTag),
+    /// A manifest of a pruned image in the managed registry.
+    Manifest(StoredManifest),
 }
 
 /// One step.
@@ -88,6 +91,8 @@ pub enum Step {
         /// What.
         request: ListRequest,
     },
+    /// Make the managed registry delete a manifest.
+    DeleteManifest(StoredManifest),
     /// Record something that needs nobody's answer.
     Record(Box<Fact>),
     /// Start a rollout and give it to its target.
@@ -220,6 +225,7 @@ pub fn plan(view: &View<'_>, key: &Key) -> Plan {
         Key::Workload(object) => rollout::plan(view, object),
         Key::History(tag) => leaving::plan(view, tag).unwrap_or_else(|| history::plan(view, tag)),
         Key::Listing(stream) => listing::plan(view, stream),
+        Key::Manifest(manifest) => deletion::plan(view, manifest),
     }
 }
 
@@ -242,6 +248,7 @@ pub fn keys(view: &View<'_>) -> BTreeSet<Key> {
         let tags = state.into_iter().flat_map(|state| state.tags.keys());
         keys.extend(tags.map(|tag| Key::History(stream.name.tag(tag.clone()))));
     }
+    keys.extend(view.observed.images.leftover.iter().cloned().map(Key::Manifest));
     keys.extend(view.index.left.iter().cloned().map(Key::History));
     keys.extend(view.desired.workloads.keys().cloned().map(Key::Workload));
     keys.extend(view.observed.workloads.keys().cloned().map(Key::Workload));

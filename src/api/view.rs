@@ -33,6 +33,7 @@ pub fn pull_spec(stream: &ImageStream, tag: &str, item: &TagEvent) -> String {
 }
 
 /// An image in this repository; where it is recorded to be, if one of the two is not known.
+#[must_use]
 pub fn resolved(repository: &str, image: Option<&impl Display>, recorded: &str) -> String {
     match image.filter(|_| !repository.is_empty()) {
         Some(image) => format!("{repository}@{image}"),

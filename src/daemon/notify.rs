@@ -211,7 +211,8 @@ pub(super) fn log(record: &Record) {
         | Fact::ListingFailed(_)
         | Fact::TagRemoved(_)
         | Fact::ImagesPruned(_)
-        | Fact::ImageDeleted(_) => log_tag(record),
+        | Fact::ImageDeleted(_)
+        | Fact::ManifestDeleted(_) => log_tag(record),
         Fact::TagProbed(_)
         | Fact::TagTrimmed(_)
         | Fact::TriggerFired(_)
@@ -251,6 +252,10 @@ fn log_tag(record: &Record) {
         }
         Fact::ImageDeleted(fact) => {
             tracing::info!(%seq, image = %fact.image, by = fact.by, "image deleted");
+        }
+        Fact::ManifestDeleted(fact) => {
+            let manifest = &fact.manifest;
+            tracing::info!(%seq, digest = %manifest.digest, repository = %manifest.repository, "manifest deleted");
         }
         _ => {}
     }

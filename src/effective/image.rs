@@ -38,6 +38,12 @@ impl<'a> FirstSeen<'a> {
         self.metadata
     }
 
+    /// Where it was.
+    #[must_use]
+    pub fn reference(&self) -> &str {
+        self.reference
+    }
+
     /// When that was.
     #[must_use]
     pub fn created(&self) -> Timestamp {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::api::view;
 use crate::desired::{DesiredState, ImageStream, TagReference, TagSource};
-use crate::fact::TagEvent;
-use crate::names::{Digest, StreamTag};
+use crate::fact::{StoredManifest, TagEvent};
+use crate::names::{Digest, StreamName, StreamTag};
 use crate::observed::ObservedState;
 use crate::policy::{Policy, RegistryMode};
 use crate::reference::ImageReference;
@@ -68,23 +68,46 @@ fn is_copied(
     false
 }
 
+/// Where a stream's images are in the managed registry; none where there is none.
+#[must_use]
+pub fn managed_repository(stream: &StreamName, policy: &Policy) -> Option<ImageReference> {
+    let registry = policy.integrated_registry.as_ref();
+    let registry = registry.filter(|registry| registry.mode == RegistryMode::Managed)?;
+    registry.repository(stream).parse().ok()
+}
+
+/// Whether a manifest is in the registry that is managed now.
+#[must_use]
+pub fn is_managed(policy: &Policy, manifest: &StoredManifest) -> bool {
+    let registry = policy.integrated_registry.as_ref();
+    registry.is_some_and(|registry| {
+        registry.mode == RegistryMode::Managed
+            && manifest.repository.registry.as_deref() == Some(registry.address.as_str())
+    })
+}
+
+/// Whether an image was pushed to the managed registry, by where it was seen first (rules I160, I189).
+#[must_use]
+pub fn is_pushed(policy: &Policy, reference: &str) -> bool {
+    let registry = policy.integrated_registry.as_ref();
+    let managed = registry.filter(|registry| registry.mode == RegistryMode::Managed);
+    let host = reference.parse::<ImageReference>().ok().and_then(|image| image.registry);
+    managed.is_some_and(|registry| host.as_deref() == Some(registry.address.as_str()))
+}
+
 /// The repository that an import of a tag copies its image into (rule I181).
 pub(super) fn copy_to(
     stream: &ImageStream,
     spec: &TagReference,
     policy: &Policy,
 ) -> Option<Arc<ImageReference>> {
-    let registry = policy.integrated_registry.as_ref().filter(|_| spec.local)?;
-    match registry.mode {
-        RegistryMode::Managed => {
-            let repository: ImageReference = registry.repository(&stream.name).parse().ok()?;
-            // What is there already is not copied onto itself.
-            let Some(TagSource::Registry(source)) = &spec.from else { return None };
-            let is_there = source.repository_as_spelled() == repository.repository_as_spelled();
-            (!is_there).then(|| Arc::new(repository))
-        }
-        RegistryMode::PullThrough => None,
-    }
+    let Some(TagSource::Registry(source)) = spec.from.as_ref().filter(|_| spec.local) else {
+        return None;
+    };
+    let repository = managed_repository(&stream.name, policy)?;
+    // What is there already is not copied onto itself.
+    let is_there = source.repository_as_spelled() == repository.repository_as_spelled();
+    (!is_there).then(|| Arc::new(repository))
 }
 
 /// Tags that ask for policy `Local` where there is no integrated registry (rule I181).

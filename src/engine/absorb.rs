@@ -79,6 +79,7 @@ impl Engine {
                     self.delivered(rollout, &key, report, now, batch);
                 }
             }
+            Input::ManifestDeleted(id, result) => self.manifest_deleted(id, result, now, batch),
             Input::Nudged(Nudge::Source) => {
                 self.soft.source.nudged = true;
                 self.dirty.insert(Key::Source);
@@ -167,6 +168,7 @@ impl Engine {
     ) {
         self.admission.give_back(&registry_of(check));
         self.dirty.insert(Key::Check(check.clone()));
+        self.mark_leftover(check);
         let tags = plan::import::asking(&self.view(now), check);
         let soft = self.soft.checks.entry(check.clone()).or_default();
         soft.in_flight = false;

@@ -13,7 +13,7 @@ use crate::sabotage::{self, Bug};
 use crate::time::Now;
 
 use super::absorb::End;
-use super::{Batch, Engine, InFlight, registry_of, registry_of_list};
+use super::{Batch, Engine, InFlight, registry_of, registry_of_list, registry_of_manifest};
 
 impl Engine {
     pub(super) fn carry_out(&mut self, key: &Key, plan: Plan, now: Now, batch: &mut Batch) {
@@ -37,6 +37,11 @@ impl Engine {
             && let Some(scarce) = self.registry_of_listing(stream)
         {
             self.admission.leave(&scarce, key);
+        }
+        if let Key::Manifest(manifest) = key
+            && plan.steps.is_empty()
+        {
+            self.admission.leave(&registry_of_manifest(manifest), key);
         }
         for step in plan.steps {
             self.carry_out_step(key, step, now, batch);
@@ -78,6 +83,7 @@ impl Engine {
                 let id = self.new_action(about);
                 batch.starts.push((id, Action::List(request)));
             }
+            Step::DeleteManifest(manifest) => self.delete_manifest(key, manifest, batch),
             Step::Record(fact) => {
                 if sabotage::is(Bug::DoubleTrigger) && matches!(*fact, Fact::TriggerFired(_)) {
                     self.record((*fact).clone(), now, batch);
@@ -170,6 +176,7 @@ impl Engine {
             | InFlight::Check(..)
             | InFlight::Listing(..)
             | InFlight::Push(_)
+            | InFlight::Deletion(_)
             | InFlight::Silent => false,
         };
         let id = self.in_flight.iter().find(|(_, about)| is_its(about)).map(|(id, _)| *id);

@@ -1,13 +1,14 @@
 //! An operator takes images out: a prune, and the deletion of one image.
 
-use crate::action::{ImageContents, PruneRequest};
+use crate::action::{Action, ActionId, Check, ImageContents, ImportFailure, PruneRequest};
 use crate::effective;
-use crate::fact::{Fact, ImageDeleted, PruneOptions};
+use crate::fact::{Fact, ImageDeleted, ManifestDeleted, PruneOptions, StoredManifest};
 use crate::names::Digest;
+use crate::plan::Key;
 use crate::plan::prune::{self, Pruned, Pruning};
 use crate::time::Now;
 
-use super::{Answer, Batch, Engine};
+use super::{Answer, Batch, Engine, InFlight, registry_of_manifest};
 
 impl Engine {
     /// What a prune would take now.
@@ -48,6 +49,64 @@ impl Engine {
             self.record(fact, now, batch)
         });
         Answer::Pruned(Box::new(Pruned { record, pruning }))
+    }
+
+    /// Makes the managed registry delete a manifest, where it has room for it.
+    pub(super) fn delete_manifest(
+        &mut self,
+        key: &Key,
+        manifest: StoredManifest,
+        batch: &mut Batch,
+    ) {
+        let scarce = registry_of_manifest(&manifest);
+        if !self.admission.take(&scarce, key, self.places(&scarce)) {
+            return;
+        }
+        self.soft.deletions.entry(manifest.clone()).or_default().in_flight = true;
+        let id = self.new_action(InFlight::Deletion(manifest.clone()));
+        batch.starts.push((id, Action::DeleteManifest(manifest)));
+    }
+
+    /// Takes the answer of the managed registry.
+    pub(super) fn manifest_deleted(
+        &mut self,
+        id: ActionId,
+        result: Result<(), ImportFailure>,
+        now: Now,
+        batch: &mut Batch,
+    ) {
+        let Some(InFlight::Deletion(manifest)) = self.in_flight.remove(&id) else { return };
+        self.admission.give_back(&registry_of_manifest(&manifest));
+        // What is copied there waited for this.
+        let copies = self.index.checks.keys();
+        let copies = copies.filter(|check| check.copy_to.as_deref() == Some(&manifest.repository));
+        self.dirty.extend(copies.cloned().map(Key::Check));
+        self.dirty.insert(Key::Manifest(manifest.clone()));
+        match result {
+            Ok(()) => {
+                self.soft.deletions.remove(&manifest);
+                let fact = Fact::ManifestDeleted(ManifestDeleted { manifest });
+                self.record(fact, now, batch);
+            }
+            Err(failure) => {
+                self.pause_registry(&manifest.repository, &failure, now);
+                let soft = self.soft.deletions.entry(manifest).or_default();
+                soft.in_flight = false;
+                soft.attempts.at = Some(now.mono);
+                soft.attempts.wall = Some(now.wall);
+                soft.attempts.failures = soft.attempts.failures.saturating_add(1);
+                soft.attempts.transient = failure.transient;
+                soft.reason = failure.message;
+            }
+        }
+    }
+
+    /// Marks the manifests that waited for the copy of a check.
+    pub(super) fn mark_leftover(&mut self, check: &Check) {
+        let Some(repository) = check.copy_to.as_deref() else { return };
+        let leftover = self.observed.images.leftover.iter();
+        let there = leftover.filter(|manifest| manifest.repository == *repository);
+        self.dirty.extend(there.cloned().map(Key::Manifest));
     }
 
     pub(super) fn delete_image(

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::names::{Digest, Namespace, Seq, StreamTag};
+use crate::reference::ImageReference;
 use crate::time::Span;
 
 /// What a prune keeps beside what is in use (section 7.1 of the image-stream specification).
@@ -47,6 +48,9 @@ pub struct ImagesPruned {
     pub items: Vec<PrunedItems>,
     /// The images that went, in order.
     pub images: Vec<Digest>,
+    /// What is deleted in the managed registry after this, in order (rule I164).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub manifests: Vec<StoredManifest>,
     /// Who asked.
     pub by: String,
 }
@@ -57,6 +61,24 @@ impl ImagesPruned {
     pub fn item_count(&self) -> usize {
         self.items.iter().map(|of_tag| of_tag.items.len()).sum()
     }
+}
+
+/// A manifest in the managed registry.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoredManifest {
+    /// Its repository, with the registry: `registry.example.com:5000/shop/web`.
+    pub repository: ImageReference,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// The managed registry says that a manifest of a pruned image is gone (rule I164).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ManifestDeleted {
+    /// The manifest.
+    pub manifest: StoredManifest,
 }
 
 /// What went of one tag.

@@ -239,6 +239,7 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
         | Fact::TagRemoved(_)
         | Fact::ImagesPruned(_)
         | Fact::ImageDeleted(_)
+        | Fact::ManifestDeleted(_)
         | Fact::TriggerFired(_)
         | Fact::RolloutSuperseded(_)
         | Fact::RolloutFinished(_)

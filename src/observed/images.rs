@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::fact::{ImageDeleted, ImagesPruned, TagImported};
+use crate::fact::{ImageDeleted, ImagesPruned, StoredManifest, TagImported};
 use crate::names::{ContentHash, Digest, Generation, Seq};
 use crate::time::Timestamp;
 
@@ -20,6 +20,9 @@ pub struct Images {
     /// Named by no item any more, and kept by the prune that took the last (rule I160).
     #[serde(default)]
     pub bare: BTreeMap<Digest, BareImage>,
+    /// Manifests of pruned images that the managed registry is still to delete (rule I164).
+    #[serde(default)]
+    pub leftover: BTreeSet<StoredManifest>,
 }
 
 /// An image that no item names.
@@ -40,7 +43,7 @@ impl Images {
     /// Whether every image is where an item is, and the other way round.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.deleted.is_empty() && self.bare.is_empty()
+        self.deleted.is_empty() && self.bare.is_empty() && self.leftover.is_empty()
     }
 }
 
@@ -80,6 +83,7 @@ impl ObservedState {
         for image in &pruned.images {
             self.images.bare.remove(image);
         }
+        self.images.leftover.extend(pruned.manifests.iter().cloned());
         self.images.deleted.retain(|image| named.contains(image));
     }
 
@@ -112,6 +116,11 @@ impl ObservedState {
     pub(super) fn image_found(&mut self, imported: &TagImported) {
         let Some(image) = imported.event.image.filter(|_| !self.images.is_empty()) else { return };
         self.images.bare.remove(&image);
+        // Its stream has it again: it may have been copied there.
+        let stream = imported.tag.stream.to_string();
+        self.images.leftover.retain(|manifest| {
+            manifest.digest != image || manifest.repository.repository_name() != stream
+        });
         if imported.metadata.is_none() || !self.images.deleted.remove(&image) {
             return;
         }

@@ -321,6 +321,7 @@ fn event_of(fact: &Fact) -> Option<(&ObjectKey, Event<'_>)> {
         | Fact::TagRemoved(_)
         | Fact::ImagesPruned(_)
         | Fact::ImageDeleted(_)
+        | Fact::ManifestDeleted(_)
         | Fact::ConfigAdopted(_)
         | Fact::RecordsLost(_)
         | Fact::SpaceShort(_)

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::action::Check;
+use crate::fact::StoredManifest;
 use crate::names::{Seq, StreamName, StreamTag};
 use crate::time::{Monotonic, Timestamp};
 
@@ -23,6 +24,8 @@ pub struct Soft {
     pub checks: BTreeMap<Arc<Check>, CheckSoft>,
     /// Listings of whole repositories that were made, by stream.
     pub listings: BTreeMap<StreamName, ListingSoft>,
+    /// Manifests that the managed registry was told to delete.
+    pub deletions: BTreeMap<StoredManifest, DeletionSoft>,
     /// Registries that asked to be left alone, by host.
     pub registries: BTreeMap<String, Monotonic>,
     /// Rollouts and stops that are being delivered, by their record.
@@ -84,6 +87,17 @@ pub struct ListingSoft {
     /// Whether somebody asked to look now.
     pub nudged: bool,
     /// Whether it is being made.
+    pub in_flight: bool,
+}
+
+/// A manifest that is to be deleted.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct DeletionSoft {
+    /// What was tried.
+    pub attempts: Attempts,
+    /// Why it is still there.
+    pub reason: String,
+    /// Whether it is being deleted.
     pub in_flight: bool,
 }
 

@@ -22,7 +22,10 @@ use super::{Held, HeldReason, Plan, Step, View};
 pub(super) fn plan_check(view: &View<'_>, check: &Arc<Check>) -> Plan {
     let fingerprint = effective::fingerprint(check);
     let soft = view.soft.checks.get(check);
-    if soft.is_some_and(|soft| soft.in_flight) {
+    let copy = check.copy_to.as_deref();
+    if soft.is_some_and(|soft| soft.in_flight)
+        || copy.is_some_and(|repository| super::deletion::deletes_in(view, repository))
+    {
         return Plan::default();
     }
     let mut next: Option<(Monotonic, Reason)> = None;

@@ -48,7 +48,7 @@ fn referrers<'a>(view: &'a View<'_>, tag: &'a StreamTag) -> impl Iterator<Item =
     let followers = followers.filter_map(|key| match key {
         Key::Tag(tag) => Some(format!("tag {tag}")),
         Key::Workload(object) => Some(object.to_string()),
-        Key::Source | Key::Check(_) | Key::History(_) | Key::Listing(_) => None,
+        Key::Source | Key::Check(_) | Key::History(_) | Key::Listing(_) | Key::Manifest(_) => None,
     });
     let builds = view.desired.builds.values();
     let reads = |build: &&std::sync::Arc<BuildConfig>| build.inputs.contains(tag);

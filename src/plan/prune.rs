@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::ImageContents;
 use crate::effective;
-use crate::fact::{ImagesPruned, Keep, PruneOptions, PrunedItems};
+use crate::fact::{ImagesPruned, Keep, PruneOptions, PrunedItems, StoredManifest};
 use crate::names::{Digest, Generation, Namespace, ObjectKey, Seq, StreamName, StreamTag};
 use crate::observed::StreamState;
 use crate::observed::tag_history::{TagItem, TagState};
@@ -32,6 +32,9 @@ pub struct Pruning {
     pub images: Vec<Digest>,
     /// What to delete in a managed registry, where there is one: the images that go, by the streams that lose them.
     pub manifests: Vec<(StreamName, Digest)>,
+    /// The same where they are in the managed registry; none without one.
+    #[serde(default)]
+    pub stored: Vec<StoredManifest>,
     /// What protects nothing though it was meant to, or asks for nothing.
     pub warnings: Vec<String>,
     /// Streams that have no image after it; they stay (rule I162).
@@ -58,7 +61,9 @@ impl Pruning {
     /// The record of it.
     #[must_use]
     pub fn fact(&self, options: PruneOptions, by: String) -> ImagesPruned {
-        ImagesPruned { options, items: self.items.clone(), images: self.images.clone(), by }
+        let manifests = if options.registry { self.stored.clone() } else { Vec::new() };
+        let (items, images) = (self.items.clone(), self.images.clone());
+        ImagesPruned { options, items, images, manifests, by }
     }
 }
 
@@ -76,13 +81,19 @@ pub fn plan(view: &View<'_>, options: &PruneOptions, contents: &ImageContents) -
     let images = prune.images(&left);
     let gone = |(_, image): &(StreamName, Digest)| images.binary_search(image).is_ok();
     let manifests = lost.into_iter().filter(gone).collect();
+    let manifests: Vec<(StreamName, Digest)> = manifests;
+    let stored = manifests.iter().filter_map(|(stream, digest)| {
+        let repository = effective::managed_repository(stream, view.policy)?;
+        Some(StoredManifest { repository, digest: *digest })
+    });
+    let stored = stored.collect();
     let empty = prune.empty(&items);
     let mut warnings = prune.users.warnings.clone();
     if options.ignore_invalid {
         warnings.clear();
     }
     warnings.extend(prune.without_limit());
-    Pruning { images, manifests, warnings, empty, items }
+    Pruning { images, manifests, stored, warnings, empty, items }
 }
 
 /// The time that long before another.
@@ -191,14 +202,15 @@ impl<'a> Prune<'a> {
     /// Stage 2: images that no item names any more, that nobody uses, and that are no part of an index that stays (rules
     /// I156, I160).
     fn images(&self, left: &BTreeSet<Digest>) -> Vec<Digest> {
-        // Without a managed registry no image was pushed to it.
-        if self.options.namespace.is_some() || !self.options.all {
+        if self.options.namespace.is_some() {
             return Vec::new();
         }
+        let policy = self.view.policy;
         let images = effective::images(self.view.observed);
         let goes = |(image, first): &(&Digest, &effective::FirstSeen<'_>)| {
             let used = left.contains(*image) || self.users.use_image(image);
-            !used && first.created() <= self.cut_off
+            let selected = self.options.all || effective::is_pushed(policy, first.reference());
+            selected && !used && first.created() <= self.cut_off
         };
         let gone: BTreeSet<_> = images.iter().filter(goes).map(|(image, _)| *image).collect();
         let stay = images.keys().filter(|image| !gone.contains(*image));

@@ -234,12 +234,18 @@ impl Run<'_, '_> {
                     answers.push(Input::SourceRead(id, Ok(Box::new(read))));
                 }
             }
-            Action::Resolve(request) => questions.push((id, *request)),
+            Action::Resolve(mut request) => {
+                request.check.copy_to = None; // a dry run asks, and copies nothing
+                questions.push((id, *request));
+            }
             Action::RollOut(_) | Action::AskRollout(_) | Action::Stop(_) => {
                 answers.push(Input::RolloutReported(id, complete()));
             }
             // What a new listing would bring is not known before it is made.
-            Action::List(_) | Action::KeepCommit { .. } | Action::Notify(_) => {}
+            Action::List(_)
+            | Action::DeleteManifest(_)
+            | Action::KeepCommit { .. }
+            | Action::Notify(_) => {}
         }
     }
 

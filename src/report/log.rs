@@ -57,6 +57,7 @@ pub fn named(fact: &Fact) -> (BTreeSet<ObjectKey>, BTreeSet<StreamTag>) {
         | Fact::SourceFailed(_)
         | Fact::SourceRecovered
         | Fact::ImageDeleted(_)
+        | Fact::ManifestDeleted(_)
         | Fact::RolloutStarted(_)
         | Fact::RolloutSuperseded(_)
         | Fact::RolloutFinished(_)

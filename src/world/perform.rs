@@ -75,6 +75,11 @@ impl World {
                 let listed = cancel.run_until_cancelled(self.registries.list(&request)).await;
                 listed.map(|listed| Input::Listed(id, listed))
             }
+            Action::DeleteManifest(manifest) => {
+                let deleted =
+                    cancel.run_until_cancelled(self.registries.delete_manifest(&manifest)).await;
+                deleted.map(|deleted| Input::ManifestDeleted(id, deleted))
+            }
             Action::RollOut(request) => {
                 let report = self.targets.roll_out(&request, cancel).await;
                 Some(Input::RolloutReported(id, report))
@@ -127,6 +132,7 @@ fn broken(id: ActionId, action: &Action) -> Option<Input> {
         }
         Action::Resolve(_) => Some(Input::Resolved(id, Err(broken_import(reason)))),
         Action::List(_) => Some(Input::Listed(id, Err(broken_import(reason)))),
+        Action::DeleteManifest(_) => Some(Input::ManifestDeleted(id, Err(broken_import(reason)))),
         Action::RollOut(_) | Action::AskRollout(_) | Action::Stop(_) => {
             let report = RolloutReport::Transient { reason, retry_after: None };
             Some(Input::RolloutReported(id, report))

@@ -13,7 +13,9 @@ use crate::fact::{Keep, PruneOptions};
 use crate::journal::ObjectStore;
 use crate::names::Namespace;
 use crate::plan::prune::Pruned;
+use crate::policy::RegistryMode;
 use crate::report;
+use crate::report::prune::Manifests;
 use crate::time::{Span, go_duration};
 
 /// What is kept where nothing is said (section 7.1).
@@ -126,6 +128,12 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
     let What::Images(images) = &command.what;
     let options = images.options()?;
     let config = offline::settings(&images.settings, context)?;
+    let manifests = match &config.policy.integrated_registry {
+        Some(registry) if registry.mode == RegistryMode::Managed && options.registry => {
+            Manifests::Deleted
+        }
+        Some(_) | None => Manifests::Untouched,
+    };
     let pruned = pruned(&options, images.confirm, config)?;
     if !images.confirm {
         writeln!(context.err, "{}", report::prune::DRY_RUN)?;
@@ -133,9 +141,9 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
     for warning in &pruned.pruning.warnings {
         writeln!(context.err, "warning: {warning}")?;
     }
-    // There is no managed registry whose manifests could go.
-    let manifests = report::prune::Manifests::Untouched;
-    writeln!(context.out, "{}", report::prune::ONLY_OBJECTS)?;
+    if manifests == Manifests::Untouched {
+        writeln!(context.out, "{}", report::prune::ONLY_OBJECTS)?;
+    }
     context.out.write_all(report::prune::to_text(&pruned.pruning, manifests).as_bytes())?;
     if let Some(empty) = report::prune::empty_streams(&pruned.pruning) {
         writeln!(context.err, "{empty}")?;

@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::fact::{
     CommitAdopted, Fact, ImagesPruned, Outcome, Reason, Record, RecordsLost, Release, RemovalFate,
-    RolloutStarted, TagsListed, TriggerOutcome, Via,
+    RolloutStarted, StoredManifest, TagsListed, TriggerOutcome, Via,
 };
 use crate::names::{Digest, ObjectKey, Seq, StreamTag, TagName};
 use crate::observed::rollout::object_of;
@@ -43,6 +43,7 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
         | Fact::TagRemoved(_)
         | Fact::ImagesPruned(_)
         | Fact::ImageDeleted(_)
+        | Fact::ManifestDeleted(_)
         | Fact::RemovalsReleased(_)
         | Fact::TagProbed(_)
         | Fact::TriggerFired(_)
@@ -158,6 +159,10 @@ impl Reader<'_> {
             Fact::ImagesPruned(pruned) => prune(pruned),
             Fact::ImageDeleted(deleted) => {
                 said("delete", &deleted.image, format!(" by {}", one_line(&deleted.by)))
+            }
+            Fact::ManifestDeleted(deleted) => {
+                let StoredManifest { repository, digest } = &deleted.manifest;
+                said("delete", digest, format!(" in {repository}"))
             }
             Fact::TriggerFired(fired) => {
                 let change = change(fired.old.as_ref(), Some(&fired.new));

@@ -51,6 +51,20 @@ pub(super) fn source(input: &Input<'_>) -> Source {
     }
 }
 
+/// Manifests of pruned images that are still to be deleted, by repository (rule I164).
+fn leftover(input: &Input<'_>) -> Vec<Problem> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for manifest in &input.view.observed.images.leftover {
+        *counts.entry(manifest.repository.to_string()).or_default() += 1;
+    }
+    let told = counts.into_iter().map(|(subject, count)| {
+        let message =
+            format!("manifests of pruned images that the registry is still to delete: {count}");
+        Problem { subject, message, since: None }
+    });
+    told.collect()
+}
+
 /// What is wrong beside holds and rejected objects.
 pub(super) fn problems(input: &Input<'_>, source: &Source, tags: &[TagReport]) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -74,6 +88,7 @@ pub(super) fn problems(input: &Input<'_>, source: &Source, tags: &[TagReport]) -
         let message = effective::degraded_message(&tag);
         problems.push(Problem { subject: format!("is/{}", tag.stream), message, since: None });
     }
+    problems.extend(leftover(input));
     if let Some(unread) = input.unread {
         problems.push(Problem {
             subject: "adopted commit".into(),

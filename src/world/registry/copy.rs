@@ -18,6 +18,7 @@ use super::manifest::{self, Descriptor};
 use super::wire::{self, Access, Answer, Ask};
 use super::{Import, Registries};
 use crate::action::{Check, ImportFailure};
+use crate::fact::StoredManifest;
 use crate::limits;
 use crate::names::{Digest, Digesting};
 
@@ -87,6 +88,32 @@ impl Registries {
         let failures = Failures { image: to, host: &host.name };
         let to = Import { host: &host, repository, failures };
         Copy { from, to, mounts: &self.shared.mounts }.whole(image).await
+    }
+}
+
+impl Registries {
+    /// Deletes a manifest of the managed registry; one that is not there is deleted.
+    ///
+    /// # Errors
+    /// Why it may still be there.
+    pub async fn delete_manifest(&self, manifest: &StoredManifest) -> Result<(), ImportFailure> {
+        let StoredManifest { repository, digest } = manifest;
+        let (host, to) = self.place(repository, false)?;
+        let failures = Failures { image: repository, host: &host.name };
+        let path = format!("{to}/manifests/{digest}");
+        let (method, access) = (Method::DELETE, Access::Delete);
+        let ask = Ask { method, path: &path, accept: "", access, content: None };
+        let answer = host.ask(&to, ask, failures).await?;
+        match answer.status {
+            StatusCode::OK
+            | StatusCode::ACCEPTED
+            | StatusCode::NO_CONTENT
+            | StatusCode::NOT_FOUND => Ok(()),
+            StatusCode::METHOD_NOT_ALLOWED => Err(failures.internal(
+                "the registry does not allow deletions; turn them on there (REGISTRY_STORAGE_DELETE_ENABLED=true)",
+            )),
+            _ => Err(failures.of_answer(&answer)),
+        }
     }
 }
 

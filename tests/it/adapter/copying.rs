@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tidegate::action::{Check, ImportFailure, ImportMode, Resolution};
-use tidegate::fact::ImportReason;
+use tidegate::fact::{ImportReason, StoredManifest};
 use tidegate::names::Digest;
 use tidegate::world::registry::RegistryConfig;
 
@@ -126,8 +126,8 @@ async fn an_index_is_copied_with_all_of_its_images() {
     for digest in images.values().chain([&index]) {
         bench.target.manifest("shop/web", &digest.to_string()).await;
     }
-    let puts = bench.to.requests().into_iter().filter(|request| request.starts_with("PUT"));
-    let last = puts.last().unwrap();
+    let mut puts = bench.to.requests().into_iter().filter(|request| request.starts_with("PUT"));
+    let last = puts.next_back().unwrap();
     assert!(last.ends_with(&index.to_string()), "the index comes last: {last}");
     // Of an index that is imported for one platform, that image alone is copied.
     bench.copy("team/web:1", "far/web").await.unwrap();
@@ -245,4 +245,26 @@ async fn a_login_is_used_for_what_is_pushed() {
     let with = Ours::new(RegistryConfig { auth_file: Some(file), ..insecure(&[&to]) });
     with.ask(check(), None).await.unwrap();
     target.manifest("shop/web", &digest.to_string()).await;
+}
+
+#[tokio::test]
+async fn a_manifest_is_deleted_and_one_that_is_gone_is_deleted_too() {
+    let Some(bench) = Bench::open() else { return };
+    let digest = bench.source.push_image("team/web", "1", "one").await;
+    bench.copy("team/web:1", "shop/web").await.unwrap();
+    let repository = format!("{}/shop/web", bench.to.address()).parse().unwrap();
+    let manifest = StoredManifest { repository, digest };
+    let delete = || bench.ours.registries.delete_manifest(&manifest);
+    bench.to.break_with(|seen: &Seen| {
+        (seen.method == "DELETE").then(|| Fault::Answer(405, vec![], String::new()))
+    });
+    let failure = delete().await.unwrap_err();
+    assert!(!failure.transient && failure.message.contains("does not allow deletions"));
+    bench.to.break_with(|_| None);
+    delete().await.unwrap();
+    delete().await.unwrap();
+    bench.sent();
+    bench.copy("team/web:1", "shop/web").await.unwrap();
+    let wanted = [("HEAD blob", 2), ("HEAD manifest", 1), ("PUT manifest", 1)];
+    assert_eq!(bench.sent(), counts(&wanted), "its blobs wait for the registry's own collection");
 }

@@ -10,12 +10,12 @@ use proptest::prelude::*;
 use tidegate::fact::{
     Appeared, Checkpoint, CommitAdopted, CommitRefused, CommitWithdrawn, ConfigAdopted,
     ContainerList, ContainerRef, DigestHeld, Fact, HistoryDropped, HoldReleased, ImageDeleted,
-    ImagesPruned, ImportFailed, ImportReason, Keep, ListingFailed, Outcome, Position, PruneOptions,
-    PrunedItems, Reason, Record, RecordsLost, Rejected, Release, RemovalFate, RemovalsReleased,
-    Removed, RolloutCause, RolloutFinished, RolloutImage, RolloutStarted, RolloutSuperseded,
-    SourceFailed, Space, StopFinished, StopStarted, StreamChanged, TagEvent, TagImported,
-    TagProbed, TagRecovered, TagRemoval, TagRemoved, TagTrimmed, TagsListed, TriggerFired,
-    TriggerOutcome, Vanished, VanishedTag, Via,
+    ImagesPruned, ImportFailed, ImportReason, Keep, ListingFailed, ManifestDeleted, Outcome,
+    Position, PruneOptions, PrunedItems, Reason, Record, RecordsLost, Rejected, Release,
+    RemovalFate, RemovalsReleased, Removed, RolloutCause, RolloutFinished, RolloutImage,
+    RolloutStarted, RolloutSuperseded, SourceFailed, Space, StopFinished, StopStarted,
+    StoredManifest, StreamChanged, TagEvent, TagImported, TagProbed, TagRecovered, TagRemoval,
+    TagRemoved, TagTrimmed, TagsListed, TriggerFired, TriggerOutcome, Vanished, VanishedTag, Via,
 };
 use tidegate::journal::{LineHash, encode};
 use tidegate::names::{
@@ -194,9 +194,13 @@ fn prune_facts() -> Vec<Fact> {
         },
         items: vec![PrunedItems { tag: "shop/web:3.10".parse().unwrap(), items: vec![Seq(3)] }],
         images: vec![digest("image")],
+        manifests: Vec::new(),
         by: "uid 1000".into(),
     })));
     facts.push(Fact::ImageDeleted(ImageDeleted { image: digest("image"), by: "uid 1000".into() }));
+    let repository = "registry.example.com:5000/shop/web".parse().unwrap();
+    let manifest = StoredManifest { repository, digest: digest("image") };
+    facts.push(Fact::ManifestDeleted(ManifestDeleted { manifest }));
     facts
 }
 
@@ -269,7 +273,7 @@ fn every_record() -> Vec<Record> {
 #[test]
 fn each_fact_is_written_as_in_the_first_version() {
     let kinds: BTreeSet<_> = every_fact().iter().map(Fact::kind).collect();
-    assert_eq!(kinds.len(), 30, "{kinds:?}");
+    assert_eq!(kinds.len(), 31, "{kinds:?}");
     let batches: Vec<_> = every_record().chunks(4).map(<[Record]>::to_vec).collect();
     let root = journal_of(PLAIN, &batches);
     let written = fs::read_to_string(&segments(root.path())[0]).unwrap();

@@ -220,6 +220,7 @@ impl Simulation {
                 let result = self.registries.list(request, &mut self.rng);
                 Input::Listed(id, result)
             }
+            Action::DeleteManifest(_) => Input::ManifestDeleted(id, Ok(())),
             Action::RollOut(request) => {
                 Input::RolloutReported(id, self.roll_out(request, flight.cancelled))
             }

@@ -84,6 +84,7 @@ impl Oracle {
                 }
                 Input::Listed(_, Err(failure)) => self.not_listed.clone_from(&failure.message),
                 Input::SourceRead(..)
+                | Input::ManifestDeleted(..)
                 | Input::RolloutReported(..)
                 | Input::Wake
                 | Input::Nudged(_)
@@ -166,7 +167,10 @@ impl Oracle {
                 let known = matches!(fact(notice.key.seq), Some(Fact::RolloutStarted(_)));
                 assert!(known, "law 1: a notice of what is not known");
             }
-            Action::ReadSource(_) | Action::Resolve(_) | Action::List(_) => {}
+            Action::ReadSource(_)
+            | Action::Resolve(_)
+            | Action::List(_)
+            | Action::DeleteManifest(_) => {}
         }
     }
 
@@ -225,6 +229,7 @@ impl Oracle {
             | Fact::TagRecovered(_)
             | Fact::RolloutSuperseded(_)
             | Fact::DigestHeld(_)
+            | Fact::ManifestDeleted(_)
             | Fact::ConfigAdopted(_)
             | Fact::RecordsLost(_)
             | Fact::SpaceShort(_)

@@ -319,9 +319,10 @@ fn outline(input: &Input) -> String {
             format!("{:?}", resolution.image.as_ref().map(|i| i.digest))
         }
         Input::Listed(_, Ok(listing)) => format!("{listing:?}"),
-        Input::Resolved(_, Err(failure)) | Input::Listed(_, Err(failure)) => {
-            failure.message.clone()
-        }
+        Input::Resolved(_, Err(failure))
+        | Input::Listed(_, Err(failure))
+        | Input::ManifestDeleted(_, Err(failure)) => failure.message.clone(),
+        Input::ManifestDeleted(_, Ok(())) => "deleted".into(),
         Input::RolloutReported(_, report) => format!("{report:?}"),
         Input::Wake
         | Input::Nudged(_)

@@ -1,9 +1,14 @@
 //! Tags of `referencePolicy: Local` (section 9 of the image-stream specification).
 
-use tidegate::action::{Action, RolloutRequest};
+use std::time::Duration;
+
+use tidegate::action::{
+    Action, ImageContents, ImportFailure, PruneRequest, Request, RolloutRequest,
+};
 use tidegate::effective;
-use tidegate::fact::ImportReason;
+use tidegate::fact::{ImportReason, Keep, PruneOptions};
 use tidegate::policy::{IntegratedRegistry, Policy, RegistryMode};
+use tidegate::time::Span;
 
 use super::objects::shown;
 use crate::support::engine::World;
@@ -161,4 +166,90 @@ fn i181_an_alias_has_the_repository_of_its_stream() {
     world.complete("app");
     commit_local(&mut world, &format!("{objects}\ndc app app<far:at env=2"));
     assert_eq!(told(&world), source("a"), "it is not in the repository of `far`");
+}
+
+/// Items beyond the newest go, with their manifests unless `--prune-registry=false` is given.
+fn prune(world: &mut World, registry: bool) {
+    let keep = Keep::Recent { revisions: 1, younger_than: Span(Duration::ZERO) };
+    let options =
+        PruneOptions { keep, all: true, namespace: None, ignore_invalid: false, registry };
+    let contents = ImageContents::default();
+    world.ask(Request::Prune(Box::new(PruneRequest { options, confirm: true, contents })));
+}
+
+/// A world whose `web:latest`, which is copied, was `a` and is `b`.
+fn copied() -> World {
+    let mut world = world(policy(RegistryMode::Managed), "is web latest=r.io/web:1");
+    world.resolve("r.io/web:1", "a");
+    moves(&mut world, "b");
+    world.records();
+    world
+}
+
+/// I164: the manifests of pruned images go after the record, and again after a crash until the registry confirms.
+#[test]
+fn i164_manifests_are_deleted_until_the_registry_confirms() {
+    let line = "delete in.io:5000/web@#a";
+    let mut world = copied();
+    prune(&mut world, true);
+    assert!(world.records().starts_with("ImagesPruned web:latest-1 #a"));
+    assert_eq!(world.pending(), line);
+    world.restart();
+    assert_eq!(world.pending(), line, "nobody knows whether it was done");
+    let (reason, message) = (ImportReason::InternalError, "it is down".to_owned());
+    let failure = ImportFailure { reason, message, transient: true, retry_after: None };
+    world.deleted(line, Err(failure));
+    assert_eq!((world.pending().as_str(), world.records().as_str()), ("", ""));
+    world.advance(60);
+    assert_eq!(world.pending(), line, "it is tried again");
+    world.deleted(line, Ok(()));
+    assert_eq!(world.records(), "ManifestDeleted in.io:5000/web@#a");
+    assert!(world.engine.observed().images.is_empty());
+    world.restart();
+    assert_eq!(world.pending(), "");
+}
+
+/// I164: nothing is deleted where it is not asked for, in a cache, or in a registry that is not managed any more.
+#[test]
+fn i164_nothing_is_deleted_in_another_registry() {
+    let mut world = copied();
+    prune(&mut world, false);
+    assert_eq!(world.pending(), "");
+    for mode in [Some(RegistryMode::PullThrough), None] {
+        let settings = mode.map_or_else(World::policy, policy);
+        let mut world = self::world(settings.clone(), "is web latest=r.io/web:1");
+        world.resolve("r.io/web:1", "a");
+        moves(&mut world, "b");
+        prune(&mut world, true);
+        assert_eq!(world.pending(), "");
+        let mut world = copied();
+        prune(&mut world, true);
+        let (reason, message) = (ImportReason::InternalError, "it is down".to_owned());
+        let failure = ImportFailure { reason, message, transient: true, retry_after: None };
+        world.deleted("delete in.io:5000/web@#a", Err(failure));
+        world.engine.set_policy(settings);
+        world.advance(100);
+        assert!(!world.pending().contains("delete"), "{}", world.pending());
+    }
+}
+
+/// I164: an image that comes back stays, and nothing is copied into a repository while something is deleted there.
+#[test]
+fn i164_an_image_that_comes_back_is_not_deleted() {
+    let line = "delete in.io:5000/web@#a";
+    let mut world = copied();
+    world.nudge("shop/web:latest");
+    prune(&mut world, true);
+    assert!(!world.pending().contains("delete"), "what is copied now may be this image");
+    world.resolve("r.io/web:1", "a");
+    assert_eq!(world.pending(), "");
+    assert!(world.engine.observed().images.leftover.is_empty());
+    let mut world = copied();
+    prune(&mut world, true);
+    world.nudge("shop/web:latest");
+    assert_eq!(world.pending(), line, "the copy waits");
+    world.deleted(line, Ok(()));
+    assert!(world.pending().starts_with("resolve r.io/web:1"));
+    world.resolve("r.io/web:1", "a");
+    assert!(world.tag("shop/web:latest").starts_with("#a "));
 }

@@ -35,6 +35,10 @@ spec:
     )
 }
 
+fn finished(host: &Host) -> usize {
+    host.count(|fact| matches!(fact, Fact::RolloutFinished(f) if f.outcome == Outcome::Complete))
+}
+
 #[test]
 fn an_image_is_copied_into_the_managed_registry_and_pulled_from_there() {
     let (Some(source), Some(mut target)) = (DockerRegistry::start(), DockerRegistry::start())
@@ -72,6 +76,23 @@ fn an_image_is_copied_into_the_managed_registry_and_pulled_from_there() {
     assert!(images.contains(&format!("{}/team/web@{digest}", source.address())), "{images}");
     let text = host.text(&["describe", "is/web", "-n", "shop"]);
     assert!(text.contains(&format!("{address}/shop/web\n")) && !text.contains(&local), "{text}");
+    // Two more images, and the first one goes: here, and in the managed registry.
+    for seed in ["two", "three"] {
+        wait(source.push_image("team/web", "latest", seed));
+        let before = finished(&host);
+        eventually("the daemon", || host.ask(&question));
+        eventually("a rollout", || (finished(&host) > before).then_some(()));
+    }
+    let prune = ["prune", "images", "--keep-tag-revisions=1", "--keep-younger-than=0", "--confirm"];
+    let text = host.text(&prune);
+    assert!(
+        text.contains(&format!("Deleting manifest link {digest} in repository shop/web\n")),
+        "{text}"
+    );
+    assert!(text.contains("deleted 1 manifest link(s)") && !text.contains("Only API"), "{text}");
+    host.wait_for("the deletion", |fact| matches!(fact, Fact::ManifestDeleted(_)));
+    assert_eq!(wait(target.status("shop/web", &digest.to_string())), 404);
+    wait(source.manifest("team/web", &digest.to_string()));
     // Without the setting it comes from its source, and status says so.
     host.stop();
     host.configure(|text| text.split("[integrated_registry]").next().unwrap().to_owned());

@@ -108,6 +108,7 @@ impl World {
                         Action::ReadSource(_)
                         | Action::Resolve(_)
                         | Action::List(_)
+                        | Action::DeleteManifest(_)
                         | Action::RollOut(_)
                         | Action::AskRollout(_)
                         | Action::Stop(_) => {
@@ -211,6 +212,12 @@ impl World {
         let complete = !tags.contains("...");
         let tags = tags.split_whitespace().filter(|tag| *tag != "...").map(str::to_owned).collect();
         self.step(vec![Input::Listed(id, Ok(TagListing { tags, complete }))]);
+    }
+
+    /// The managed registry answers about the deletion whose line begins with `line`.
+    pub(crate) fn deleted(&mut self, line: &str, result: Result<(), ImportFailure>) {
+        let id = self.find(line);
+        self.step(vec![Input::ManifestDeleted(id, result)]);
     }
 
     /// The registry cannot list the tags of `repository`.

@@ -166,6 +166,14 @@ impl DockerRegistry {
         self.get_manifest(repository, of).await.bytes().await.unwrap().to_vec()
     }
 
+    /// How the registry answers who asks for a manifest.
+    pub(crate) async fn status(&self, repository: &str, of: &str) -> u16 {
+        let path = format!("{repository}/manifests/{of}");
+        let request = self.request(reqwest::Method::GET, &path);
+        let request = request.header(reqwest::header::ACCEPT, OCI_MANIFEST);
+        request.send().await.unwrap().status().as_u16()
+    }
+
     async fn get_manifest(&self, repository: &str, of: &str) -> reqwest::Response {
         let path = format!("{repository}/manifests/{of}");
         let answer = self

@@ -115,6 +115,16 @@ fn listing(listed: &tidegate::fact::TagsListed) -> String {
     format!("TagsListed {stream} @{generation} {}{gone}{left_out}", tags.join(","))
 }
 
+fn via(via: &Via) -> String {
+    match via {
+        Via::Registry => "registry".into(),
+        Via::Alias(source) => format!("alias of {}", tag(source)),
+        Via::Image(stream) => format!("image of {stream}"),
+        Via::Reference => "reference".into(),
+        Via::Push => "push".into(),
+    }
+}
+
 /// One record as a line.
 pub(crate) fn record(record: &Record) -> String {
     let kind = record.fact.kind();
@@ -131,13 +141,7 @@ pub(crate) fn record(record: &Record) -> String {
                 .event
                 .image
                 .map_or_else(|| imported.event.reference.clone(), |d| d.to_string());
-            let via = match &imported.via {
-                Via::Registry => "registry".into(),
-                Via::Alias(source) => format!("alias of {}", tag(source)),
-                Via::Image(stream) => format!("image of {stream}"),
-                Via::Reference => "reference".into(),
-                Via::Push => "push".into(),
-            };
+            let via = via(&imported.via);
             let generation = imported.event.generation.0;
             format!("{kind} {} {image} @{generation} {via}", tag(&imported.tag))
         }
@@ -157,6 +161,9 @@ pub(crate) fn record(record: &Record) -> String {
         Fact::TagRemoved(removed) => format!("{kind} {}: {:?}", tag(&removed.tag), removed.because),
         Fact::ImagesPruned(pruned) => format!("{kind} {}", prune(pruned)),
         Fact::ImageDeleted(deleted) => format!("{kind} {}", deleted.image),
+        Fact::ManifestDeleted(deleted) => {
+            format!("{kind} {}@{}", deleted.manifest.repository, deleted.manifest.digest)
+        }
         Fact::TriggerFired(fired) => trigger(fired),
         Fact::RolloutStarted(started) => format!(
             "{kind} {} {} ({}) {}",
@@ -200,6 +207,9 @@ pub(crate) fn action(action: &Action) -> String {
             format!("resolve {}{known}", request.check.image)
         }
         Action::List(request) => format!("list {}", request.repository),
+        Action::DeleteManifest(manifest) => {
+            format!("delete {}@{}", manifest.repository, manifest.digest)
+        }
         Action::RollOut(request) => {
             format!(
                 "roll out {} {} {}",
