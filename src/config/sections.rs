@@ -195,9 +195,9 @@ fn integrated_registry(reader: &mut Reader) -> Option<IntegratedRegistry> {
     let modes = [("managed", RegistryMode::Managed), ("pull-through", RegistryMode::PullThrough)];
     let mode = reader.word("integrated_registry.mode", &modes, 0).unwrap_or_default();
     let Some(address) = address else {
-        let given = |key: &&str| reader.origin(&section.child(key)) != Origin::Default;
-        let lacks = reader.origin(&section.child("address")) == Origin::Default;
-        if lacks && ["public_address", "mode"].iter().any(given) {
+        // A mode that says what holds anyway is no wish: `tidegate config` prints it.
+        let wished = public_address.is_some() || mode != RegistryMode::default();
+        if wished && reader.origin(&section.child("address")) == Origin::Default {
             reader.problem(&section, "needs `address`, like \"registry.example.com:5000\"");
         }
         return None;

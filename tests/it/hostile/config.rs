@@ -36,7 +36,7 @@ pub(super) fn rows() -> Vec<Row<Vec<u8>>> {
         row("a registry that is a path", "[integrated_registry]\naddress = \"r.io/a\"\n", &["`integrated_registry.address`", "`r.io/a` is not a registry"]),
         row("a registry that is a URL", "[integrated_registry]\naddress = \"https://r.io\"\n", &["`integrated_registry.address`", "is not a registry"]),
         row("a registry that reads as a namespace", "[integrated_registry]\naddress = \"registry\"\n", &["a dot in it"]),
-        row("a registry without an address", "[integrated_registry]\nmode = \"managed\"\n", &["`integrated_registry`", "needs `address`"]),
+        row("a registry without an address", "[integrated_registry]\nmode = \"pull-through\"\n", &["`integrated_registry`", "needs `address`"]),
         row("a registry of an unknown mode", "[integrated_registry]\naddress = \"r.io\"\nmode = \"x\"\n", &["`managed`", "`pull-through`"]),
         row("nothing at once", "[rollouts]\nin_flight = 0\n", &["`rollouts.in_flight`", "at least 1"]),
         row("a branch with a space", "[source]\nbranch = \"a b\"\n", &["`source.branch`", "`a b` is not a branch"]),

@@ -228,6 +228,7 @@ fn i164_nothing_is_deleted_in_another_registry() {
         let failure = ImportFailure { reason, message, transient: true, retry_after: None };
         world.deleted("delete in.io:5000/web@#a", Err(failure));
         world.engine.set_policy(settings);
+        world.step(vec![]);
         world.advance(100);
         assert!(!world.pending().contains("delete"), "{}", world.pending());
     }
