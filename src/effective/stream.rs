@@ -56,7 +56,7 @@ pub fn stream(
     })
 }
 
-/// The same, with no more than the row of `get is` shows (rule I120): of 100,000 tags, the rest is most of the work.
+/// The same, with no more than the row of `get is` shows (rule I120).
 #[must_use]
 pub fn outline(
     desired: &DesiredState,
