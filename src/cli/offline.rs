@@ -121,7 +121,7 @@ pub(super) fn open_at(config: Config, observed: ObservedState, now: Now) -> Offl
     Offline { config, engine, unread, source: source.ok(), now, _scratch: scratch }
 }
 
-/// What the journal and the adopted commit say, without an engine: enough to show objects, and read in half the time.
+/// What the journal and the adopted commit say, without an engine: enough to show objects.
 pub(super) struct Shown {
     pub(super) config: Config,
     /// What git asks for, as far as it is adopted.
@@ -132,7 +132,7 @@ pub(super) struct Shown {
     pub(super) unread: Option<String>,
     /// Where the journal goes on; none before there is one.
     records: Option<Reader>,
-    /// The files of the commit; kept, because taking them apart takes as long as reading them.
+    /// The files of the commit; kept, so that they need not be taken apart before something is shown.
     _tree: Tree,
 }
 

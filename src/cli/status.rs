@@ -21,7 +21,7 @@ pub(super) struct Command {
     #[command(flatten)]
     objects: ObjectArguments,
     /// Exit with 3 if anything failed, is held or rejected or could not be checked, with 4 if no daemon runs that
-    /// would know
+    /// would know, or a scheduled tag was not checked yet
     #[arg(long)]
     exit_code: bool,
     /// As it was at a point: a time like 2026-11-21T08:00:00Z, a local one, a span ago like 2h, or the number of a record

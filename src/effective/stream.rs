@@ -71,7 +71,7 @@ pub fn has_stream(desired: &DesiredState, observed: &ObservedState, name: &Strea
     desired.streams.contains_key(name) || has_tags()
 }
 
-/// The same, with no more than the row of `get is` shows (rule I120): of 100,000 tags, the rest is most of the work.
+/// The same, with no more than the row of `get is` shows (rule I120).
 #[must_use]
 pub fn outline(
     desired: &DesiredState,

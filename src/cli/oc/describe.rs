@@ -59,7 +59,8 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
     if shown == 0 && failed.is_empty() {
         super::get::nothing_found(inventory.namespace.as_ref(), context)?;
     }
-    std::mem::forget(inventory); // the process ends; taking it apart takes a third of the time of reading it
+    // The process ends: what it holds need not be taken apart first.
+    std::mem::forget(inventory);
     Ok(if failed.is_empty() { ExitCode::Done } else { ExitCode::Error })
 }
 

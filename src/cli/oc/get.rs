@@ -15,7 +15,8 @@ use crate::oc::{self, yaml};
 /// Show image streams, their tags and images, as `oc get` does
 ///
 /// KIND is `is` (imagestreams), `istag` (imagestreamtags), `isimage` (imagestreamimages), `itag` (imagetags), `images`,
-/// several with commas, or `all`. Reads the journal, whether or not a daemon runs.
+/// `dc` (deploymentconfigs), `bc` (buildconfigs), several with commas, or `all`. Reads the journal, whether or not a
+/// daemon runs.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Command {
     /// Kinds and names: `is`, `is python`, `istag/python:3.6`, `is,istag`
@@ -167,7 +168,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
     for error in &failed {
         super::print_error(context, &anyhow::Error::from(error.clone()))?;
     }
-    // The process ends: what it holds is not taken apart first, which takes as long as a third of the reading.
+    // The process ends: what it holds need not be taken apart first.
     std::mem::forget(inventory);
     Ok(if failed.is_empty() { ExitCode::Done } else { ExitCode::Error })
 }

@@ -1,12 +1,16 @@
 //! The objects that are read: from files, or what the journal and the adopted commit make of them.
 
+mod follow;
+mod manifests;
+mod parallel;
+
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::resource::{Resource, Wanted};
 use super::{ApiError, Source};
@@ -18,14 +22,15 @@ use crate::config::Config;
 use crate::desired::DesiredState;
 use crate::desired::exported::{Exported, read_exported};
 use crate::effective::{self, FirstSeen};
-use crate::fact::Fact;
-use crate::journal::{JournalError, ObjectStore};
-use crate::names::{Digest, Kind, Namespace, ObjectKey, StreamName};
+use crate::journal::ObjectStore;
+use crate::names::{Digest, Namespace, StreamName};
 use crate::observed::ObservedState;
 use crate::oc::table::Table;
 use crate::policy::Policy;
-use crate::report;
 use crate::time::Timestamp;
+
+pub(super) use follow::Touched;
+use parallel::in_parallel;
 
 /// The objects, those of each kind in the order of namespace and name.
 pub(super) struct Inventory {
@@ -49,14 +54,6 @@ pub(super) struct Inventory {
 
 /// How a stream of the journal is seen.
 type View = fn(&DesiredState, &ObservedState, &Policy, &StreamName) -> Option<ImageStream>;
-
-/// What a record may have changed.
-pub(super) enum Touched {
-    /// Anything.
-    All,
-    /// These streams.
-    Streams(BTreeSet<StreamName>),
-}
 
 /// Objects of one kind.
 #[derive(Debug)]
@@ -166,38 +163,6 @@ impl Inventory {
         }
         self.journal = Some(shown);
         Ok(())
-    }
-
-    /// Where the journal stands that it reads.
-    pub(super) fn state_dir(&self) -> Option<&Path> {
-        self.journal.as_ref().map(|shown| shown.config.state_dir.as_path())
-    }
-
-    /// Takes in what the journal says next, and looks at what that may have changed, and at nothing else; none where
-    /// nothing was written since.
-    pub(super) fn advance(&mut self) -> anyhow::Result<Option<Touched>> {
-        let Some(shown) = &mut self.journal else { return Ok(None) };
-        self.now = Timestamp::from_jiff(jiff::Timestamp::now());
-        let touched = match shown.advance() {
-            Ok(Some(fact)) => touched(&fact),
-            Ok(None) if shown.has_journal() => return Ok(None),
-            Ok(None) if !offline::has_journal(&shown.config.state_dir)? => return Ok(None),
-            // It begins, or compaction was faster: then what it came to is compared at once.
-            Ok(None) | Err(JournalError::Missing { .. }) => {
-                *shown = offline::show(shown.config.clone(), None)?;
-                Touched::All
-            }
-            Err(error) if error.is_gone() => {
-                *shown = offline::show(shown.config.clone(), None)?;
-                Touched::All
-            }
-            Err(error) => return Err(error.into()),
-        };
-        self.only = match &touched {
-            Touched::All => None,
-            Touched::Streams(streams) => Some(streams.clone()),
-        };
-        Ok(Some(touched))
     }
 
     /// The streams of the journal that are looked at, in order.
@@ -363,42 +328,6 @@ impl Inventory {
         }
     }
 
-    /// The `DeploymentConfig`s of the adopted commit, with the revision that was rolled out last.
-    fn deployment_configs(&self) -> Vec<Value> {
-        let Some(Shown { desired, observed, .. }) = &self.journal else { return Vec::new() };
-        let workloads = desired.workloads.values();
-        let ours = workloads.filter(|workload| workload.object.kind == Kind::DeploymentConfig);
-        let made = ours.filter_map(|workload| {
-            let mut object = self.manifest(&workload.object, &workload.manifest)?;
-            let state = observed.workloads.get(&workload.object);
-            let revision = state.map_or(0, |state| state.latest_revision.0);
-            object.as_object_mut()?.insert("status".into(), json!({"latestVersion": revision}));
-            Some(object)
-        });
-        made.collect()
-    }
-
-    /// The `BuildConfig`s of the adopted commit.
-    fn build_configs(&self) -> Vec<Value> {
-        let Some(Shown { desired, .. }) = &self.journal else { return Vec::new() };
-        let builds = desired.builds.values();
-        builds.filter_map(|build| self.manifest(&build.object, &build.manifest)).collect()
-    }
-
-    /// An object of the adopted commit, if it is looked at.
-    fn manifest(&self, key: &ObjectKey, manifest: &str) -> Option<Value> {
-        let namespace = key.namespace.as_str();
-        if self.namespace.as_ref().is_some_and(|own| own != namespace) {
-            return None;
-        }
-        let mut object: Value = serde_json::from_str(manifest).ok()?; // `desired` made it
-        let meta = object.get_mut("metadata")?.as_object_mut()?;
-        meta.insert("namespace".into(), namespace.into());
-        let labels = meta.get("labels").cloned().unwrap_or_default();
-        let labels = serde_json::from_value(labels).unwrap_or_default();
-        self.selector.matches(&labels).then_some(object)
-    }
-
     fn all(&self, resource: Resource) -> Found {
         match (resource, self.own(resource)) {
             (Resource::Images, _) => {
@@ -525,29 +454,10 @@ impl Inventory {
     }
 }
 
-/// What a record may have changed.
-fn touched(fact: &Fact) -> Touched {
-    if matches!(
-        fact,
-        Fact::CommitAdopted(_)
-            | Fact::RemovalsReleased(_)
-            | Fact::ImagesPruned(_)
-            | Fact::ImageDeleted(_)
-            | Fact::RolloutStarted(_)
-    ) {
-        return Touched::All;
-    }
-    let (objects, tags) = report::log::named(fact);
-    let streams = objects.into_iter().filter(|object| object.kind == Kind::ImageStream);
-    let streams =
-        streams.map(|object| StreamName { namespace: object.namespace, name: object.name });
-    Touched::Streams(tags.into_iter().map(|tag| tag.stream).chain(streams).collect())
-}
-
 /// The one of a name.
 fn named(all: Vec<Value>, resource: Resource, name: &str) -> Result<Vec<Value>, ApiError> {
     let mut all = all.into_iter();
-    let found = all.find(|object| object["metadata"]["name"] == name);
+    let found = all.find(|object| object.pointer("/metadata/name").is_some_and(|n| n == name));
     found.map(|found| vec![found]).ok_or_else(|| ApiError::not_found(&resource.plural(), name))
 }
 
@@ -561,26 +471,6 @@ fn stream_tags(stream: &ImageStream) -> Vec<ImageStreamTag> {
 fn image_tags(stream: &ImageStream) -> Vec<ImageTag> {
     let names = view::tag_names(stream).into_iter();
     names.filter_map(|tag| view::image_tag(stream, tag, None)).collect()
-}
-
-/// The least work that is worth a thread.
-const SHARE_MIN: usize = 512;
-
-/// What `make` makes of each item, in order, by as many threads as there are processors.
-fn in_parallel<I: Sync, T: Send>(items: &[I], make: impl Fn(&I) -> Vec<T> + Sync) -> Vec<T> {
-    let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let share = items.len().div_ceil(threads).max(SHARE_MIN);
-    let make = |items: &[I]| -> Vec<T> { items.iter().flat_map(&make).collect() };
-    let (first, rest) = items.split_at(share.min(items.len()));
-    std::thread::scope(|scope| {
-        let rest: Vec<_> =
-            rest.chunks(share).map(|items| scope.spawn(move || make(items))).collect();
-        let mut all = make(first);
-        for made in rest {
-            all.extend(made.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        all
-    })
 }
 
 /// What the object store has of an image; what cannot be read there is left out, and says so when it is described.

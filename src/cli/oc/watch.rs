@@ -40,10 +40,7 @@ pub(super) fn run(
     let changes = Changes::of(&root.join("journal")).until_interrupted()?;
     let (known, widths) = (BTreeMap::new(), Vec::new());
     let mut watch = Watch { command, wanted: wanted.clone(), known, widths, begun: false };
-    let found = match inventory.find(wanted) {
-        Ok(found) => found,
-        Err(error) => return Err(error.into()),
-    };
+    let found = inventory.find(wanted)?;
     let all = watch.take(&found, &Touched::All, &inventory);
     if !command.watch_only {
         watch.print(all, &inventory, context)?;

@@ -278,18 +278,18 @@ pub(super) fn tags(input: &Input<'_>) -> Vec<TagReport> {
     let checks = live_checks(input);
     let mut stream: Option<api::ImageStream> = None;
     let reports = all.into_iter().map(|(tag, state)| {
-        let is_of = |known: &api::ImageStream| {
-            let meta = &known.metadata;
-            meta.name == tag.stream.name.as_str() && meta.namespace == tag.stream.namespace.as_str()
-        };
-        if !stream.as_ref().is_some_and(is_of) {
-            stream = effective::stream(view.desired, view.observed, view.policy, &tag.stream); // once for all its tags
+        let (name, namespace) = (tag.stream.name.as_str(), tag.stream.namespace.as_str());
+        let is_of = |meta: &api::ObjectMeta| meta.name == name && meta.namespace == namespace;
+        // Once for all its tags.
+        if !stream.as_ref().is_some_and(|known| is_of(&known.metadata)) {
+            stream = effective::stream(view.desired, view.observed, view.policy, &tag.stream);
         }
         let row = stream.as_ref().map(|stream| row(input, stream, &tag)).unwrap_or_default();
         report(input, &checks, tag, state, row)
     });
     let mut reports: Vec<TagReport> = reports.collect();
-    reports.sort_by_key(|report| report.verdict != Verdict::CouldNotCheck); // what fails comes first
+    // What fails comes first (rule C18).
+    reports.sort_by_key(|report| report.verdict != Verdict::CouldNotCheck);
     reports
 }
 

@@ -153,8 +153,9 @@ fn stands_in_columns(table: &Table, shape: Shape<'_>) -> Result<(), TestCaseErro
     }
     let mut lines = text.split('\n');
     let header: Vec<char> = lines.next().unwrap_or_default().chars().collect();
-    let starts = (0..header.len())
-        .filter(|at| header[*at] != ' ' && (*at < 2 || header[at - 2..*at] == [' ', ' ']));
+    let starts = (0..header.len()).filter(|at| {
+        header[*at] != ' ' && (*at == 0 || *at > 1 && header[at - 2..*at] == [' ', ' '])
+    });
     let starts: Vec<usize> = starts.collect();
     let wide = if shape.wide { table.wide.len() } else { 0 };
     prop_assert_eq!(starts.len(), table.columns.len() + wide + usize::from(shape.namespaces));

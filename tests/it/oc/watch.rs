@@ -116,6 +116,69 @@ fn a_watch_prints_the_table_and_then_a_line_for_each_change() {
     }
 }
 
+/// One stream is read without the others, and a row without the rest of its stream: what they show is the same.
+#[test]
+fn a_stream_by_its_name_is_what_it_is_among_all() {
+    let (mut host, repo) = shop();
+    repo.write("api.yaml", stream("api", "2")).commit("api");
+    let is_api = |fact: &Fact| matches!(fact, Fact::TagImported(tag) if tag.tag.stream.name.as_str() == "api");
+    host.wait_for("the other tag", is_api);
+    let age = regex::Regex::new(r"(?i)(less than a second|about a minute|\d+ \w+) ago").unwrap();
+    let settled = |text: &str| {
+        age.replace_all(text, "[age]").split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let same = |host: &Host, when: &str| {
+        let all = host.text(&["get", "is", "-n", "shop", "-o", "json"]);
+        let all: serde_json::Value = serde_json::from_str(&all).unwrap();
+        let items = all["items"].as_array().unwrap();
+        assert_eq!(items.len(), 2, "{when}");
+        let described = host.text(&["describe", "is", "-n", "shop"]);
+        let table = host.text(&["get", "is", "-n", "shop"]);
+        for (item, name) in items.iter().zip(["api", "web"]) {
+            let one = host.text(&["get", "is", name, "-n", "shop", "-o", "json"]);
+            assert_eq!(*item, serde_json::from_str::<serde_json::Value>(&one).unwrap(), "{when}");
+            let one = settled(&host.text(&["describe", "is", name, "-n", "shop"]));
+            assert!(settled(&described).contains(&one), "{when}: {described}");
+            let one = host.text(&["get", "is", name, "-n", "shop", "--no-headers"]);
+            assert!(settled(&table).contains(&settled(&one)), "{when}: {table}");
+        }
+    };
+    same(&host, "by records");
+    assert!(host.stop().success());
+    host.text(&["journal", "compact"]);
+    let snapshots = std::fs::read_dir(host.state().join("journal")).unwrap();
+    let names = snapshots.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(names.into_iter().any(|name| name.starts_with("snapshot-")), "compaction leaves one");
+    same(&host, "by a snapshot and a cache");
+    // A cache that is not there, or not this program's, costs time and nothing else.
+    std::fs::remove_dir_all(host.state().join("cache")).unwrap();
+    same(&host, "by the mirror");
+}
+
+/// A daemon whose mirror lost the adopted commit, and that ends before it is read again, must not leave an empty cache
+/// that the next start, or a reading command, takes for that commit.
+#[test]
+fn a_mirror_that_lost_the_commit_is_not_cached_as_an_empty_one() {
+    let (mut host, repo) = shop();
+    assert!(host.stop().success());
+    for folder in ["mirror.git", "cache"] {
+        std::fs::remove_dir_all(host.state().join(folder)).unwrap();
+    }
+    let away = repo.path().with_extension("away");
+    std::fs::rename(repo.path(), &away).unwrap();
+    host.start();
+    eventually("the daemon", || host.ask(&tidegate::control::Question::Status));
+    host.wait_for("a source that is away", |fact| matches!(fact, Fact::SourceFailed(_)));
+    assert!(host.stop().success());
+    assert!(!host.state().join("cache/tree").exists());
+    std::fs::rename(&away, repo.path()).unwrap();
+    host.start();
+    host.wait_for("the source", |fact| matches!(fact, Fact::SourceRecovered));
+    let found =
+        host.text(&["get", "is", "web", "-n", "shop", "-o", "jsonpath={.spec.tags[0].name}"]);
+    assert_eq!(found, "1");
+}
+
 #[test]
 fn only_one_kind_is_watched() {
     let (host, _repo) = shop();

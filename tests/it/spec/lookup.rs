@@ -31,8 +31,8 @@ fn images(world: &World) -> Vec<String> {
 /// stays what it is, and what was meant is recorded.
 #[test]
 fn i184_a_bare_name_means_the_image_of_the_tag() {
-    let mut world = imported("dc app app=web");
-    world.commit("is web latest=r.io/web:1,scheduled lookup\ndc app app=web env=2");
+    let mut world = imported("");
+    world.commit("is web latest=r.io/web:1,scheduled lookup\ndc app app=web");
     assert_eq!(images(&world), ["r.io/web@#a by shop/web:latest"]);
     let workload = world.engine.desired().workloads.values().next().unwrap();
     assert!(workload.manifest.contains("\"image\":\"web\""), "{}", workload.manifest);
