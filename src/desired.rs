@@ -311,6 +311,7 @@ pub struct BuildConfig {
 /// Something that is rolled out: a `DeploymentConfig`, or a `Deployment`, `StatefulSet`, `DaemonSet` or `CronJob` with
 /// the triggers annotation.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields of the API")]
 pub struct Workload {
     /// Its key.
     pub object: ObjectKey,

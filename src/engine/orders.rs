@@ -4,6 +4,7 @@ use crate::action::{ImportOrder, Nudge};
 use crate::desired::ImageStream;
 use crate::effective;
 use crate::names::{CommitId, StreamTag};
+use crate::observed::tag_history::TagState;
 use crate::plan::Key;
 use crate::time::Now;
 
@@ -124,6 +125,6 @@ impl Engine {
         let Some(check) = check else { return false };
         let soft = self.soft.checks.get(&check);
         let flies = soft.is_some_and(|soft| soft.in_flight || soft.nudged.contains(tag));
-        flies || soft.is_none() && self.observed.tag(tag).is_some_and(|state| state.is_due())
+        flies || soft.is_none() && self.observed.tag(tag).is_some_and(TagState::is_due)
     }
 }

@@ -154,7 +154,8 @@ impl Engine {
             created: now.wall,
             reference: check.image.with_digest(&image.digest),
             image: Some(image.digest),
-            generation: generation.max(Generation(1)), // of a stream that the push creates (rule I22)
+            // At least that of a stream that the push creates (rule I22).
+            generation: generation.max(Generation(1)),
         };
         let deleted = self.observed.images.deleted.contains(&image.digest);
         let changes = state.is_none_or(|state| {

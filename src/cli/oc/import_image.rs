@@ -57,8 +57,10 @@ pub(in crate::cli) struct Command {
     /// Where images are pulled from: source or local
     #[arg(long, value_name = "POLICY")]
     reference_policy: Option<String>,
-    /// What is imported of an index: Legacy or PreserveOriginal [default: as the tag says]
     #[arg(long, value_name = "MODE")]
+    #[arg(
+        help = "What is imported of an index: Legacy or PreserveOriginal [default: as the tag says]"
+    )]
     import_mode: Option<String>,
     /// How to print the stream, in place of the text
     #[arg(short, long, value_name = "FORMAT")]
@@ -100,7 +102,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
     let Some(plan) = plan else { bail!("nothing was decided") };
     let config = offline::settings(&command.edit.settings, context)?;
     if done.is_dry {
-        return dry_run(command, &plan, (local, mode), config, context);
+        return dry_run(command, &plan, (local, mode), &config, context);
     }
     if done.is_uncommitted {
         writeln!(
@@ -422,12 +424,12 @@ fn dry_run(
     command: &Command,
     plan: &Plan,
     (_, mode): (Option<bool>, Option<ImportMode>),
-    config: Config,
+    config: &Config,
     context: &mut Context<'_>,
 ) -> anyhow::Result<ExitCode> {
     let insecure = command.insecure.unwrap_or(false);
     let kept = Arc::new(Mutex::new(std::collections::BTreeMap::new()));
-    let registries = registries(&config, &kept)?;
+    let registries = registries(config, &kept)?;
     let runtime = runtime()?;
     let (tags, left_out) = match &plan.import {
         Import::Tags(tags) => (tags.clone(), Vec::new()),

@@ -141,7 +141,8 @@ mod tests {
         ) {
             let generation = Generation(2);
             let (left, pushed) = (asked == 1, asked == 2);
-            let state = TagState { generation, items, condition: None, probed, asked, left, pushed };
+            let condition = None;
+            let state = TagState { generation, items, condition, probed, asked, left, pushed };
             let text = serde_json::to_string(&state).unwrap();
             prop_assert_eq!(serde_json::from_str::<TagState>(&text).unwrap(), state);
         }

@@ -123,7 +123,7 @@ impl RegistriesConf {
         let host = image.registry.as_deref().unwrap_or("docker.io");
         let host = if is_docker_hub(host) { "docker.io" } else { host };
         let full = format!("{host}/{}", image.repository_path());
-        let rest = |entry: &Entry| rest_of(&full, &entry.prefix).map(|rest| rest.to_owned());
+        let rest = |entry: &Entry| rest_of(&full, &entry.prefix).map(str::to_owned);
         let matching = self.entries.iter().filter_map(|entry| Some((entry, rest(entry)?)));
         let Some((entry, rest)) = matching.max_by_key(|(entry, _)| entry.prefix.len()) else {
             return Place {

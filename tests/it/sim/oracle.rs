@@ -6,7 +6,8 @@ use tidegate::action::{Action, ActionId, Input, TagListing};
 use tidegate::engine::Engine;
 use tidegate::fact::{
     CommitAdopted, Fact, ImagesPruned, Outcome, Record, Release, RemovalFate, RolloutCause,
-    RolloutStarted, StopStarted, TagImported, TagRemoval, TagRemoved, TagTrimmed, TagsListed, Via,
+    RolloutFinished, RolloutStarted, StopStarted, TagImported, TagRemoval, TagRemoved, TagTrimmed,
+    TagsListed, Via,
 };
 use tidegate::names::StreamTag;
 use tidegate::names::{
@@ -190,20 +191,7 @@ impl Oracle {
                 assert!(self.fired.insert(identity), "law 6: fired twice: {fired:?}");
             }
             Fact::RolloutStarted(started) => self.started(started),
-            Fact::RolloutFinished(finished) => {
-                let rollout = self.rollout(&finished.object, finished.rollout);
-                assert!(rollout.end.is_none(), "a rollout ended twice");
-                let key = rollout.started.key(rollout.seq);
-                // A target that could not be reached may have done it all the same.
-                let verdict = finished.reason == "unhealthy";
-                if finished.outcome != Outcome::Failed || verdict {
-                    Self::truthful(&key, finished.outcome, targets);
-                }
-                if finished.outcome == Outcome::Failed {
-                    let failed = (rollout.digests(), rollout.started.template);
-                    self.held.entry(finished.object.clone()).or_default().push(failed);
-                }
-            }
+            Fact::RolloutFinished(finished) => self.finished(finished, targets),
             Fact::HoldReleased(released) => {
                 let state = &self.shadow.workloads[&released.object];
                 let holds = match released.because {
@@ -248,6 +236,22 @@ impl Oracle {
             }
         }
         self.shadow.apply(record);
+    }
+
+    /// Laws 4 and 6: a rollout ends once, and as its target did.
+    fn finished(&mut self, finished: &RolloutFinished, targets: &Targets) {
+        let rollout = self.rollout(&finished.object, finished.rollout);
+        assert!(rollout.end.is_none(), "a rollout ended twice");
+        let key = rollout.started.key(rollout.seq);
+        // A target that could not be reached may have done it all the same.
+        let verdict = finished.reason == "unhealthy";
+        if finished.outcome != Outcome::Failed || verdict {
+            Self::truthful(&key, finished.outcome, targets);
+        }
+        if finished.outcome == Outcome::Failed {
+            let failed = (rollout.digests(), rollout.started.template);
+            self.held.entry(finished.object.clone()).or_default().push(failed);
+        }
     }
 
     /// Law 7: only a whole listing that has tags makes one vanish (rule I196).

@@ -250,7 +250,7 @@ fn i145_without_a_daemon_it_imports_by_itself() {
     assert!(out.ends_with("\n\n\n"), "{out:?}");
     assert!(err.contains("+  - name: \"1\"") && err.contains("committed "), "{err}");
     let manifest = std::fs::read_to_string(shop.repo.path().join("default/imagestream-app.yaml"));
-    assert!(manifest.unwrap().contains("dockerImageRepository") == false);
+    assert!(!manifest.unwrap().contains("dockerImageRepository"));
     // Nothing is pending: a daemon that starts now has nothing to do.
     assert_eq!(shop.imports(), 1);
     let (code, out, _) = shop.told(&["import-image", "app:1"]);
