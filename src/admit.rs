@@ -85,6 +85,13 @@ impl Admission {
         }
     }
 
+    /// Takes `key` out of every queue but that of `scarce`: it wants nothing else.
+    pub fn leave_others(&mut self, scarce: Option<&Scarce>, key: &Key) {
+        for (_, queue) in self.queues.iter_mut().filter(|(other, _)| Some(*other) != scarce) {
+            queue.leave(key);
+        }
+    }
+
     /// Whether `key` waits for `scarce`.
     #[must_use]
     pub fn waits(&self, scarce: &Scarce, key: &Key) -> bool {
@@ -130,6 +137,19 @@ mod tests {
         assert!(!admission.take(&rollouts, &key("c"), 1), "b waits longer");
         assert!(admission.take(&rollouts, &key("b"), 1));
         assert!(!admission.waits(&rollouts, &key("b")));
+    }
+
+    #[test]
+    fn what_wants_one_thing_waits_for_no_other() {
+        let mut admission = Admission::default();
+        let [old, new] = ["old", "new"].map(|host| Scarce::Registry(host.into()));
+        assert!(!admission.take(&old, &key("a"), 0));
+        assert!(!admission.take(&new, &key("a"), 0));
+        admission.leave_others(Some(&new), &key("a"));
+        assert_eq!(admission.next(&old, 1), None);
+        assert_eq!(admission.next(&new, 1), Some(&key("a")));
+        admission.leave_others(None, &key("a"));
+        assert_eq!(admission.scarce().count(), 0);
     }
 
     #[test]

@@ -32,11 +32,10 @@ impl Engine {
         {
             self.admission.leave(&registry_of(check), key);
         }
-        if let Key::Listing(stream) = key
-            && plan.steps.is_empty()
-            && let Some(scarce) = self.registry_of_listing(stream)
-        {
-            self.admission.leave(&scarce, key);
+        if let Key::Listing(stream) = key {
+            // The key does not say where: the stream may have waited at a registry that it has left, or be gone.
+            let scarce = self.registry_of_listing(stream).filter(|_| !plan.steps.is_empty());
+            self.admission.leave_others(scarce.as_ref(), key);
         }
         if let Key::Manifest(manifest) = key
             && plan.steps.is_empty()

@@ -41,6 +41,19 @@ fn i040_who_asks_gets_the_repository_listed_again() {
     assert_eq!(world.pending(), "list r.io/all");
 }
 
+/// Law 4: a stream that waits for its turn at a registry stops waiting there when git names another repository, or none.
+#[test]
+fn law4_a_stream_waits_at_no_registry_that_it_has_left() {
+    let policy = Policy { checks_in_flight_max: 1, ..World::policy() };
+    let mut world = World::with(policy);
+    world.commit(&format!("{ALL}\nis b repository=r.io/b\nis c repository=r.io/c"));
+    assert_eq!(world.pending(), "list r.io/all");
+    world.commit(&format!("{ALL}\nis b repository=x.io/b\nis c"));
+    assert_eq!(world.pending(), "list r.io/all\nlist x.io/b");
+    world.list("r.io/all", "1.0");
+    assert_eq!(world.pending(), "list x.io/b\nresolve r.io/all:1.0");
+}
+
 /// I44 (replaced by I59): a listing is repeated by the schedule of its stream, and finds tags that appear later.
 #[test]
 fn i044_tags_that_appear_later_are_found() {
