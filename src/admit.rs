@@ -78,13 +78,6 @@ impl Admission {
         queue.used = queue.used.saturating_sub(1);
     }
 
-    /// Takes `key` out of the queue: it wants nothing any more.
-    pub fn leave(&mut self, scarce: &Scarce, key: &Key) {
-        if let Some(queue) = self.queues.get_mut(scarce) {
-            queue.leave(key);
-        }
-    }
-
     /// Takes `key` out of every queue but that of `scarce`: it wants nothing else.
     pub fn leave_others(&mut self, scarce: Option<&Scarce>, key: &Key) {
         for (_, queue) in self.queues.iter_mut().filter(|(other, _)| Some(*other) != scarce) {
@@ -92,10 +85,10 @@ impl Admission {
         }
     }
 
-    /// Whether `key` waits for `scarce`.
+    /// Whether `key` waits for anything.
     #[must_use]
-    pub fn waits(&self, scarce: &Scarce, key: &Key) -> bool {
-        self.queues.get(scarce).is_some_and(|queue| queue.ticket_of.contains_key(key))
+    pub fn waits(&self, key: &Key) -> bool {
+        self.queues.values().any(|queue| queue.ticket_of.contains_key(key))
     }
 
     /// The first in the queue, if there is a place for it.
@@ -136,7 +129,7 @@ mod tests {
         assert_eq!(admission.next(&rollouts, 1), Some(&key("b")));
         assert!(!admission.take(&rollouts, &key("c"), 1), "b waits longer");
         assert!(admission.take(&rollouts, &key("b"), 1));
-        assert!(!admission.waits(&rollouts, &key("b")));
+        assert!(!admission.waits(&key("b")));
     }
 
     #[test]
@@ -158,7 +151,7 @@ mod tests {
         let registry = Scarce::Registry("r".into());
         assert!(!admission.take(&registry, &key("a"), 0));
         assert!(!admission.take(&registry, &key("a"), 0));
-        admission.leave(&registry, &key("a"));
+        admission.leave_others(None, &key("a"));
         assert_eq!(admission.next(&registry, 1), None);
     }
 }

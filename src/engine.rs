@@ -249,20 +249,7 @@ impl Engine {
             return Vec::new(); // all of it is held, visibly
         }
         let plans = plan::whole(&self.view(now)).into_iter();
-        plans.filter(|(key, plan)| !plan.steps.is_empty() && !self.waits(key)).collect()
-    }
-
-    fn waits(&self, key: &Key) -> bool {
-        match key {
-            Key::Check(check) => self.admission.waits(&registry_of(check), key),
-            Key::Workload(_) => self.admission.waits(&Scarce::Rollouts, key),
-            Key::Listing(stream) => {
-                let scarce = self.registry_of_listing(stream);
-                scarce.is_some_and(|scarce| self.admission.waits(&scarce, key))
-            }
-            Key::Manifest(manifest) => self.admission.waits(&registry_of_manifest(manifest), key),
-            Key::Source | Key::Tag(_) | Key::History(_) => false,
-        }
+        plans.filter(|(key, plan)| !plan.steps.is_empty() && !self.admission.waits(key)).collect()
     }
 
     /// Plans every dirty key until nothing is dirty: what others depend on comes first.

@@ -173,18 +173,10 @@ impl Engine {
         let soft = self.soft.checks.entry(check.clone()).or_default();
         soft.in_flight = false;
         soft.asking.clear();
-        soft.attempts.at = Some(now.mono);
-        soft.attempts.wall = Some(now.wall);
+        soft.attempts.answered(result.as_ref().err(), now);
         match result {
-            Ok(_) => {
-                soft.attempts.failures = 0;
-                soft.proven = Some(now.wall);
-            }
-            Err(failure) => {
-                soft.attempts.failures = soft.attempts.failures.saturating_add(1);
-                soft.attempts.transient = failure.transient;
-                self.pause_registry(&check.image, failure, now);
-            }
+            Ok(_) => soft.proven = Some(now.wall),
+            Err(failure) => self.pause_registry(&check.image, failure, now),
         }
         self.forget_check(check);
         for tag in tags {

@@ -17,30 +17,14 @@ use super::{Batch, Engine, InFlight, registry_of, registry_of_list, registry_of_
 
 impl Engine {
     pub(super) fn carry_out(&mut self, key: &Key, plan: Plan, now: Now, batch: &mut Batch) {
-        let takes_place = |step: &Step| matches!(step, Step::Start { .. } | Step::Stop(_));
-        if plan.steps.iter().any(takes_place) {
+        // A key waits for nothing but what its plan asks for now: where it waited may have changed with its manifest.
+        let wanted = plan.steps.iter().find_map(scarce_of);
+        self.admission.leave_others(wanted.as_ref(), key);
+        if let Some(rollouts @ Scarce::Rollouts) = &wanted
+            && !self.admission.take(rollouts, key, self.places(rollouts))
+        {
             // A rollout or a stop that finds no place leaves no trace: what leads to it is recorded together with it.
-            let places = self.places(&Scarce::Rollouts);
-            if !self.admission.take(&Scarce::Rollouts, key, places) {
-                return;
-            }
-        } else if matches!(key, Key::Workload(_)) {
-            self.admission.leave(&Scarce::Rollouts, key);
-        }
-        if let Key::Check(check) = key
-            && plan.steps.is_empty()
-        {
-            self.admission.leave(&registry_of(check), key);
-        }
-        if let Key::Listing(stream) = key {
-            // The key does not say where: the stream may have waited at a registry that it has left, or be gone.
-            let scarce = self.registry_of_listing(stream).filter(|_| !plan.steps.is_empty());
-            self.admission.leave_others(scarce.as_ref(), key);
-        }
-        if let Key::Manifest(manifest) = key
-            && plan.steps.is_empty()
-        {
-            self.admission.leave(&registry_of_manifest(manifest), key);
+            return;
         }
         for step in plan.steps {
             self.carry_out_step(key, step, now, batch);
@@ -217,5 +201,22 @@ fn stop_key(object: &ObjectKey, stop: &Stop) -> RolloutKey {
         incarnation: stop.started.incarnation,
         seq: stop.seq,
         epoch: stop.started.epoch,
+    }
+}
+
+/// What there is only so much of, of what a step needs.
+fn scarce_of(step: &Step) -> Option<Scarce> {
+    match step {
+        Step::Start { .. } | Step::Stop(_) => Some(Scarce::Rollouts),
+        Step::Resolve { check, .. } => Some(registry_of(check)),
+        Step::List { request, .. } => Some(registry_of_list(request)),
+        Step::DeleteManifest(manifest) => Some(registry_of_manifest(manifest)),
+        Step::ReadSource
+        | Step::Record(_)
+        | Step::Deliver(_)
+        | Step::Ask(_)
+        | Step::Cancel(_)
+        | Step::Finish { .. }
+        | Step::DeliverStop(_) => None,
     }
 }

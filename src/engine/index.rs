@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::action::Check;
-use crate::admit::Scarce;
 use crate::desired::{Container, ImageStream, Object, TagSource, Workload};
 use crate::effective;
 use crate::fact::{Fact, Via};
@@ -12,7 +11,7 @@ use crate::names::{StreamName, StreamTag};
 use crate::observed::rollout::object_of;
 use crate::plan::{Few, Index, Key};
 
-use super::{Engine, registry_of_list};
+use super::Engine;
 
 /// Whether an object's links are put into the index or taken out of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -101,12 +100,6 @@ impl Engine {
     /// Marks the tags that left: something may have ended that kept them.
     pub(super) fn mark_left(&mut self) {
         self.dirty.extend(self.index.left.iter().cloned().map(Key::History));
-    }
-
-    /// The queue in which the listing of a stream waits.
-    pub(super) fn registry_of_listing(&self, stream: &StreamName) -> Option<Scarce> {
-        let stream = self.desired.streams.get(stream)?;
-        Some(registry_of_list(&effective::listing_of(stream, &self.policy)?))
     }
 
     /// Forgets what is known of checks of a stream as it was, if no tag asks for them any more.

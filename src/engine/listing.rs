@@ -24,18 +24,10 @@ impl Engine {
         self.dirty.insert(Key::Listing(stream.clone()));
         let soft = self.soft.listings.entry(stream.clone()).or_default();
         soft.in_flight = false;
-        soft.attempts.at = Some(now.mono);
-        soft.attempts.wall = Some(now.wall);
+        soft.attempts.answered(result.as_ref().err(), now);
         match result {
-            Ok(_) => {
-                soft.attempts.failures = 0;
-                soft.proven = Some(now.wall);
-            }
-            Err(failure) => {
-                soft.attempts.failures = soft.attempts.failures.saturating_add(1);
-                soft.attempts.transient = failure.transient;
-                self.pause_registry(&request.repository, failure, now);
-            }
+            Ok(_) => soft.proven = Some(now.wall),
+            Err(failure) => self.pause_registry(&request.repository, failure, now),
         }
         let spec = self.desired.streams.get(stream);
         let wanted = spec.map(|spec| effective::listing_fingerprint(spec, &self.policy));

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::action::Check;
+use crate::action::{Check, ImportFailure};
 use crate::fact::StoredManifest;
 use crate::names::{Seq, StreamName, StreamTag};
-use crate::time::{Monotonic, Timestamp};
+use crate::time::{Monotonic, Now, Timestamp};
 
 /// What a restart may forget.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -60,6 +60,20 @@ pub struct Attempts {
     pub failures: u32,
     /// Whether the last failure may pass by itself.
     pub transient: bool,
+}
+
+impl Attempts {
+    /// Takes in an answer.
+    pub fn answered(&mut self, failure: Option<&ImportFailure>, now: Now) {
+        (self.at, self.wall) = (Some(now.mono), Some(now.wall));
+        match failure {
+            None => self.failures = 0,
+            Some(failure) => {
+                self.failures = self.failures.saturating_add(1);
+                self.transient = failure.transient;
+            }
+        }
+    }
 }
 
 /// One check of a registry.

@@ -78,18 +78,9 @@ impl Inventory {
         let config = offline::settings(&source.settings, context)?;
         let namespace = source.namespace.as_ref().unwrap_or(&config.policy.default_namespace);
         let default = config.policy.default_namespace.to_string();
-        let mut inventory = Self {
-            now: source.now.unwrap_or_else(|| Timestamp::from_jiff(jiff::Timestamp::now())),
-            namespace: (!source.all_namespaces).then(|| namespace.to_string()),
-            selector: source.selector.clone(),
-            streams: Vec::new(),
-            images: BTreeMap::new(),
-            journal: None,
-            tags: Vec::new(),
-            stream_images: Vec::new(),
-            image_tags: Vec::new(),
-            only: None,
-        };
+        let mut inventory = Self::empty((!source.all_namespaces).then(|| namespace.to_string()));
+        inventory.selector = source.selector.clone();
+        inventory.now = source.now.unwrap_or(inventory.now);
         for path in &source.filename {
             let shown = path.display();
             let text = text_of(path).with_context(|| format!("cannot read `{shown}`"))?;
@@ -104,15 +95,11 @@ impl Inventory {
         Ok(inventory)
     }
 
-    /// Reads one stream from the journal.
-    pub(super) fn of_stream(
-        config: Config,
-        stream: &StreamName,
-        context: &mut Context<'_>,
-    ) -> anyhow::Result<Self> {
-        let mut inventory = Self {
+    /// Nothing of a namespace, or of all of them, as of now.
+    fn empty(namespace: Option<String>) -> Self {
+        Self {
             now: Timestamp::from_jiff(jiff::Timestamp::now()),
-            namespace: Some(stream.namespace.to_string()),
+            namespace,
             selector: crate::oc::selector::Selector::default(),
             streams: Vec::new(),
             images: BTreeMap::new(),
@@ -121,7 +108,16 @@ impl Inventory {
             stream_images: Vec::new(),
             image_tags: Vec::new(),
             only: None,
-        };
+        }
+    }
+
+    /// Reads one stream from the journal.
+    pub(super) fn of_stream(
+        config: Config,
+        stream: &StreamName,
+        context: &mut Context<'_>,
+    ) -> anyhow::Result<Self> {
+        let mut inventory = Self::empty(Some(stream.namespace.to_string()));
         inventory.take_journal(config, context)?;
         Ok(inventory)
     }

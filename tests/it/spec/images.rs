@@ -7,19 +7,10 @@ use tidegate::fact::ImportReason::{InternalError, NotFound};
 use tidegate::fact::{Fact, Reason};
 
 use crate::support::engine::World;
+use crate::support::start::{WEB, imported};
 use crate::support::story::digest;
 
-const WEB: &str = "is web latest=r.io/web:1,scheduled";
 const BESIDE: &str = "is web latest=r.io/web:1,scheduled kept=r.io/web:1";
-
-/// A world in which `web:latest` is imported as `a`, with nothing left to show.
-fn imported() -> World {
-    let mut world = World::new();
-    world.commit(WEB);
-    world.resolve("r.io/web:1", "a");
-    world.records();
-    world
-}
 
 /// A world in which a commit was read whose tags ask nobody.
 fn committed(objects: &str) -> World {

@@ -6,15 +6,7 @@ use tidegate::policy::Policy;
 
 use crate::desired::{rejects, stream, with_tag};
 use crate::support::engine::World;
-use crate::support::start::{WEB, committed};
-
-/// A world in which `WEB` is imported as `a`, with nothing left to show.
-fn imported() -> World {
-    let mut world = committed(WEB);
-    world.resolve("r.io/web:1", "a");
-    world.records();
-    world
-}
+use crate::support::start::{WEB, committed, imported};
 
 /// I104: a check reaches no further than the tags that are scheduled, and what did not change is not stored.
 #[test]

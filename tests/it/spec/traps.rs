@@ -12,7 +12,7 @@ use crate::adapter::registry::{Bench, Ours, auth_file, quick};
 use crate::desired::{rejects, with_tag};
 use crate::support::engine::World;
 use crate::support::registry::Fault;
-use crate::support::start::{APP, WEB, committed, moves, running};
+use crate::support::start::{APP, WEB, committed, imported, moves, running};
 use crate::support::story::digest;
 
 /// The state of `web:latest`.
@@ -29,14 +29,6 @@ fn described(world: &World) -> String {
 fn row(world: &World) -> Vec<String> {
     let mut table = tidegate::oc::get::streams(&[shown(world, "web")], world.now.wall);
     table.rows.remove(0).cells
-}
-
-/// A world in which `WEB` is imported as `a`, with nothing left to show.
-fn imported() -> World {
-    let mut world = committed(WEB);
-    world.resolve("r.io/web:1", "a");
-    world.records();
-    world
 }
 
 #[test]

@@ -6,34 +6,7 @@ use crate::support::daemon::{Host, eventually, wait};
 use crate::support::git::Repo;
 use crate::support::registry::DockerRegistry;
 
-fn manifests(registry: &str) -> String {
-    format!(
-        "apiVersion: image.openshift.io/v1
-kind: ImageStream
-metadata: {{name: web, namespace: shop}}
-spec:
-  tags:
-  - name: latest
-    from: {{kind: DockerImage, name: '{registry}/team/web:latest'}}
-    importPolicy: {{insecure: true}}
-    referencePolicy: {{type: Local}}
----
-apiVersion: apps.openshift.io/v1
-kind: DeploymentConfig
-metadata: {{name: app, namespace: shop}}
-spec:
-  triggers:
-  - type: ImageChange
-    imageChangeParams:
-      automatic: true
-      containerNames: [main]
-      from: {{kind: ImageStreamTag, name: 'web:latest'}}
-  template:
-    metadata: {{labels: {{app: app}}}}
-    spec: {{containers: [{{name: main, image: ' '}}]}}
-"
-    )
-}
+use super::web_and_app;
 
 fn finished(host: &Host) -> usize {
     host.count(|fact| matches!(fact, Fact::RolloutFinished(f) if f.outcome == Outcome::Complete))
@@ -47,7 +20,7 @@ fn an_image_is_copied_into_the_managed_registry_and_pulled_from_there() {
     };
     let digest = wait(source.push_image("team/web", "latest", "one"));
     let repo = Repo::new();
-    repo.write("web.yaml", manifests(&source.address())).commit("web");
+    repo.write("web.yaml", web_and_app(&source.address(), "Local")).commit("web");
     let address = target.address();
     let toml = format!(
         "[registries.\"{address}\"]\ninsecure = true\n[integrated_registry]\naddress = \"{address}\"\n"

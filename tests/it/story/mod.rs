@@ -15,3 +15,33 @@ mod pushes;
 mod readme;
 mod source;
 mod upkeep;
+
+/// A stream whose `latest` follows the tag of a registry, and an application that it triggers.
+fn web_and_app(registry: &str, reference_policy: &str) -> String {
+    format!(
+        "apiVersion: image.openshift.io/v1
+kind: ImageStream
+metadata: {{name: web, namespace: shop}}
+spec:
+  tags:
+  - name: latest
+    from: {{kind: DockerImage, name: '{registry}/team/web:latest'}}
+    importPolicy: {{insecure: true}}
+    referencePolicy: {{type: {reference_policy}}}
+---
+apiVersion: apps.openshift.io/v1
+kind: DeploymentConfig
+metadata: {{name: app, namespace: shop}}
+spec:
+  triggers:
+  - type: ImageChange
+    imageChangeParams:
+      automatic: true
+      containerNames: [main]
+      from: {{kind: ImageStreamTag, name: 'web:latest'}}
+  template:
+    metadata: {{labels: {{app: app}}}}
+    spec: {{containers: [{{name: main, image: ' '}}]}}
+"
+    )
+}

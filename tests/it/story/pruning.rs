@@ -9,36 +9,15 @@ use crate::support::daemon::{Host, eventually, wait};
 use crate::support::git::Repo;
 use crate::support::registry::DockerRegistry;
 
+use super::web_and_app;
+
 fn manifests(registry: &str) -> String {
-    format!(
-        "apiVersion: image.openshift.io/v1
-kind: ImageStream
-metadata: {{name: web, namespace: shop}}
-spec:
-  tags:
-  - name: latest
-    from: {{kind: DockerImage, name: '{registry}/team/web:latest'}}
-    importPolicy: {{insecure: true}}
----
+    let empty = "---
 apiVersion: image.openshift.io/v1
 kind: ImageStream
-metadata: {{name: empty, namespace: shop}}
----
-apiVersion: apps.openshift.io/v1
-kind: DeploymentConfig
-metadata: {{name: app, namespace: shop}}
-spec:
-  triggers:
-  - type: ImageChange
-    imageChangeParams:
-      automatic: true
-      containerNames: [main]
-      from: {{kind: ImageStreamTag, name: 'web:latest'}}
-  template:
-    metadata: {{labels: {{app: app}}}}
-    spec: {{containers: [{{name: main, image: ' '}}]}}
-"
-    )
+metadata: {name: empty, namespace: shop}
+";
+    web_and_app(registry, "Source") + empty
 }
 
 struct Shop {

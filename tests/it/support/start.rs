@@ -15,6 +15,14 @@ pub(crate) fn committed(objects: &str) -> World {
     world
 }
 
+/// A world in which `WEB` is imported as `a`, with nothing left to show.
+pub(crate) fn imported() -> World {
+    let mut world = committed(WEB);
+    world.resolve("r.io/web:1", "a");
+    world.records();
+    world
+}
+
 /// A world in which `app` runs `a`, with nothing left to show.
 pub(crate) fn running() -> World {
     let mut world = committed(APP);
