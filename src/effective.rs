@@ -21,6 +21,7 @@ use crate::observed::ObservedState;
 use crate::observed::rollout::{Rollout, WorkloadState};
 use crate::observed::tag_history::TagItem;
 use crate::policy::Policy;
+use crate::reference::ImageReference;
 use crate::time::Schedule;
 
 pub use image::{FirstSeen, contents, image, image_as_read, images, images_of_index};
@@ -28,7 +29,10 @@ pub use in_force::{in_force, keep_in_force, overlay_derived};
 pub use listing::{
     Listed, limit_of, listing_fingerprint, listing_of, vanished_message, with_derived,
 };
-pub use local::{degraded, degraded_message, is_managed, is_pushed, managed_repository, pull_spec};
+pub use local::{
+    copy_of, degraded, degraded_message, is_managed, is_pushed, managed_repository, pull_spec,
+    reference_here,
+};
 use lookup::lookup;
 pub use lookup::{Lookup, lookup_tag};
 pub use stream::{has_stream, outline, stream, stream_names};
@@ -75,6 +79,14 @@ pub fn fingerprint(check: &Check) -> u32 {
     if let Some(copy) = &check.copy_to {
         let _ = write!(hash, " {copy}");
     }
+    hash.0.max(1)
+}
+
+/// A short number that tells that an image was copied into a repository; never 0.
+fn copy_fingerprint(repository: &ImageReference, image: &Digest) -> u32 {
+    let mut hash = Fnv(0x811c_9dc5);
+    // Writing into a number cannot fail.
+    let _ = write!(hash, "copied {}", repository.with_digest(image));
     hash.0.max(1)
 }
 

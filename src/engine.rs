@@ -7,6 +7,7 @@
 mod absorb;
 mod adopt;
 mod carry;
+mod copies;
 mod index;
 mod listing;
 mod orders;
@@ -21,7 +22,7 @@ use crate::admit::{Admission, Scarce};
 use crate::desired::{DesiredState, Object, Tree};
 use crate::fact::{Checkpoint, Fact, ImportFailed, Reason, Record, StoredManifest, TagRecovered};
 use crate::limits::{CHECKPOINT_INTERVAL, CLOCK_DRIFT_MAX, WAKE_INTERVAL_MAX};
-use crate::names::{CommitId, ContentHash, Generation, Seq, StreamName};
+use crate::names::{CommitId, ContentHash, Generation, Seq, StreamName, StreamTag};
 use crate::observed::ObservedState;
 use crate::observed::soft::Soft;
 use crate::plan::{self, Index, Key, Plan, View};
@@ -76,6 +77,8 @@ enum InFlight {
     },
     /// A manifest is deleted in the managed registry.
     Deletion(StoredManifest),
+    /// The image of this tag is copied into the repository of its stream.
+    Copy(StreamTag),
     /// The image of the push with this request's number is read.
     Push(u64),
     Silent,

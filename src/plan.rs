@@ -5,6 +5,7 @@
 //! key looks only at what that key depends on, so the cost of one changed tag does not depend on how many there are
 //! (law 4); [`whole`] plans every key and is what a dry run prints and what the tests compare with.
 
+mod copy;
 mod deletion;
 pub mod history;
 pub mod hold;
@@ -90,6 +91,15 @@ pub enum Step {
         stream: StreamName,
         /// What.
         request: ListRequest,
+    },
+    /// Copy the image of a tag that follows another stream into the repository of its own.
+    Copy {
+        /// The tag.
+        tag: StreamTag,
+        /// What is read, and where to.
+        check: Arc<Check>,
+        /// Tells that it is there, once it is recorded.
+        fingerprint: u32,
     },
     /// Make the managed registry delete a manifest.
     DeleteManifest(StoredManifest),

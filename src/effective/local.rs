@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::action::{Check, ImportMode};
 use crate::api::view;
 use crate::desired::{DesiredState, ImageStream, TagReference, TagSource};
 use crate::fact::{StoredManifest, TagEvent};
@@ -62,7 +63,14 @@ fn is_copied(
                         && state.image().as_ref() == image
                 });
             }
-            Some(TagSource::Tag(_) | TagSource::Image { .. }) | None => return false,
+            Some(TagSource::Tag(_) | TagSource::Image { .. }) => {
+                let repository = managed_repository(&tag.stream, policy);
+                return repository.zip(image).is_some_and(|(repository, image)| {
+                    state.asked == super::copy_fingerprint(&repository, image)
+                        && state.image().as_ref() == Some(image)
+                });
+            }
+            None => return false,
         }
     }
     false
@@ -108,6 +116,77 @@ pub(super) fn copy_to(
     // What is there already is not copied onto itself.
     let is_there = source.repository_as_spelled() == repository.repository_as_spelled();
     (!is_there).then(|| Arc::new(repository))
+}
+
+/// What is copied for a tag that follows another stream, and the number that tells once it is there.
+///
+/// That is where dependents are to pull from its own repository: by its policy (rule I181), or because it would name
+/// the repository of the other stream, which is in the same registry (rule I80). Without a managed registry, none.
+#[must_use]
+pub fn copy_of(
+    desired: &DesiredState,
+    policy: &Policy,
+    tag: &StreamTag,
+    from: &TagEvent,
+) -> Option<(Check, u32)> {
+    let (stream, spec) = spec_tag(desired, tag).filter(|(_, spec)| !spec.reference)?;
+    let other = other_stream(spec, tag)?;
+    let own = managed_repository(&tag.stream, policy)?;
+    let image = from.image?;
+    let source: ImageReference = from.reference.parse().ok()?;
+    let is = |repository: &ImageReference| {
+        source.repository_as_spelled() == repository.repository_as_spelled()
+    };
+    let wants = spec.local || managed_repository(other, policy).is_some_and(|theirs| is(&theirs));
+    if !wants || is(&own) {
+        return None;
+    }
+    let theirs = desired.streams.get(other);
+    let host = source.registry.as_deref().unwrap_or_default();
+    let insecure = spec.insecure
+        || stream.is_insecure()
+        || theirs.is_some_and(|stream| stream.is_insecure())
+        || policy.insecure_registries.contains(host);
+    let fingerprint = super::copy_fingerprint(&own, &image);
+    let check = Check {
+        image: Arc::new(source),
+        insecure,
+        // The image is the one with that digest, also where it is an index.
+        mode: ImportMode::PreserveOriginal,
+        platform: policy.platform.clone(),
+        copy_to: Some(Arc::new(own)),
+    };
+    Some((check, fingerprint))
+}
+
+/// The reference that a tag takes over with the image of another: as it is, or where it was copied to (rule I80).
+///
+/// A tag whose source is imported keeps the reference of the source, also with policy `Local` (rule I182).
+#[must_use]
+pub fn reference_here(
+    desired: &DesiredState,
+    policy: &Policy,
+    tag: &StreamTag,
+    from: &TagEvent,
+    asked: u32,
+) -> String {
+    let copy = copy_of(desired, policy, tag, from).filter(|(_, fingerprint)| *fingerprint == asked);
+    let own =
+        copy.filter(|_| is_pushed(policy, &from.reference)).and_then(|(copy, _)| copy.copy_to);
+    match own.zip(from.image) {
+        Some((own, image)) => own.with_digest(&image),
+        None => from.reference.clone(),
+    }
+}
+
+/// The stream whose tag or image a tag follows, where that is another.
+fn other_stream<'a>(spec: &'a TagReference, tag: &StreamTag) -> Option<&'a StreamName> {
+    let stream = match spec.from.as_ref()? {
+        TagSource::Registry(_) => return None,
+        TagSource::Tag(source) => &source.stream,
+        TagSource::Image { stream, .. } => stream,
+    };
+    (*stream != tag.stream).then_some(stream)
 }
 
 /// Tags that ask for policy `Local` where there is no integrated registry (rule I181).

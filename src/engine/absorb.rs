@@ -61,11 +61,7 @@ impl Engine {
             Input::Resolved(id, result) => {
                 let again = self.in_flight.get(&id).filter(|_| sabotage::is(Bug::TakeStaleAnswer));
                 let about = again.cloned().or_else(|| self.in_flight.remove(&id));
-                if let Some(InFlight::Check(check, reason)) = about {
-                    self.resolved(&check, &reason, &result, now, batch);
-                } else if let Some(InFlight::Push(ask)) = about {
-                    self.push_read(ask, result, now, batch);
-                }
+                self.image_read(about, result, now, batch);
             }
             Input::Listed(id, result) => {
                 if let Some(InFlight::Listing(stream, request, asked)) = self.in_flight.remove(&id)
@@ -155,6 +151,23 @@ impl Engine {
             |k: &crate::observed::Refused| k.commit == refused.commit && k.reason == refused.reason;
         if !known.is_some_and(same) {
             self.record(Fact::CommitRefused(refused), now, batch);
+        }
+    }
+
+    fn image_read(
+        &mut self,
+        about: Option<InFlight>,
+        result: Result<Resolution, ImportFailure>,
+        now: Now,
+        batch: &mut Batch,
+    ) {
+        match about {
+            Some(InFlight::Check(check, reason)) => {
+                self.resolved(&check, &reason, &result, now, batch);
+            }
+            Some(InFlight::Copy(tag)) => self.copied(&tag, &result, now, batch),
+            Some(InFlight::Push(ask)) => self.push_read(ask, result, now, batch),
+            _ => {}
         }
     }
 
@@ -251,7 +264,7 @@ impl Engine {
     }
 
     /// What a failure means for one tag; nothing if it is known (rules I69 to I71).
-    fn import_failed(
+    pub(super) fn import_failed(
         &self,
         tag: &StreamTag,
         failure: &ImportFailure,

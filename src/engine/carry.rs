@@ -66,6 +66,9 @@ impl Engine {
                 let id = self.new_action(about);
                 batch.starts.push((id, Action::List(request)));
             }
+            Step::Copy { tag, check, fingerprint } => {
+                self.copy(key, tag, check, fingerprint, batch);
+            }
             Step::DeleteManifest(manifest) => self.delete_manifest(key, manifest, batch),
             Step::Record(fact) => {
                 if sabotage::is(Bug::DoubleTrigger) && matches!(*fact, Fact::TriggerFired(_)) {
@@ -160,6 +163,7 @@ impl Engine {
             | InFlight::Listing(..)
             | InFlight::Push(_)
             | InFlight::Deletion(_)
+            | InFlight::Copy(_)
             | InFlight::Silent => false,
         };
         let id = self.in_flight.iter().find(|(_, about)| is_its(about)).map(|(id, _)| *id);
@@ -208,7 +212,7 @@ fn stop_key(object: &ObjectKey, stop: &Stop) -> RolloutKey {
 fn scarce_of(step: &Step) -> Option<Scarce> {
     match step {
         Step::Start { .. } | Step::Stop(_) => Some(Scarce::Rollouts),
-        Step::Resolve { check, .. } => Some(registry_of(check)),
+        Step::Resolve { check, .. } | Step::Copy { check, .. } => Some(registry_of(check)),
         Step::List { request, .. } => Some(registry_of_list(request)),
         Step::DeleteManifest(manifest) => Some(registry_of_manifest(manifest)),
         Step::ReadSource

@@ -109,9 +109,13 @@ impl Engine {
         if !lists && self.soft.listings.get(&stream.name).is_some_and(|soft| !soft.in_flight) {
             self.soft.listings.remove(&stream.name);
         }
-        for spec in stream.tags.values() {
+        for (name, spec) in &stream.tags {
             if let Some(check) = effective::check_of(stream, spec, &self.policy) {
                 self.forget_check(&check);
+            }
+            let tag = stream.name.tag(name.clone());
+            if self.soft.copies.get(&tag).is_some_and(|soft| soft.in_flight.is_none()) {
+                self.soft.copies.remove(&tag);
             }
         }
     }

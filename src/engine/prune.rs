@@ -77,10 +77,7 @@ impl Engine {
     ) {
         let Some(InFlight::Deletion(manifest)) = self.in_flight.remove(&id) else { return };
         self.admission.give_back(&registry_of_manifest(&manifest));
-        // What is copied there waited for this.
-        let copies = self.index.checks.keys();
-        let copies = copies.filter(|check| check.copy_to.as_deref() == Some(&manifest.repository));
-        self.dirty.extend(copies.cloned().map(Key::Check));
+        self.mark_copies(&manifest);
         self.dirty.insert(Key::Manifest(manifest.clone()));
         match result {
             Ok(()) => {
@@ -92,10 +89,7 @@ impl Engine {
                 self.pause_registry(&manifest.repository, &failure, now);
                 let soft = self.soft.deletions.entry(manifest).or_default();
                 soft.in_flight = false;
-                soft.attempts.at = Some(now.mono);
-                soft.attempts.wall = Some(now.wall);
-                soft.attempts.failures = soft.attempts.failures.saturating_add(1);
-                soft.attempts.transient = failure.transient;
+                soft.attempts.answered(Some(&failure), now);
                 soft.reason = failure.message;
             }
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::action::{Check, ImportFailure};
 use crate::fact::StoredManifest;
 use crate::names::{Seq, StreamName, StreamTag};
+use crate::reference::ImageReference;
 use crate::time::{Monotonic, Now, Timestamp};
 
 /// What a restart may forget.
@@ -24,12 +25,31 @@ pub struct Soft {
     pub checks: BTreeMap<Arc<Check>, CheckSoft>,
     /// Listings of whole repositories that were made, by stream.
     pub listings: BTreeMap<StreamName, ListingSoft>,
+    /// Copies of images for tags that follow other streams.
+    pub copies: BTreeMap<StreamTag, CopySoft>,
     /// Manifests that the managed registry was told to delete.
     pub deletions: BTreeMap<StoredManifest, DeletionSoft>,
     /// Registries that asked to be left alone, by host.
     pub registries: BTreeMap<String, Monotonic>,
     /// Rollouts and stops that are being delivered, by their record.
     pub deliveries: BTreeMap<Seq, DeliverySoft>,
+}
+
+impl Soft {
+    /// Until when the registry of a reference asked to be left alone.
+    #[must_use]
+    pub fn left_alone_until(&self, image: &ImageReference) -> Monotonic {
+        self.registries.get(&image.registry_host()).copied().unwrap_or(Monotonic::START)
+    }
+
+    /// Whether something is being copied into a repository.
+    #[must_use]
+    pub fn copies_into(&self, repository: &ImageReference) -> bool {
+        let checks = self.checks.iter().filter(|(_, soft)| soft.in_flight).map(|(check, _)| check);
+        let copies = self.copies.values().filter_map(|soft| soft.in_flight.as_ref());
+        let mut into = checks.chain(copies).filter_map(|check| check.copy_to.as_deref());
+        into.any(|other| other == repository)
+    }
 }
 
 /// The source.
@@ -102,6 +122,17 @@ pub struct ListingSoft {
     pub nudged: bool,
     /// Whether it is being made.
     pub in_flight: bool,
+}
+
+/// The copy of an image for a tag that follows another stream.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct CopySoft {
+    /// What was tried.
+    pub attempts: Attempts,
+    /// Which image that was, and where to.
+    pub fingerprint: u32,
+    /// What is being read and copied.
+    pub in_flight: Option<Arc<Check>>,
 }
 
 /// A manifest that is to be deleted.

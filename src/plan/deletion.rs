@@ -19,23 +19,13 @@ pub(super) fn plan(view: &View<'_>, manifest: &StoredManifest) -> Plan {
         return Plan::default();
     }
     // What is copied there now may be this image: whether it is, the answer says.
-    let copies = view.soft.checks.iter().filter(|(_, soft)| soft.in_flight);
-    let copies = copies.filter_map(|(check, _)| check.copy_to.as_deref());
-    if copies.into_iter().any(|repository| *repository == manifest.repository) {
+    if view.soft.copies_into(&manifest.repository) {
         return Plan::default();
     }
-    let attempts = soft.map(|soft| &soft.attempts);
-    let failures = attempts.map_or(0, |attempts| attempts.failures);
-    let at = match failures {
-        0 => view.now.mono,
-        failures => {
-            let fingerprint = fingerprint(&manifest.digest);
-            Pace { view, fingerprint, attempts, before: None }
-                .retry_at(failures, view.policy.import_interval)
-        }
-    };
-    let not_before = view.soft.registries.get(&manifest.repository.registry_host()).copied();
-    let at = at.max(not_before.unwrap_or(at));
+    let (attempts, fingerprint) = (soft.map(|soft| &soft.attempts), fingerprint(&manifest.digest));
+    let pace = Pace { view, fingerprint, attempts, before: None };
+    let at = pace.after_failures(view.policy.import_interval);
+    let at = at.max(view.soft.left_alone_until(&manifest.repository));
     match at > view.now.mono {
         true => Plan::due(at),
         false => Plan::step(Step::DeleteManifest(manifest.clone())),

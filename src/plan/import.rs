@@ -10,13 +10,13 @@ use crate::effective;
 use crate::fact::{
     Fact, ImportFailed, ImportReason, Reason, TagEvent, TagImported, TagRecovered, Via,
 };
-use crate::names::{Digest, Generation, StreamName, StreamTag, TagName};
+use crate::names::{ContentHash, Digest, Generation, StreamName, StreamTag, TagName};
 use crate::observed::soft::CheckSoft;
 use crate::observed::tag_history::{Effect, TagItem, TagState};
 use crate::time::{Monotonic, Schedule, Timestamp};
 
 use super::pace::Pace;
-use super::{Held, HeldReason, Plan, Step, View};
+use super::{Held, HeldReason, Plan, Step, View, copy};
 
 /// Plans what a registry is asked, for all tags that ask the same.
 pub(super) fn plan_check(view: &View<'_>, check: &Arc<Check>) -> Plan {
@@ -53,8 +53,7 @@ pub(super) fn plan_check(view: &View<'_>, check: &Arc<Check>) -> Plan {
     }
     held.dedup();
     let Some((at, reason)) = next else { return Plan { held, ..Plan::default() } };
-    let not_before = view.soft.registries.get(&check.image.registry_host()).copied();
-    let at = at.max(not_before.unwrap_or(at));
+    let at = at.max(view.soft.left_alone_until(&check.image));
     let mut plan = if at > view.now.mono {
         Plan::due(at)
     } else {
@@ -211,7 +210,10 @@ impl Following<'_> {
             image: None,
             generation: self.state.generation,
         };
-        self.import(event, None, Via::Reference)
+        match self.changes(&event, false) {
+            true => self.import(event, None, Via::Reference),
+            false => Plan::default(),
+        }
     }
 
     fn alias(&self, source: &StreamTag) -> Plan {
@@ -228,8 +230,7 @@ impl Following<'_> {
         let same_stream = source.stream == self.tag.stream;
         let theirs = if same_stream { item.event.generation } else { Generation(0) };
         let generation = theirs.max(self.state.generation);
-        let event = TagEvent { generation, ..item.event.clone() };
-        self.import(event, Some(item), Via::Alias(source.clone()))
+        self.follow(item, (item.event.created, generation), Via::Alias(source.clone()))
     }
 
     fn pin(&self, stream: &StreamName, id: &str) -> Plan {
@@ -240,12 +241,28 @@ impl Following<'_> {
             Ok(found) => found,
             Err((reason, message)) => return self.fail(reason, message),
         };
-        let event = TagEvent {
-            created: self.view.now.wall,
-            generation: self.state.generation,
-            ..found.event.clone()
-        };
-        self.import(event, Some(found), Via::Image(stream.clone()))
+        let (created, generation) = (self.view.now.wall, self.state.generation);
+        self.follow(found, (created, generation), Via::Image(stream.clone()))
+    }
+
+    /// Takes over what another tag is; in a managed registry, its image comes into the repository of this stream.
+    fn follow(
+        &self,
+        item: &TagItem,
+        (created, generation): (Timestamp, Generation),
+        via: Via,
+    ) -> Plan {
+        let View { desired, policy, .. } = self.view;
+        let asked = self.state.asked;
+        let reference = effective::reference_here(desired, policy, self.tag, &item.event, asked);
+        let event = TagEvent { reference, created, image: item.event.image, generation };
+        // A condition may be that of the copy, whose next attempt ends it.
+        let copies = effective::copy_of(desired, policy, self.tag, &item.event)
+            .is_some_and(|(_, wanted)| wanted != asked);
+        match self.changes(&event, copies) {
+            true => self.import(event, item.metadata, via),
+            false => copy::plan(self.view, self.tag, &item.event),
+        }
     }
 
     /// There is nothing to follow, which is no failure: one that was told before is over (rule I77).
@@ -279,12 +296,16 @@ impl Following<'_> {
         }
     }
 
-    fn import(&self, event: TagEvent, item: Option<&TagItem>, via: Via) -> Plan {
-        let settled = !self.state.is_due() && self.state.condition.is_none();
-        match self.state.effect_of(&event) {
-            Effect::None | Effect::Generation if settled => return Plan::default(),
-            Effect::None | Effect::Generation | Effect::Rewrite | Effect::Push => {}
+    /// Whether an event is news for the tag, with or without the condition that it has.
+    fn changes(&self, event: &TagEvent, keeps_condition: bool) -> bool {
+        let is_open = self.state.condition.is_some() && !keeps_condition;
+        match self.state.effect_of(event) {
+            Effect::None | Effect::Generation => self.state.is_due() || is_open,
+            Effect::Rewrite | Effect::Push => true,
         }
+    }
+
+    fn import(&self, event: TagEvent, metadata: Option<ContentHash>, via: Via) -> Plan {
         let reason = match via {
             Via::Alias(_) if !self.state.is_due() => Reason::SourceTagChanged,
             Via::Alias(_) | Via::Registry | Via::Image(_) | Via::Reference | Via::Push => {
@@ -296,7 +317,7 @@ impl Following<'_> {
             event,
             probed: None,
             asked: 0,
-            metadata: item.and_then(|item| item.metadata),
+            metadata,
             via,
             reason,
         })))))
@@ -327,6 +348,20 @@ impl Following<'_> {
 pub(super) fn is_named(image: &Digest, id: &str) -> bool {
     let text = image.to_string();
     text.starts_with(id) || text.trim_start_matches("sha256:").starts_with(id)
+}
+
+/// What a tag that follows another stream is, by what it follows; none if that cannot be told.
+pub(crate) fn followed<'a>(view: &'a View<'_>, tag: &StreamTag) -> Option<(&'a TagItem, Via)> {
+    let (_, spec) = effective::spec_tag(view.desired, tag)?;
+    match spec.from.as_ref()? {
+        TagSource::Registry(_) => None,
+        TagSource::Tag(source) => {
+            Some((effective::image_of(view.observed, source)?, Via::Alias(source.clone())))
+        }
+        TagSource::Image { stream, id } => {
+            Some((find_image(view, stream, id).ok()?, Via::Image(stream.clone())))
+        }
+    }
 }
 
 /// Finds the image of a stream that `id` names (rule I36: the newest event, then the smallest tag).

@@ -31,8 +31,7 @@ pub(super) fn plan(view: &View<'_>, name: &StreamName) -> Plan {
     if view.soft.listings.get(name).is_some_and(|soft| soft.in_flight) {
         return Plan::default();
     }
-    let not_before = view.soft.registries.get(&request.repository.registry_host()).copied();
-    match at.max(not_before.unwrap_or(at)) {
+    match at.max(view.soft.left_alone_until(&request.repository)) {
         at if at > view.now.mono => Plan::due(at),
         _ => Plan::step(Step::List { stream: name.clone(), request }),
     }

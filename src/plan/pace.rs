@@ -24,6 +24,14 @@ pub(super) struct Pace<'a> {
 }
 
 impl Pace<'_> {
+    /// When what is wanted now is tried: at once, or as failures have it.
+    pub(super) fn after_failures(&self, cap: Duration) -> Monotonic {
+        match self.attempts.map_or(0, |attempts| attempts.failures) {
+            0 => self.view.now.mono,
+            failures => self.retry_at(failures, cap),
+        }
+    }
+
     /// Transient failures back off to the interval; permanent ones are tried at the interval only (rule I43).
     pub(super) fn retry_at(&self, failures: u32, cap: Duration) -> Monotonic {
         let attempted = self.attempts.and_then(|known| Some((known.at?, known.transient)));

@@ -12,8 +12,8 @@ use crate::edit::Manifests;
 use crate::names::{CommitId, Namespace, StreamTag};
 use crate::world::git::{Keep, Snapshot, WriteError, Writer};
 
-/// How often an edit is made anew on a branch that others move.
-const ATTEMPTS_BARE: usize = 5;
+/// How often an edit is made anew on a branch that others move, or lock for the moment that this takes.
+const ATTEMPTS_BARE: usize = 20;
 
 /// The same for files that others write: twice in a row is no accident.
 const ATTEMPTS: usize = 2;
@@ -213,7 +213,7 @@ pub(super) fn edit_then(
             writer.write(&desk.snapshot, &edits, keep).map(Some)
         };
         match written {
-            Err(WriteError::Moved(_)) if attempt < attempts => {}
+            Err(WriteError::Moved(_) | WriteError::Locked { .. }) if attempt < attempts => {}
             written => {
                 write!(context.err, "{}", desk.manifests.diff())?;
                 let written = written?;

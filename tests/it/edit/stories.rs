@@ -268,6 +268,23 @@ fn commands_at_the_same_time_on_a_bare_repository_all_land() {
 }
 
 #[test]
+fn a_branch_that_another_git_has_locked_is_left_and_told_with_the_lock() {
+    let shop = shop();
+    let folder = tempfile::tempdir().unwrap();
+    let bare = Checkout::in_repo(shop.repo.bare(&folder.path().join("bare.git")));
+    let lock = bare.repo.path().join("refs/heads/main.lock");
+    std::fs::write(&lock, "").unwrap();
+    refused(
+        &bare,
+        &["tag", "r.io/web:1", "web:1"],
+        &["branch `main` is locked by another git process", "refs/heads/main.lock`"],
+    );
+    assert_eq!(bare.repo.git(&["log", "--format=%s", "main"]), "first");
+    std::fs::remove_file(&lock).unwrap();
+    bare.says(&["tag", "r.io/web:1", "web:1"]);
+}
+
+#[test]
 fn the_first_commit_of_a_repository_may_be_ours() {
     let shop = Checkout::in_repo(Repo::new());
     shop.says(&["create", "is", "web"]);

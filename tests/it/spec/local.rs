@@ -50,12 +50,16 @@ fn told(world: &World) -> String {
     request.images[0].reference.clone()
 }
 
+fn pinned(repository: &str, name: &str) -> String {
+    format!("{repository}@{}", digest(name))
+}
+
 fn local(name: &str) -> String {
-    format!("in.io:5000/shop/web@{}", digest(name))
+    pinned("in.io:5000/shop/web", name)
 }
 
 fn source(name: &str) -> String {
-    format!("r.io/web@{}", digest(name))
+    pinned("r.io/web", name)
 }
 
 /// I3, I4: the repository of a stream is in the integrated registry, also where it imports a whole repository.
@@ -155,7 +159,7 @@ fn i181_a_new_policy_is_copied_before_it_is_used() {
     assert_eq!(world.checks()[0].copy_to.as_ref().unwrap().to_string(), "new.io/shop/web");
 }
 
-/// I181: an alias inside a stream shares its repository; across streams the reference is copied as it is.
+/// I181: an alias inside a stream shares its repository; across streams it is copied.
 #[test]
 fn i181_an_alias_has_the_repository_of_its_stream() {
     let objects = "is web latest=r.io/web:1 stable=tag:web:latest\nis far at=tag:web:latest";
@@ -165,7 +169,140 @@ fn i181_an_alias_has_the_repository_of_its_stream() {
     assert_eq!(told(&world), local("a"));
     world.complete("app");
     commit_local(&mut world, &format!("{objects}\ndc app app<far:at env=2"));
-    assert_eq!(told(&world), source("a"), "it is not in the repository of `far`");
+    assert_eq!(told(&world), source("a"), "it is not in the repository of `far` yet");
+    world.complete("app");
+    world.resolve(&pinned("r.io/web", "a"), "a");
+    assert!(world.tag("shop/far:at").starts_with("#a r.io/web@#a"), "the source is kept (I182)");
+    commit_local(&mut world, &format!("{objects}\ndc app app<far:at env=3"));
+    assert_eq!(told(&world), pinned("in.io:5000/shop/far", "a"));
+}
+
+/// An alias of a pushed image, a pin of it, and a reference to it, in another stream.
+const FOLLOWERS: &str = "is web\nis far at=tag:web:latest keep=tag:web:latest,reference";
+
+fn pushed(objects: &str) -> World {
+    let mut world = World::with(policy(RegistryMode::Managed));
+    world.commit(objects);
+    assert_eq!(world.push("shop/web:latest", "in.io:5000/shop/web", "a"), "done");
+    world
+}
+
+/// I80: what was pushed is copied into the repository of the stream that follows it, and then named there.
+#[test]
+fn i080_an_alias_of_a_pushed_image_names_its_own_repository_once_it_is_copied() {
+    let mut world = pushed(&format!("{FOLLOWERS}\ndc app app<far:at"));
+    assert!(world.tag("shop/far:at").starts_with("#a in.io:5000/web@#a"));
+    assert_eq!(told(&world), local("a"), "until then, as it is");
+    world.complete("app");
+    assert_eq!(world.checks().len(), 1, "a reference is not copied: {}", world.pending());
+    let to = world.checks()[0].copy_to.as_ref().map(ToString::to_string);
+    assert_eq!(to.as_deref(), Some("in.io:5000/shop/far"));
+    world.records();
+    world.resolve(&pinned("in.io:5000/shop/web", "a"), "a");
+    assert_eq!(world.records(), "TagImported far:at #a @1 alias of web:latest");
+    assert!(world.tag("shop/far:at").starts_with("#a in.io:5000/far@#a"));
+    assert!(world.tag("shop/far:keep").starts_with("#a in.io:5000/web@#a"));
+    assert_eq!(world.pending(), "", "the digest is the same, so nothing is rolled out");
+    world.restart();
+    assert_eq!(world.pending(), "", "it is known to be there");
+    world.push("shop/web:latest", "in.io:5000/shop/web", "b");
+    assert!(world.tag("shop/far:at").starts_with("#b in.io:5000/web@#b"));
+    assert!(world.pending().contains("resolve in.io:5000/web@#b"), "{}", world.pending());
+}
+
+/// I80: a copy that fails is told by the tag, which keeps what it has, and is tried again.
+#[test]
+fn i080_a_copy_that_fails_is_told_and_tried_again() {
+    let mut world = pushed(FOLLOWERS);
+    world.records();
+    world.resolve_fails(&pinned("in.io:5000/shop/web", "a"), ImportReason::Unauthorized, true);
+    let state = world.tag("shop/far:at");
+    assert!(state.starts_with("#a in.io:5000/web@#a @1; Unauthorized @2"), "{state}");
+    assert_eq!(world.pending(), "");
+    assert_eq!(world.records().lines().count(), 1, "it is told once");
+    world.advance(60);
+    assert!(world.pending().contains("resolve in.io:5000/web@#a"), "it is tried again");
+    world.resolve(&pinned("in.io:5000/shop/web", "a"), "a");
+    assert_eq!(world.records(), "TagImported far:at #a @2 alias of web:latest");
+    let state = world.tag("shop/far:at");
+    assert!(
+        state.starts_with("#a in.io:5000/far@#a") && !state.contains("Unauthorized"),
+        "{state}"
+    );
+    // What the tag became meanwhile is not what was copied.
+    let mut world = pushed(FOLLOWERS);
+    world.commit("is web\nis far at=-");
+    world.resolve(&pinned("in.io:5000/shop/web", "a"), "a");
+    assert!(world.tag("shop/far:at").starts_with("#a in.io:5000/web@#a"));
+    assert_eq!(world.pending(), "");
+}
+
+/// I80: only a managed registry is copied into; elsewhere the reference is copied as it is.
+#[test]
+fn i080_without_a_managed_registry_the_reference_is_copied_as_it_is() {
+    for mode in [Some(RegistryMode::PullThrough), None] {
+        let mut world = World::with(mode.map_or_else(World::policy, policy));
+        world.commit(FOLLOWERS);
+        assert_eq!(world.push("shop/web:latest", "in.io:5000/shop/web", "a"), "done");
+        assert!(world.tag("shop/far:at").starts_with("#a in.io:5000/web@#a"));
+        assert_eq!(world.pending(), "");
+    }
+}
+
+/// I80: what is copied waits while something is deleted in the repository, and the other way round.
+#[test]
+fn i080_nothing_is_deleted_where_an_alias_is_being_copied() {
+    let mut world = pushed(FOLLOWERS);
+    world.resolve(&pinned("in.io:5000/shop/web", "a"), "a");
+    world.push("shop/web:latest", "in.io:5000/shop/web", "b");
+    prune(&mut world, true);
+    assert!(world.pending().starts_with("resolve in.io:5000/web@#b"), "{}", world.pending());
+    assert!(!world.pending().contains("delete in.io:5000/far"), "{}", world.pending());
+    world.resolve(&pinned("in.io:5000/shop/web", "b"), "b");
+    assert!(world.pending().contains("delete in.io:5000/far@#a"), "{}", world.pending());
+    world.push("shop/web:latest", "in.io:5000/shop/web", "c");
+    assert!(!world.pending().contains("resolve in.io:5000/web@#c"), "{}", world.pending());
+    world.deleted("delete in.io:5000/far@#a", Ok(()));
+    assert!(world.pending().contains("resolve in.io:5000/web@#c"), "{}", world.pending());
+}
+
+/// I187: nothing is fetched when a dependent asks: a cache is left to itself, a managed registry has it before.
+#[test]
+fn i187_nothing_is_fetched_on_demand() {
+    let mut world = world(policy(RegistryMode::PullThrough), "is web latest=r.io/web:1");
+    world.resolve("r.io/web:1", "a");
+    commit_local(&mut world, "is web latest=r.io/web:1\ndc app app<web:latest");
+    assert_eq!(told(&world), local("a"));
+    assert!(world.checks().is_empty(), "{}", world.pending());
+    let mut world = self::world(policy(RegistryMode::Managed), "is web latest=r.io/web:1");
+    world.resolve("r.io/web:1", "a");
+    commit_local(&mut world, "is web latest=r.io/web:1\ndc app app<web:latest");
+    assert_eq!(told(&world), local("a"), "it was copied with the import");
+    assert!(world.checks().is_empty(), "{}", world.pending());
+}
+
+/// I198: one setting says which registry it is, and its mode what is done there.
+#[test]
+fn i198_one_setting_and_its_mode_say_what_is_done_in_the_integrated_registry() {
+    let objects = "is web latest=r.io/web:1\nis far at=tag:web:latest\ndc app app<web:latest";
+    // (where its images are said to be, what is copied, what dependents pull)
+    let table = [
+        (Some(RegistryMode::Managed), "in.io:5000/shop/web", "in.io:5000/shop/web", local("a")),
+        (Some(RegistryMode::PullThrough), "in.io:5000/shop/web", "", local("a")),
+        (None, "", "", source("a")),
+    ];
+    for (mode, repository, copied, pulled) in table {
+        let mut world = world(mode.map_or_else(World::policy, policy), objects);
+        let copy = world.checks()[0].copy_to.as_ref().map(ToString::to_string);
+        assert_eq!(copy.unwrap_or_default(), copied, "{mode:?}");
+        world.resolve("r.io/web:1", "a");
+        assert_eq!(shown(&world, "web").status.docker_image_repository, repository, "{mode:?}");
+        assert_eq!(told(&world), pulled, "{mode:?}");
+        let alias =
+            world.checks().iter().find_map(|check| check.copy_to.as_ref()?.to_string().into());
+        let into = (mode == Some(RegistryMode::Managed)).then(|| "in.io:5000/shop/far".to_owned());
+        assert_eq!(alias, into, "{mode:?}");
+    }
 }
 
 /// Items beyond the newest go, with their manifests unless `--prune-registry=false` is given.

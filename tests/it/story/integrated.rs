@@ -76,3 +76,33 @@ fn an_image_is_copied_into_the_managed_registry_and_pulled_from_there() {
     host.start();
     eventually("the warning", || host.log().contains(warning).then_some(()));
 }
+
+#[test]
+fn an_image_that_was_pushed_comes_into_the_repository_of_a_stream_that_follows_it() {
+    let Some(registry) = DockerRegistry::start() else { return };
+    let digest = wait(registry.push_image("shop/web", "latest", "one"));
+    let repo = Repo::new();
+    let far = "apiVersion: image.openshift.io/v1\nkind: ImageStream\nmetadata: {name: far, namespace: shop}\n\
+               spec: {tags: [{name: at, from: {kind: ImageStreamTag, name: 'web:latest'}}]}\n";
+    repo.write("far.yaml", far).commit("far");
+    let address = registry.address();
+    let toml = format!(
+        "[registries.\"{address}\"]\ninsecure = true\n[integrated_registry]\naddress = \"{address}\"\n"
+    );
+    let mut host = Host::new(repo.path(), &toml);
+    host.start();
+    let pushed = format!("{address}/shop/web@{digest}");
+    host.wait_for("the adopted commit", |fact| matches!(fact, Fact::CommitAdopted(_)));
+    eventually("the daemon", || {
+        let output = host.run(&["notify-push", "shop/web:latest", &pushed]);
+        output.status.success().then_some(())
+    });
+    let own = format!("{address}/shop/far@{digest}");
+    host.wait_for(
+        "the copy",
+        |fact| matches!(fact, Fact::TagImported(imported) if imported.event.reference == own),
+    );
+    wait(registry.manifest("shop/far", &digest.to_string()));
+    let text = host.text(&["describe", "is/far", "-n", "shop"]);
+    assert!(text.contains(&own) && !text.contains(&pushed), "{text}");
+}

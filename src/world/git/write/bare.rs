@@ -46,6 +46,10 @@ impl Writer {
             Err(error) if matches!(error.code(), ErrorCode::Modified | ErrorCode::Exists) => {
                 Err(WriteError::Moved(format!("branch `{branch}`")))
             }
+            Err(error) if error.code() == ErrorCode::Locked => {
+                let lock = self.repository.path().join(format!("{name}.lock"));
+                Err(WriteError::Locked { branch: branch.clone(), lock: lock.display().to_string() })
+            }
             Err(error) => Err(self.wrong(error)),
         }
     }

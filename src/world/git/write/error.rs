@@ -10,6 +10,17 @@ pub enum WriteError {
     /// What was read is not what is there any more: the edit has to be made anew.
     #[error("{0} was changed by somebody else meanwhile; nothing was written")]
     Moved(String),
+    /// Another process writes the branch right now, or one that was killed left its lock.
+    #[error(
+        "branch `{branch}` is locked by another git process, so nothing was written; try again, and if no git runs \
+         there, remove `{lock}`"
+    )]
+    Locked {
+        /// The branch.
+        branch: String,
+        /// The lock's path.
+        lock: String,
+    },
     /// It cannot be done; the text says why and what to do.
     #[error("{0}")]
     Refused(String),

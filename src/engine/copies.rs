@@ -1,0 +1,108 @@
+//! Images of tags that follow other streams come into the repository of their own (rules I80, I181).
+
+use std::sync::Arc;
+
+use crate::action::{Action, Check, ImportFailure, Resolution, ResolveRequest};
+use crate::effective;
+use crate::fact::{Fact, Reason, StoredManifest, TagEvent, TagImported};
+use crate::names::{StreamName, StreamTag};
+use crate::observed::soft::CopySoft;
+use crate::plan::{self, Key};
+use crate::time::Now;
+
+use super::{Batch, Engine, InFlight, registry_of};
+
+impl Engine {
+    /// Reads an image and copies it, where the registry has room for it.
+    pub(super) fn copy(
+        &mut self,
+        key: &Key,
+        tag: StreamTag,
+        check: Arc<Check>,
+        fingerprint: u32,
+        batch: &mut Batch,
+    ) {
+        let scarce = registry_of(&check);
+        if !self.admission.take(&scarce, key, self.places(&scarce)) {
+            return;
+        }
+        let soft = self.soft.copies.entry(tag.clone()).or_default();
+        if soft.fingerprint != fingerprint {
+            *soft = CopySoft { fingerprint, ..CopySoft::default() };
+        }
+        let request = ResolveRequest { check: (*check).clone(), known: None };
+        soft.in_flight = Some(check);
+        let id = self.new_action(InFlight::Copy(tag));
+        batch.starts.push((id, Action::Resolve(Box::new(request))));
+    }
+
+    /// Takes the answer.
+    pub(super) fn copied(
+        &mut self,
+        tag: &StreamTag,
+        result: &Result<Resolution, ImportFailure>,
+        now: Now,
+        batch: &mut Batch,
+    ) {
+        let Some(soft) = self.soft.copies.get_mut(tag) else { return };
+        let Some(check) = soft.in_flight.take() else { return };
+        soft.attempts.answered(result.as_ref().err(), now);
+        let asked = soft.fingerprint;
+        self.admission.give_back(&registry_of(&check));
+        self.dirty.insert(Key::Tag(tag.clone()));
+        self.mark_leftover(&check);
+        let fact = self.copy_ended(tag, asked, result, now, batch);
+        match result {
+            Err(failure) if fact.is_some() => self.pause_registry(&check.image, failure, now),
+            Ok(_) | Err(_) => drop(self.soft.copies.remove(tag)),
+        }
+        if let Some(fact) = fact.flatten() {
+            self.record(fact, now, batch);
+        }
+    }
+
+    /// What the answer says of the tag; the outer none if it is about something that the tag is not any more.
+    fn copy_ended(
+        &self,
+        tag: &StreamTag,
+        asked: u32,
+        result: &Result<Resolution, ImportFailure>,
+        now: Now,
+        batch: &mut Batch,
+    ) -> Option<Option<Fact>> {
+        let view = self.view(now);
+        let (from, via) = plan::import::followed(&view, tag)?;
+        let (desired, policy) = (&self.desired, &self.policy);
+        let (_, wanted) = effective::copy_of(desired, policy, tag, &from.event)?;
+        let state = self.observed.tag(tag)?;
+        let item = state.current().filter(|item| item.event.image == from.event.image)?;
+        if wanted != asked {
+            return None;
+        }
+        if let Err(failure) = result {
+            return Some(self.import_failed(tag, failure, batch));
+        }
+        let reference = effective::reference_here(desired, policy, tag, &from.event, asked);
+        Some(Some(Fact::TagImported(Box::new(TagImported {
+            tag: tag.clone(),
+            event: TagEvent { reference, generation: state.generation, ..item.event.clone() },
+            probed: item.event.image,
+            asked,
+            metadata: item.metadata,
+            via,
+            reason: Reason::SourceTagChanged,
+        }))))
+    }
+
+    /// Marks what waited until a manifest was deleted: copies into its repository.
+    pub(super) fn mark_copies(&mut self, deleted: &StoredManifest) {
+        let copies = self.index.checks.keys();
+        let copies = copies.filter(|check| check.copy_to.as_deref() == Some(&deleted.repository));
+        self.dirty.extend(copies.cloned().map(Key::Check));
+        let Ok(stream) = deleted.repository.repository_name().parse::<StreamName>() else { return };
+        let tags = self.desired.streams.get(&stream).map(|stream| stream.tags.keys().cloned());
+        let tags: Vec<_> = tags.into_iter().flatten().map(|tag| stream.tag(tag)).collect();
+        let keys: Vec<_> = tags.iter().filter_map(|tag| self.key_of_tag(tag)).collect();
+        self.dirty.extend(keys);
+    }
+}
