@@ -212,14 +212,25 @@ impl Draft<'_> {
                 let whole: Vec<Step> = self.base.iter().chain(&path).cloned().collect();
                 if self.source.is_plain(&whole) {
                     let message = format!(
-                        "`{}` is the text `{text}` here, but readers of YAML 1.1 such as `oc` take it as a boolean",
-                        marks::show(&path)
+                        "is the text `{text}` here, but readers of YAML 1.1 such as `oc` take it as a boolean"
                     );
-                    let hint = Some(format!("write \"{text}\" in quotes"));
-                    self.warn_with_hint("yaml-1.1-boolean", &path, End::Value, message, hint);
+                    self.report_scalar(&path, "yaml-1.1-boolean", &message, &text);
                 }
             }
+            Finding::NotText { path, text, is } => {
+                let message = format!(
+                    "is the text `{text}` here, but a cluster takes it as a {is} and refuses it"
+                );
+                self.report_scalar(&path, "type", &message, &text);
+            }
         }
+    }
+
+    /// A scalar that is not what is meant, as it is written there.
+    fn report_scalar(&self, path: &[Step], rule: &str, message: &str, text: &str) {
+        let message = format!("`{}` {message}", marks::show(path));
+        let hint = Some(format!("write \"{text}\" in quotes"));
+        self.warn_with_hint(rule, path, End::Value, message, hint);
     }
 
     /// The key of the object, if its name is one.

@@ -31,6 +31,15 @@ pub(crate) enum Finding {
         /// The text.
         text: String,
     },
+    /// A number or a boolean where a text is meant: a cluster refuses it.
+    NotText {
+        /// The path of the text.
+        path: Vec<Step>,
+        /// As it is written.
+        text: String,
+        /// What it is.
+        is: &'static str,
+    },
 }
 
 /// Why a tree does not have the shape of a structure.
@@ -150,14 +159,22 @@ impl<'n> Reader<'n, '_> {
     /// The text of a scalar, null being the empty text as in Kubernetes.
     fn string(&self) -> Result<&'n str, Misfit> {
         let scalar = self.scalar("a text")?;
-        match scalar.kind {
+        let found = || (self.trail.path(), scalar.text.to_string());
+        let not_text = |is| {
+            let (path, text) = found();
+            Finding::NotText { path, text, is }
+        };
+        let finding = match scalar.kind {
             ScalarKind::Null => return Ok(""),
             ScalarKind::Text if is_old_boolean(&scalar.text) => {
-                let (path, text) = (self.trail.path(), scalar.text.to_string());
-                self.findings.borrow_mut().push(Finding::OldBoolean { path, text });
+                let (path, text) = found();
+                Finding::OldBoolean { path, text }
             }
-            ScalarKind::Text | ScalarKind::Bool(_) | ScalarKind::Int(_) | ScalarKind::Float(_) => {}
-        }
+            ScalarKind::Text => return Ok(&scalar.text),
+            ScalarKind::Bool(_) => not_text("boolean"),
+            ScalarKind::Int(_) | ScalarKind::Float(_) => not_text("number"),
+        };
+        self.findings.borrow_mut().push(finding);
         Ok(&scalar.text)
     }
 }

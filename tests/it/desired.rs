@@ -531,6 +531,18 @@ fn words_that_older_readers_take_as_booleans_are_warned_of() {
 }
 
 #[test]
+fn numbers_and_booleans_where_a_text_is_meant_are_read_as_written_and_warned_of() {
+    let text = with_tag("{name: 2.10, annotations: {a: true, b: '2'}}");
+    let file = read(&text);
+    assert_eq!(
+        found(&file),
+        "6:12 type `spec.tags[0].name` is the text `2.10` here, but a cluster takes it as a number and refuses it\n\
+         6:35 type `spec.tags[0].annotations.a` is the text `true` here, but a cluster takes it as a boolean and refuses it\n"
+    );
+    assert_eq!(file.diagnostics[0].hint.as_deref(), Some("write \"2.10\" in quotes"));
+}
+
+#[test]
 fn files_that_are_no_text_say_why() {
     let file = |bytes: &[u8]| found(&parse_file("f.yaml", bytes, None, &Policy::default()));
     assert_eq!(file(b"a: 1\nb: \0"), "2:4 encoding the file holds a NUL byte, so it is no text\n");
