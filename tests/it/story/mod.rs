@@ -14,6 +14,7 @@ mod pruning;
 mod pushes;
 mod readme;
 mod source;
+mod tools;
 mod upkeep;
 
 /// A stream whose `latest` follows the tag of a registry, and an application that it triggers.
