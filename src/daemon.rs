@@ -36,7 +36,7 @@ use crate::world::watch::{self, Watcher};
 
 use reading::Reading;
 
-pub(crate) use cache::begin as cached_manifests;
+pub(crate) use cache::{TagsOf, begin as cached_manifests};
 pub use contents::{PruneOrder, image_contents};
 pub(crate) use open::kept_version;
 pub use open::{LostRecords, Opened, open};

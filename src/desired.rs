@@ -46,6 +46,7 @@ pub use reading::{Entry, ParsedFile, is_manifest, is_params, params_paths, parse
 use stray::Stray;
 use tag_filter::TagFilter;
 pub use template::read_params;
+pub(crate) use tree::SpecTags;
 pub(crate) use tree::{DUPLICATE, SKIPPED, duplicate};
 pub use tree::{Skipped, Tree};
 

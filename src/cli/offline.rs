@@ -7,15 +7,18 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 
 use crate::config::{self, Config};
-use crate::daemon;
+use crate::daemon::{self, TagsOf};
 use crate::desired::{DesiredState, Object, Tree};
 use crate::effective;
 use crate::engine::Engine;
 use crate::fact::Fact;
 use crate::journal::{self, JournalError, ObjectStore, Reader, Snapshot, StateError};
-use crate::names::{CommitId, ContentHash, Namespace, StreamName};
+use crate::names::{CommitId, ContentHash, Kind, Namespace, StreamName};
 use crate::observed::{Narrow, ObservedState};
-use crate::report::select::{Known, Selection};
+use crate::report::{
+    self,
+    select::{Known, Selection},
+};
 use crate::time::{Monotonic, Now, Timestamp};
 use crate::world::git::{Freshness, Source};
 
@@ -146,7 +149,8 @@ impl Shown {
         let Some(record) = records.next().transpose()? else { return Ok(None) };
         self.observed.apply(&record);
         if matches!(record.fact, Fact::CommitAdopted(_) | Fact::RemovalsReleased(_)) {
-            let cached = daemon::cached_manifests(&self.config).join().unwrap_or_default();
+            let cached =
+                daemon::cached_manifests(&self.config, TagsOf::All).join().unwrap_or_default();
             // What cannot be read stays as it was: the next commit may be readable again.
             match desired(&self.config, &self.observed, cached) {
                 Ok((desired, tree)) => {
@@ -167,15 +171,31 @@ impl Shown {
     }
 }
 
+/// How much is read of what is known.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Extent {
+    /// All of it.
+    Whole,
+    /// These streams, and of the others nothing.
+    Streams(BTreeSet<StreamName>),
+    /// All streams, as far as their rows show them.
+    Outline,
+}
+
 /// Reads the journal and, beside it, the adopted commit as a daemon left it in its cache; else from the mirror.
 ///
-/// Of the snapshot only the streams in `only` are read, if there are such. All of it is verified in any case.
+/// What is not in `extent` is not taken apart; all of it is verified in any case.
 ///
 /// # Errors
 /// When the journal cannot be read. A commit that cannot be read is no error: it says so in the result.
-pub(super) fn show(config: Config, only: Option<&BTreeSet<StreamName>>) -> anyhow::Result<Shown> {
-    let cached = daemon::cached_manifests(&config);
-    let (observed, records) = state_and_rest(&config.state_dir, only)?;
+pub(super) fn show(config: Config, extent: &Extent) -> anyhow::Result<Shown> {
+    let of = match extent {
+        Extent::Whole => TagsOf::All,
+        Extent::Streams(only) => TagsOf::Streams(only.clone()),
+        Extent::Outline => TagsOf::Streams(BTreeSet::new()),
+    };
+    let cached = daemon::cached_manifests(&config, of);
+    let (observed, records) = state_and_rest(&config.state_dir, extent)?;
     let cached = cached.join().unwrap_or_default();
     let (desired, tree, unread) = match desired(&config, &observed, cached) {
         Ok((desired, tree)) => (desired, tree, None),
@@ -217,24 +237,20 @@ fn adopted_tree(
 
 /// The state that the journal proves; a state directory that no daemon ever used has none.
 pub(super) fn state(state_dir: &Path) -> anyhow::Result<ObservedState> {
-    Ok(state_and_rest(state_dir, None)?.0)
+    Ok(state_and_rest(state_dir, &Extent::Whole)?.0)
 }
 
 /// The same, and where the journal goes on.
 fn state_and_rest(
     state_dir: &Path,
-    only: Option<&BTreeSet<StreamName>>,
+    extent: &Extent,
 ) -> anyhow::Result<(ObservedState, Option<Reader>)> {
     if !has_journal(state_dir)? {
         return Ok((ObservedState::default(), None));
     }
     let mut unusable = None;
-    let read = |snapshot: &Snapshot| match only {
-        None => snapshot.state(),
-        Some(only) => snapshot.state::<Narrow<'_>>()?.of(only).map_err(StateError::Unknown),
-    };
-    let opened = journal::read_state_as(state_dir, |snapshot| match read(&snapshot) {
-        Ok(state) => Some(state),
+    let opened = journal::read_state_as(state_dir, |snapshot| match read(&snapshot, extent) {
+        Ok(state) => Some((state, matches!(extent, Extent::Outline).then_some(snapshot))),
         Err(error) => {
             unusable = Some(error);
             None
@@ -247,11 +263,39 @@ fn state_and_rest(
         }
         (opened, _) => opened?,
     };
-    let mut state: ObservedState = state.unwrap_or_default();
-    for record in &mut records {
-        state.apply(&record?);
+    let (mut state, snapshot) = state.unwrap_or_default();
+    let Some(snapshot) = snapshot else {
+        for record in &mut records {
+            state.apply(&record?);
+        }
+        return Ok((state, Some(records)));
+    };
+    // What records change is read whole: they say what comes to what is there.
+    let rest = (&mut records).collect::<Result<Vec<_>, _>>()?;
+    let whole: BTreeSet<_> = rest.iter().flat_map(|record| streams_named(&record.fact)).collect();
+    if !whole.is_empty() {
+        state = snapshot.state::<Narrow<'_>>()?.outlined(&whole).map_err(StateError::Unknown)?;
     }
+    rest.iter().for_each(|record| state.apply(record));
     Ok((state, Some(records)))
+}
+
+fn read(snapshot: &Snapshot, extent: &Extent) -> Result<ObservedState, StateError> {
+    let narrow = || snapshot.state::<Narrow<'_>>();
+    match extent {
+        Extent::Whole => snapshot.state(),
+        Extent::Streams(only) => narrow()?.of(only).map_err(StateError::Unknown),
+        Extent::Outline => narrow()?.outlined(&BTreeSet::new()).map_err(StateError::Unknown),
+    }
+}
+
+/// The streams that a record says something of.
+pub(super) fn streams_named(fact: &Fact) -> BTreeSet<StreamName> {
+    let (objects, tags) = report::log::named(fact);
+    let streams = objects.into_iter().filter(|object| object.kind == Kind::ImageStream);
+    let streams =
+        streams.map(|object| StreamName { namespace: object.namespace, name: object.name });
+    tags.into_iter().map(|tag| tag.stream).chain(streams).collect()
 }
 
 /// Whether a daemon ever wrote a journal here.

@@ -4,6 +4,7 @@
 //! nothing and owned by nobody: a cache that is missing, damaged, of another commit, of other settings or of another
 //! version of the program is not used, and the files are read from the mirror.
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
@@ -11,8 +12,8 @@ use std::thread::JoinHandle;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Config;
-use crate::desired::Tree;
-use crate::names::{CommitId, ContentHash};
+use crate::desired::{SpecTags, Tree};
+use crate::names::{CommitId, ContentHash, StreamName};
 use crate::policy::Policy;
 use crate::world::git::SourceConfig;
 
@@ -25,6 +26,52 @@ struct Header {
     reader: ContentHash,
     /// Hash of the rest of the file: a damaged cache must not become the desired state.
     content: ContentHash,
+}
+
+/// Which streams come with their tags; of the others there is all but that.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum TagsOf {
+    /// All of them.
+    All,
+    /// These.
+    Streams(BTreeSet<StreamName>),
+}
+
+/// What stands before the parts of a tree: where each of them ends.
+#[derive(Debug, Serialize, Deserialize)]
+struct Parts {
+    /// The tree without the tags of its streams.
+    rest: usize,
+    /// The tags of each stream, in the order of the tree.
+    tags: Vec<usize>,
+}
+
+impl Parts {
+    fn write(tree: &Tree) -> postcard::Result<Vec<u8>> {
+        let (rest, tags) = tree.apart();
+        let mut bytes = postcard::to_stdvec(&rest)?;
+        let mut parts = Self { rest: bytes.len(), tags: Vec::with_capacity(tags.len()) };
+        for tags in tags {
+            bytes = postcard::to_extend(tags, bytes)?;
+            parts.tags.push(bytes.len());
+        }
+        Ok([postcard::to_stdvec(&parts)?, bytes].concat())
+    }
+
+    fn read(bytes: &[u8], of: &TagsOf) -> Option<Tree> {
+        let (parts, bytes) = postcard::take_from_bytes::<Self>(bytes).ok()?;
+        let tree: Tree = postcard::from_bytes(bytes.get(..parts.rest)?).ok()?;
+        let (mut ends, mut begin) = (parts.tags.into_iter(), parts.rest);
+        tree.joined(|stream| {
+            let end = ends.next()?;
+            let tags = bytes.get(std::mem::replace(&mut begin, end)..end)?;
+            let is_read = match of {
+                TagsOf::All => true,
+                TagsOf::Streams(of) => of.contains(stream),
+            };
+            if is_read { postcard::from_bytes(tags).ok() } else { Some(SpecTags::new()) }
+        })
+    }
 }
 
 fn path(state_dir: &Path) -> PathBuf {
@@ -56,14 +103,14 @@ fn program() -> String {
 }
 
 /// Begins to read what a daemon with these settings keeps of the adopted commit, beside other work.
-pub(crate) fn begin(config: &Config) -> JoinHandle<Option<(CommitId, Tree)>> {
+pub(crate) fn begin(config: &Config, of: TagsOf) -> JoinHandle<Option<(CommitId, Tree)>> {
     let state_dir = config.state_dir.clone();
     let reader = reader(&config.policy, &config.source.source());
-    std::thread::spawn(move || read(&state_dir, reader))
+    std::thread::spawn(move || read(&state_dir, reader, &of))
 }
 
 /// Reads the files that are kept, and of which commit they are.
-pub(super) fn read(state_dir: &Path, reader: ContentHash) -> Option<(CommitId, Tree)> {
+pub(super) fn read(state_dir: &Path, reader: ContentHash, of: &TagsOf) -> Option<(CommitId, Tree)> {
     let bytes = std::fs::read(path(state_dir)).ok()?;
     let (header, rest) = postcard::take_from_bytes::<Header>(&bytes).ok()?;
     if header.reader != reader {
@@ -73,7 +120,7 @@ pub(super) fn read(state_dir: &Path, reader: ContentHash) -> Option<(CommitId, T
         tracing::warn!(path = %path(state_dir).display(), "the cache of manifests is damaged; they are read again");
         return None;
     }
-    Some((header.commit, postcard::from_bytes(rest).ok()?))
+    Some((header.commit, Parts::read(rest, of)?))
 }
 
 /// Keeps the files of `commit`. A failure costs time at the next start and nothing else.
@@ -92,7 +139,7 @@ fn try_write(
 ) -> std::io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent)?;
-    let content = postcard::to_stdvec(tree).map_err(std::io::Error::other)?;
+    let content = Parts::write(tree).map_err(std::io::Error::other)?;
     let header = Header { commit, reader, content: ContentHash::of(&content) };
     let header = postcard::to_stdvec(&header).map_err(std::io::Error::other)?;
     let mut file = tempfile::NamedTempFile::new_in(parent)?;

@@ -58,7 +58,7 @@ pub enum LostRecords {
 pub fn open(config: &Config, lost_records: LostRecords) -> anyhow::Result<Opened> {
     let clock = Clock::start();
     // Beside the journal: each takes about half of the time of a start.
-    let cache = super::cache::begin(config);
+    let cache = super::cache::begin(config, super::TagsOf::All);
     let mut observed = ObservedState::default();
     let mut records_since_snapshot = 0;
     let mut snapshot_at = None;

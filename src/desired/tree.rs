@@ -1,5 +1,7 @@
 //! All files at one commit, and the desired state that they make.
 
+mod apart;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -12,6 +14,8 @@ use crate::policy::Policy;
 use super::diagnostic::{Diagnostic, Severity};
 use super::reading::{self, Entry, ParsedFile, is_manifest, is_params, params_paths, parse_file};
 use super::{DesiredState, Object, RejectedObject, TagSource};
+
+pub(crate) use apart::SpecTags;
 
 /// All files at one commit. A copy costs as much as a map of shared pointers.
 #[derive(Clone, Default, Debug, serde::Serialize, serde::Deserialize)]

@@ -1,14 +1,18 @@
-//! A state of which only some streams are read; the others are passed over as text.
+//! A state of which only some streams are read, or only what a list of all of them shows; the rest is passed over as
+//! text.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::tag_history::{TagCondition, TagItem, TagState};
 use super::{Adopted, ObjectState, ObservedState, Presence, StreamState};
 use crate::dense;
-use crate::fact::RemovalFate;
-use crate::names::{ObjectKey, Seq, StreamName};
+use crate::fact::{RemovalFate, TagEvent};
+use crate::names::{Generation, ObjectKey, Seq, StreamName, TagName};
 use crate::time::Timestamp;
 
 /// A snapshot's state as far as showing streams needs it; the rest is not looked at.
@@ -37,9 +41,7 @@ impl Narrow<'_> {
             wanted.map(|(name, text)| Ok((name, serde_json::from_str(text.get())?))).collect();
         // Held removals stay in force, whatever they are; of the others only the streams that are shown count.
         objects.retain(|key, object| {
-            let held =
-                matches!(object.presence, Presence::Removed { fate: RemovalFate::Held { .. }, .. });
-            held || only.iter().any(|name| *key == ObjectKey::stream(name))
+            is_held(object) || only.iter().any(|name| *key == ObjectKey::stream(name))
         });
         Ok(ObservedState {
             last_seq,
@@ -49,5 +51,100 @@ impl Narrow<'_> {
             streams: streams?,
             ..ObservedState::default()
         })
+    }
+
+    /// The state as far as rows of streams show it: of a tag its newest item's time. Those in `whole` are read whole,
+    /// because records follow that change them.
+    ///
+    /// # Errors
+    /// When one of them is not what this version writes.
+    pub fn outlined(self, whole: &BTreeSet<StreamName>) -> serde_json::Result<ObservedState> {
+        let Self { last_seq, last_at, adopted, objects, streams } = self;
+        let read = |(name, text): (StreamName, &RawValue)| {
+            let state = match whole.contains(&name) {
+                true => serde_json::from_str(text.get())?,
+                false => serde_json::from_str::<StreamOutline>(text.get())?.into(),
+            };
+            Ok((name, state))
+        };
+        let streams: serde_json::Result<Vec<_>> = streams.into_iter().map(read).collect();
+        let streams = streams?.into_iter().collect();
+        Ok(ObservedState {
+            last_seq,
+            last_at,
+            adopted,
+            objects,
+            streams,
+            ..ObservedState::default()
+        })
+    }
+}
+
+fn is_held(object: &ObjectState) -> bool {
+    matches!(object.presence, Presence::Removed { fate: RemovalFate::Held { .. }, .. })
+}
+
+/// What the row of a stream shows (rule I120).
+#[derive(Deserialize)]
+struct StreamOutline {
+    generation: Generation,
+    #[serde(default, deserialize_with = "dense::map")]
+    tags: BTreeMap<TagName, TagOutline>,
+}
+
+#[derive(Deserialize)]
+struct TagOutline {
+    #[serde(default)]
+    generation: Generation,
+    #[serde(default)]
+    items: Newest,
+    #[serde(default)]
+    condition: Option<TagCondition>,
+}
+
+/// The first of a list of items; the others are passed over.
+#[derive(Default)]
+struct Newest(Option<ItemOutline>);
+
+#[derive(Deserialize)]
+struct ItemOutline {
+    seq: Seq,
+    created: Timestamp,
+}
+
+impl<'de> Deserialize<'de> for Newest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct First;
+        impl<'de> Visitor<'de> for First {
+            type Value = Newest;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Newest, A::Error> {
+                let first = items.next_element()?;
+                while items.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Newest(first))
+            }
+        }
+        deserializer.deserialize_seq(First)
+    }
+}
+
+impl From<StreamOutline> for StreamState {
+    fn from(outline: StreamOutline) -> Self {
+        let tags = outline.tags.into_iter().map(|(name, tag)| (name, tag.into())).collect();
+        Self { generation: outline.generation, tags, ..Self::default() }
+    }
+}
+
+impl From<TagOutline> for TagState {
+    fn from(outline: TagOutline) -> Self {
+        let TagOutline { generation, items, condition } = outline;
+        let item = items.0.map(|ItemOutline { seq, created }| {
+            let (reference, image) = (String::new(), None);
+            let event = TagEvent { created, reference, image, generation: Generation(0) };
+            TagItem { seq, event, metadata: None }
+        });
+        Self { generation, items: item.into_iter().collect(), condition, ..Self::default() }
     }
 }

@@ -1,6 +1,6 @@
 //! `tidegate describe`: everything about an object, for people.
 
-use super::inventory::{Found, Inventory};
+use super::inventory::{As, Found, Inventory};
 use super::resource::{self, Resource, WordsError};
 use super::{Source, UsageError};
 use crate::cli::{Context, ExitCode};
@@ -29,7 +29,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
         | WordsError::Slashes
         | WordsError::Empty) => error.into(),
     })?;
-    let inventory = Inventory::read(&command.source, &wanted, context)?;
+    let inventory = Inventory::read(&command.source, &wanted, As::Objects, context)?;
     let mut failed = Vec::new();
     let mut shown = 0;
     for wanted in &wanted {

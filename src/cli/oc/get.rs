@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::inventory::{Found, Inventory};
+use super::inventory::{As, Found, Inventory};
 use super::resource::{self, Resource, Wanted, WordsError};
 use super::{ApiError, Source, UsageError, watch};
 use crate::api;
@@ -153,7 +153,11 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
     if command.watch || command.watch_only {
         return watch::run(command, &wanted, context);
     }
-    let inventory = Inventory::read(&command.source, &wanted, context)?;
+    let shown = match &command.output {
+        None | Some(Format::Wide) => As::Rows,
+        Some(_) => As::Objects,
+    };
+    let inventory = Inventory::read(&command.source, &wanted, shown, context)?;
     let mut failed: Vec<ApiError> = Vec::new();
     match &command.output {
         None | Some(Format::Wide) => {

@@ -17,7 +17,7 @@ use super::{ApiError, Source};
 use crate::api::view::{self, ImageError};
 use crate::api::{Image, ImageStream, ImageStreamImage, ImageStreamTag, ImageTag};
 use crate::cli::Context;
-use crate::cli::offline::{self, Shown};
+use crate::cli::offline::{self, Extent, Shown};
 use crate::config::Config;
 use crate::desired::DesiredState;
 use crate::desired::exported::{Exported, read_exported};
@@ -52,6 +52,15 @@ pub(super) struct Inventory {
     only: Option<BTreeSet<StreamName>>,
 }
 
+/// What is shown of objects.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum As {
+    /// Rows of a table.
+    Rows,
+    /// All of them.
+    Objects,
+}
+
 /// How a stream of the journal is seen.
 type View = fn(&DesiredState, &ObservedState, &Policy, &StreamName) -> Option<ImageStream>;
 
@@ -73,6 +82,7 @@ impl Inventory {
     pub(super) fn read(
         source: &Source,
         wanted: &[Wanted],
+        shown: As,
         context: &mut Context<'_>,
     ) -> anyhow::Result<Self> {
         let config = offline::settings(&source.settings, context)?;
@@ -89,7 +99,15 @@ impl Inventory {
         }
         if source.filename.is_empty() {
             inventory.only = inventory.streams_named(wanted);
-            inventory.take_journal(config, context)?;
+            let lists = |wanted: &Wanted| {
+                wanted.name.is_none() && wanted.resource == Resource::ImageStreams
+            };
+            let extent = match &inventory.only {
+                Some(only) => Extent::Streams(only.clone()),
+                None if shown == As::Rows && wanted.iter().all(lists) => Extent::Outline,
+                None => Extent::Whole,
+            };
+            inventory.take_journal(config, &extent, context)?;
         }
         inventory.sort();
         Ok(inventory)
@@ -118,7 +136,8 @@ impl Inventory {
         context: &mut Context<'_>,
     ) -> anyhow::Result<Self> {
         let mut inventory = Self::empty(Some(stream.namespace.to_string()));
-        inventory.take_journal(config, context)?;
+        let extent = Extent::Streams([stream.clone()].into());
+        inventory.take_journal(config, &extent, context)?;
         Ok(inventory)
     }
 
@@ -149,8 +168,13 @@ impl Inventory {
     }
 
     /// Takes what the journal and the adopted commit make of the streams that are looked at.
-    fn take_journal(&mut self, config: Config, context: &mut Context<'_>) -> anyhow::Result<()> {
-        let shown = offline::show(config, self.only.as_ref())?;
+    fn take_journal(
+        &mut self,
+        config: Config,
+        extent: &Extent,
+        context: &mut Context<'_>,
+    ) -> anyhow::Result<()> {
+        let shown = offline::show(config, extent)?;
         if let Some(why) = &shown.unread {
             writeln!(
                 context.err,

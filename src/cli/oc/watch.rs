@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::bail;
 
 use super::get::{Command, print_object};
-use super::inventory::{Found, Inventory, Touched};
+use super::inventory::{As, Found, Inventory, Touched};
 use super::resource::{Resource, Wanted};
 use crate::cli::follow::{Changes, is_unread};
 use crate::cli::{Context, ExitCode};
@@ -35,7 +35,7 @@ pub(super) fn run(
     context: &mut Context<'_>,
 ) -> anyhow::Result<ExitCode> {
     let [wanted] = wanted else { return Err(too_many(wanted)) };
-    let mut inventory = Inventory::read(&command.source, &[], context)?;
+    let mut inventory = Inventory::read(&command.source, &[], As::Objects, context)?;
     let Some(root) = inventory.state_dir() else { bail!("files of --filename do not change") };
     let changes = Changes::of(&root.join("journal")).until_interrupted()?;
     let (known, widths) = (BTreeMap::new(), Vec::new());

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::Inventory;
-use crate::cli::offline;
+use crate::cli::offline::{self, Extent};
 use crate::fact::Fact;
 use crate::journal::JournalError;
-use crate::names::{Kind, StreamName};
-use crate::report;
+use crate::names::StreamName;
 use crate::time::Timestamp;
 
 /// What a record may have changed.
@@ -36,11 +35,11 @@ impl Inventory {
             Ok(None) if !offline::has_journal(&shown.config.state_dir)? => return Ok(None),
             // It begins, or compaction was faster: then what it came to is compared at once.
             Ok(None) | Err(JournalError::Missing { .. }) => {
-                *shown = offline::show(shown.config.clone(), None)?;
+                *shown = offline::show(shown.config.clone(), &Extent::Whole)?;
                 Touched::All
             }
             Err(error) if error.is_gone() => {
-                *shown = offline::show(shown.config.clone(), None)?;
+                *shown = offline::show(shown.config.clone(), &Extent::Whole)?;
                 Touched::All
             }
             Err(error) => return Err(error.into()),
@@ -65,9 +64,5 @@ fn touched(fact: &Fact) -> Touched {
     ) {
         return Touched::All;
     }
-    let (objects, tags) = report::log::named(fact);
-    let streams = objects.into_iter().filter(|object| object.kind == Kind::ImageStream);
-    let streams =
-        streams.map(|object| StreamName { namespace: object.namespace, name: object.name });
-    Touched::Streams(tags.into_iter().map(|tag| tag.stream).chain(streams).collect())
+    Touched::Streams(offline::streams_named(fact))
 }

@@ -1,0 +1,64 @@
+//! What is read of a snapshot for a list of streams shows the same as the whole of it (rule I120).
+
+use std::collections::BTreeSet;
+
+use tidegate::effective;
+use tidegate::fact::Record;
+use tidegate::names::{Kind, StreamName};
+use tidegate::observed::{Narrow, ObservedState};
+use tidegate::report::log::named;
+
+use crate::support::engine::World;
+use crate::support::start::{APP, moves};
+
+/// A journal with what changes streams: imports, failures, pushes, listings, tags and streams that go, a prune.
+fn eventful() -> World {
+    let mut world = World::new();
+    world.commit(&format!("{APP}\nis all repository=r.io/all\nis far at=tag:web:latest"));
+    world.resolve("r.io/web:1", "a");
+    world.complete("app");
+    world.list("r.io/all", "1.0 latest");
+    world.resolve_all("a");
+    world.advance(60);
+    moves(&mut world, "b");
+    world.complete("app");
+    world.nudge("shop/web:latest");
+    world.resolve_fails("r.io/web:1", tidegate::fact::ImportReason::Unauthorized, false);
+    world.push("shop/new:x", "r.io/team/new", "c");
+    world.advance(60);
+    world.commit("is web stable=r.io/web:2\nis far at=tag:web:stable");
+    world.resolve("r.io/web:2", "a");
+    world.push("shop/new:x", "r.io/team/new", "d");
+    world.commit("is web stable=r.io/web:2\nis other\nis all repository=r.io/all");
+    world
+}
+
+fn streams(records: &[Record]) -> BTreeSet<StreamName> {
+    let of = |record: &Record| {
+        let (objects, tags) = named(&record.fact);
+        let objects = objects.into_iter().filter(|object| object.kind == Kind::ImageStream);
+        let objects = objects.map(|o| StreamName { namespace: o.namespace, name: o.name });
+        tags.into_iter().map(|tag| tag.stream).chain(objects).collect::<Vec<_>>()
+    };
+    records.iter().flat_map(of).collect()
+}
+
+#[test]
+fn i120_rows_are_the_same_from_an_outline_of_any_snapshot_and_the_records_behind_it() {
+    let world = eventful();
+    let (desired, policy) = (world.engine.desired(), world.engine.policy());
+    let rows = |observed: &ObservedState| -> Vec<_> {
+        effective::stream_names(desired, observed)
+            .map(|name| effective::outline(desired, observed, policy, name))
+            .collect()
+    };
+    let expected = rows(world.engine.observed());
+    assert!(expected.len() >= 4, "{expected:?}");
+    for cut in 0..=world.journal.len() {
+        let (before, behind) = world.journal.split_at(cut);
+        let snapshot = serde_json::to_string(&ObservedState::default().replay(before)).unwrap();
+        let narrow: Narrow<'_> = serde_json::from_str(&snapshot).unwrap();
+        let outlined = narrow.outlined(&streams(behind)).unwrap().replay(behind);
+        assert_eq!(rows(&outlined), expected, "a snapshot at {cut}");
+    }
+}
