@@ -211,7 +211,7 @@ impl Reply {
             Answer::Done(seq) => Self::Done(seq),
             Answer::Nothing(text) => Self::Nothing(text),
             Answer::Refused(text) => Self::Refused(text),
-            Answer::Status(soft) => Self::Status(Box::new(Live::of(&soft, now))),
+            Answer::Status(known) => Self::Status(Box::new(Live::of(&known, now))),
             Answer::Pruned(pruned) => Self::Pruned(pruned),
         }
     }

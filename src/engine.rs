@@ -59,9 +59,18 @@ pub enum Answer {
     /// It is refused, and why.
     Refused(String),
     /// What only the running process knows.
-    Status(Box<Soft>),
+    Status(Box<Known>),
     /// What a prune took, or would take.
     Pruned(Box<plan::prune::Pruned>),
+}
+
+/// What only the running process knows.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Known {
+    /// What it tried.
+    pub soft: Soft,
+    /// When each check of a registry is due by itself.
+    pub due: BTreeMap<Arc<Check>, Monotonic>,
 }
 
 /// What an action in flight is about.
@@ -217,6 +226,20 @@ impl Engine {
         self.soft.source.nudged = true;
         self.soft.source.outdated = self.soft.source.in_flight;
         self.dirty.insert(Key::Source);
+    }
+
+    /// What nobody else knows.
+    fn known(&self) -> Known {
+        let check = |(key, at): (&Key, &Monotonic)| match key {
+            Key::Check(check) => Some((check.clone(), *at)),
+            Key::Source
+            | Key::Listing(_)
+            | Key::Tag(_)
+            | Key::Workload(_)
+            | Key::History(_)
+            | Key::Manifest(_) => None,
+        };
+        Known { soft: self.soft.clone(), due: self.due.iter().filter_map(check).collect() }
     }
 
     /// Takes in what happened, plans what depends on it, and says what to do.

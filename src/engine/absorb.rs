@@ -435,7 +435,7 @@ impl Engine {
                 Ok(()) => return,
                 Err(why) => Answer::Refused(why),
             },
-            Request::Status => Answer::Status(Box::new(self.soft.clone())),
+            Request::Status => Answer::Status(Box::new(self.known())),
             Request::Release(object) => self.release(&object, by, now, batch),
             Request::ReleaseRemovals => self.release_removals(None, by, now, batch),
             Request::Prune(request) => self.prune(*request, by, now, batch),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::effective;
+use crate::engine::Known;
 use crate::names::Seq;
-use crate::observed::soft::Soft;
 use crate::time::{Now, Timestamp};
 
 /// What only the running daemon knows.
@@ -41,6 +41,9 @@ pub struct LiveCheck {
     pub proven: Option<Timestamp>,
     /// Failures in a row.
     pub failures: u32,
+    /// When it is made again by itself.
+    #[serde(default)]
+    pub next: Option<Timestamp>,
 }
 
 /// A registry that asked to be left alone.
@@ -74,13 +77,15 @@ pub struct LiveDelivery {
 impl Live {
     /// Turns what the daemon knows into data; times of its monotonic clock become wall times.
     #[must_use]
-    pub fn of(soft: &Soft, now: Now) -> Self {
+    pub fn of(known: &Known, now: Now) -> Self {
+        let Known { soft, due } = known;
         let checks = soft.checks.iter().map(|(check, soft)| LiveCheck {
             image: check.image.to_string(),
             asked: effective::fingerprint(check),
             attempted: soft.attempts.wall,
             proven: soft.proven,
             failures: soft.attempts.failures,
+            next: due.get(check).map(|at| now.wall_at(*at)),
         });
         let waiting = soft.registries.iter().filter(|(_, until)| **until > now.mono);
         let registries = waiting

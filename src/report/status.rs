@@ -185,6 +185,8 @@ struct TagReport {
     row: TagRow,
     from: Option<String>,
     scheduled: Option<String>,
+    /// When a running daemon checks it again by itself.
+    next_check_at: Option<Timestamp>,
     reference: Option<String>,
     digest: Option<Digest>,
     imported_at: Option<Timestamp>,

@@ -348,6 +348,7 @@ fn report(
     TagReport {
         from: from.map(from_words),
         scheduled: schedule.map(|schedule| schedule.to_string()),
+        next_check_at: live.and_then(|live| live.next),
         reference: item.map(|item| item.event.reference.clone()),
         digest: state.image(),
         imported_at,

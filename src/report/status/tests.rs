@@ -62,6 +62,7 @@ impl Setting {
                 attempted: Some(story::at(175)),
                 proven: Some(story::at(175)),
                 failures: 0,
+                next: Some(story::at(190)),
             }],
             registries: Vec::new(),
             deliveries: Vec::new(),

@@ -1,5 +1,7 @@
 //! A status report as one page: what is wrong comes first.
 
+use std::fmt::Write as _;
+
 use crate::oc::table::{Row, Shape, Table};
 use crate::time::Timestamp;
 
@@ -26,7 +28,7 @@ impl Status {
         }
         if !self.tags.is_empty() {
             heading(&mut out, "Streams");
-            for row in table(&self.tags).to_text(Shape::default()).lines() {
+            for row in table(&self.tags, self.at).to_text(Shape::default()).lines() {
                 line(&mut out, &format!("  {row}"));
             }
         }
@@ -203,21 +205,27 @@ impl ImageReport {
 
 /// The tags as `get itag` shows them, with how sure each is (rule C18): the last column alone has a colour, for only it
 /// is not filled up.
-fn table(tags: &[TagReport]) -> Table {
+fn table(tags: &[TagReport], now: Timestamp) -> Table {
     let columns = vec!["TAG", "SPEC", "STATUS", "HISTORY", "UPDATED", "CURRENT"];
-    Table { columns, wide: vec![], rows: tags.iter().map(TagReport::row).collect() }
+    Table { columns, wide: vec![], rows: tags.iter().map(|tag| tag.row(now)).collect() }
 }
 
 impl TagReport {
-    fn row(&self) -> Row {
+    fn row(&self, now: Timestamp) -> Row {
         let style = match self.verdict {
             Verdict::Proven => GOOD,
             Verdict::CouldNotCheck => BAD,
             Verdict::NotVerified | Verdict::Due => WAITS,
             Verdict::Derived | Verdict::NotInSpec => FAINT,
         };
-        let every = self.scheduled.as_ref().map(|span| format!(" (scheduled: {span})"));
-        let current = format!("{}{}", styled(style, &self.message), every.unwrap_or_default());
+        let every = self.scheduled.as_ref().map(|span| format!("scheduled: {span}"));
+        // A time that has just gone is one at which something waits for its turn.
+        let next = self.next_check_at.map(|at| format!("next {}", when(at.max(now), now)));
+        let timing: Vec<_> = every.into_iter().chain(next).collect();
+        let mut current = styled(style, &self.message);
+        if !timing.is_empty() {
+            let _ = write!(current, " ({})", timing.join(", "));
+        }
         let row = self.row.clone();
         let cells =
             vec![self.tag.to_string(), row.spec, row.status, row.history, row.updated, current];

@@ -143,3 +143,22 @@ fn i111_schedules_on_streams_and_tags() {
     let tag = with_tag("{name: a, annotations: {tidegate.dev/schedule: 1h}}");
     assert!(stream(&tag).tags.values().next().unwrap().schedule.is_some());
 }
+
+/// C18: a running daemon says when a tag is checked again by itself, by its schedule and after a failure.
+#[test]
+fn i103_status_says_when_a_tag_is_checked_next() {
+    let next = |world: &mut World| world.live().checks[0].next;
+    let mut world = World::new();
+    world.commit("is web latest=r.io/web:1,scheduled once=r.io/once:1");
+    world.resolve("r.io/web:1", "a");
+    world.resolve("r.io/once:1", "a");
+    let check = world.engine.soft().checks.keys().next().unwrap().clone();
+    assert_eq!(check.image.to_string(), "r.io/once:1");
+    assert_eq!(next(&mut world), None, "without a schedule never");
+    let scheduled = world.live().checks[1].next.expect("by its schedule");
+    assert!(scheduled.since(world.now.wall).as_secs() >= 900, "{scheduled}");
+    world.nudge("shop/web:once");
+    world.resolve_fails("r.io/once:1", InternalError, true);
+    let again = next(&mut world).expect("after a failure");
+    assert!(again > world.now.wall && again.since(world.now.wall).as_secs() < 60, "{again}");
+}

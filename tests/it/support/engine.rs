@@ -15,6 +15,7 @@ use tidegate::names::{BlobId, CommitId, ContentHash};
 use tidegate::observed::ObservedState;
 use tidegate::plan::prune::Pruned;
 use tidegate::policy::Policy;
+use tidegate::report::live::Live;
 use tidegate::report::prune::{Manifests, to_text};
 use tidegate::time::{Monotonic, Now, Timestamp};
 
@@ -393,6 +394,15 @@ impl World {
         self.pushed(tag, repository, name);
         self.resolve(&format!("{repository}@{}", digest(name)), name);
         self.answer()
+    }
+
+    /// What a running daemon says that nobody else knows.
+    pub(crate) fn live(&mut self) -> Live {
+        self.order(Request::Status);
+        match self.answers.pop() {
+            Some(Answer::Status(known)) => Live::of(&known, self.now),
+            other => panic!("{other:?}"),
+        }
     }
 
     /// The oldest answer that nobody took yet.
