@@ -24,7 +24,7 @@ use crate::policy::Policy;
 use crate::reference::ImageReference;
 use crate::time::Schedule;
 
-pub use image::{FirstSeen, contents, image, image_as_read, images, images_of_index};
+pub use image::{FirstSeen, contents, image, image_as_read, images, images_of_index, with_push};
 pub use in_force::{in_force, keep_in_force, overlay_derived};
 pub use listing::{
     Listed, limit_of, listing_fingerprint, listing_of, vanished_message, with_derived,

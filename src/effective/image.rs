@@ -9,6 +9,7 @@ use crate::api::{self, Time, view};
 use crate::names::{ContentHash, Digest, Seq};
 use crate::observed::tag_history::TagItem;
 use crate::observed::{BareImage, ObservedState};
+use crate::policy::Policy;
 use crate::time::Timestamp;
 
 /// Where an image was seen first: the item of a tag's history that had it, or what is left of that.
@@ -135,6 +136,16 @@ fn made(name: String, first: &FirstSeen<'_>, kept: api::Image) -> api::Image {
     }
     if image.docker_image_metadata.is_some() {
         image.docker_image_metadata_version = "1.0".into();
+    }
+    image
+}
+
+/// Says of an image that it was pushed to the managed registry, as its registry does in OpenShift (rules I188, I189).
+#[must_use]
+pub fn with_push(mut image: api::Image, policy: &Policy) -> api::Image {
+    if super::is_pushed(policy, &image.docker_image_reference) {
+        let keys = ["openshift.io/image.managed", "image.openshift.io/manifestBlobStored"];
+        image.metadata.annotations.extend(keys.map(|key| (key.to_owned(), "true".to_owned())));
     }
     image
 }

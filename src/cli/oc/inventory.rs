@@ -233,8 +233,10 @@ impl Inventory {
         }
         let digest: Digest = digest.parse().ok()?;
         let first = seen.get(&digest)?;
-        let metadata = kept(self.journal.as_ref()?, first);
-        Some(effective::image(&digest, first, metadata.as_deref()))
+        let journal = self.journal.as_ref()?;
+        let metadata = kept(journal, first);
+        let image = effective::image(&digest, first, metadata.as_deref());
+        Some(effective::with_push(image, &journal.config.policy))
     }
 
     /// All images, in the order of their digests.
@@ -515,7 +517,8 @@ fn images_of_journal(shown: &Shown) -> BTreeMap<String, Image> {
             *known = image;
         }
     }
-    found
+    let policy = &shown.config.policy;
+    found.into_iter().map(|(name, image)| (name, effective::with_push(image, policy))).collect()
 }
 
 /// A name that is not of the form that names of a kind have.

@@ -105,4 +105,8 @@ fn an_image_that_was_pushed_comes_into_the_repository_of_a_stream_that_follows_i
     wait(registry.manifest("shop/far", &digest.to_string()));
     let text = host.text(&["describe", "is/far", "-n", "shop"]);
     assert!(text.contains(&own) && !text.contains(&pushed), "{text}");
+    // I188, I189: the image is one of the managed registry, and says so.
+    let text = host.text(&["get", "image", &digest.to_string(), "-o", "yaml"]);
+    assert!(text.contains("openshift.io/image.managed: \"true\""), "{text}");
+    assert!(text.contains("image.openshift.io/manifestBlobStored: \"true\""), "{text}");
 }
