@@ -211,7 +211,7 @@ impl Following<'_> {
             generation: self.state.generation,
         };
         match self.changes(&event, false) {
-            true => self.import(event, None, Via::Reference),
+            true => self.import(event, None, Via::Reference, None),
             false => Plan::default(),
         }
     }
@@ -256,11 +256,12 @@ impl Following<'_> {
         let asked = self.state.asked;
         let reference = effective::reference_here(desired, policy, self.tag, &item.event, asked);
         let event = TagEvent { reference, created, image: item.event.image, generation };
+        let copy = effective::copy_of(desired, policy, self.tag, &item.event);
+        let copied = copy.as_ref().map(|(_, wanted)| *wanted).filter(|wanted| *wanted == asked);
         // A condition may be that of the copy, whose next attempt ends it.
-        let copies = effective::copy_of(desired, policy, self.tag, &item.event)
-            .is_some_and(|(_, wanted)| wanted != asked);
-        match self.changes(&event, copies) {
-            true => self.import(event, item.metadata, via),
+        let is_copying = copy.is_some() && copied.is_none();
+        match self.changes(&event, is_copying) {
+            true => self.import(event, item.metadata, via, copied),
             false => copy::plan(self.view, self.tag, &item.event),
         }
     }
@@ -305,7 +306,14 @@ impl Following<'_> {
         }
     }
 
-    fn import(&self, event: TagEvent, metadata: Option<ContentHash>, via: Via) -> Plan {
+    /// `copied` tells that the image is in the repository of the stream, which it goes on to be.
+    fn import(
+        &self,
+        event: TagEvent,
+        metadata: Option<ContentHash>,
+        via: Via,
+        copied: Option<u32>,
+    ) -> Plan {
         let reason = match via {
             Via::Alias(_) if !self.state.is_due() => Reason::SourceTagChanged,
             Via::Alias(_) | Via::Registry | Via::Image(_) | Via::Reference | Via::Push => {
@@ -314,9 +322,9 @@ impl Following<'_> {
         };
         Plan::step(Step::Record(Box::new(Fact::TagImported(Box::new(TagImported {
             tag: self.tag.clone(),
+            probed: event.image.filter(|_| copied.is_some()),
+            asked: copied.unwrap_or(0),
             event,
-            probed: None,
-            asked: 0,
             metadata,
             via,
             reason,
