@@ -12,6 +12,7 @@ use crate::plan::{self, Held, View};
 use crate::time::Timestamp;
 
 use super::FORMAT_VERSION;
+use super::drift::{self, DriftReport};
 use super::held::{HeldReport, is_counted};
 use super::live::Live;
 use super::select::Selection;
@@ -54,6 +55,9 @@ pub struct Status {
     problems: Vec<Problem>,
     held: Vec<HeldReport>,
     rejected: Vec<RejectedReport>,
+    /// Tags that are not what git says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    drift: Vec<DriftReport>,
     workloads: Vec<WorkloadReport>,
     tags: Vec<TagReport>,
     /// Of what the report shows; streams, builds and companions of everything.
@@ -195,6 +199,9 @@ struct TagReport {
     proven_at: Option<Timestamp>,
     failing_since: Option<Timestamp>,
     message: String,
+    /// Whether an operator put something over what git says of it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    overlaid: bool,
 }
 
 /// What `get itag` shows of a tag beside its name.
@@ -286,6 +293,9 @@ impl Status {
             source,
             held: held.into_iter().map(|held| HeldReport::with_log(held, view.observed)).collect(),
             rejected,
+            drift: drift::of(view, input.unread.is_none(), |tag| {
+                input.select.is_none_or(|select| select.has_tag(tag))
+            }),
             workloads,
             tags,
             counts,

@@ -15,6 +15,7 @@ use crate::oc;
 use crate::plan::View;
 use crate::time::{Schedule, Timestamp};
 
+use super::super::drift::from_words;
 use super::super::live::{Live, LiveCheck};
 use super::super::words::{lines_of, one_line, when};
 use super::{
@@ -357,16 +358,9 @@ fn report(
         proven_at: about.proven(),
         failing_since: state.condition.as_ref().map(|condition| condition.since),
         message: one_line(&message),
+        overlaid: view.observed.overlay(&tag).is_some(),
         row,
         tag,
-    }
-}
-
-fn from_words(from: &TagSource) -> String {
-    match from {
-        TagSource::Registry(image) => image.to_string(),
-        TagSource::Tag(tag) => format!("istag/{tag}"),
-        TagSource::Image { stream, id } => format!("isimage/{stream}@{id}"),
     }
 }
 

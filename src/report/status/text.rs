@@ -18,6 +18,7 @@ impl Status {
             line(&mut out, skipped);
         }
         self.wrong(&mut out);
+        self.drift(&mut out);
         if !self.workloads.is_empty() {
             heading(&mut out, "Workloads");
             for workload in &self.workloads {
@@ -87,6 +88,17 @@ impl Status {
         for held in self.held.iter().filter(|held| !held.is_rejected()) {
             line(out, &format!("  {}", held.line(self.at)));
             out.push_str(&held.below(4));
+        }
+    }
+
+    /// What is not as git says, on purpose: not wrong, and nothing that should be forgotten.
+    fn drift(&self, out: &mut String) {
+        if self.drift.is_empty() {
+            return;
+        }
+        heading(out, "Drift: not as git says, until a commit changes the tag");
+        for drift in &self.drift {
+            line(out, &format!("  {}", drift.line(self.at)));
         }
     }
 
@@ -217,7 +229,9 @@ impl TagReport {
             Verdict::Derived | Verdict::NotInSpec => FAINT,
         };
         let every = self.scheduled.as_ref().map(|span| format!(" (scheduled: {span})"));
-        let current = format!("{}{}", styled(style, &self.message), every.unwrap_or_default());
+        let drift = if self.overlaid { " (drift: not as git says)" } else { "" };
+        let every = every.unwrap_or_default();
+        let current = format!("{}{every}{drift}", styled(style, &self.message));
         let row = self.row.clone();
         let cells =
             vec![self.tag.to_string(), row.spec, row.status, row.history, row.updated, current];

@@ -11,6 +11,7 @@ mod listing;
 mod local;
 mod lookup;
 mod objects;
+mod overlays;
 mod printed;
 mod pruning;
 mod pushes;
