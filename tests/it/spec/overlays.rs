@@ -1,12 +1,15 @@
 //! What operators put over git (rule I102, item 5 of the image-stream specification).
 
-use tidegate::action::{OverlayOrder, Request};
+use std::time::Duration;
+
+use tidegate::action::{ImageContents, OverlayOrder, PruneRequest, Request};
 use tidegate::desired::TagSource;
 use tidegate::effective;
-use tidegate::fact::{ImportReason, SpecSource, TagSpec};
+use tidegate::fact::{ImportReason, Keep, PruneOptions, SpecSource, TagSpec};
+use tidegate::time::Span;
 
 use crate::support::engine::World;
-use crate::support::start::{APP, committed, running};
+use crate::support::start::{APP, committed, moves, running};
 use crate::support::story::digest;
 
 const TAG: &str = "shop/web:latest";
@@ -196,6 +199,31 @@ fn i102_5_what_cannot_be_put_over_git_is_refused() {
     let pin = SpecSource::Image { stream: "shop/web".parse().unwrap(), image: digest("a") };
     let pin = TagSpec { insecure: true, ..spec(pin) };
     says(&mut world, "shop/web:b", Some(pin), "only container images");
+}
+
+/// I102.5, I156: what git says beneath an overlay keeps its images: it is in force again when that ends.
+#[test]
+fn i102_5_a_prune_leaves_what_git_pins_beneath_an_overlay() {
+    let mut world = committed(&format!("is web latest=r.io/web:1 pin=image:web@{}", digest("a")));
+    world.resolve("r.io/web:1", "a");
+    moves(&mut world, "b");
+    overlay(&mut world, "shop/web:pin", image("r.io/web:2"));
+    world.resolve("r.io/web:2", "c");
+    let keep = Keep::Recent { revisions: 0, younger_than: Span(Duration::ZERO) };
+    let options =
+        PruneOptions { keep, all: true, namespace: None, ignore_invalid: false, registry: true };
+    let contents = ImageContents::default();
+    world.ask(Request::Prune(Box::new(PruneRequest {
+        options: options.clone(),
+        confirm: true,
+        contents,
+    })));
+    assert!(world.tag(TAG).contains("#a"), "{}", world.tag(TAG));
+    overlay(&mut world, "shop/web:pin", None);
+    world.commit("is web latest=r.io/web:1");
+    let contents = ImageContents::default();
+    world.ask(Request::Prune(Box::new(PruneRequest { options, confirm: true, contents })));
+    assert!(!world.tag(TAG).contains("#a"), "{}", world.tag(TAG));
 }
 
 /// I102.5, I70: a spec that failed is tried at once when it is put there again.
