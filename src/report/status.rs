@@ -269,7 +269,7 @@ impl Status {
             .collect();
         let tags = describe::tags(input);
         let workloads = describe::workloads(input);
-        let source = describe::source(input);
+        let (source, watched) = (describe::source(input), describe::watched(input));
         let counts = Counts {
             tags_failing: tags.iter().filter(|t| t.verdict == Verdict::CouldNotCheck).count(),
             tags: tags.len(),
@@ -294,7 +294,7 @@ impl Status {
             held: held.into_iter().map(|held| HeldReport::with_log(held, view.observed)).collect(),
             rejected,
             drift: drift::of(view, input.unread.is_none(), |tag| {
-                input.select.is_none_or(|select| select.has_tag(tag))
+                input.select.is_none_or(|select| select.has_tag(tag) || watched.contains(tag))
             }),
             workloads,
             tags,

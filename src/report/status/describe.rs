@@ -310,7 +310,7 @@ fn row(input: &Input<'_>, stream: &api::ImageStream, tag: &StreamTag) -> TagRow 
 }
 
 /// The tags that selected workloads watch: what they run rests on them.
-fn watched(input: &Input<'_>) -> BTreeSet<StreamTag> {
+pub(super) fn watched(input: &Input<'_>) -> BTreeSet<StreamTag> {
     let selected = input.select.iter().flat_map(|select| &select.objects);
     let workloads = selected.filter_map(|object| input.view.desired.workloads.get(object));
     let triggers = workloads.flat_map(|workload| &workload.triggers);
