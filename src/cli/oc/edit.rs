@@ -37,7 +37,7 @@ pub(super) struct EditArguments {
     /// Push the commit; a push that is refused leaves it where it is
     #[arg(long, help_heading = EDIT)]
     push: bool,
-    /// Change no git: the running daemon puts it over what git says, until a commit changes the tag
+    /// Leave git as it is: the running daemon puts the tag over what git says, until a commit changes that
     #[arg(long, help_heading = EDIT, hide = true)]
     #[arg(conflicts_with_all = ["repo", "no_commit", "push", "message"])]
     pub(super) live: bool,
