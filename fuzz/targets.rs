@@ -395,6 +395,7 @@ pub(crate) fn control(data: &[u8]) {
         Question::Release(object) => Request::Release(object),
         Question::ReleaseRemovals => Request::ReleaseRemovals,
         Question::Import(order) => Request::Import(order),
+        Question::Overlay(order) => Request::Overlay(order),
         Question::Push(pushed) => Request::Push(pushed),
         Question::Prune { options, confirm } => {
             let contents = ImageContents::default();

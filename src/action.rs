@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fact::{
     ConfigAdopted, HistoryDropped, ImportReason, PruneOptions, RolloutCause, RolloutImage, Space,
-    StoredManifest,
+    StoredManifest, TagSpec,
 };
 use crate::names::{
     BlobId, CommitId, ContentHash, Digest, ObjectKey, Revision, RolloutKey, Seq, StreamName,
@@ -405,6 +405,8 @@ pub enum Request {
     ReleaseRemovals,
     /// Import now, and answer when that is done (rule I146).
     Import(ImportOrder),
+    /// Put something over what git says of a tag (rule I102, item 5).
+    Overlay(Box<OverlayOrder>),
     /// An image was pushed under a tag: read it, record it, and answer when that is done (rule I193).
     Push(Pushed),
     /// Take what nobody uses out of histories, or say what would go.
@@ -420,6 +422,17 @@ pub struct Pushed {
     pub tag: StreamTag,
     /// Where it is; with its digest, or it is refused.
     pub image: ImageReference,
+}
+
+/// What to put over git.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OverlayOrder {
+    /// The tag.
+    pub tag: StreamTag,
+    /// Its spec; none to take the tag away, which nobody means by leaving it out.
+    #[serde(deserialize_with = "Option::deserialize")]
+    pub spec: Option<TagSpec>,
 }
 
 /// What to import now.

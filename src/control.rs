@@ -15,7 +15,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
-use crate::action::{ImportOrder, Input, Nudge, Pushed, Request};
+use crate::action::{ImportOrder, Input, Nudge, OverlayOrder, Pushed, Request};
 use crate::daemon::{Event, Events, PruneOrder};
 use crate::engine::Answer;
 use crate::fact::PruneOptions;
@@ -61,6 +61,8 @@ pub enum Question {
     CheckTag(StreamTag),
     /// Import tags now, and answer when that is done.
     Import(ImportOrder),
+    /// Put something over what git says of a tag.
+    Overlay(Box<OverlayOrder>),
     /// An image was pushed; answer when it is recorded.
     Push(Pushed),
     /// Write a snapshot, drop old history and collect what nothing names, now.
@@ -175,6 +177,7 @@ async fn answer(question: Question, uid: u32, events: &Events) -> Reply {
         Question::Release(object) => Request::Release(object),
         Question::ReleaseRemovals => Request::ReleaseRemovals,
         Question::Import(order) => Request::Import(order),
+        Question::Overlay(order) => Request::Overlay(order),
         Question::Push(pushed) => Request::Push(pushed),
         Question::Prune { options, confirm } => {
             let (answer, receive) = oneshot::channel();

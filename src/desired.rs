@@ -180,6 +180,10 @@ pub struct ImageStream {
     /// `spec.tags`.
     #[serde(deserialize_with = "dense::map")]
     pub tags: BTreeMap<TagName, TagReference>,
+    /// What git says of the tags that have an overlay; none where it says nothing. Never read from a file nor written to
+    /// one: the journal has the overlays.
+    #[serde(skip)]
+    pub overlaid: BTreeMap<TagName, Option<TagReference>>,
     /// `tidegate.dev/schedule`.
     #[serde(default)]
     pub schedule: Option<Schedule>,
@@ -258,7 +262,7 @@ pub struct TagReference {
 /// Who says that a stream has a spec tag (rule I59).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Origin {
-    /// Git.
+    /// Git, or an overlay in its place (rule I102, item 5).
     #[default]
     Written,
     /// The listing of the stream's repository.

@@ -5,6 +5,7 @@ mod in_force;
 mod listing;
 mod local;
 mod lookup;
+mod overlay;
 mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,16 +26,19 @@ use crate::reference::ImageReference;
 use crate::time::Schedule;
 
 pub use image::{FirstSeen, contents, image, image_as_read, images, images_of_index, with_push};
-pub use in_force::{in_force, keep_in_force, overlay_derived};
-pub use listing::{
-    Listed, limit_of, listing_fingerprint, listing_of, vanished_message, with_derived,
-};
+pub use in_force::{in_force, keep_in_force, overlay};
+use listing::with_derived;
+pub use listing::{Listed, limit_of, listing_fingerprint, listing_of, vanished_message};
 pub use local::{
     copy_of, degraded, degraded_message, is_managed, is_pushed, managed_repository, pull_spec,
     reference_here,
 };
 use lookup::lookup;
 pub use lookup::{Lookup, lookup_tag};
+pub use overlay::{
+    Wish, basis, is_own, reference_of, wish, with_overlays, with_overlays_but, without_overlays,
+    written,
+};
 pub use stream::{has_stream, outline, stream, stream_names};
 
 /// The spec tag of a stream tag.

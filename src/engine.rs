@@ -11,6 +11,7 @@ mod copies;
 mod index;
 mod listing;
 mod orders;
+mod overlays;
 mod prune;
 mod pushes;
 
@@ -339,6 +340,7 @@ impl Engine {
             Fact::TagsListed(_) | Fact::ListingFailed(_) | Fact::TagRemoved(_) => {
                 self.mark_listing(fact);
             }
+            Fact::OverlaySet(set) => self.mark_overlaid(set),
             Fact::ImagesPruned(pruned) => {
                 self.dirty.extend(pruned.manifests.iter().cloned().map(Key::Manifest));
             }

@@ -6,6 +6,7 @@
 
 mod import;
 mod listing;
+mod overlay;
 mod prune;
 mod rollout;
 mod source;
@@ -22,6 +23,7 @@ pub use import::{
 pub use listing::{
     LISTINGS_TO_VANISH, ListingFailed, TagRemoval, TagRemoved, TagsListed, Vanished, VanishedTag,
 };
+pub use overlay::{Overlaid, OverlaySet, SpecSource, TagSpec};
 pub use prune::{
     ImageDeleted, ImagesPruned, Keep, ManifestDeleted, PruneOptions, PrunedItems, StoredManifest,
 };
@@ -79,6 +81,8 @@ pub enum Fact {
     ListingFailed(ListingFailed),
     /// A tag went with its history (rules I92, I93, I196).
     TagRemoved(TagRemoved),
+    /// An operator put something over what git says of a tag, or took it away (rule I102, item 5).
+    OverlaySet(Box<OverlaySet>),
     /// Items of histories and images went, by the order of an operator (rule I164).
     ImagesPruned(Box<ImagesPruned>),
     /// An image was deleted by an operator (rule I165).
@@ -117,7 +121,7 @@ pub enum Fact {
 
 impl Fact {
     /// Every name that [`Self::kind`] gives, in the order of the variants.
-    pub const KINDS: [&'static str; 31] = [
+    pub const KINDS: [&'static str; 32] = [
         "CommitAdopted",
         "CommitRefused",
         "CommitWithdrawn",
@@ -132,6 +136,7 @@ impl Fact {
         "TagsListed",
         "ListingFailed",
         "TagRemoved",
+        "OverlaySet",
         "ImagesPruned",
         "ImageDeleted",
         "ManifestDeleted",
@@ -169,6 +174,7 @@ impl Fact {
             Self::TagsListed(_) => "TagsListed",
             Self::ListingFailed(_) => "ListingFailed",
             Self::TagRemoved(_) => "TagRemoved",
+            Self::OverlaySet(_) => "OverlaySet",
             Self::ImagesPruned(_) => "ImagesPruned",
             Self::ImageDeleted(_) => "ImageDeleted",
             Self::ManifestDeleted(_) => "ManifestDeleted",

@@ -6,6 +6,7 @@
 mod images;
 pub mod listing;
 mod narrow;
+mod overlay;
 pub mod rollout;
 pub mod soft;
 pub mod tag_history;
@@ -27,6 +28,7 @@ use crate::time::Timestamp;
 pub use images::{BareImage, Images};
 use listing::ListingState;
 pub use narrow::Narrow;
+pub use overlay::Overlay;
 use rollout::WorkloadState;
 use tag_history::TagState;
 
@@ -168,6 +170,9 @@ pub struct StreamState {
     /// What listing its whole repository found; none where that was never tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub listing: Option<Box<ListingState>>,
+    /// What operators put over git.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub overlays: BTreeMap<TagName, Overlay>,
 }
 
 impl ObservedState {
@@ -252,6 +257,7 @@ impl ObservedState {
             | Fact::TagsListed(_)
             | Fact::ListingFailed(_)
             | Fact::TagRemoved(_) => self.apply_to_stream(record),
+            Fact::OverlaySet(set) => self.overlay_set(record, set),
             Fact::ImagesPruned(pruned) => self.images_pruned(pruned),
             Fact::ImageDeleted(deleted) => self.image_deleted(deleted),
             Fact::ManifestDeleted(deleted) => {
@@ -401,24 +407,10 @@ impl ObservedState {
             }
         }
         for changed in &commit.streams {
-            let stream = self.streams.entry(changed.stream.clone()).or_default();
-            stream.generation = changed.generation;
-            for tag in &changed.tags {
-                let tag = stream.tags.entry(tag.clone()).or_default();
-                tag.generation = changed.generation;
-                tag.left = false;
-            }
-            for tag in &changed.gone {
-                if let Some(tag) = stream.tags.get_mut(tag) {
-                    tag.generation = Generation(0);
-                    tag.condition = None; // nobody asks for it any more
-                    tag.left = true;
-                }
-            }
-            if changed.unlisted {
-                stream.listing = None;
-            }
-            stream.tags.retain(|_, tag| !tag.is_empty());
+            self.stream_changed(changed);
+        }
+        for tag in &commit.superseded {
+            self.overlay_ended(tag);
         }
     }
 
@@ -433,6 +425,7 @@ impl ObservedState {
                 stream.tags.clear();
                 stream.imported = None;
                 stream.listing = None;
+                stream.overlays.clear();
             }
             self.forget_deleted();
         }

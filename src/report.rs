@@ -14,6 +14,7 @@ pub mod prune;
 pub mod select;
 pub mod status;
 
+mod drift;
 mod held;
 mod manifest;
 mod secret;

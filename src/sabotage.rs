@@ -50,6 +50,8 @@ pub enum Bug {
     TrustEmptyTree,
     /// A listing that is empty makes every tag of its repository vanish.
     TrustEmptyListing,
+    /// An overlay outlives the commit that changes its tag.
+    KeepOverlay,
     /// A failed import is not recorded.
     HideFailure,
     /// A target's verdict is recorded as success.
@@ -70,7 +72,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::SkipAppendSync,
         Self::SkipDirectorySync,
         Self::GoOnAfterFailure,
@@ -93,6 +95,7 @@ impl Bug {
         Self::KeepPlace,
         Self::TrustEmptyTree,
         Self::TrustEmptyListing,
+        Self::KeepOverlay,
         Self::HideFailure,
         Self::CallItSuccess,
         Self::NewKey,

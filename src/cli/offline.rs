@@ -158,9 +158,9 @@ impl Shown {
                 }
                 Err(why) => self.unread = Some(why),
             }
-        } else if matches!(record.fact, Fact::TagsListed(_)) {
+        } else if matches!(record.fact, Fact::TagsListed(_) | Fact::OverlaySet(_)) {
             let policy = &self.config.policy;
-            effective::overlay_derived(&mut self.desired, &self.observed, policy);
+            effective::overlay(&mut self.desired, &self.observed, policy);
         }
         Ok(Some(record.fact))
     }

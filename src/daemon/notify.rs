@@ -192,9 +192,7 @@ pub(super) fn log(record: &Record) {
         Fact::RecordsLost(_) => {
             tracing::warn!(%seq, "going on without records that are lost, as the operator said");
         }
-        Fact::ConfigAdopted(fact) => {
-            tracing::info!(%seq, hash = %fact.hash, "configuration adopted");
-        }
+        Fact::ConfigAdopted(of) => tracing::info!(%seq, hash = %of.hash, "configuration adopted"),
         Fact::SpaceShort(Space { free, needed }) => {
             tracing::error!(%seq, free, needed, "the file system of the state directory is nearly full: nothing is started until there is space");
         }
@@ -210,6 +208,7 @@ pub(super) fn log(record: &Record) {
         | Fact::TagsListed(_)
         | Fact::ListingFailed(_)
         | Fact::TagRemoved(_)
+        | Fact::OverlaySet(_)
         | Fact::ImagesPruned(_)
         | Fact::ImageDeleted(_)
         | Fact::ManifestDeleted(_) => log_tag(record),
@@ -245,6 +244,9 @@ fn log_tag(record: &Record) {
         }
         Fact::TagRemoved(fact) => {
             tracing::info!(%seq, tag = %fact.tag, because = %fact.because, "tag removed");
+        }
+        Fact::OverlaySet(fact) => {
+            tracing::info!(%seq, tag = %fact.tag, by = fact.by, "overlay of a tag changed");
         }
         Fact::ImagesPruned(fact) => {
             let (items, images) = (fact.item_count(), fact.images.len());

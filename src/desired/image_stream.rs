@@ -100,6 +100,7 @@ pub(crate) fn read(draft: &Draft<'_>) -> Option<ImageStream> {
         lookup_local: fields.spec.lookup_policy.local,
         repository,
         tags,
+        overlaid: BTreeMap::new(),
         schedule,
         paused,
         history_limit: history_limit.map(std::num::NonZeroU32::get),

@@ -1,4 +1,4 @@
-//! What is in force: the adopted commit, last valid versions that stay, and what listings derive.
+//! What is in force: the adopted commit, last valid versions that stay, and what the journal puts over them.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::names::ContentHash;
 use crate::observed::ObservedState;
 use crate::policy::Policy;
 
-use super::with_derived;
+use super::with_overlays;
 
 /// The desired state of the adopted commit, whose files `tree` holds; `kept` are the last valid versions that the
 /// journal names.
@@ -22,7 +22,7 @@ pub fn in_force<'a>(
     let rejected = adopted.map_or(&[][..], |adopted| &adopted.rejected);
     let mut desired = tree.assemble_adopted(rejected);
     keep_in_force(&mut desired, observed, kept);
-    overlay_derived(&mut desired, observed, policy);
+    overlay(&mut desired, observed, policy);
     desired
 }
 
@@ -40,9 +40,9 @@ pub fn keep_in_force<'a>(
     }
 }
 
-/// Puts the derived spec tags of the journal into every stream (rule I59).
-pub fn overlay_derived(desired: &mut DesiredState, observed: &ObservedState, policy: &Policy) {
+/// Puts the spec tags of the journal into every stream: derived ones, and those of operators (rules I59, I102).
+pub fn overlay(desired: &mut DesiredState, observed: &ObservedState, policy: &Policy) {
     for (name, stream) in &mut desired.streams {
-        *stream = with_derived(stream, observed.streams.get(name), policy);
+        *stream = with_overlays(stream, observed.streams.get(name), policy);
     }
 }

@@ -14,6 +14,7 @@ use crate::policy::{Policy, TagLimit};
 use crate::reference::ImageReference;
 
 use super::Fnv;
+use super::overlay::is_own;
 
 /// What to ask about a stream's whole repository; none if it has none.
 #[must_use]
@@ -74,10 +75,8 @@ impl Listed {
         let mut tags = passing;
         tags.sort_by_cached_key(|tag| Importance::of(tag.as_str()));
         let left_out = tags.split_off(tags.len().min(limit_of(stream, policy).tags()));
-        let is_written =
-            |tag: &TagName| stream.tags.get(tag).is_some_and(|spec| spec.origin == Origin::Written);
-        let left_out = left_out.into_iter().filter(|tag| !is_written(tag)).collect();
-        let tags = tags.into_iter().filter(|tag| !is_written(tag)).collect();
+        let left_out = left_out.into_iter().filter(|tag| !is_own(stream, tag)).collect();
+        let tags = tags.into_iter().filter(|tag| !is_own(stream, tag)).collect();
         Self { tags, left_out, filtered }
     }
 
@@ -98,7 +97,7 @@ impl Listed {
 ///
 /// The same stream where nothing is derived, so that what did not change is recognised by its address.
 #[must_use]
-pub fn with_derived(
+pub(super) fn with_derived(
     stream: &Arc<ImageStream>,
     state: Option<&StreamState>,
     policy: &Policy,

@@ -435,6 +435,7 @@ impl Engine {
                 Ok(()) => return,
                 Err(why) => Answer::Refused(why),
             },
+            Request::Overlay(order) => self.overlay_tag(*order, by, now, batch),
             Request::Status => Answer::Status(Box::new(self.known())),
             Request::Release(object) => self.release(&object, by, now, batch),
             Request::ReleaseRemovals => self.release_removals(None, by, now, batch),

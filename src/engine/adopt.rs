@@ -1,7 +1,7 @@
 //! A commit becomes the desired state: in one record, never half (law 9, rules D7, D51, D52, I22 to I27).
 
 mod adoption;
-mod generations;
+pub(super) mod generations;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,11 +9,12 @@ use std::sync::Arc;
 use crate::action::SourceRead;
 use crate::desired::{DesiredState, Object, TagSource, Tree};
 use crate::effective;
-use crate::fact::{CommitAdopted, CommitRefused, CommitWithdrawn, Fact};
-use crate::names::{CommitId, ContentHash, Kind, ObjectKey, Seq, StreamName};
-use crate::observed::Refused;
+use crate::fact::{CommitAdopted, CommitRefused, CommitWithdrawn, Fact, RemovalFate, Removed};
+use crate::names::{CommitId, ContentHash, Kind, ObjectKey, Seq, StreamName, StreamTag};
+use crate::observed::{Overlay, Refused};
 use crate::plan::Key;
 use crate::policy::OnInvalid;
+use crate::sabotage::{self, Bug};
 use crate::time::Now;
 
 use super::index::Link;
@@ -101,7 +102,8 @@ impl Engine {
 
     fn take_over(&mut self, read: &SourceRead, outcome: Outcome, now: Now, batch: &mut Batch) {
         let Outcome { mut new, rejected, removed, appeared, kept } = outcome;
-        self.overlay(&mut new);
+        let superseded = self.superseded(read.commit, &new, &removed);
+        self.overlay(&mut new, &superseded);
         let streams = stream_changes(&self.observed, &self.desired, &new);
         let adopted = CommitAdopted {
             commit: read.commit,
@@ -113,6 +115,7 @@ impl Engine {
             removed,
             streams,
             rejected,
+            superseded: superseded.into_iter().collect(),
         };
         let old = std::mem::replace(&mut self.desired, new);
         self.relink(&old);
@@ -134,17 +137,44 @@ impl Engine {
         self.keep_commit(seq, commit, batch);
     }
 
-    /// Puts the derived spec tags of the journal into the streams of a commit (rule I59); a stream that git did not change
-    /// stays the same one.
-    fn overlay(&self, new: &mut DesiredState) {
-        for (name, stream) in new.streams.iter_mut().filter(|(_, s)| s.repository.is_some()) {
+    /// Puts what the journal has over git into the streams of a commit (rules I59, I102), but for overlays that end; a
+    /// stream that git did not change stays the same one.
+    fn overlay(&self, new: &mut DesiredState, ended: &BTreeSet<StreamTag>) {
+        for (name, stream) in &mut new.streams {
             let state = self.observed.streams.get(name);
-            let with_derived = effective::with_derived(stream, state, &self.policy);
+            let is_overlaid = state.is_some_and(|state| !state.overlays.is_empty());
+            if stream.repository.is_none() && stream.overlaid.is_empty() && !is_overlaid {
+                continue;
+            }
+            let over = effective::with_overlays_but(stream, state, &self.policy, ended);
             *stream = match self.desired.streams.get(name) {
-                Some(before) if *before == with_derived => Arc::clone(before),
-                Some(_) | None => with_derived,
+                Some(before) if *before == over => Arc::clone(before),
+                Some(_) | None => over,
             };
         }
+    }
+
+    /// The tags whose overlay a commit ends: it says something else of them than git did, or their stream is gone (rule
+    /// I102, item 5). One whose stream cannot be told stays (law 7).
+    fn superseded(
+        &self,
+        commit: CommitId,
+        new: &DesiredState,
+        removed: &[Removed],
+    ) -> BTreeSet<StreamTag> {
+        let again = self.observed.adopted.as_ref().is_some_and(|known| known.commit == commit);
+        if again || sabotage::is(Bug::KeepOverlay) {
+            return BTreeSet::new();
+        }
+        let is_gone = |stream: &StreamName| {
+            let key = ObjectKey::stream(stream);
+            removed.iter().any(|r| r.object == key && r.fate == RemovalFate::Pruned)
+        };
+        let ends = |(tag, overlay): &(StreamTag, &Overlay)| match new.streams.get(&tag.stream) {
+            Some(stream) => effective::basis(stream, &tag.tag, &self.policy) != overlay.basis,
+            None => is_gone(&tag.stream),
+        };
+        self.observed.overlays().filter(ends).map(|(tag, _)| tag).collect()
     }
 
     fn keep_commit(&mut self, seq: Seq, commit: CommitId, batch: &mut Batch) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::action::Check;
 use crate::desired::{Container, ImageStream, Object, TagSource, Workload};
 use crate::effective;
-use crate::fact::{Fact, Via};
+use crate::fact::{Fact, StreamChanged, Via};
 use crate::names::{StreamName, StreamTag};
 use crate::observed::rollout::object_of;
 use crate::plan::{Few, Index, Key};
@@ -23,7 +23,7 @@ pub(super) enum Link {
 impl Engine {
     /// Makes the index anew.
     pub(super) fn reindex(&mut self) {
-        effective::overlay_derived(&mut self.desired, &self.observed, &self.policy);
+        effective::overlay(&mut self.desired, &self.observed, &self.policy);
         self.index = Index { checks: self.checks(), left: self.left(), ..Index::default() };
         for stream in self.desired.streams.values().cloned().collect::<Vec<_>>() {
             self.link_followers(&stream, Link::Add);
@@ -35,10 +35,11 @@ impl Engine {
         self.soft.checks.retain(|check, soft| soft.in_flight || index.checks.contains_key(check));
     }
 
-    /// Brings the derived tags of one stream up to date, and marks those that changed.
-    pub(super) fn take_derived(&mut self, name: &StreamName) {
+    /// Brings what the journal puts over one stream up to date, and marks the tags that changed.
+    pub(super) fn take_overlays(&mut self, name: &StreamName) {
         let Some(before) = self.desired.streams.get(name).cloned() else { return };
-        let after = effective::with_derived(&before, self.observed.streams.get(name), &self.policy);
+        let state = self.observed.streams.get(name);
+        let after = effective::with_overlays(&before, state, &self.policy);
         if Arc::ptr_eq(&before, &after) {
             return;
         }
@@ -73,12 +74,10 @@ impl Engine {
     pub(super) fn note_left(&mut self, fact: &Fact) {
         let left = &mut self.index.left;
         if let Fact::CommitAdopted(adopted) = fact {
-            for changed in &adopted.streams {
-                left.extend(changed.gone.iter().map(|tag| changed.stream.tag(tag.clone())));
-                for tag in &changed.tags {
-                    left.remove(&changed.stream.tag(tag.clone()));
-                }
-            }
+            adopted.streams.iter().for_each(|changed| note_changed(left, changed));
+        }
+        if let Fact::OverlaySet(set) = fact {
+            set.changed.iter().for_each(|changed| note_changed(left, changed));
         }
         if let Fact::TagsListed(listed) = fact {
             left.extend(listed.vanished.iter().map(|gone| listed.stream.tag(gone.tag.clone())));
@@ -248,6 +247,14 @@ impl Engine {
             Some(check) => Key::Check(self.shared(check)),
             None => Key::Tag(tag.clone()),
         })
+    }
+}
+
+/// Keeps the list of tags that left, as a changed spec says.
+fn note_changed(left: &mut BTreeSet<StreamTag>, changed: &StreamChanged) {
+    left.extend(changed.gone.iter().map(|tag| changed.stream.tag(tag.clone())));
+    for tag in &changed.tags {
+        left.remove(&changed.stream.tag(tag.clone()));
     }
 }
 

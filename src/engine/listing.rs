@@ -69,7 +69,7 @@ impl Engine {
     pub(super) fn mark_listing(&mut self, fact: &Fact) {
         match fact {
             Fact::TagsListed(listed) => {
-                self.take_derived(&listed.stream);
+                self.take_overlays(&listed.stream);
                 self.dirty.insert(Key::Listing(listed.stream.clone()));
                 self.mark_left();
             }
@@ -81,7 +81,7 @@ impl Engine {
                 self.dirty.extend(followers.into_iter().flatten().cloned());
                 let stream = self.index.stream_followers.get(&removed.tag.stream);
                 self.dirty.extend(stream.into_iter().flatten().cloned());
-                self.take_derived(&removed.tag.stream);
+                self.take_overlays(&removed.tag.stream);
                 self.mark_histories_of(&removed.tag.stream);
             }
             _ => {}

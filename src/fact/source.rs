@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::names::{
-    CommitId, ContentHash, Generation, Incarnation, ObjectKey, StreamName, TagName,
+    CommitId, ContentHash, Generation, Incarnation, ObjectKey, StreamName, StreamTag, TagName,
 };
 
 /// A commit became the desired state.
@@ -35,6 +35,9 @@ pub struct CommitAdopted {
     /// Objects that are invalid at this commit (rule D7).
     #[serde(default)]
     pub rejected: Vec<Rejected>,
+    /// Tags whose overlay ends, because the commit says something else of them than git did (rule I102, item 5).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub superseded: Vec<StreamTag>,
 }
 
 /// An object that a commit brought.

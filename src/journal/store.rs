@@ -237,6 +237,7 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
         | Fact::TagsListed(_)
         | Fact::ListingFailed(_)
         | Fact::TagRemoved(_)
+        | Fact::OverlaySet(_)
         | Fact::ImagesPruned(_)
         | Fact::ImageDeleted(_)
         | Fact::ManifestDeleted(_)
@@ -266,6 +267,7 @@ fn objects_of_commit(adopted: &CommitAdopted) -> Vec<ContentHash> {
         removed,
         streams: _,
         rejected,
+        superseded: _,
     } = adopted;
     let held = removed.iter().filter_map(|Removed { object: _, fate }| match fate {
         RemovalFate::Pruned | RemovalFate::Kept => None,

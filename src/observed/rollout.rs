@@ -319,6 +319,7 @@ fn event_of(fact: &Fact) -> Option<(&ObjectKey, Event<'_>)> {
         | Fact::TagsListed(_)
         | Fact::ListingFailed(_)
         | Fact::TagRemoved(_)
+        | Fact::OverlaySet(_)
         | Fact::ImagesPruned(_)
         | Fact::ImageDeleted(_)
         | Fact::ManifestDeleted(_)

@@ -154,7 +154,8 @@ impl TagState {
             }
         }
         self.condition = None;
-        if imported.probed.is_some() {
+        if imported.probed.is_some() || imported.via != Via::Push {
+            // What is no answer of a registry makes the last one void: it says nothing of this image (rule I197, item 5).
             self.probed = imported.probed;
             self.asked = imported.asked;
         }

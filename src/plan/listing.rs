@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::action::{ImportFailure, TagListing};
-use crate::desired::{ImageStream, Origin};
+use crate::desired::ImageStream;
 use crate::effective::{self, Listed};
 use crate::fact::{
     Fact, ImportFailed, ImportReason, LISTINGS_TO_VANISH, ListingFailed, TagsListed, VanishedTag,
@@ -110,7 +110,7 @@ pub(crate) fn listed(
     let mut vanished = Vec::new();
     for (tag, missing) in before.derived.iter().filter(|(tag, _)| !new.tags.contains(*tag)) {
         // Tags that git writes now are its own; a listing that is empty or cut short removes nothing (rule I196).
-        if stream.tags.get(tag).is_some_and(|spec| spec.origin == Origin::Written) {
+        if effective::is_own(stream, tag) {
             continue;
         }
         let has_tags = !listing.tags.is_empty() || sabotage::is(Bug::TrustEmptyListing);

@@ -256,6 +256,10 @@ impl<'a> Reader<'a> {
         adopted.appeared.iter().any(|appeared| has(&appeared.object))
             || adopted.removed.iter().any(|removed| has(&removed.object))
             || adopted.rejected.iter().any(|rejected| rejected.object.as_ref().is_some_and(has))
+            || adopted
+                .superseded
+                .iter()
+                .any(|tag| select.has_tag(tag) || self.watched.contains(tag))
             || adopted.streams.iter().any(|changed| {
                 let mut tags = changed.tags.iter().chain(&changed.gone);
                 tags.any(|tag| {

@@ -28,6 +28,7 @@ pub fn named(fact: &Fact) -> (BTreeSet<ObjectKey>, BTreeSet<StreamTag>) {
                 let changes = changed.tags.iter().chain(&changed.gone);
                 tags.extend(changes.map(|tag| changed.stream.tag(tag.clone())));
             }
+            tags.extend(adopted.superseded.iter().cloned());
         }
         Fact::RemovalsReleased(released) => objects.extend(released.objects.iter().cloned()),
         Fact::TagImported(imported) => tags.extend([imported.tag.clone()]),
@@ -44,6 +45,7 @@ pub fn named(fact: &Fact) -> (BTreeSet<ObjectKey>, BTreeSet<StreamTag>) {
         Fact::ListingFailed(failed) => {
             objects.insert(ObjectKey::stream(&failed.stream));
         }
+        Fact::OverlaySet(set) => tags.extend([set.tag.clone()]),
         Fact::TagRemoved(removed) => tags.extend([removed.tag.clone()]),
         Fact::ImagesPruned(pruned) => {
             tags.extend(pruned.items.iter().map(|of_tag| of_tag.tag.clone()));

@@ -12,6 +12,7 @@ use crate::plan::{self, Held, View};
 use crate::time::Timestamp;
 
 use super::FORMAT_VERSION;
+use super::drift::{self, DriftReport};
 use super::held::{HeldReport, is_counted};
 use super::live::Live;
 use super::select::Selection;
@@ -54,6 +55,9 @@ pub struct Status {
     problems: Vec<Problem>,
     held: Vec<HeldReport>,
     rejected: Vec<RejectedReport>,
+    /// Tags that are not what git says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    drift: Vec<DriftReport>,
     workloads: Vec<WorkloadReport>,
     tags: Vec<TagReport>,
     /// Of what the report shows; streams, builds and companions of everything.
@@ -197,6 +201,9 @@ struct TagReport {
     proven_at: Option<Timestamp>,
     failing_since: Option<Timestamp>,
     message: String,
+    /// Whether an operator put something over what git says of it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    overlaid: bool,
 }
 
 /// What `get itag` shows of a tag beside its name.
@@ -264,7 +271,7 @@ impl Status {
             .collect();
         let tags = describe::tags(input);
         let workloads = describe::workloads(input);
-        let source = describe::source(input);
+        let (source, watched) = (describe::source(input), describe::watched(input));
         let counts = Counts {
             tags_failing: tags.iter().filter(|t| t.verdict == Verdict::CouldNotCheck).count(),
             tags: tags.len(),
@@ -288,6 +295,9 @@ impl Status {
             source,
             held: held.into_iter().map(|held| HeldReport::with_log(held, view.observed)).collect(),
             rejected,
+            drift: drift::of(view, input.unread.is_none(), |tag| {
+                input.select.is_none_or(|select| select.has_tag(tag) || watched.contains(tag))
+            }),
             workloads,
             tags,
             counts,

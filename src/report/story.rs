@@ -123,6 +123,7 @@ fn adopted(n: u8) -> CommitAdopted {
         removed: Vec::new(),
         streams: Vec::new(),
         rejected: Vec::new(),
+        superseded: Vec::new(),
     }
 }
 
@@ -240,6 +241,7 @@ pub(super) fn stream(name: &str, tag: &str, image: &str) -> ImageStream {
         lookup_local: false,
         repository: None,
         tags: BTreeMap::from([(tag.parse().unwrap(), reference)]),
+        overlaid: BTreeMap::new(),
         schedule: None,
         paused: false,
         history_limit: None,

@@ -37,11 +37,36 @@ pub(super) struct EditArguments {
     /// Push the commit; a push that is refused leaves it where it is
     #[arg(long, help_heading = EDIT)]
     push: bool,
+    /// Leave git as it is: the running daemon puts the tag over what git says, until a commit changes that
+    #[arg(long, help_heading = EDIT, hide = true)]
+    #[arg(conflicts_with_all = ["repo", "no_commit", "push", "message"])]
+    pub(super) live: bool,
     /// Message of the commit, in place of one that says what was done
     #[arg(short, long, value_name = "TEXT", help_heading = EDIT)]
     message: Option<String>,
     #[command(flatten)]
     pub(super) settings: config::SettingArguments,
+}
+
+impl EditArguments {
+    /// The namespace that is meant where none is named.
+    pub(super) fn namespace<'a>(&'a self, config: &'a Config) -> &'a Namespace {
+        self.namespace.as_ref().unwrap_or(&config.policy.default_namespace)
+    }
+
+    /// Whether nothing is changed on purpose.
+    pub(super) fn is_dry(&self) -> bool {
+        self.dry_run != DryRun::None
+    }
+
+    /// What follows an answer where nothing is changed.
+    pub(super) fn suffix(&self) -> &'static str {
+        match self.dry_run {
+            DryRun::None => "",
+            DryRun::Client => " (dry run)",
+            DryRun::Server => " (server dry run)",
+        }
+    }
 }
 
 /// Where the help shows them.
@@ -139,7 +164,7 @@ pub(super) fn look(arguments: &EditArguments, context: &mut Context<'_>) -> anyh
     let writer = writer(arguments, &config)?;
     let snapshot = writer.read()?;
     let manifests = manifests(&snapshot, &config);
-    let namespace = arguments.namespace.clone().unwrap_or(config.policy.default_namespace);
+    let namespace = arguments.namespace(&config).clone();
     Ok(Look { manifests, namespace })
 }
 
@@ -177,9 +202,15 @@ pub(super) fn edit_then(
     context: &mut Context<'_>,
     mut make: impl FnMut(&mut Desk<'_>) -> anyhow::Result<Outcome>,
 ) -> anyhow::Result<Done> {
+    if arguments.live {
+        anyhow::bail!(
+            "--live is for `tag` alone: only spec tags can be put over git. Leave it out to change git, or use \
+             `tag --live` (and then `import-image`)"
+        );
+    }
     let config = offline::settings(&arguments.settings, context)?;
     let writer = writer(arguments, &config)?;
-    let is_dry = arguments.dry_run != DryRun::None;
+    let is_dry = arguments.is_dry();
     if !is_dry {
         let keep = if arguments.no_commit { Keep::WorkTree } else { Keep::Commit("") };
         writer.check(keep)?;
@@ -190,17 +221,12 @@ pub(super) fn edit_then(
     let attempts = if writer.is_bare() { ATTEMPTS_BARE } else { ATTEMPTS };
     for attempt in 1..=attempts {
         let snapshot = writer.read()?;
-        let namespace = &config.policy.default_namespace;
         let mut desk = Desk {
             manifests: manifests(&snapshot, &config),
             config: &config,
-            namespace: arguments.namespace.as_ref().unwrap_or(namespace).clone(),
+            namespace: arguments.namespace(&config).clone(),
             snapshot,
-            suffix: match arguments.dry_run {
-                DryRun::None => "",
-                DryRun::Client => " (dry run)",
-                DryRun::Server => " (server dry run)",
-            },
+            suffix: arguments.suffix(),
         };
         let outcome = make(&mut desk)?;
         let edits = desk.manifests.edits();

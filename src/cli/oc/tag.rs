@@ -1,5 +1,7 @@
 //! `tidegate tag`: spec tags of image streams in git (rules I95 to I102).
 
+mod live;
+
 use anyhow::bail;
 
 use super::edit::{Desk, EditArguments, Outcome, dependents, edit};
@@ -21,7 +23,12 @@ use crate::reference::ImageReference;
 /// (`docker.io/python:3.6.0`; a bare name like `python` too). DEST is `stream:tag`, with `namespace/` in front of it if
 /// it is another one. The entry of the tag is replaced as a whole: a schedule, a policy, annotations that are not
 /// repeated are gone.
+///
+/// With --live git is not changed: the running daemon puts the tag over what git says and records who asked for that. It
+/// lasts until a commit changes what git says of the tag; until then `status` shows it as drift. To end it before, set
+/// the tag to what git says, or delete it where git has none.
 #[derive(Debug, clap::Args)]
+#[command(mut_arg("live", |live| live.hide(false)))]
 pub(in crate::cli) struct Command {
     /// Source and destinations, or with --delete the tags that go
     #[arg(value_name = "SOURCE DEST")]
@@ -83,6 +90,22 @@ impl Source {
     }
 }
 
+/// What is asked for: checked as far as the words of the command go.
+struct Wanted {
+    source: Source,
+    mode: Option<ImportMode>,
+    destinations: Vec<Destination>,
+}
+
+/// What words are read against.
+struct Place<'a> {
+    config: &'a Config,
+    /// The namespace that is meant where none is named.
+    namespace: &'a Namespace,
+    /// Whether git has a stream.
+    has_stream: &'a dyn Fn(&StreamName) -> anyhow::Result<bool>,
+}
+
 /// `[namespace/]stream:tag` as it was written.
 struct Destination {
     namespace: Namespace,
@@ -95,6 +118,9 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
             "you must specify a source and at least one destination or one or more tags to delete";
         return Err(UsageError { command: "tag", message: message.into() }.into());
     }
+    if command.edit.live {
+        return live::run(command, context);
+    }
     edit(&command.edit, context, |desk| {
         if command.delete { delete(command, desk) } else { set(command, desk) }
     })
@@ -103,15 +129,9 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
 fn set(command: &Command, desk: &mut Desk<'_>) -> anyhow::Result<Outcome> {
     let Some((word, rest)) = command.words.split_first() else { bail!("a source is required") };
     let journal = Journal::read(desk.config)?;
-    let source = command.source(word, desk, &journal)?;
-    let destinations: Vec<Destination> =
-        rest.iter().map(|word| destination(word, &desk.namespace)).collect::<Result<_, _>>()?;
-    command.check_reference_policy()?;
-    let mode = command.mode()?;
-    if destinations.is_empty() {
-        bail!("at least a destination is required");
-    }
-    command.check_flags(&source, &destinations, &desk.namespace)?;
+    let has_stream = |name: &StreamName| Ok(desk.manifests.stream(name)?.is_some());
+    let place = Place { config: desk.config, namespace: &desk.namespace, has_stream: &has_stream };
+    let Wanted { source, mode, destinations } = command.wanted(word, rest, &place, &journal)?;
     let mut outcome = Outcome::default();
     let mut done = Vec::new();
     for to in &destinations {
@@ -159,16 +179,8 @@ impl Command {
         };
         let folder = &desk.config.edit.folder;
         let put = desk.manifests.put_tag(&tag.stream, tag.tag.as_str(), &fields, folder)?;
-        let (to, from, namespace) = (&to.word, source.shown(), &to.namespace);
-        let text = match (self.fields.alias, self.fields.scheduled, other) {
-            (true, _, false) => format!("Tag {to} set up to track {from}."),
-            (true, _, true) => format!("Tag {namespace}/{to} set up to track {from}."),
-            (false, true, false) => format!("Tag {to} set to import {from} periodically."),
-            (false, true, true) => format!("Tag {namespace}/{to} set to {from} periodically."),
-            (false, false, false) => format!("Tag {to} set to {from}."),
-            (false, false, true) => format!("Tag {namespace}/{to} set to {from}."),
-        };
-        outcome.lines.push(desk.line(text));
+        outcome.lines.push(desk.line(self.said(source, to, &desk.namespace)));
+        let to = &to.word;
         match put.import {
             Import::ByChange => {}
             Import::ByGeneration => outcome.notes.push(format!(
@@ -182,8 +194,42 @@ impl Command {
         Ok(())
     }
 
+    /// What is asked for.
+    fn wanted(
+        &self,
+        word: &str,
+        rest: &[String],
+        place: &Place<'_>,
+        journal: &Journal,
+    ) -> anyhow::Result<Wanted> {
+        let source = self.source(word, place, journal)?;
+        let destinations: Vec<Destination> =
+            rest.iter().map(|word| destination(word, place.namespace)).collect::<Result<_, _>>()?;
+        self.check_reference_policy()?;
+        let mode = self.mode()?;
+        if destinations.is_empty() {
+            bail!("at least a destination is required");
+        }
+        self.check_flags(&source, &destinations, place.namespace)?;
+        Ok(Wanted { source, mode, destinations })
+    }
+
+    /// The line of `oc` (rule I98).
+    fn said(&self, source: &Source, to: &Destination, here: &Namespace) -> String {
+        let other = to.namespace != *here;
+        let (to, from, namespace) = (&to.word, source.shown(), &to.namespace);
+        match (self.fields.alias, self.fields.scheduled, other) {
+            (true, _, false) => format!("Tag {to} set up to track {from}."),
+            (true, _, true) => format!("Tag {namespace}/{to} set up to track {from}."),
+            (false, true, false) => format!("Tag {to} set to import {from} periodically."),
+            (false, true, true) => format!("Tag {namespace}/{to} set to {from} periodically."),
+            (false, false, false) => format!("Tag {to} set to {from}."),
+            (false, false, true) => format!("Tag {namespace}/{to} set to {from}."),
+        }
+    }
+
     /// What the source is (rules I95, I96).
-    fn source(&self, word: &str, desk: &Desk<'_>, journal: &Journal) -> anyhow::Result<Source> {
+    fn source(&self, word: &str, place: &Place<'_>, journal: &Journal) -> anyhow::Result<Source> {
         let reference: ImageReference =
             word.parse().map_err(|error| anyhow::anyhow!("invalid SOURCE: {error}"))?;
         let named = match self.source.to_ascii_lowercase().as_str() {
@@ -218,10 +264,10 @@ impl Command {
         let source = Source { kind, reference };
         match kind {
             SourceKind::ImageStreamTag if !self.fields.alias => {
-                resolve(word, source, desk, journal)
+                resolve(word, source, place, journal)
             }
             SourceKind::ImageStreamImage => {
-                journal.check_image(&source, &desk.namespace, &self.words).map(|()| source)
+                journal.check_image(&source, place.namespace, &self.words).map(|()| source)
             }
             SourceKind::ImageStreamTag | SourceKind::DockerImage => Ok(source),
         }
@@ -275,22 +321,20 @@ impl Command {
 fn resolve(
     word: &str,
     source: Source,
-    desk: &Desk<'_>,
+    place: &Place<'_>,
     journal: &Journal,
 ) -> anyhow::Result<Source> {
     let missing = || {
         let resource = super::resource::Resource::ImageStreams.plural();
         ApiError::not_found(&resource, &source.reference.name)
     };
-    let namespace = namespace_of(&source.reference, &desk.namespace)?;
+    let namespace = namespace_of(&source.reference, place.namespace)?;
     let Ok(name) = source.reference.name.parse() else { return Err(missing().into()) };
     let stream = StreamName::new(namespace, name);
     let Some(tag) = source.reference.tag.clone() else { return Err(missing().into()) };
     let item = journal.observed.tag(&stream.tag(tag)).and_then(|state| state.current());
     let Some(item) = item else {
-        if desk.manifests.stream(&stream)?.is_none()
-            && !journal.observed.streams.contains_key(&stream)
-        {
+        if !(place.has_stream)(&stream)? && !journal.observed.streams.contains_key(&stream) {
             return Err(missing().into());
         }
         if !journal.is_there {
@@ -298,7 +342,7 @@ fn resolve(
                 "\"{word}\" is not currently pointing to an image, cannot use it as the source of a tag: there is no \
                  journal in `{}` (state_dir) that would know; run this where the daemon runs, name the image by its \
                  digest, or follow the tag with --alias",
-                desk.config.state_dir.display()
+                place.config.state_dir.display()
             );
         }
         bail!(
@@ -367,7 +411,8 @@ impl Journal {
     }
 }
 
-fn delete(command: &Command, desk: &mut Desk<'_>) -> anyhow::Result<Outcome> {
+/// The tags that are to go.
+fn deleted(command: &Command, namespace: &Namespace) -> anyhow::Result<Vec<Destination>> {
     let fields = &command.fields;
     if fields.alias {
         bail!("--alias and --delete may not be both specified");
@@ -382,11 +427,11 @@ fn delete(command: &Command, desk: &mut Desk<'_>) -> anyhow::Result<Outcome> {
     if !fields.import_mode.is_empty() {
         bail!("cannot specify an import mode when deleting");
     }
-    let destinations: Vec<Destination> = command
-        .words
-        .iter()
-        .map(|word| destination(word, &desk.namespace))
-        .collect::<Result<_, _>>()?;
+    command.words.iter().map(|word| destination(word, namespace)).collect()
+}
+
+fn delete(command: &Command, desk: &mut Desk<'_>) -> anyhow::Result<Outcome> {
+    let destinations = deleted(command, &desk.namespace)?;
     let mut outcome = Outcome::default();
     let mut done = Vec::new();
     for to in &destinations {

@@ -11,7 +11,7 @@ use crate::desired::diagnostic::Diagnostic;
 use crate::desired::{
     DUPLICATE, DesiredState, Object, RejectedObject, SKIPPED, Skipped, Tree, duplicate,
 };
-use crate::effective::count_by_namespace;
+use crate::effective::{count_by_namespace, without_overlays};
 use crate::fact::{Appeared, Position, Rejected, RemovalFate, Removed};
 use crate::names::{CommitId, ContentHash, Incarnation, Kind, ObjectKey};
 use crate::observed::{ObservedState, Presence};
@@ -254,10 +254,15 @@ impl<'a> Adoption<'a> {
     }
 
     fn keep(&mut self, object: &Object) -> ContentHash {
+        let object = match object {
+            // What is kept is what git said: the journal has the overlay itself.
+            Object::Stream(stream) => Object::Stream(without_overlays(stream)),
+            Object::Build(_) | Object::Workload(_) => object.clone(),
+        };
         // Our own types always have a JSON form; an empty value would only cost the version after a restart.
-        let bytes = serde_json::to_vec(object).unwrap_or_default();
+        let bytes = serde_json::to_vec(&object).unwrap_or_default();
         let hash = ContentHash::of(&bytes);
-        self.kept.push((bytes, hash, object.clone()));
+        self.kept.push((bytes, hash, object));
         hash
     }
 

@@ -13,45 +13,48 @@ pub(super) fn stream_changes(
     old: &DesiredState,
     new: &DesiredState,
 ) -> Vec<StreamChanged> {
-    let mut changes = Vec::new();
-    for (name, stream) in &new.streams {
-        let before = old.streams.get(name);
-        if before.is_some_and(|before| Arc::ptr_eq(before, stream)) {
-            continue;
-        }
-        let state = observed.streams.get(name);
-        let generation = state.map_or(Generation(1), |state| state.generation.next());
-        let knows = |tag: &TagName| {
-            let state = state.and_then(|state| state.tags.get(tag));
-            state.is_some_and(|state| state.generation != Generation(0))
-        };
-        let changed =
-            |tag: &TagName, spec: &TagReference| match before.and_then(|b| b.tags.get(tag)) {
-                Some(before) => {
-                    let failing =
-                        state.and_then(|s| s.tags.get(tag)).is_some_and(|t| t.condition.is_some());
-                    is_changed(before, spec, failing)
-                }
-                None => !knows(tag),
-            };
-        let tags: Vec<_> = stream
-            .tags
-            .iter()
-            .filter(|(tag, spec)| changed(tag, spec))
-            .map(|(tag, _)| tag.clone())
-            .collect();
-        let gone = gone_tags(observed, name, stream);
-        let spec_differs = before.is_none_or(|before| !same_spec(before, stream));
-        if spec_differs && (before.is_some() || state.is_none())
-            || !tags.is_empty()
-            || !gone.is_empty()
-        {
-            let listed = state.is_some_and(|state| state.listing.is_some());
-            let unlisted = listed && stream.repository.is_none();
-            changes.push(StreamChanged { stream: name.clone(), generation, tags, gone, unlisted });
-        }
+    let change = |(name, stream)| stream_change(observed, old.streams.get(name), stream);
+    new.streams.iter().filter_map(change).collect()
+}
+
+/// The same for one stream.
+pub(in crate::engine) fn stream_change(
+    observed: &ObservedState,
+    before: Option<&Arc<ImageStream>>,
+    stream: &Arc<ImageStream>,
+) -> Option<StreamChanged> {
+    if before.is_some_and(|before| Arc::ptr_eq(before, stream)) {
+        return None;
     }
-    changes
+    let name = &stream.name;
+    let state = observed.streams.get(name);
+    let generation = state.map_or(Generation(1), |state| state.generation.next());
+    let knows = |tag: &TagName| {
+        let state = state.and_then(|state| state.tags.get(tag));
+        state.is_some_and(|state| state.generation != Generation(0))
+    };
+    let changed = |tag: &TagName, spec: &TagReference| match before.and_then(|b| b.tags.get(tag)) {
+        Some(before) => {
+            let failing =
+                state.and_then(|s| s.tags.get(tag)).is_some_and(|t| t.condition.is_some());
+            is_changed(before, spec, failing)
+        }
+        None => !knows(tag),
+    };
+    let tags: Vec<_> = stream
+        .tags
+        .iter()
+        .filter(|(tag, spec)| changed(tag, spec))
+        .map(|(tag, _)| tag.clone())
+        .collect();
+    let gone = gone_tags(observed, name, stream);
+    let spec_differs = before.is_none_or(|before| !same_spec(before, stream));
+    let is_changed = spec_differs && (before.is_some() || state.is_none())
+        || !tags.is_empty()
+        || !gone.is_empty();
+    let listed = state.is_some_and(|state| state.listing.is_some());
+    let unlisted = listed && stream.repository.is_none();
+    is_changed.then(|| StreamChanged { stream: name.clone(), generation, tags, gone, unlisted })
 }
 
 fn gone_tags(observed: &ObservedState, name: &StreamName, stream: &ImageStream) -> Vec<TagName> {

@@ -41,7 +41,9 @@ impl Users {
             users.build(build);
         }
         for stream in view.desired.streams.values() {
-            for source in stream.tags.values().filter_map(|spec| spec.from.as_ref()) {
+            // What git says beneath an overlay counts, too: it is in force again when that ends.
+            let specs = stream.tags.values().chain(stream.overlaid.values().flatten());
+            for source in specs.filter_map(|spec| spec.from.as_ref()) {
                 match source {
                     TagSource::Tag(tag) => drop(users.tags.insert(tag.clone())),
                     TagSource::Image { stream, id } => users.pin(stream.clone(), id),

@@ -32,6 +32,9 @@ pub struct DryRun {
     pub(super) manifests: Vec<ManifestChange>,
     pub(super) rejected: Vec<RejectedReport>,
     pub(super) removals: Vec<RemovalReport>,
+    /// Tags whose overlay the commit would end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) superseded: Vec<StreamTag>,
     pub(super) imports: Vec<ImportReport>,
     pub(super) triggers: Vec<TriggerReport>,
     pub(super) rollouts: Vec<RolloutReport>,
@@ -155,6 +158,7 @@ impl DryRun {
             manifests: manifest::changes(&run.before.desired, &run.after.desired),
             rejected: rejected(run),
             removals: removals(run),
+            superseded: run.adopted().map(|a| a.superseded.clone()).unwrap_or_default(),
             imports,
             triggers: triggers(run),
             rollouts,
@@ -189,6 +193,7 @@ impl DryRun {
         }
         let quiet = self.manifests.is_empty()
             && self.removals.is_empty()
+            && self.superseded.is_empty()
             && self.imports.is_empty()
             && self.triggers.is_empty()
             && self.rollouts.is_empty();

@@ -21,6 +21,9 @@ impl DryRun {
         self.manifests(&mut out);
         self.removals(&mut out);
         section(&mut out, "Rejected", &self.rejected, RejectedReport::line);
+        section(&mut out, "Overlays that end", &self.superseded, |tag| {
+            format!("{tag}: the commit says something else than git did; git is in force again")
+        });
         section(&mut out, "Tags", &self.imports, ImportReport::line);
         section(&mut out, "Triggers", &self.triggers, |trigger| {
             let change = change(trigger.old.as_ref(), Some(&trigger.new), "none");

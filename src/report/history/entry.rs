@@ -11,6 +11,7 @@ use crate::names::{Digest, ObjectKey, Seq, StreamTag, TagName};
 use crate::observed::rollout::object_of;
 use crate::time::ago;
 
+use super::super::drift::overlay_words;
 use super::super::select::Selection;
 use super::super::words::{
     BAD, FAINT, GOOD, HEADING, PLACE, WAITS, count, lines_of, one_line, short, short_or,
@@ -33,7 +34,7 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
         | Fact::ListingFailed(_)
         | Fact::SpaceShort(_)
         | Fact::RecordsLost(_) => BAD,
-        Fact::DigestHeld(_) | Fact::RolloutSuperseded(_) => WAITS,
+        Fact::DigestHeld(_) | Fact::RolloutSuperseded(_) | Fact::OverlaySet(_) => WAITS,
         Fact::StopFinished(finished) if finished.outcome != Outcome::Complete => BAD,
         Fact::CommitWithdrawn(_)
         | Fact::SourceRecovered
@@ -83,6 +84,9 @@ pub(super) fn is_about(fact: &Fact, select: &Selection, watched: &BTreeSet<Strea
     }
     if let Fact::TagRemoved(removed) = fact {
         return select.has_tag(&removed.tag) || watched.contains(&removed.tag);
+    }
+    if let Fact::OverlaySet(set) = fact {
+        return select.has_tag(&set.tag) || watched.contains(&set.tag);
     }
     if let Fact::TagsListed(listed) = fact {
         return select.has(&ObjectKey::stream(&listed.stream));
@@ -155,6 +159,7 @@ impl Reader<'_> {
             | Fact::TagTrimmed(_)
             | Fact::TagsListed(_)
             | Fact::ListingFailed(_)
+            | Fact::OverlaySet(_)
             | Fact::TagRemoved(_) => self.tag(&record.fact)?,
             Fact::ImagesPruned(pruned) => prune(pruned),
             Fact::ImageDeleted(deleted) => {
@@ -237,6 +242,11 @@ impl Reader<'_> {
             }
             Fact::TagRemoved(removed) => {
                 said("remove", &removed.tag, format!(": {}", removed.because))
+            }
+            Fact::OverlaySet(set) => {
+                let (words, by) = (overlay_words(set), one_line(&set.by));
+                let text = format!(": {words}, by {by}, over commit {}", set.commit.short());
+                said("overlay", &set.tag, text)
             }
             Fact::TagRecovered(recovered) => {
                 said("recovered", &recovered.tag, " does not fail any more; nothing was imported")
@@ -335,6 +345,8 @@ fn commit(adopted: &CommitAdopted) -> Said {
     let changed = adopted.streams.iter().map(|changed| changed.stream.to_string()).collect();
     parts.extend(list("new:", appeared));
     parts.extend(list("streams changed:", changed));
+    let ended = adopted.superseded.iter().map(ToString::to_string).collect();
+    parts.extend(list("overlays ended:", ended));
     parts.extend(list("removed:", removed(|fate| matches!(fate, RemovalFate::Pruned))));
     parts.extend(list("left running:", removed(|fate| matches!(fate, RemovalFate::Kept))));
     parts.extend(list("removal held:", removed(|fate| matches!(fate, RemovalFate::Held { .. }))));

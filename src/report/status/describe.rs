@@ -15,6 +15,7 @@ use crate::oc;
 use crate::plan::View;
 use crate::time::{Schedule, Timestamp};
 
+use super::super::drift::from_words;
 use super::super::live::{Live, LiveCheck};
 use super::super::words::{lines_of, one_line, when};
 use super::{
@@ -309,7 +310,7 @@ fn row(input: &Input<'_>, stream: &api::ImageStream, tag: &StreamTag) -> TagRow 
 }
 
 /// The tags that selected workloads watch: what they run rests on them.
-fn watched(input: &Input<'_>) -> BTreeSet<StreamTag> {
+pub(super) fn watched(input: &Input<'_>) -> BTreeSet<StreamTag> {
     let selected = input.select.iter().flat_map(|select| &select.objects);
     let workloads = selected.filter_map(|object| input.view.desired.workloads.get(object));
     let triggers = workloads.flat_map(|workload| &workload.triggers);
@@ -358,16 +359,9 @@ fn report(
         proven_at: about.proven(),
         failing_since: state.condition.as_ref().map(|condition| condition.since),
         message: one_line(&message),
+        overlaid: view.observed.overlay(&tag).is_some(),
         row,
         tag,
-    }
-}
-
-fn from_words(from: &TagSource) -> String {
-    match from {
-        TagSource::Registry(image) => image.to_string(),
-        TagSource::Tag(tag) => format!("istag/{tag}"),
-        TagSource::Image { stream, id } => format!("isimage/{stream}@{id}"),
     }
 }
 

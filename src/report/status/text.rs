@@ -20,6 +20,7 @@ impl Status {
             line(&mut out, skipped);
         }
         self.wrong(&mut out);
+        self.drift(&mut out);
         if !self.workloads.is_empty() {
             heading(&mut out, "Workloads");
             for workload in &self.workloads {
@@ -89,6 +90,17 @@ impl Status {
         for held in self.held.iter().filter(|held| !held.is_rejected()) {
             line(out, &format!("  {}", held.line(self.at)));
             out.push_str(&held.below(4));
+        }
+    }
+
+    /// What is not as git says, on purpose: not wrong, and nothing that should be forgotten.
+    fn drift(&self, out: &mut String) {
+        if self.drift.is_empty() {
+            return;
+        }
+        heading(out, "Drift: not as git says, until a commit changes the tag");
+        for drift in &self.drift {
+            line(out, &format!("  {}", drift.line(self.at)));
         }
     }
 
@@ -225,6 +237,9 @@ impl TagReport {
         let mut current = styled(style, &self.message);
         if !timing.is_empty() {
             let _ = write!(current, " ({})", timing.join(", "));
+        }
+        if self.overlaid {
+            current.push_str(" (drift: not as git says)");
         }
         let row = self.row.clone();
         let cells =

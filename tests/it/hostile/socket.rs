@@ -41,6 +41,14 @@ pub(super) fn rows() -> Vec<Row<Vec<u8>>> {
         row("a push of nothing", b"{\"push\":{}}\n", &[REFUSED, "missing field"]),
         row("a push without a digest", b"{\"push\":{\"tag\":\"a/b:c\",\"image\":\"r.io/x:1\"}}\n", &["{\"refused\":", "digest"]),
         row("a push to a path", b"{\"push\":{\"tag\":\"../x:c\",\"image\":\"r.io/x:1\"}}\n", &[REFUSED]),
+        row("an overlay of nothing", b"{\"overlay\":{}}\n", &[REFUSED, "missing field"]),
+        row("an overlay that does not say what", b"{\"overlay\":{\"tag\":\"a/b:c\"}}\n", &[REFUSED, "missing field `spec`"]),
+        row("an overlay with a slip", b"{\"overlay\":{\"tag\":\"a/b:c\",\"spec\":null,\"spce\":{}}}\n", &[REFUSED, "unknown field `spce`"]),
+        row("an overlay without a source", b"{\"overlay\":{\"tag\":\"a/b:c\",\"spec\":{\"scheduled\":true}}}\n", &[REFUSED, "missing field `from`"]),
+        row("an overlay of a path", b"{\"overlay\":{\"tag\":\"../b:c\",\"spec\":null}}\n", &[REFUSED]),
+        row("an overlay to no image", b"{\"overlay\":{\"tag\":\"a/b:c\",\"spec\":{\"from\":{\"Registry\":\"A B\"}}}}\n", &[REFUSED]),
+        row("an overlay to a half digest", b"{\"overlay\":{\"tag\":\"a/b:c\",\"spec\":{\"from\":{\"Image\":{\"stream\":\"a/b\",\"image\":\"sha256:12\"}}}}}\n", &[REFUSED]),
+        row("an overlay of a stream that is not there", b"{\"overlay\":{\"tag\":\"a/b:c\",\"spec\":{\"from\":{\"Tag\":\"a/b:c\"}}}}\n", &["{\"refused\":", "no image stream a/b in git"]),
         row("an answer for a request", b"{\"done\":18446744073709551616}\n", &[REFUSED]),
     ]
 }

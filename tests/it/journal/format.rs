@@ -7,19 +7,22 @@ use std::process::Command;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use tidegate::action::ImportMode;
 use tidegate::fact::{
     Appeared, Checkpoint, CommitAdopted, CommitRefused, CommitWithdrawn, ConfigAdopted,
     ContainerList, ContainerRef, DigestHeld, Fact, HistoryDropped, HoldReleased, ImageDeleted,
     ImagesPruned, ImportFailed, ImportReason, Keep, ListingFailed, ManifestDeleted, Outcome,
-    Position, PruneOptions, PrunedItems, Reason, Record, RecordsLost, Rejected, Release,
-    RemovalFate, RemovalsReleased, Removed, RolloutCause, RolloutFinished, RolloutImage,
-    RolloutStarted, RolloutSuperseded, SourceFailed, Space, StopFinished, StopStarted,
-    StoredManifest, StreamChanged, TagEvent, TagImported, TagProbed, TagRecovered, TagRemoval,
-    TagRemoved, TagTrimmed, TagsListed, TriggerFired, TriggerOutcome, Vanished, VanishedTag, Via,
+    Overlaid, OverlaySet, Position, PruneOptions, PrunedItems, Reason, Record, RecordsLost,
+    Rejected, Release, RemovalFate, RemovalsReleased, Removed, RolloutCause, RolloutFinished,
+    RolloutImage, RolloutStarted, RolloutSuperseded, SourceFailed, Space, SpecSource, StopFinished,
+    StopStarted, StoredManifest, StreamChanged, TagEvent, TagImported, TagProbed, TagRecovered,
+    TagRemoval, TagRemoved, TagSpec, TagTrimmed, TagsListed, TriggerFired, TriggerOutcome,
+    Vanished, VanishedTag, Via,
 };
 use tidegate::journal::{LineHash, encode};
 use tidegate::names::{
     CommitId, ContentHash, Digest, Generation, Incarnation, ObjectKey, Revision, Seq, StreamName,
+    StreamTag,
 };
 use tidegate::time::{Span, Timestamp};
 
@@ -73,6 +76,7 @@ fn adopted() -> Fact {
             message: "unknown field `replica`".into(),
             kept: Some(content("kept")),
         }],
+        superseded: vec!["shop/web:3.10".parse().unwrap()],
     }))
 }
 
@@ -182,6 +186,42 @@ fn listing_facts() -> Vec<Fact> {
     facts
 }
 
+fn overlay_facts() -> Vec<Fact> {
+    let tag: StreamTag = "shop/web:3.10".parse().unwrap();
+    let spec = |from| TagSpec {
+        from,
+        reference: true,
+        scheduled: true,
+        insecure: true,
+        mode: Some(ImportMode::PreserveOriginal),
+        local: true,
+    };
+    let image = SpecSource::Image { stream: "shop/base".parse().unwrap(), image: digest("image") };
+    let overlays = [
+        Overlaid::Spec(spec(SpecSource::Registry(
+            "registry.example.com/shop/web:4".parse().unwrap(),
+        ))),
+        Overlaid::Spec(spec(SpecSource::Tag("shop/base:latest".parse().unwrap()))),
+        Overlaid::Spec(spec(image)),
+        Overlaid::Removed,
+        Overlaid::Withdrawn,
+    ];
+    let changed = StreamChanged {
+        stream: tag.stream.clone(),
+        generation: Generation(3),
+        tags: vec![tag.tag.clone()],
+        gone: vec!["3.9".parse().unwrap()],
+        unlisted: false,
+    };
+    let fact = |overlay| {
+        let (tag, by, changed) = (tag.clone(), "uid 1000".into(), Some(changed.clone()));
+        let basis = content("basis");
+        let set = OverlaySet { tag, overlay, basis, commit: commit(), changed, by };
+        Fact::OverlaySet(Box::new(set))
+    };
+    overlays.into_iter().map(fact).collect()
+}
+
 fn prune_facts() -> Vec<Fact> {
     let mut facts = Vec::new();
     facts.push(Fact::ImagesPruned(Box::new(ImagesPruned {
@@ -254,6 +294,7 @@ fn every_fact() -> Vec<Fact> {
     facts.push(Fact::SpaceRegained(space(64 << 20)));
     facts.push(Fact::HistoryDropped(HistoryDropped { oldest: Seq(12), records: 11 }));
     facts.extend(listing_facts());
+    facts.extend(overlay_facts());
     facts.extend(prune_facts());
     facts
 }
@@ -273,7 +314,7 @@ fn every_record() -> Vec<Record> {
 #[test]
 fn each_fact_is_written_as_in_the_first_version() {
     let kinds: BTreeSet<_> = every_fact().iter().map(Fact::kind).collect();
-    assert_eq!(kinds.len(), 31, "{kinds:?}");
+    assert_eq!(kinds.len(), 32, "{kinds:?}");
     let batches: Vec<_> = every_record().chunks(4).map(<[Record]>::to_vec).collect();
     let root = journal_of(PLAIN, &batches);
     let written = fs::read_to_string(&segments(root.path())[0]).unwrap();

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate::action::{
-    Action, ActionId, Ask, ImageContents, ImportFailure, ImportOrder, Input, Nudge, PruneRequest,
-    Request, RolloutReport, RolloutRequest, StopRequest,
+    Action, ActionId, Ask, ImageContents, ImportFailure, ImportOrder, Input, Nudge, OverlayOrder,
+    PruneRequest, Request, RolloutReport, RolloutRequest, StopRequest,
 };
-use tidegate::fact::{ImportReason, Keep, PruneOptions};
+use tidegate::fact::{ImportReason, Keep, PruneOptions, SpecSource, TagSpec};
 use tidegate::time::{Span, Timestamp};
 
 use super::oracle::ORDER;
 use super::outside::{Mood, Targets};
+use super::repository::IMAGES;
 use super::simulation::{Flight, HOST, Simulation};
 
 const HOSTS: [&str; 2] = ["r0.io", "r1.io"];
@@ -153,6 +154,9 @@ impl Simulation {
         if self.rng.one_in(4) {
             return self.order();
         }
+        if self.rng.one_in(4) {
+            return self.overlay();
+        }
         let request = match self.rng.below(6) {
             0 => Request::Status,
             1 => Request::ReleaseRemovals,
@@ -177,6 +181,34 @@ impl Simulation {
         self.tell(|| format!("order: {order:?}"));
         self.oracle.ordered();
         Input::Asked(Ask { id: ORDER, by: "ann".into(), request: Request::Import(order) })
+    }
+
+    /// Somebody puts something over git, or takes a tag away (rule I102.5).
+    fn overlay(&mut self) -> Input {
+        let tags =
+            ["shop/s0:t", "shop/s1:t", "shop/s2:t", "shop/s2:follow", "shop/s2:new", "shop/s3:t"];
+        let tag = self.rng.pick(&tags).parse().unwrap();
+        let from = match self.rng.below(5) {
+            0 => None,
+            1 => Some(SpecSource::Tag("shop/s1:t".parse().unwrap())),
+            _ => Some(SpecSource::Registry(self.rng.pick(&IMAGES).parse().unwrap())),
+        };
+        let scheduled = matches!(from, Some(SpecSource::Registry(_))) && self.rng.one_in(2);
+        let spec = from.map(|from| TagSpec {
+            from,
+            reference: false,
+            scheduled,
+            insecure: false,
+            mode: None,
+            local: false,
+        });
+        self.overlaid(OverlayOrder { tag, spec })
+    }
+
+    fn overlaid(&mut self, order: OverlayOrder) -> Input {
+        self.tell(|| format!("operator: {order:?}"));
+        let request = Request::Overlay(Box::new(order));
+        Input::Asked(Ask { id: 1, by: "ann".into(), request })
     }
 
     /// Takes what nobody uses out of histories.

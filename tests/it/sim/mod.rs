@@ -34,7 +34,7 @@
 //! | tags | go, move, move back |
 //! | events | nudges that are lost or doubled; answers in any order, doubled, late |
 //! | targets | refuse, work on it for long, finish without an answer, get the same key again, are not configured any more |
-//! | operators | ask and release at any time, also in the middle of other inputs; change settings |
+//! | operators | ask, release and put tags over git at any time, also in the middle of other inputs; change settings |
 //!
 //! # What the oracle checks
 //!
@@ -140,7 +140,8 @@ fn calm(simulation: &mut Simulation) {
     simulation.pass(Duration::from_secs(2100));
     let tags = ["shop/s0:t", "shop/s1:t", "shop/s2:t", "shop/s2:pushed", "shop/s3:t"];
     let tags = tags.map(|tag| tag.parse().unwrap());
-    for tag in tags.into_iter().chain(dangling(simulation)) {
+    let overlaid: Vec<_> = simulation.engine.observed().overlays().map(|(tag, _)| tag).collect();
+    for tag in tags.into_iter().chain(overlaid).chain(dangling(simulation)) {
         simulation.step(vec![Input::Nudged(Nudge::Tag(tag))]);
     }
     simulation.pass(Duration::from_secs(1000));

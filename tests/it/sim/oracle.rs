@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate::action::{Action, ActionId, Input, TagListing};
+use tidegate::desired::ImageStream;
 use tidegate::engine::Engine;
 use tidegate::fact::{
-    CommitAdopted, Fact, ImagesPruned, Outcome, Record, Release, RemovalFate, RolloutCause,
-    RolloutFinished, RolloutStarted, StopStarted, TagImported, TagRemoval, TagRemoved, TagTrimmed,
-    TagsListed, Via,
+    CommitAdopted, Fact, ImagesPruned, Outcome, Overlaid, OverlaySet, Record, Release, RemovalFate,
+    RolloutCause, RolloutFinished, RolloutStarted, StopStarted, TagImported, TagRemoval,
+    TagRemoved, TagTrimmed, TagsListed, Via,
 };
 use tidegate::names::StreamTag;
 use tidegate::names::{
@@ -183,6 +184,7 @@ impl Oracle {
             Fact::TagTrimmed(trimmed) => self.trimmed(trimmed),
             Fact::TagsListed(listed) => self.listed(listed),
             Fact::TagRemoved(removed) => self.tag_removed(removed),
+            Fact::OverlaySet(set) => self.overlaid(set),
             Fact::ImagesPruned(pruned) => self.pruned(pruned, repository),
             Fact::ImageDeleted(deleted) => self.image_deleted(deleted.image),
             Fact::TriggerFired(fired) => {
@@ -293,6 +295,7 @@ impl Oracle {
         let again = self.last_commit == Some(adopted.commit);
         assert!(!again, "law 9: commit {} was adopted twice in a row", adopted.commit);
         self.last_commit = Some(adopted.commit);
+        self.overlays_end(adopted, repository);
         let paths = repository.paths(adopted.commit);
         for removed in &adopted.removed {
             // Every object stands in a file of its own here.
@@ -307,6 +310,32 @@ impl Oracle {
             let lives = before.map(|known| known.incarnation) <= Some(appeared.incarnation);
             assert!(lives, "a life went back");
             self.let_go.remove(&appeared.object);
+        }
+    }
+
+    /// I102.5: an overlay stands on the commit in force, and a withdrawal on an overlay.
+    fn overlaid(&self, set: &OverlaySet) {
+        let commit = self.shadow.adopted.as_ref().map(|adopted| adopted.commit);
+        assert_eq!(commit, Some(set.commit), "I102.5: {set:?}");
+        let withdrawn = set.overlay == Overlaid::Withdrawn;
+        let known = self.shadow.overlay(&set.tag).is_some();
+        assert!(known || !withdrawn, "I102.5: what is not there is withdrawn: {}", set.tag);
+    }
+
+    /// I102.5: a commit ends the overlays of the tags that it says something else of than the commit that they stand on,
+    /// and no other. Where one of the two cannot be read, or has no such stream, nothing is known here.
+    fn overlays_end(&self, adopted: &CommitAdopted, repository: &Repository) {
+        for (tag, overlay) in self.shadow.overlays() {
+            let before = repository.stream(overlay.commit, &tag.stream);
+            let (Some(before), Some(after)) =
+                (before, repository.stream(adopted.commit, &tag.stream))
+            else {
+                continue;
+            };
+            let of = |stream: &ImageStream| stream.tags.get(&tag.tag).cloned();
+            let touched = of(&before) != of(&after);
+            let ended = adopted.superseded.contains(&tag);
+            assert_eq!(ended, touched, "I102.5: {tag}, over {}", overlay.commit);
         }
     }
 
@@ -373,6 +402,9 @@ impl Oracle {
         let readable =
             |text: &&String| text.contains("kind: ImageStream\n") && !text.contains("[unclosed");
         let named = format!("- name: '{}'\n", tag.tag);
+        if self.shadow.overlay(tag).is_some_and(|overlay| overlay.spec.is_none()) {
+            return false; // an operator says that there is none
+        }
         text.filter(readable).is_some_and(|text| text.contains(&named))
     }
 

@@ -1,9 +1,12 @@
 //! The repository: what git asks for, and everything that people do to it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use tidegate::action::{SourceFailure, SourceRead};
-use tidegate::names::CommitId;
+use tidegate::desired::{ImageStream, Tree};
+use tidegate::names::{CommitId, StreamName};
+use tidegate::policy::Policy;
 
 use super::rng::Rng;
 use crate::support::engine::{LINK, source_read};
@@ -209,6 +212,13 @@ impl Repository {
         let mut read = source_read(&self.commits, head, base);
         read.forced = self.forced;
         Ok(Box::new(read))
+    }
+
+    /// A stream as the manifests of a commit have it; none where it is not there or cannot be read.
+    pub(crate) fn stream(&self, commit: CommitId, name: &StreamName) -> Option<Arc<ImageStream>> {
+        let mut tree = Tree::default();
+        tree.apply(&source_read(&self.commits, commit, None), &Policy::default());
+        tree.assemble().streams.get(name).cloned()
     }
 
     /// Paths of a commit.

@@ -238,3 +238,20 @@ fn i192_only_another_image_triggers() {
     world.resolve("r.io/web:1", "b");
     assert!(world.records().contains("TriggerFired app web:latest #a to #b"));
 }
+
+/// I197, item 5: what a registry answered before the tag followed another one says nothing of the image that it got there.
+#[test]
+fn i197_5_a_tag_that_followed_another_asks_its_registry_anew() {
+    let git = |from: &str| format!("is web a={from} b=r.io/web:2");
+    let mut world = committed(&git("r.io/web:1"));
+    world.resolve("r.io/web:1", "a");
+    world.resolve("r.io/web:2", "b");
+    world.commit(&git("tag:web:b"));
+    assert!(world.tag("shop/web:a").starts_with("#b"), "{}", world.tag("shop/web:a"));
+    world.commit(&git("r.io/web:1"));
+    // A failure ends what is due, and the next answer is that of before.
+    world.resolve_fails("r.io/web:1", InternalError, true);
+    world.nudge("shop/web:a");
+    world.resolve("r.io/web:1", "a");
+    assert!(world.tag("shop/web:a").starts_with("#a"), "{}", world.tag("shop/web:a"));
+}

@@ -12,6 +12,7 @@ mod local;
 mod lookup;
 mod objects;
 mod outlined;
+mod overlays;
 mod printed;
 mod pruning;
 mod pushes;

@@ -6,6 +6,7 @@ mod examples;
 mod failure;
 mod integrated;
 mod kept;
+mod live;
 mod lost_records;
 pub(crate) mod main_job;
 mod past;

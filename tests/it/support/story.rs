@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use tidegate::action::Action;
-use tidegate::fact::{Fact, Record, RemovalFate, RolloutImage, Via};
+use tidegate::fact::{Fact, Overlaid, Record, RemovalFate, RolloutImage, SpecSource, Via};
 use tidegate::names::{Digest, ObjectKey, StreamTag};
 use tidegate::plan::Held;
 
@@ -55,6 +55,7 @@ fn commit(adopted: &tidegate::fact::CommitAdopted) -> String {
     for removed in &adopted.removed {
         words.push(format!("-{}:{}", object(&removed.object), fate(removed.fate)));
     }
+    words.extend(adopted.superseded.iter().map(|superseded| format!("^{}", tag(superseded))));
     for changed in &adopted.streams {
         let list = |tags: &[tidegate::names::TagName]| {
             tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
@@ -94,6 +95,29 @@ fn prune(pruned: &tidegate::fact::ImagesPruned) -> String {
     let items = items.map(|of_tag| format!("{}-{}", tag(&of_tag.tag), of_tag.items.len()));
     let images = pruned.images.iter().map(ToString::to_string);
     items.chain(images).collect::<Vec<_>>().join(" ")
+}
+
+fn overlay(set: &tidegate::fact::OverlaySet) -> String {
+    let changed = set.changed.as_ref().map(|changed| {
+        let names = |tags: &[tidegate::names::TagName]| {
+            tags.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+        };
+        let (due, gone) = (names(&changed.tags), names(&changed.gone));
+        let due = if due.is_empty() { due } else { format!(" {due}") };
+        let gone = if gone.is_empty() { gone } else { format!(" -{gone}") };
+        format!(" @{}{due}{gone}", changed.generation.0)
+    });
+    let overlay = match &set.overlay {
+        Overlaid::Spec(spec) => match &spec.from {
+            SpecSource::Registry(image) => image.to_string(),
+            SpecSource::Tag(source) => format!("tag {}", tag(source)),
+            SpecSource::Image { stream, image } => format!("image {stream}@{image}"),
+        },
+        Overlaid::Removed => "removed".into(),
+        Overlaid::Withdrawn => "withdrawn".into(),
+    };
+    let changed = changed.unwrap_or_default();
+    format!("OverlaySet {} {overlay} by {}{changed}", tag(&set.tag), set.by)
 }
 
 fn because(release: &tidegate::fact::Release) -> String {
@@ -159,6 +183,7 @@ pub(crate) fn record(record: &Record) -> String {
             format!("{kind} {} {}: {}", failed.stream, failed.reason, failed.message)
         }
         Fact::TagRemoved(removed) => format!("{kind} {}: {:?}", tag(&removed.tag), removed.because),
+        Fact::OverlaySet(set) => overlay(set),
         Fact::ImagesPruned(pruned) => format!("{kind} {}", prune(pruned)),
         Fact::ImageDeleted(deleted) => format!("{kind} {}", deleted.image),
         Fact::ManifestDeleted(deleted) => {
