@@ -12,6 +12,7 @@ mod faults;
 mod image_stream;
 mod json;
 pub(crate) mod marks;
+mod mirror_set;
 mod nearest;
 mod object;
 mod pod;

@@ -31,7 +31,7 @@ pub struct ReferenceError(pub &'static str);
 const HUB_ALIASES: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 
 /// The host of Docker Hub that answers the registry protocol (rule I31, `AsV2`).
-const HUB_V2_HOST: &str = "registry-1.docker.io";
+pub const HUB_V2_HOST: &str = "registry-1.docker.io";
 
 /// Characters of a name, registry included (rule I28).
 const NAME_LEN_MAX: usize = 255;

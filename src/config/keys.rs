@@ -132,8 +132,14 @@ pub const KEYS: &[KeyDoc] = &[
     key(
         "registries.conf",
         "path",
-        "none",
-        "Where images are, in the format of containers-registries.conf(5): prefix, location, insecure, blocked",
+        "where podman and skopeo look: $HOME/.config/containers, else /etc/containers",
+        "Where images are, in the format of containers-registries.conf(5), mirrors included; with its folder `.d`",
+    ),
+    key(
+        "registries.short_names",
+        "docker-hub or registries.conf",
+        "docker-hub",
+        "What a name without a registry means: Docker Hub, or what aliases and search in that file make of it",
     ),
     key(
         "registries.*.insecure",

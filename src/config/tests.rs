@@ -404,3 +404,27 @@ fn logins_are_found_where_podman_and_docker_keep_them() {
     let given = auth_file(&[("REGISTRY_AUTH_FILE", "/elsewhere/auth.json")]);
     assert_eq!(given, Some("/elsewhere/auth.json".into()));
 }
+
+#[test]
+fn registries_conf_is_where_podman_looks_unless_it_is_named() {
+    let conf = |text: &str, variables: &[(&str, &str)]| {
+        let settings = load_text(text, variables, &[]).unwrap().registries;
+        let folders: Vec<_> =
+            settings.conf_folders.iter().map(|path| path.display().to_string()).collect();
+        (settings.conf, folders.join(" "))
+    };
+    let home = tempfile::tempdir().unwrap();
+    let own = home.path().join(".config/containers");
+    let home = ("HOME", home.path().to_str().unwrap());
+    let folders = format!("/etc/containers/registries.conf.d {}/registries.conf.d", own.display());
+    assert_eq!(conf("", &[home]).1, folders);
+    std::fs::create_dir_all(&own).unwrap();
+    std::fs::File::create(own.join("registries.conf")).unwrap();
+    assert_eq!(conf("", &[home]), (Some(own.join("registries.conf")), folders));
+    let variable = ("CONTAINERS_REGISTRIES_CONF", "/x/r.conf");
+    assert_eq!(conf("", &[home, variable]), (Some("/x/r.conf".into()), "/x/r.conf.d".into()));
+    let named = "[registries]\nconf = \"/y/r.conf\"\n";
+    assert_eq!(conf(named, &[home, variable]), (Some("/y/r.conf".into()), "/y/r.conf.d".into()));
+    let config = load_text("", &[home], &["registries.short_names=registries.conf"]).unwrap();
+    assert_eq!(config.registries.short_names, ShortNames::RegistriesConf);
+}

@@ -25,6 +25,7 @@ use super::workload::{self, step};
 use super::yaml::{self, Document, Node, Oddities, Part};
 use super::{
     Companion, Object, RejectedObject, build_config, deployment_config, image_stream, json,
+    mirror_set,
 };
 
 use kinds::Meaning;
@@ -370,6 +371,7 @@ impl FileReader<'_> {
             let text = "a Secret in git is known to all who read it; no login is taken from it";
             draft.warn_with_hint("I170", &[step("kind")], End::Value, text, Some(hint.into()));
         }
+        mirror_set::report(&draft, api_version, kind);
         let name = node.at(&["metadata", "name"]).and_then(Node::as_text).unwrap_or_default();
         let mut entry = None;
         if draft.errors.borrow().is_empty() {

@@ -10,6 +10,7 @@ mod laws;
 mod listing;
 mod local;
 mod lookup;
+mod mirrors;
 mod objects;
 mod printed;
 mod pruning;
