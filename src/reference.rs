@@ -103,6 +103,12 @@ impl ImageReference {
         }
     }
 
+    /// Host and repository that are contacted, after defaults: the same for every spelling of one repository.
+    #[must_use]
+    pub fn repository_contacted(&self) -> String {
+        format!("{}/{}", self.registry_host(), self.repository_path())
+    }
+
     /// The digest if there is one, else the tag, else `latest`: the last part of the manifest's
     /// address.
     #[must_use]

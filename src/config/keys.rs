@@ -115,6 +115,12 @@ pub const KEYS: &[KeyDoc] = &[
         "50",
         "How many tags of a whole repository are imported, the most important first",
     ),
+    key(
+        "imports.allowed_registries",
+        "list of HOST or HOST:PORT, with * and ?",
+        "every registry",
+        "Registries that images may be imported from; without a port it is 443",
+    ),
     key("imports.scheduled", "boolean", "true", "Whether scheduled tags are checked again by time"),
     key(
         "registries.timeout",

@@ -9,7 +9,7 @@ use super::layer::Origin;
 use super::read::{Reader, Show};
 use super::{Environment, RegistrySettings};
 use crate::limits;
-use crate::policy::{IntegratedRegistry, Policy, RegistryMode};
+use crate::policy::{AllowedRegistries, AllowedRegistry, IntegratedRegistry, Policy, RegistryMode};
 use crate::reference::ImageReference;
 use crate::world::registry::ShortNames;
 
@@ -42,6 +42,28 @@ pub(super) fn integrated(reader: &mut Reader) -> Option<IntegratedRegistry> {
         return None;
     };
     Some(IntegratedRegistry { address, public_address, mode })
+}
+
+/// `imports.allowed_registries`; the integrated registry is always among them.
+pub(super) fn allowed(
+    reader: &mut Reader,
+    integrated: Option<&IntegratedRegistry>,
+) -> AllowedRegistries {
+    let key = "imports.allowed_registries";
+    let mut allowed = Vec::new();
+    for text in reader.list(key) {
+        match text.parse::<AllowedRegistry>() {
+            Ok(registry) => {
+                if registry.never_matches() {
+                    let why = format!("`{text}` never matches: only a registry can be allowed");
+                    reader.warn(&KeyPath::of(key), why);
+                }
+                allowed.push(registry);
+            }
+            Err(error) => reader.problem(&KeyPath::of(key), error.to_string()),
+        }
+    }
+    AllowedRegistries::new(allowed, integrated.map(|registry| registry.address.clone()))
 }
 
 /// Hosts of `registries."HOST".insecure`.

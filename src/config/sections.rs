@@ -136,6 +136,7 @@ pub(super) fn policy(reader: &mut Reader, source_poll: Duration) -> Policy {
         [("Legacy", ImportMode::Legacy), ("PreserveOriginal", ImportMode::PreserveOriginal)];
     let on_invalid = [("hold", OnInvalid::Hold), ("refuse", OnInvalid::Refuse)];
     let defaults = Policy::default();
+    let integrated_registry = registries::integrated(reader);
     Policy {
         default_namespace: reader.parsed("default_namespace", Namespace::default()),
         platform: platform(reader),
@@ -169,7 +170,8 @@ pub(super) fn policy(reader: &mut Reader, source_poll: Duration) -> Policy {
         prune_grace: reader.span("prune.grace", defaults.prune_grace, Duration::ZERO),
         prune_objects_max: reader.count("prune.max_objects", defaults.prune_objects_max, 0),
         image_size_limits: image_size_limits(reader),
-        integrated_registry: registries::integrated(reader),
+        allowed_registries: registries::allowed(reader, integrated_registry.as_ref()),
+        integrated_registry,
     }
 }
 

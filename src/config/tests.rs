@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::names::{Namespace, ObjectKey};
-use crate::policy::{OnInvalid, RegistryMode};
+use crate::policy::{OnInvalid, RegistryMode, Transport};
 
 fn folder(text: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -427,4 +427,22 @@ fn registries_conf_is_where_podman_looks_unless_it_is_named() {
     assert_eq!(conf(named, &[home, variable]), (Some("/y/r.conf".into()), "/y/r.conf.d".into()));
     let config = load_text("", &[home], &["registries.short_names=registries.conf"]).unwrap();
     assert_eq!(config.registries.short_names, ShortNames::RegistriesConf);
+}
+
+#[test]
+fn allowed_registries_are_taken_from_either_key() {
+    let block = "[compat.imagePolicyConfig]\nallowedRegistriesForImport = [{domainName = \"quay.io\"}, \
+        {DomainName = \"plain.io\", Insecure = true}, {domainName = \"r.io:5000\", insecure = true}]\n";
+    let config = load_text(block, &[], &[]).unwrap();
+    let shown =
+        config.policy.allowed_registries.admit(&"x.io/a".parse().unwrap(), Transport::Secure);
+    assert!(shown.unwrap_err().ends_with(r#""quay.io:443", "plain.io:80", "r.io:5000""#));
+    let ours = format!("{block}[imports]\nallowed_registries = [\"x.io\", \"quay.io/team\"]\n");
+    let config = load_text(&ours, &[], &[]).unwrap();
+    let admit = |image: &str| {
+        config.policy.allowed_registries.admit(&image.parse().unwrap(), Transport::Secure)
+    };
+    assert!(admit("x.io/a").is_ok() && admit("quay.io/team/a").is_err());
+    let [warning] = &config.warnings[..] else { panic!("{:?}", config.warnings) };
+    assert!(warning.contains("`quay.io/team` never matches"), "{warning}");
 }

@@ -195,6 +195,7 @@ impl RegistriesConf {
             }
             let is_full = super::places::is_full_name(&full);
             if !is_full || super::places::is_full_name(&short) || short.contains([':', '@']) {
+                let [short, full] = [short, full].map(|name| name.escape_debug().to_string());
                 return Err(RegistriesConfError::Alias(short, full));
             }
             self.aliases.insert(short, full);
@@ -228,7 +229,8 @@ impl Registry {
                     return Err(RegistriesConfError::PullTwice(prefix.clone()));
                 }
                 (other, _) => {
-                    return Err(RegistriesConfError::Pull(prefix.clone(), other.to_owned()));
+                    let other = other.escape_debug().to_string();
+                    return Err(RegistriesConfError::Pull(prefix.clone(), other));
                 }
             };
             Ok(Mirror { location: location_of(&mirror.location)?, insecure: mirror.insecure, pull })

@@ -1,5 +1,6 @@
 //! One test per rule of the specifications, named by rule; `rules.txt` lists them.
 
+mod allowed;
 mod editing;
 mod fetching;
 mod following;
