@@ -35,7 +35,7 @@ pub use self::places::ShortNames;
 use self::places::{Blocked, By, Place, Places, Role};
 use self::sources::{Sources, Spot, Tried};
 #[doc(hidden)]
-pub use self::untrusted::read_untrusted;
+pub use self::untrusted::{places_untrusted, read_untrusted};
 use self::wire::{Access, Answer, Ask, Trust};
 use crate::action::{
     Check, ImportFailure, ImportMode, ListRequest, Resolution, ResolveRequest, ResolvedImage,
