@@ -30,6 +30,7 @@ pub(crate) const ALL: &[(&str, Target)] = &[
     ("control", control),
     ("journal", journal),
     ("manifest", manifest),
+    ("mirrors", mirrors),
     ("reference", reference),
     ("registry", registry),
     ("schedule", schedule),
@@ -329,6 +330,26 @@ pub(crate) fn reference(data: &[u8]) {
 pub(crate) fn registry(data: &[u8]) {
     let first = tidegate::world::registry::read_untrusted(data);
     assert_eq!(first, tidegate::world::registry::read_untrusted(data), "reading twice");
+}
+
+/// An image in the first line, and a text of containers-registries.conf(5).
+///
+/// Every place has a host that is one, and the image keeps its tag and its digest by every name.
+pub(crate) fn mirrors(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (image, conf) = text.split_once('\n').unwrap_or((text, ""));
+    let Ok(image) = image.parse::<ImageReference>() else { return };
+    if image.is_registry_only() {
+        return;
+    }
+    let places = tidegate::world::registry::places_untrusted(conf, &image);
+    assert_eq!(places, tidegate::world::registry::places_untrusted(conf, &image), "reading twice");
+    for [name, host, _] in places.into_iter().flatten() {
+        let name: ImageReference = name.parse().expect("a name");
+        assert_eq!((&name.tag, name.digest), (&image.tag, image.digest));
+        let odd = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '/' | '*' | '@');
+        assert!(!host.is_empty() && !host.contains(odd), "{host:?}");
+    }
 }
 
 /// A schedule, its zone behind `\n`, and a time behind another one.

@@ -11,6 +11,7 @@ mod compat;
 mod keys;
 mod layer;
 mod read;
+mod registries;
 mod sections;
 mod size;
 
@@ -29,7 +30,7 @@ use crate::limits;
 use crate::names::{ContentHash, TargetName};
 use crate::policy::Policy;
 use crate::world::git::SourceConfig;
-use crate::world::registry::RegistryConfig;
+use crate::world::registry::{RegistryConfig, ShortNames};
 use crate::world::target::TargetConfig;
 use keys::KeyPath;
 use layer::Layers;
@@ -125,6 +126,12 @@ pub struct RegistrySettings {
     pub auth_file: Option<PathBuf>,
     /// A file in the format of containers-registries.conf(5) that says where images are.
     pub conf: Option<PathBuf>,
+    /// Folders whose `*.conf` come after that file.
+    pub conf_folders: Vec<PathBuf>,
+    /// What a short name means.
+    pub short_names: ShortNames,
+    /// Requests of checks at one host at once.
+    pub requests_max: usize,
     /// Certificates of authorities that are trusted at one registry, beside those of the system.
     pub ca_files: BTreeMap<String, PathBuf>,
 }
@@ -138,6 +145,9 @@ impl RegistrySettings {
             auth_file: self.auth_file.clone(),
             ca_files: self.ca_files.clone(),
             conf: self.conf.clone(),
+            conf_folders: self.conf_folders.clone(),
+            short_names: self.short_names,
+            requests_max: self.requests_max,
         }
     }
 }
@@ -279,6 +289,36 @@ impl Environment {
             let path = Path::new(folder).join(file);
             path.is_file().then(|| (path, Origin::Environment(variable.to_owned())))
         })
+    }
+}
+
+/// The machine's file of containers-registries.conf(5), and the folder beside it.
+const REGISTRIES_CONF: &str = "/etc/containers/registries.conf";
+
+impl Environment {
+    /// Where podman, skopeo and buildah look for containers-registries.conf(5): the file that a variable names or the
+    /// user's, and the folders beside the machine's file and the user's.
+    fn registries_conf(&self) -> (PathBuf, Origin, Vec<PathBuf>) {
+        let beside = |file: &Path| {
+            let mut folder = file.as_os_str().to_owned();
+            folder.push(".d");
+            PathBuf::from(folder)
+        };
+        let variable = "CONTAINERS_REGISTRIES_CONF";
+        if let Some(path) = self.variables.get(variable).filter(|path| !path.is_empty()) {
+            let path = self.work_folder.join(path);
+            let folder = beside(&path);
+            return (path, Origin::Environment(variable.to_owned()), vec![folder]);
+        }
+        let home = self.variables.get("HOME").filter(|home| home.starts_with('/'));
+        let own = home.map(|home| Path::new(home).join(".config/containers/registries.conf"));
+        let machine = PathBuf::from(REGISTRIES_CONF);
+        let folders = [Some(beside(&machine)), own.as_deref().map(beside)];
+        let folders = folders.into_iter().flatten().collect();
+        match own.filter(|own| own.is_file()) {
+            Some(own) => (own, Origin::Environment("HOME".into()), folders),
+            None => (machine, Origin::Default, folders),
+        }
     }
 }
 
@@ -425,8 +465,7 @@ fn read_sections(
     let source = sections::source(&mut reader);
     let edit = sections::edit(&mut reader, &source.paths);
     let mut policy = sections::policy(&mut reader, source.poll);
-    let insecure = policy.insecure_registries.clone();
-    let registries = sections::registries(&mut reader, environment, insecure);
+    let registries = registries::settings(&mut reader, environment, &policy);
     let targets = sections::targets(&mut reader, environment);
     policy.routes = sections::routes(&mut reader, &targets);
     policy.targets =

@@ -12,10 +12,12 @@ mod faults;
 mod image_stream;
 mod json;
 pub(crate) mod marks;
+mod mirror_set;
 mod nearest;
 mod object;
 mod pod;
 mod reading;
+pub mod registries;
 pub mod stray;
 pub mod tag_filter;
 mod template;
@@ -48,7 +50,7 @@ use tag_filter::TagFilter;
 pub use template::read_params;
 pub(crate) use tree::SpecTags;
 pub(crate) use tree::{DUPLICATE, SKIPPED, duplicate};
-pub use tree::{Skipped, Tree};
+pub use tree::{Has, Skipped, Tree};
 
 /// What git asks for at one commit.
 #[derive(Clone, PartialEq, Debug, Default)]

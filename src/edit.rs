@@ -17,6 +17,7 @@ mod value;
 use std::collections::BTreeMap;
 
 use crate::action::FileEdit;
+use crate::desired::registries::Forbidden;
 use crate::desired::{Entry, parse_file};
 use crate::fact::Position;
 use crate::limits;
@@ -324,6 +325,7 @@ impl Manifests {
             });
             rejected.collect()
         };
+        self.check_registries(path, before, after)?;
         let known: Vec<_> = rejected(before).into_iter().map(|(object, _)| object).collect();
         match rejected(after).into_iter().find(|(object, _)| !known.contains(object)) {
             None => Ok(()),
@@ -331,6 +333,27 @@ impl Manifests {
                 kind: object.as_ref().map_or_else(|| "object".into(), |key| key.kind.to_string()),
                 name: object.map_or_else(|| path.to_owned(), |key| key.name.to_string()),
                 why,
+            }),
+        }
+    }
+}
+
+impl Manifests {
+    /// Refuses a registry that images may not be imported from, unless its repository stands in the stream already
+    /// (rule I174).
+    fn check_registries(&self, path: &str, before: &str, after: &str) -> Result<(), EditError> {
+        let forbidden =
+            |text: &str| parse_file(path, text.as_bytes(), None, &self.policy).forbidden;
+        let known = forbidden(before);
+        let is_known = |new: &Forbidden| {
+            known.iter().any(|old| (&old.stream, &old.repository) == (&new.stream, &new.repository))
+        };
+        match forbidden(after).into_iter().find(|new| !is_known(new)) {
+            None => Ok(()),
+            Some(Forbidden { stream, diagnostic, .. }) => Err(EditError::Invalid {
+                kind: Kind::ImageStream.to_string(),
+                name: stream.name.to_string(),
+                why: diagnostic.message,
             }),
         }
     }

@@ -77,6 +77,15 @@ pub const REGISTRY_CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes that are read of an answer that is an error; its first line is all that is shown.
 pub const REGISTRY_ERROR_BYTES_MAX: usize = 64 * 1024;
 
+/// How long a mirror is left alone that gives no answer.
+///
+/// Each check of a tag whose mirror is gone would wait [`REGISTRY_CONNECT_TIMEOUT`] for it before the next place is
+/// asked. One check in this time finds out whether it is back, and the others do not wait.
+pub const MIRROR_REST: Duration = Duration::from_secs(10);
+
+/// Bytes of a file of containers-registries.conf(5): a hundred mirrors have 20 kB.
+pub const REGISTRIES_CONF_BYTES_MAX: u64 = 1024 * 1024;
+
 /// Redirects that one request follows; registries use one, to their blob store.
 pub const REGISTRY_REDIRECTS_MAX: usize = 5;
 

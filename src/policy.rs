@@ -3,6 +3,8 @@
 //! `config.rs` reads the file, the environment and the flags and makes one of these; the core never sees where a value
 //! came from. Simulator and tests make their own.
 
+mod allowed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::num::NonZeroU32;
@@ -14,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use crate::action::{ImportMode, Platform};
 use crate::limits;
 use crate::names::{Namespace, ObjectKey, StreamName, TargetName};
+
+pub use allowed::{AllowedRegistries, AllowedRegistry, AllowedRegistryError, Transport};
 
 /// What to do with a commit that has an invalid object (`source.on_invalid`, rule D7).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -137,6 +141,8 @@ pub struct Policy {
     pub checks_in_flight_max: usize,
     /// `registries."HOST".insecure`: hosts whose tags count as `insecure`.
     pub insecure_registries: BTreeSet<String>,
+    /// `imports.allowed_registries` (rule I174).
+    pub allowed_registries: AllowedRegistries,
     /// `rollouts.in_flight`: over all targets.
     pub rollouts_in_flight_max: usize,
     /// Which target serves which object.
@@ -170,6 +176,7 @@ impl Default for Policy {
             tag_limit: TagLimit::First(limits::LISTED_TAGS_IMPORTED),
             checks_in_flight_max: limits::REGISTRY_CHECKS_IN_FLIGHT_MAX,
             insecure_registries: BTreeSet::new(),
+            allowed_registries: AllowedRegistries::default(),
             rollouts_in_flight_max: limits::ROLLOUTS_IN_FLIGHT_MAX,
             routes: Routes::default(),
             targets: BTreeMap::new(),

@@ -31,7 +31,7 @@ pub struct ReferenceError(pub &'static str);
 const HUB_ALIASES: [&str; 3] = ["docker.io", "index.docker.io", "registry-1.docker.io"];
 
 /// The host of Docker Hub that answers the registry protocol (rule I31, `AsV2`).
-const HUB_V2_HOST: &str = "registry-1.docker.io";
+pub const HUB_V2_HOST: &str = "registry-1.docker.io";
 
 /// Characters of a name, registry included (rule I28).
 const NAME_LEN_MAX: usize = 255;
@@ -101,6 +101,12 @@ impl ImageReference {
             Some(namespace) => format!("{namespace}/{}", self.name),
             None => self.name.clone(),
         }
+    }
+
+    /// Host and repository that are contacted, after defaults: the same for every spelling of one repository.
+    #[must_use]
+    pub fn repository_contacted(&self) -> String {
+        format!("{}/{}", self.registry_host(), self.repository_path())
     }
 
     /// The digest if there is one, else the tag, else `latest`: the last part of the manifest's

@@ -174,6 +174,9 @@ fn find(folder: Folder, policy: &Policy, place: &Place) -> Findings {
     for (_, file) in tree.files() {
         let errors = file.diagnostics.iter().filter(|d| d.severity == Severity::Error);
         diagnostics.extend(errors.cloned());
+        let rejected = |of: &Diagnostic| state.rejected.iter().any(|r| r.diagnostic == *of);
+        let forbidden = file.forbidden.iter().map(|forbidden| &forbidden.diagnostic);
+        diagnostics.extend(forbidden.filter(|diagnostic| !rejected(diagnostic)).cloned());
     }
     diagnostics.iter_mut().for_each(|diagnostic| place.show(diagnostic));
     diagnostics.extend(state.rejected.iter().map(|rejected| rejected.diagnostic.clone()));

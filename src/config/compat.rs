@@ -1,5 +1,6 @@
 //! OpenShift's `imagePolicyConfig`, taken as it is under `[compat.imagePolicyConfig]` (section 5.2, transcript P29).
 
+use toml::Spanned;
 use toml::de::DeValue;
 
 use super::keys::KeyPath;
@@ -68,7 +69,12 @@ pub(super) fn take(name: &str, value: &DeValue<'_>) -> Taken {
         "maxscheduledimageimportsperminute" => Taken::NotActedOn(
             "checks wait for a free place at their registry (`registries.checks_in_flight`)",
         ),
-        "allowedregistriesforimport" => Taken::NotActedOn("every registry is allowed"),
+        "allowedregistriesforimport" => match allowed_registries(value) {
+            Some(list) => Taken::Set("imports.allowed_registries", Value::List(list)),
+            None => Taken::Wrong(
+                "expected a list of tables like {domainName = \"quay.io\", insecure = false}",
+            ),
+        },
         "internalregistryhostname" | "externalregistryhostnames" | "externalregistryhostname" => {
             Taken::NotActedOn("there is no built-in registry")
         }
@@ -77,4 +83,21 @@ pub(super) fn take(name: &str, value: &DeValue<'_>) -> Taken {
         }
         _ => Taken::Unknown,
     }
+}
+
+/// `HOST:PORT` of each entry of `allowedRegistriesForImport`: without a port, 443, or 80 where it is insecure.
+fn allowed_registries(value: &DeValue<'_>) -> Option<Vec<String>> {
+    let entry = |entry: &Spanned<DeValue<'_>>| {
+        let (mut domain, mut insecure) = (None, false);
+        for (key, value) in entry.get_ref().as_table()? {
+            match key.get_ref().to_ascii_lowercase().as_str() {
+                "domainname" => domain = Some(value.get_ref().as_str()?.to_owned()),
+                "insecure" => insecure = value.get_ref().as_bool()?,
+                _ => return None,
+            }
+        }
+        let domain = domain?;
+        Some(if insecure && !domain.contains(':') { format!("{domain}:80") } else { domain })
+    };
+    value.as_array()?.iter().map(entry).collect()
 }

@@ -115,6 +115,12 @@ pub const KEYS: &[KeyDoc] = &[
         "50",
         "How many tags of a whole repository are imported, the most important first",
     ),
+    key(
+        "imports.allowed_registries",
+        "list of HOST or HOST:PORT, with * and ?",
+        "every registry",
+        "Registries that images may be imported from; without a port it is 443",
+    ),
     key("imports.scheduled", "boolean", "true", "Whether scheduled tags are checked again by time"),
     key(
         "registries.timeout",
@@ -132,8 +138,14 @@ pub const KEYS: &[KeyDoc] = &[
     key(
         "registries.conf",
         "path",
-        "none",
-        "Where images are, in the format of containers-registries.conf(5): prefix, location, insecure, blocked",
+        "where podman and skopeo look: $HOME/.config/containers, else /etc/containers",
+        "Where images are, in the format of containers-registries.conf(5), mirrors included; with its folder `.d`",
+    ),
+    key(
+        "registries.short_names",
+        "docker-hub or registries.conf",
+        "docker-hub",
+        "What a name without a registry means: Docker Hub, or what aliases and search in that file make of it",
     ),
     key(
         "registries.*.insecure",

@@ -50,6 +50,12 @@ impl Reader {
         self.layers.problems.push(Problem::new(path, origin, why));
     }
 
+    /// Tells of what is odd and stops nobody.
+    pub(super) fn warn(&mut self, path: &KeyPath, why: impl std::fmt::Display) {
+        let origin = self.origin(path);
+        self.layers.warnings.push(format!("{origin}: `{path}`: {why}"));
+    }
+
     /// Where a key, or else its section, was set.
     pub(super) fn origin(&self, path: &KeyPath) -> Origin {
         if let Some(entry) = self.layers.entries.get(path) {

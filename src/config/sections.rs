@@ -1,6 +1,6 @@
 //! The sections, one function each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,15 +9,13 @@ use super::layer::Origin;
 use super::read::{Reader, Show};
 use super::size::{size_or_unlimited, span_or_forever};
 use super::{
-    EditSettings, Environment, LogFormat, LogSettings, RegistrySettings, SourceSettings,
-    shown_address,
+    EditSettings, Environment, LogFormat, LogSettings, SourceSettings, registries, shown_address,
 };
 use crate::action::{ImportMode, Platform};
 use crate::journal::Retention;
 use crate::limits;
 use crate::names::{Namespace, ObjectKey, TargetName};
-use crate::policy::{IntegratedRegistry, OnInvalid, Policy, RegistryMode, Routes};
-use crate::reference::ImageReference;
+use crate::policy::{OnInvalid, Policy, Routes};
 use crate::secret::sounds_secret;
 use crate::world::target::{ExecTarget, Secret, SecretSource, TargetConfig, WebhookTarget};
 
@@ -138,6 +136,7 @@ pub(super) fn policy(reader: &mut Reader, source_poll: Duration) -> Policy {
         [("Legacy", ImportMode::Legacy), ("PreserveOriginal", ImportMode::PreserveOriginal)];
     let on_invalid = [("hold", OnInvalid::Hold), ("refuse", OnInvalid::Refuse)];
     let defaults = Policy::default();
+    let integrated_registry = registries::integrated(reader);
     Policy {
         default_namespace: reader.parsed("default_namespace", Namespace::default()),
         platform: platform(reader),
@@ -160,7 +159,7 @@ pub(super) fn policy(reader: &mut Reader, source_poll: Duration) -> Policy {
             defaults.checks_in_flight_max,
             1,
         ),
-        insecure_registries: insecure_registries(reader),
+        insecure_registries: registries::insecure(reader),
         rollouts_in_flight_max: reader.count(
             "rollouts.in_flight",
             defaults.rollouts_in_flight_max,
@@ -171,38 +170,9 @@ pub(super) fn policy(reader: &mut Reader, source_poll: Duration) -> Policy {
         prune_grace: reader.span("prune.grace", defaults.prune_grace, Duration::ZERO),
         prune_objects_max: reader.count("prune.max_objects", defaults.prune_objects_max, 0),
         image_size_limits: image_size_limits(reader),
-        integrated_registry: integrated_registry(reader),
+        allowed_registries: registries::allowed(reader, integrated_registry.as_ref()),
+        integrated_registry,
     }
-}
-
-fn integrated_registry(reader: &mut Reader) -> Option<IntegratedRegistry> {
-    let section = KeyPath::of("integrated_registry");
-    let host = |reader: &mut Reader, key: &str| {
-        reader.read(&section.child(key), Show::Plain, |value| {
-            let text = value.text()?;
-            // As the registry of a reference it has to be told from a namespace (rule I29).
-            let image = format!("{text}/a/b").parse::<ImageReference>().ok();
-            match image.is_some_and(|image| image.registry.as_deref() == Some(text.as_str())) {
-                true => Ok(text),
-                false => Err(format!(
-                    "`{text}` is not a registry: write `HOST` with a dot in it, or `HOST:PORT`"
-                )),
-            }
-        })
-    };
-    let address = host(reader, "address");
-    let public_address = host(reader, "public_address");
-    let modes = [("managed", RegistryMode::Managed), ("pull-through", RegistryMode::PullThrough)];
-    let mode = reader.word("integrated_registry.mode", &modes, 0).unwrap_or_default();
-    let Some(address) = address else {
-        // A mode that says what holds anyway is no wish: `tidegate config` prints it.
-        let wished = public_address.is_some() || mode != RegistryMode::default();
-        if wished && reader.origin(&section.child("address")) == Origin::Default {
-            reader.problem(&section, "needs `address`, like \"registry.example.com:5000\"");
-        }
-        return None;
-    };
-    Some(IntegratedRegistry { address, public_address, mode })
 }
 
 fn image_size_limits(reader: &mut Reader) -> BTreeMap<Namespace, u64> {
@@ -244,47 +214,6 @@ fn parameters(reader: &mut Reader) -> BTreeMap<String, BTreeMap<String, String>>
         .into_iter()
         .map(|name| (name.clone(), reader.map_at(&section.child(&name), show)))
         .collect()
-}
-
-fn insecure_registries(reader: &mut Reader) -> BTreeSet<String> {
-    let section = KeyPath::of("registries");
-    let mut insecure = BTreeSet::new();
-    for host in reader.names(&section) {
-        let path = section.child(&host);
-        if host.is_empty() || host.contains(['/', '@', ' ']) {
-            reader
-                .problem(&path, format!("`{host}` is not a registry: write `HOST` or `HOST:PORT`"));
-        }
-        let key = path.child("insecure");
-        if reader.read(&key, Show::Plain, super::layer::Value::boolean) == Some(true) {
-            insecure.insert(host);
-        }
-    }
-    insecure
-}
-
-pub(super) fn registries(
-    reader: &mut Reader,
-    environment: &Environment,
-    insecure: BTreeSet<String>,
-) -> RegistrySettings {
-    let key = KeyPath::of("registries.auth_file");
-    let auth_file = reader.path(&key).or_else(|| {
-        let (path, origin) =
-            environment.credential("auth.json").or_else(|| environment.logins())?;
-        reader.note(&key, path.display().to_string().into(), origin);
-        Some(path)
-    });
-    let timeout = reader.span("registries.timeout", limits::REGISTRY_TIMEOUT, SECOND);
-    let section = KeyPath::of("registries");
-    let hosts = reader.names(&section).into_iter();
-    let ca_files = hosts.filter_map(|host| {
-        let file = reader.path(&section.child(&host).child("ca_file"))?;
-        Some((host, file))
-    });
-    let ca_files = ca_files.collect();
-    let conf = reader.path(&KeyPath::of("registries.conf"));
-    RegistrySettings { insecure, timeout, auth_file, conf, ca_files }
 }
 
 pub(super) fn log(reader: &mut Reader) -> LogSettings {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::names::{Namespace, ObjectKey};
-use crate::policy::{OnInvalid, RegistryMode};
+use crate::policy::{OnInvalid, RegistryMode, Transport};
 
 fn folder(text: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -403,4 +403,46 @@ fn logins_are_found_where_podman_and_docker_keep_them() {
     }
     let given = auth_file(&[("REGISTRY_AUTH_FILE", "/elsewhere/auth.json")]);
     assert_eq!(given, Some("/elsewhere/auth.json".into()));
+}
+
+#[test]
+fn registries_conf_is_where_podman_looks_unless_it_is_named() {
+    let conf = |text: &str, variables: &[(&str, &str)]| {
+        let settings = load_text(text, variables, &[]).unwrap().registries;
+        let folders: Vec<_> =
+            settings.conf_folders.iter().map(|path| path.display().to_string()).collect();
+        (settings.conf, folders.join(" "))
+    };
+    let home = tempfile::tempdir().unwrap();
+    let own = home.path().join(".config/containers");
+    let home = ("HOME", home.path().to_str().unwrap());
+    let folders = format!("/etc/containers/registries.conf.d {}/registries.conf.d", own.display());
+    assert_eq!(conf("", &[home]).1, folders);
+    std::fs::create_dir_all(&own).unwrap();
+    std::fs::File::create(own.join("registries.conf")).unwrap();
+    assert_eq!(conf("", &[home]), (Some(own.join("registries.conf")), folders));
+    let variable = ("CONTAINERS_REGISTRIES_CONF", "/x/r.conf");
+    assert_eq!(conf("", &[home, variable]), (Some("/x/r.conf".into()), "/x/r.conf.d".into()));
+    let named = "[registries]\nconf = \"/y/r.conf\"\n";
+    assert_eq!(conf(named, &[home, variable]), (Some("/y/r.conf".into()), "/y/r.conf.d".into()));
+    let config = load_text("", &[home], &["registries.short_names=registries.conf"]).unwrap();
+    assert_eq!(config.registries.short_names, ShortNames::RegistriesConf);
+}
+
+#[test]
+fn allowed_registries_are_taken_from_either_key() {
+    let block = "[compat.imagePolicyConfig]\nallowedRegistriesForImport = [{domainName = \"quay.io\"}, \
+        {DomainName = \"plain.io\", Insecure = true}, {domainName = \"r.io:5000\", insecure = true}]\n";
+    let config = load_text(block, &[], &[]).unwrap();
+    let shown =
+        config.policy.allowed_registries.admit(&"x.io/a".parse().unwrap(), Transport::Secure);
+    assert!(shown.unwrap_err().ends_with(r#""quay.io:443", "plain.io:80", "r.io:5000""#));
+    let ours = format!("{block}[imports]\nallowed_registries = [\"x.io\", \"quay.io/team\"]\n");
+    let config = load_text(&ours, &[], &[]).unwrap();
+    let admit = |image: &str| {
+        config.policy.allowed_registries.admit(&image.parse().unwrap(), Transport::Secure)
+    };
+    assert!(admit("x.io/a").is_ok() && admit("quay.io/team/a").is_err());
+    let [warning] = &config.warnings[..] else { panic!("{:?}", config.warnings) };
+    assert!(warning.contains("`quay.io/team` never matches"), "{warning}");
 }

@@ -16,7 +16,7 @@ use crate::action::{ImportMode, Platform, SourceFailure, SourceRead};
 use crate::desired::Object;
 use crate::engine::Engine;
 use crate::names::{CommitId, ContentHash, Namespace};
-use crate::policy::Policy;
+use crate::policy::{AllowedRegistries, Policy};
 use crate::world::git::{Source, SourceConfig};
 
 /// The settings; not the version of the program, whose changes are shown and not acted upon.
@@ -28,6 +28,8 @@ pub(super) struct Reading {
     platform: Platform,
     import_mode: ImportMode,
     strict_openshift: bool,
+    #[serde(default)]
+    allowed_registries: AllowedRegistries,
     paths: Vec<String>,
     ignore_file: String,
     /// Of the repository, whose address may hold a login, and the branch.
@@ -48,6 +50,7 @@ impl Reading {
             platform: policy.platform.clone(),
             import_mode: policy.import_mode,
             strict_openshift: policy.strict_openshift,
+            allowed_registries: policy.allowed_registries.clone(),
             paths: source.paths.clone(),
             ignore_file: source.ignore_file.clone(),
             place: ContentHash::of(place.as_bytes()),
@@ -122,6 +125,7 @@ impl Reading {
             platform: self.platform.clone(),
             import_mode: self.import_mode,
             strict_openshift: self.strict_openshift,
+            allowed_registries: self.allowed_registries.clone(),
             ..policy
         }
     }

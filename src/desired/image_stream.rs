@@ -11,7 +11,7 @@ use crate::reference::ImageReference;
 
 use super::marks::Step;
 use super::object::{Bearer, Draft, ObjectReference, Ours, steps};
-use super::{ImageStream, Origin, Spelled, TagReference, TagSource};
+use super::{ImageStream, Origin, Spelled, TagReference, TagSource, registries};
 
 type Fields = super::object::Fields<Spec>;
 
@@ -93,7 +93,7 @@ pub(crate) fn read(draft: &Draft<'_>) -> Option<ImageStream> {
     if !draft.errors.borrow().is_empty() {
         return None;
     }
-    Some(ImageStream {
+    let stream = ImageStream {
         name: name?,
         labels: meta.labels.clone(),
         annotations: meta.annotations.clone(),
@@ -109,7 +109,9 @@ pub(crate) fn read(draft: &Draft<'_>) -> Option<ImageStream> {
         tag_filter,
         tag_limit,
         position: draft.start(),
-    })
+    };
+    registries::report(draft, &stream, fields.spec.tags.iter().map(|tag| tag.name.as_str()));
+    Some(stream)
 }
 
 /// Wraps what [`read`] gives as an object.

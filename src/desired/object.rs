@@ -16,6 +16,7 @@ use super::diagnostic::{Diagnostic, Severity};
 use super::json;
 use super::marks::{self, End, Source, Step};
 use super::nearest::nearest;
+use super::registries::Forbidden;
 use super::tag_filter::TagFilter;
 use super::typed::{self, Finding, Misfit};
 use super::yaml::{Node, Scalar, ScalarKind};
@@ -83,6 +84,8 @@ pub(crate) struct Draft<'a> {
     pub(crate) errors: RefCell<Vec<Diagnostic>>,
     /// What is odd about it.
     pub(crate) warnings: RefCell<Vec<Diagnostic>>,
+    /// What it names and may not import from.
+    pub(crate) forbidden: RefCell<Vec<Forbidden>>,
 }
 
 /// Builds a path: `steps!["spec", "tags", 0, "name"]`.

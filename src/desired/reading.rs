@@ -19,12 +19,14 @@ use super::diagnostic::{Diagnostic, Severity};
 use super::faults::{guess_key, place_of, report_oddities, syntax_error};
 use super::marks::{End, Source, Step};
 use super::object::Draft;
+use super::registries::Forbidden;
 use super::stray::{Stray, Strayed};
 use super::template::{self, Met};
 use super::workload::{self, step};
 use super::yaml::{self, Document, Node, Oddities, Part};
 use super::{
     Companion, Object, RejectedObject, build_config, deployment_config, image_stream, json,
+    mirror_set,
 };
 
 use kinds::Meaning;
@@ -48,6 +50,9 @@ pub struct ParsedFile {
     /// Documents that are none of our objects and may be meant as one.
     #[serde(default)]
     pub strays: Vec<Stray>,
+    /// What its streams name and may not import from.
+    #[serde(default)]
+    pub forbidden: Vec<Forbidden>,
 }
 
 /// An object of a file.
@@ -95,6 +100,7 @@ pub fn parse_file(path: &str, bytes: &[u8], params: Option<&[u8]>, policy: &Poli
     reader.read(bytes, params);
     let mut file = reader.file;
     file.diagnostics.iter_mut().for_each(Diagnostic::defuse);
+    file.forbidden.iter_mut().for_each(|forbidden| forbidden.diagnostic.defuse());
     for entry in &mut file.entries {
         if let Entry::Rejected(rejected) = entry {
             rejected.diagnostic.defuse();
@@ -348,6 +354,7 @@ impl FileReader<'_> {
             namespace: namespace.clone().unwrap_or_default(),
             errors: RefCell::default(),
             warnings: RefCell::default(),
+            forbidden: RefCell::default(),
         };
         let ours = match kinds::meaning(kind, api_version, node, &draft) {
             Meaning::Ours(kind) => Some(kind),
@@ -370,6 +377,7 @@ impl FileReader<'_> {
             let text = "a Secret in git is known to all who read it; no login is taken from it";
             draft.warn_with_hint("I170", &[step("kind")], End::Value, text, Some(hint.into()));
         }
+        mirror_set::report(&draft, api_version, kind);
         let name = node.at(&["metadata", "name"]).and_then(Node::as_text).unwrap_or_default();
         let mut entry = None;
         if draft.errors.borrow().is_empty() {
@@ -387,7 +395,9 @@ impl FileReader<'_> {
         }
         let key = ours.and_then(|kind| draft.key(kind, name));
         let (errors, warnings) = (draft.errors.into_inner(), draft.warnings.into_inner());
+        let mut forbidden = draft.forbidden.into_inner();
         self.file.diagnostics.extend(warnings);
+        self.file.forbidden.append(&mut forbidden);
         match (entry, errors.split_first()) {
             (Some(entry), None) => self.file.entries.push(entry),
             (_, Some((first, rest))) => {
@@ -413,6 +423,7 @@ impl FileReader<'_> {
             namespace: self.namespace(node).unwrap_or_default(),
             errors: RefCell::default(),
             warnings: RefCell::default(),
+            forbidden: RefCell::default(),
         };
         if let Some(key) = lacks {
             draft.required(if key == "kind" { "kind" } else { "api-version" }, &[step(key)], "");

@@ -13,6 +13,7 @@ use crate::policy::Policy;
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::reading::{self, Entry, ParsedFile, is_manifest, is_params, params_paths, parse_file};
+use super::registries::{FORBIDDEN, Forbidden};
 use super::{DesiredState, Object, RejectedObject, TagSource};
 
 pub(crate) use apart::SpecTags;
@@ -69,9 +70,28 @@ enum Standing<'a> {
     /// Nothing is in force: the first by path and line.
     Nothing,
     /// The one that is in force before this commit; where that is not known, as below.
-    Before(&'a DesiredState, &'a [Rejected]),
+    Before(&'a DesiredState, &'a [Rejected], &'a Has<'a>),
     /// The one that the adopted commit's record says, by naming the others as duplicates.
     Recorded(&'a [Rejected]),
+}
+
+/// Whether a stream has images of a repository already ([`Forbidden::repository`]).
+pub type Has<'a> = dyn Fn(&StreamName, &str) -> bool + 'a;
+
+impl Standing<'_> {
+    /// Whether what is forbidden stays, because the stream has it already (rule I174).
+    fn has(self, forbidden: &Forbidden) -> bool {
+        let Forbidden { stream, repository, .. } = forbidden;
+        match self {
+            Standing::Nothing => false,
+            Standing::Before(_, _, has) => has(stream, repository),
+            Standing::Recorded(rejected) => {
+                let key = ObjectKey::stream(stream);
+                let mut same = rejected.iter().filter(|r| r.object.as_ref() == Some(&key));
+                !same.any(|rejected| rejected.rule == FORBIDDEN)
+            }
+        }
+    }
 }
 
 impl Tree {
@@ -199,10 +219,15 @@ impl Tree {
     }
 
     /// Merges the files of a new commit. Of several objects with one key the one that is in force stays; `rejected` is
-    /// what the commit before had of that.
+    /// what the commit before had of that. A stream may name every registry that it has images of.
     #[must_use]
-    pub fn assemble_over(&self, before: &DesiredState, rejected: &[Rejected]) -> DesiredState {
-        self.merge(Standing::Before(before, rejected))
+    pub fn assemble_over(
+        &self,
+        before: &DesiredState,
+        rejected: &[Rejected],
+        has: &Has<'_>,
+    ) -> DesiredState {
+        self.merge(Standing::Before(before, rejected, has))
     }
 
     /// Merges the files of the adopted commit, whose record rejects these.
@@ -223,7 +248,11 @@ impl Tree {
             for entry in &file.entries {
                 match entry {
                     Entry::Object(Object::Stream(stream)) => {
-                        streams.push((stream.name.clone(), Arc::clone(stream)));
+                        let of_it = file.forbidden.iter().filter(|f| f.document == stream.position);
+                        match of_it.into_iter().find(|forbidden| !standing.has(forbidden)) {
+                            Some(forbidden) => state.rejected.push(forbidden.rejected()),
+                            None => streams.push((stream.name.clone(), Arc::clone(stream))),
+                        }
                     }
                     Entry::Object(Object::Build(build)) => {
                         builds.push((build.object.clone(), Arc::clone(build)));
@@ -237,7 +266,7 @@ impl Tree {
             }
         }
         let mut one = OneOfEach { standing, recorded: BTreeSet::new(), rejected: vec![] };
-        if let Standing::Recorded(rejected) | Standing::Before(_, rejected) = standing {
+        if let Standing::Recorded(rejected) | Standing::Before(_, rejected, _) = standing {
             let duplicates = rejected.iter().filter(|rejected| rejected.rule == DUPLICATE);
             let places = duplicates.filter_map(|r| Some((r.object.as_ref()?, &r.position)));
             one.recorded = places.collect();
@@ -301,7 +330,7 @@ impl OneOfEach<'_> {
         let key = objects.first()?.key();
         match self.standing {
             Standing::Nothing => Some(0),
-            Standing::Before(before, _) => match before.get(&key) {
+            Standing::Before(before, ..) => match before.get(&key) {
                 None => self.not_recorded(&key, objects).or(Some(0)),
                 Some(before) => {
                     let ranks = objects.iter().map(|object| rank(&before, object));

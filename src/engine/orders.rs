@@ -1,7 +1,7 @@
 //! Imports that somebody waits for: asked at once, answered when every tag has its answer (rule I146).
 
 use crate::action::{ImportOrder, Nudge};
-use crate::desired::ImageStream;
+use crate::desired::{ImageStream, TagSource};
 use crate::effective;
 use crate::names::{CommitId, StreamTag};
 use crate::observed::tag_history::TagState;
@@ -82,8 +82,20 @@ impl Engine {
         match stream {
             None => Err(format!("there is no image stream {} in git", order.stream)),
             Some(stream) if stream.paused => Err(format!("{} is paused", order.stream)),
-            Some(_) => Ok(true),
+            Some(stream) => self.may_import(stream, order).map(|()| true),
         }
+    }
+
+    /// Whether the registries of an order are allowed. What a stream has of others stays, and is checked by its
+    /// schedule; asking for it anew is not (rule I174).
+    fn may_import(&self, stream: &ImageStream, order: &ImportOrder) -> Result<(), String> {
+        let allowed = &self.policy.allowed_registries;
+        let whole = stream.repository.as_ref().filter(|_| order.repository);
+        whole.map_or(Ok(()), |image| allowed.admit_import(image, stream.is_insecure()))?;
+        order.tags.iter().filter_map(|tag| stream.tags.get(tag)).try_for_each(|tag| {
+            let Some(TagSource::Registry(image)) = &tag.from else { return Ok(()) };
+            allowed.admit_import(image, tag.insecure || stream.is_insecure())
+        })
     }
 
     fn nudge_all(&mut self, order: &ImportOrder, now: Now, batch: &mut Batch) {

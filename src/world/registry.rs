@@ -13,6 +13,8 @@ mod host;
 mod lately;
 mod list;
 mod manifest;
+mod places;
+mod sources;
 mod untrusted;
 mod wire;
 
@@ -24,14 +26,16 @@ use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 
-use self::conf::Place;
 pub use self::conf::{RegistriesConf, RegistriesConfError};
 use self::failure::Failures;
 use self::host::{Host, Reach};
 use self::lately::{Lately, Read};
 use self::manifest::{Descriptor, Image, Index, Manifest, ManifestError};
+pub use self::places::ShortNames;
+use self::places::{Blocked, By, Place, Places, Role};
+use self::sources::{Sources, Spot, Tried};
 #[doc(hidden)]
-pub use self::untrusted::read_untrusted;
+pub use self::untrusted::{places_untrusted, read_untrusted};
 use self::wire::{Access, Answer, Ask, Trust};
 use crate::action::{
     Check, ImportFailure, ImportMode, ListRequest, Resolution, ResolveRequest, ResolvedImage,
@@ -60,6 +64,12 @@ pub struct RegistryConfig {
     pub ca_files: BTreeMap<String, PathBuf>,
     /// A file in the format of containers-registries.conf(5) that says where images are.
     pub conf: Option<PathBuf>,
+    /// Folders whose `*.conf` come after that file, by name; they may be missing.
+    pub conf_folders: Vec<PathBuf>,
+    /// What a short name means.
+    pub short_names: ShortNames,
+    /// Requests of checks at one host at once, whichever registries it is a mirror of.
+    pub requests_max: usize,
 }
 
 impl Default for RegistryConfig {
@@ -70,6 +80,9 @@ impl Default for RegistryConfig {
             auth_file: None,
             ca_files: BTreeMap::new(),
             conf: None,
+            conf_folders: Vec::new(),
+            short_names: ShortNames::default(),
+            requests_max: usize::MAX,
         }
     }
 }
@@ -122,9 +135,12 @@ struct Fetched {
 
 /// What one import asks, and of whom.
 struct Import<'a> {
+    registries: &'a Registries,
     host: &'a Host,
-    repository: String,
+    repository: &'a str,
     failures: Failures<'a>,
+    /// Whether the image's own registry may be reached by plain HTTP or with an unverified certificate.
+    insecure: bool,
 }
 
 impl Registries {
@@ -144,13 +160,8 @@ impl Registries {
             })?;
             roots.insert(host.clone(), pem);
         }
-        let conf = match &config.conf {
-            Some(path) => RegistriesConf::read(path).map_err(|source| {
-                let path = path.clone();
-                RegistryConfigError::Conf { path, source }
-            })?,
-            None => RegistriesConf::default(),
-        };
+        let conf = RegistriesConf::read(config.conf.as_deref(), &config.conf_folders)
+            .map_err(|(path, source)| RegistryConfigError::Conf { path, source })?;
         if !conf.ignored.is_empty() {
             let ignored = conf.ignored.join(", ");
             tracing::warn!(ignored, "registries.conf says more than this version acts on");
@@ -168,81 +179,108 @@ impl Registries {
     ///
     /// The condition that the tag gets.
     pub async fn resolve(&self, request: &ResolveRequest) -> Result<Resolution, ImportFailure> {
-        let check = &request.check;
-        let (host, repository) = self.place(&check.image, check.insecure)?;
-        let failures = Failures { image: &check.image, host: &host.name };
-        if check.image.is_registry_only() {
-            return Err(failures.registry_only());
+        let image = &request.check.image;
+        if image.is_registry_only() {
+            return Err(Failures { image, host: &image.registry_host() }.registry_only());
         }
-        let import = Import { host: &host, repository, failures };
-        let wanted = check.image.tag_or_digest();
-        let stated = import.probe(&wanted, check.image.digest).await?;
-        if let Some(probed) = stated
-            && request.known == Some(probed)
-        {
-            return Ok(Resolution { probed, image: None });
+        let sources = self.sources(image, request.check.insecure, By::of(image))?;
+        let mut tried = Tried::none(self, &sources);
+        while let Some(import) = tried.another() {
+            let (probed, read) = match import.resolve(request).await {
+                Ok(found) => found,
+                Err(failure) => {
+                    tried.failed(failure);
+                    continue;
+                }
+            };
+            let Some((digest, metadata)) = read else {
+                return Ok(Resolution { probed, image: None });
+            };
+            import.copy(&request.check, digest).await?;
+            let metadata = self.keep(&metadata, import.failures).await?;
+            return Ok(Resolution { probed, image: Some(ResolvedImage { digest, metadata }) });
         }
-        let slot = stated.map(|probed| self.shared.lately.slot(check, probed));
-        let mut held = match &slot {
-            Some(slot) => Some(slot.lock().await),
-            None => None,
-        };
-        let (probed, (digest, metadata)) = match (stated, held.as_deref().cloned().flatten()) {
-            (Some(probed), Some(read)) => (probed, read),
-            (Some(_) | None, _) => {
-                let top = import.manifest(&wanted, check.image.digest).await?;
-                let probed = top.digest;
-                if request.known == Some(probed) {
-                    return Ok(Resolution { probed, image: None });
-                }
-                let read = import.read(top, check).await?;
-                // Where the tag moved in between, this is another image than the one that was asked about.
-                if let Some(held) = held.as_deref_mut().filter(|_| stated == Some(probed)) {
-                    *held = Some(read.clone());
-                }
-                (probed, read)
-            }
-        };
-        drop(held);
-        self.copy(&import, check, digest).await?;
-        let metadata = self.keep(&metadata, failures).await?;
-        Ok(Resolution { probed, image: Some(ResolvedImage { digest, metadata }) })
+        Err(tried.failure())
     }
 
-    /// Lists the tags of a repository.
+    /// Lists the tags of a repository: from a mirror as well (rule I176).
     ///
     /// # Errors
     ///
     /// The condition that the stream gets.
     pub async fn list(&self, request: &ListRequest) -> Result<TagListing, ImportFailure> {
-        let (host, repository) = self.place(&request.repository, request.insecure)?;
-        let failures = Failures { image: &request.repository, host: &host.name };
-        Import { host: &host, repository, failures }.list().await
+        let sources = self.sources(&request.repository, request.insecure, By::Tag)?;
+        let mut tried = Tried::none(self, &sources);
+        while let Some(import) = tried.another() {
+            match import.list().await {
+                // A cache that was asked for nothing yet has no tags; that says nothing of the repository (law 7).
+                Ok(listing) if listing.tags.is_empty() && tried.goes_on() => {}
+                Ok(listing) => return Ok(listing),
+                Err(failure) => tried.failed(failure),
+            }
+        }
+        Err(tried.failure())
     }
 
-    /// The registry that an image is at, and its repository there.
-    fn place(
+    /// Where an image is asked for, in order.
+    fn sources(
         &self,
         image: &ImageReference,
         insecure: bool,
-    ) -> Result<(Arc<Host>, String), ImportFailure> {
-        let Place { host: name, repository, insecure: by_conf, blocked } =
-            self.shared.conf.place(image);
-        if blocked {
-            return Err(Failures { image, host: &name }.blocked());
+        by: By,
+    ) -> Result<Sources, ImportFailure> {
+        let mut sources = Sources { insecure, ..Sources::default() };
+        for image in self.shared.conf.names(image, self.shared.config.short_names) {
+            let image = Arc::new(image);
+            let Places { places, blocked } = self.shared.conf.places(&image, by);
+            if let Some(blocked) = blocked {
+                let failures = Failures { image: &image, host: "" };
+                let failure = match blocked {
+                    Blocked::BehindMirrors if places.is_empty() => failures.behind_mirrors(by),
+                    Blocked::BehindMirrors | Blocked::Alone => failures.blocked(),
+                };
+                sources.blocked.push((image.repository_as_spelled(), failure));
+            }
+            for place in places {
+                let host = self.host(&place, &image, insecure);
+                let Place { repository, role, .. } = place;
+                sources.spots.push(Spot { image: Arc::clone(&image), host, repository, role });
+            }
         }
+        match sources.blocked.first() {
+            Some((_, failure)) if sources.spots.is_empty() => Err(failure.clone()),
+            Some(_) | None => Ok(sources),
+        }
+    }
+
+    /// Where an image is pushed: never to a mirror.
+    fn target(&self, image: &ImageReference) -> Result<(Arc<Host>, String), ImportFailure> {
+        let Places { places, .. } = self.shared.conf.places(image, By::Tag);
+        let source = places.into_iter().find(|place| place.role == Role::Source);
+        let source = source.ok_or_else(|| Failures { image, host: "" }.blocked())?;
+        // The settings alone say whether it may be reached by plain HTTP.
+        Ok((self.host(&source, image, false), source.repository))
+    }
+
+    /// The host of a place. What a tag says of its registry is not said of mirrors.
+    fn host(&self, place: &Place, image: &ImageReference, insecure: bool) -> Arc<Host> {
         let config = &self.shared.config;
-        let listed = by_conf
-            || config.insecure.contains(&name)
-            || image.registry.as_ref().is_some_and(|spelled| config.insecure.contains(spelled));
-        let trust = if insecure || listed { Trust::Insecure } else { Trust::Verified };
+        let spelled = image.registry.as_ref();
+        let by_image = insecure || spelled.is_some_and(|host| config.insecure.contains(host));
+        let listed = place.insecure || config.insecure.contains(&place.host);
+        let trust = match listed || (by_image && place.role == Role::Source) {
+            true => Trust::Insecure,
+            false => Trust::Verified,
+        };
+        let name = place.host.clone();
         let mut hosts = self.shared.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let host = hosts.entry((name.clone(), trust)).or_insert_with(|| {
             let roots = self.shared.roots.get(&name).cloned().unwrap_or_default();
             let (timeout, auth_file) = (config.timeout, config.auth_file.clone());
-            Arc::new(Host::new(name, Reach { trust, timeout, auth_file, roots }))
+            let requests_max = config.requests_max;
+            Arc::new(Host::new(name, Reach { trust, timeout, auth_file, roots, requests_max }))
         });
-        Ok((Arc::clone(host), repository))
+        Arc::clone(host)
     }
 
     async fn keep(
@@ -267,9 +305,50 @@ impl Fetched {
 }
 
 impl Import<'_> {
+    /// What the reference is here, and the image, where it is another one than is known.
+    async fn resolve(
+        &self,
+        request: &ResolveRequest,
+    ) -> Result<(Digest, Option<Read>), ImportFailure> {
+        let check = &request.check;
+        let wanted = check.image.tag_or_digest();
+        let stated = self.probe(&wanted, check.image.digest).await?;
+        if let Some(probed) = stated
+            && request.known == Some(probed)
+        {
+            return Ok((probed, None));
+        }
+        let slot = stated.map(|probed| self.registries.shared.lately.slot(check, probed));
+        let mut held = match &slot {
+            Some(slot) => Some(slot.lock().await),
+            None => None,
+        };
+        if let (Some(probed), Some(read)) = (stated, held.as_deref().cloned().flatten()) {
+            return Ok((probed, Some(read)));
+        }
+        let top = self.manifest(&wanted, check.image.digest).await?;
+        let probed = top.digest;
+        if request.known == Some(probed) {
+            return Ok((probed, None));
+        }
+        let read = self.read(top, check).await?;
+        // Where the tag moved in between, this is another image than the one that was asked about.
+        if let Some(held) = held.as_deref_mut().filter(|_| stated == Some(probed)) {
+            *held = Some(read.clone());
+        }
+        Ok((probed, Some(read)))
+    }
+
     async fn ask(&self, method: Method, path: &str, accept: &str) -> Result<Answer, ImportFailure> {
+        // Nobody closes the room, so there is always a place in it.
+        let _place = self.host.room.acquire().await.ok();
         let ask = Ask { method, path, accept, access: Access::Pull, content: None };
-        self.host.ask(&self.repository, ask, self.failures).await
+        self.host.ask(self.repository, ask, self.failures).await
+    }
+
+    /// Where the image is asked for by a digest (rule I177).
+    fn by_digest(&self) -> Result<Sources, ImportFailure> {
+        self.registries.sources(self.failures.image, self.insecure, By::Digest)
     }
 
     /// Asks for the digest alone; none where only the manifest can tell.
@@ -329,20 +408,12 @@ impl Import<'_> {
             (Manifest::Index(index), ImportMode::PreserveOriginal) => {
                 (probed, self.whole(&probed, &index).await?)
             }
-            (Manifest::Index(index), ImportMode::Legacy) => {
-                let (digest, image) = self.chosen(&index, check).await?;
-                let metadata = self.image(&digest, &image).await?;
-                (digest, metadata)
-            }
+            (Manifest::Index(index), ImportMode::Legacy) => self.chosen(&index, check).await?,
         })
     }
 
     /// The image of an index for the platform that is asked for (rules I49, I50).
-    async fn chosen(
-        &self,
-        index: &Index,
-        check: &crate::action::Check,
-    ) -> Result<(Digest, Image), ImportFailure> {
+    async fn chosen(&self, index: &Index, check: &Check) -> Result<Read, ImportFailure> {
         let entry = index
             .choose(&check.platform)
             .ok_or_else(|| self.failures.internal("no manifests in manifest list"))?;
@@ -369,18 +440,31 @@ impl Import<'_> {
         }
         let mut images = Vec::new();
         for entry in index.runnable() {
-            let (digest, image) = self.entry(entry).await?;
-            images.push(self.image(&digest, &image).await?);
+            let (_, image) = self.entry(entry).await?;
+            images.push(image);
         }
         Ok(index.metadata(digest, &images))
     }
 
-    /// One image of an index.
-    async fn entry(&self, entry: &Descriptor) -> Result<(Digest, Image), ImportFailure> {
+    /// One image of an index: asked for by its digest, wherever the index was found (rule I177).
+    async fn entry(&self, entry: &Descriptor) -> Result<Read, ImportFailure> {
         let digest = self.digest_of(entry)?;
-        let fetched = self.manifest(&entry.digest, Some(digest)).await?;
+        let sources = self.by_digest()?;
+        let mut tried = Tried::none(self.registries, &sources);
+        while let Some(import) = tried.another() {
+            // Boxed: most checks read no image of an index, and each would be as large as this.
+            match Box::pin(import.image_at(digest)).await {
+                Ok(read) => return Ok(read),
+                Err(failure) => tried.failed(failure),
+            }
+        }
+        Err(tried.failure())
+    }
+
+    async fn image_at(&self, digest: Digest) -> Result<Read, ImportFailure> {
+        let fetched = self.manifest(&digest.to_string(), Some(digest)).await?;
         match fetched.read(self.failures)? {
-            Manifest::Image(image) => Ok((digest, image)),
+            Manifest::Image(image) => Ok((digest, self.image(&digest, &image).await?)),
             Manifest::Index(inner) => {
                 let message = format!("unsupported image manifest type: {}", inner.media_type);
                 Err(self.failures.unsupported(message))

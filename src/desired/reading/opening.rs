@@ -41,6 +41,7 @@ impl FileReader<'_> {
             namespace: Namespace::default(),
             errors: RefCell::default(),
             warnings: RefCell::default(),
+            forbidden: RefCell::default(),
         };
         if walk.oddities.any() {
             report_oddities(&draft);

@@ -9,12 +9,13 @@ use std::sync::Arc;
 
 use crate::desired::diagnostic::Diagnostic;
 use crate::desired::{
-    DUPLICATE, DesiredState, Object, RejectedObject, SKIPPED, Skipped, Tree, duplicate,
+    DUPLICATE, DesiredState, Object, RejectedObject, SKIPPED, Skipped, TagSource, Tree, duplicate,
 };
 use crate::effective::{count_by_namespace, without_overlays};
 use crate::fact::{Appeared, Position, Rejected, RemovalFate, Removed};
-use crate::names::{CommitId, ContentHash, Incarnation, Kind, ObjectKey};
+use crate::names::{CommitId, ContentHash, Incarnation, Kind, ObjectKey, StreamName};
 use crate::observed::{ObservedState, Presence};
+use crate::reference::ImageReference;
 use crate::sabotage::{self, Bug};
 
 /// The least number of objects that makes the loss of a whole namespace suspicious (rule D52).
@@ -57,6 +58,19 @@ fn is_unreadable(rejected: &RejectedObject) -> bool {
     rejected.object.is_none() || rejected.diagnostic.rule == "yaml-syntax"
 }
 
+/// Whether a stream has images of a repository already, in its spec or in the history of a tag (rule I174).
+fn has(old: &DesiredState, observed: &ObservedState, name: &StreamName, repository: &str) -> bool {
+    let is_it = |image: &ImageReference| image.repository_contacted() == repository;
+    let in_spec = old.streams.get(name).is_some_and(|stream| {
+        let mut tags = stream.tags.values().filter_map(|tag| tag.from.as_ref());
+        stream.repository.as_ref().is_some_and(is_it)
+            || tags.any(|from| matches!(from, TagSource::Registry(image) if is_it(image)))
+    });
+    let tags = observed.streams.get(name).into_iter().flat_map(|state| state.tags.values());
+    let mut items = tags.flat_map(|tag| tag.items.iter());
+    in_spec || items.any(|item| item.event.reference.parse().is_ok_and(|image| is_it(&image)))
+}
+
 impl<'a> Adoption<'a> {
     pub(super) fn new(
         observed: &'a ObservedState,
@@ -65,7 +79,8 @@ impl<'a> Adoption<'a> {
         new_tree: &'a Tree,
     ) -> Self {
         let recorded = observed.adopted.as_ref().map_or(&[][..], |adopted| &adopted.rejected);
-        let new = new_tree.assemble_over(old, recorded);
+        let has = |stream: &StreamName, repository: &str| has(old, observed, stream, repository);
+        let new = new_tree.assemble_over(old, recorded, &has);
         let (rejected, removed, appeared, kept) = (vec![], vec![], vec![], vec![]);
         Self { observed, old, old_tree, new_tree, new, rejected, removed, appeared, kept }
     }

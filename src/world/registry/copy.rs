@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::failure::Failures;
 use super::manifest::{self, Descriptor};
+use super::sources::Tried;
 use super::wire::{self, Access, Answer, Ask};
 use super::{Import, Registries};
 use crate::action::{Check, ImportFailure};
@@ -74,20 +75,27 @@ struct Copy<'a> {
     mounts: &'a Mounts,
 }
 
-impl Registries {
-    /// Copies an image where its check says so; it is there as a whole when this returns.
-    pub(super) async fn copy(
-        &self,
-        from: &Import<'_>,
-        check: &Check,
-        image: Digest,
-    ) -> Result<(), ImportFailure> {
+impl Import<'_> {
+    /// Copies an image where its check says so, from whichever of its places has it; it is there as a whole when this
+    /// returns.
+    pub(super) async fn copy(&self, check: &Check, image: Digest) -> Result<(), ImportFailure> {
         let Some(to) = &check.copy_to else { return Ok(()) };
-        // The settings alone say whether it may be reached by plain HTTP.
-        let (host, repository) = self.place(to, false)?;
+        let registries = self.registries;
+        let (host, repository) = registries.target(to)?;
         let failures = Failures { image: to, host: &host.name };
-        let to = Import { host: &host, repository, failures };
-        Copy { from, to, mounts: &self.shared.mounts }.whole(image).await
+        let (host, repository) = (&*host, repository.as_str());
+        let sources = self.by_digest()?;
+        let mut tried = Tried::none(registries, &sources);
+        while let Some(from) = tried.another() {
+            let to = Import { registries, host, repository, failures, insecure: false };
+            let copy = Copy { from: &from, to, mounts: &registries.shared.mounts };
+            // Boxed: few checks copy, and each would be as large as this.
+            match Box::pin(copy.whole(image)).await {
+                Ok(()) => return Ok(()),
+                Err(failure) => tried.failed(failure),
+            }
+        }
+        Err(tried.failure())
     }
 }
 
@@ -98,7 +106,7 @@ impl Registries {
     /// Why it may still be there.
     pub async fn delete_manifest(&self, manifest: &StoredManifest) -> Result<(), ImportFailure> {
         let StoredManifest { repository, digest } = manifest;
-        let (host, to) = self.place(repository, false)?;
+        let (host, to) = self.target(repository)?;
         let failures = Failures { image: repository, host: &host.name };
         let path = format!("{to}/manifests/{digest}");
         let (method, access) = (Method::DELETE, Access::Delete);
@@ -180,14 +188,14 @@ impl Copy<'_> {
 
     /// A blob: found, mounted, or sent.
     async fn blob(&self, blob: Digest, size: u64) -> Result<(), ImportFailure> {
-        let (host, repository) = (self.to.host, self.to.repository.as_str());
+        let (host, repository) = (self.to.host, self.to.repository);
         if self.has(&format!("blobs/{blob}"), "").await? {
             self.mounts.note(&host.name, blob, repository);
             return Ok(());
         }
         let beside = host.name == self.from.host.name;
         let from = match beside {
-            true => Some(self.from.repository.clone()),
+            true => Some(self.from.repository.to_owned()),
             false => self.mounts.find(&host.name, blob),
         };
         let begin = match from.filter(|from| from != repository) {
@@ -221,7 +229,7 @@ impl Copy<'_> {
             |path, access| Ask { method: Method::HEAD, path, accept: "", access, content: None };
         let ask = look(path.as_str(), Access::Pull);
         let request =
-            from.host.begin(&from.repository, (Method::GET, &path), ask, from.failures).await?;
+            from.host.begin(from.repository, (Method::GET, &path), ask, from.failures).await?;
         let timeout = from.host.timeout;
         let answer = request.timeout(within(timeout, size)).send().await;
         let answer =
@@ -238,7 +246,7 @@ impl Copy<'_> {
         let body = Body::wrap_stream(checked(answer, (blob, size), Arc::clone(&wrong)));
         let head = format!("{}/blobs/{blob}", to.repository);
         let ask = look(head.as_str(), Access::Push);
-        let request = to.host.begin(&to.repository, (Method::PUT, place), ask, to.failures).await?;
+        let request = to.host.begin(to.repository, (Method::PUT, place), ask, to.failures).await?;
         let request = request
             .header(header::CONTENT_TYPE, "application/octet-stream")
             .header(header::CONTENT_LENGTH, size)
@@ -259,7 +267,7 @@ impl Copy<'_> {
         let path = format!("{}/{what}", self.to.repository);
         let ask =
             Ask { method: Method::HEAD, path: &path, accept, access: Access::Push, content: None };
-        let answer = self.to.host.ask(&self.to.repository, ask, self.to.failures).await?;
+        let answer = self.to.host.ask(self.to.repository, ask, self.to.failures).await?;
         match answer.status {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
@@ -274,7 +282,7 @@ impl Copy<'_> {
         content: Option<(&str, &[u8])>,
     ) -> Result<Answer, ImportFailure> {
         let ask = Ask { method, path, accept: "", access: Access::Push, content };
-        self.to.host.ask(&self.to.repository, ask, self.to.failures).await
+        self.to.host.ask(self.to.repository, ask, self.to.failures).await
     }
 
     /// What the target does not do. That something is not found there says nothing of the image.

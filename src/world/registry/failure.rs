@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
+use super::places::By;
 use super::wire::{Answer, Fault};
 use crate::action::ImportFailure;
 use crate::fact::ImportReason;
@@ -44,6 +45,19 @@ impl Failures<'_> {
     pub(super) fn blocked(self) -> ImportFailure {
         let registry = self.image.registry.as_deref().unwrap_or_default();
         permanent(ImportReason::Forbidden, format!("forbidden: registry {registry} blocked"))
+    }
+
+    /// Rule I176: nothing is left to be asked, because the source may not be contacted.
+    pub(super) fn behind_mirrors(self, by: By) -> ImportFailure {
+        let registry = self.image.registry.as_deref().unwrap_or_default();
+        let how = match by {
+            By::Tag => "tag",
+            By::Digest => "digest",
+        };
+        let message = format!(
+            "forbidden: registry {registry} blocked, and none of its mirrors may be asked for a {how} (`mirror-by-digest-only`, `pull-from-mirror`)"
+        );
+        permanent(ImportReason::Forbidden, message)
     }
 
     /// Rule I30: what is left of it where such a reference gets past the loader.
@@ -114,6 +128,14 @@ impl Failures<'_> {
         ))
     }
 
+    pub(super) fn limited(
+        self,
+        status: StatusCode,
+        retry_after: Option<Duration>,
+    ) -> ImportFailure {
+        self.passing(&format!("`{}` limits requests (`{status}`)", self.host), retry_after)
+    }
+
     /// An answer that is not a success.
     pub(super) fn of_answer(self, answer: &Answer) -> ImportFailure {
         let status = answer.status;
@@ -129,8 +151,7 @@ impl Failures<'_> {
             || status == StatusCode::REQUEST_TIMEOUT
             || code.is_some_and(|code| code.eq_ignore_ascii_case("UNAVAILABLE"));
         if limited {
-            let what = format!("`{}` limits requests (`{status}`)", self.host);
-            return self.passing(&what, answer.retry_after());
+            return self.limited(status, answer.retry_after());
         }
         match status {
             _ if busy => self.passing(&what, answer.retry_after()),

@@ -6,11 +6,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, StatusCode, header};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use super::auth::{self, Challenge, Login, Session, TokenError};
 use super::failure::{Failures, Refused};
 use super::wire::{self, Access, Answer, Ask, Fault, Trust};
 use crate::action::ImportFailure;
+use crate::limits;
 
 /// One registry, as it is reached with one kind of trust.
 pub(super) struct Host {
@@ -22,6 +25,9 @@ pub(super) struct Host {
     roots: Vec<Vec<u8>>,
     client: OnceLock<Client>,
     memory: Mutex<Memory>,
+    /// Room for requests of checks: several registries can have one mirror, so that what the core allows each of them
+    /// is not what their mirror takes.
+    pub(super) room: Semaphore,
 }
 
 #[derive(Default)]
@@ -29,6 +35,16 @@ struct Memory {
     scheme: Option<Scheme>,
     challenge: Option<Challenge>,
     repositories: BTreeMap<(String, Access), Arc<tokio::sync::Mutex<Slot>>>,
+    rest: Option<(Instant, Rest)>,
+}
+
+/// Why a mirror is left alone for a while.
+#[derive(Clone)]
+pub(super) enum Rest {
+    /// It gives no answer.
+    Gone(Fault),
+    /// It limits requests, and said until when.
+    Limited,
 }
 
 /// The session of one repository. Its lock is held while it is renewed, so that one renewal serves
@@ -60,14 +76,24 @@ pub(super) struct Reach {
     pub(super) timeout: Duration,
     pub(super) auth_file: Option<PathBuf>,
     pub(super) roots: Vec<Vec<u8>>,
+    /// Requests of checks at once.
+    pub(super) requests_max: usize,
 }
 
 impl Host {
     pub(super) fn new(name: String, reach: Reach) -> Self {
-        let Reach { trust, timeout, auth_file, roots } = reach;
+        let Reach { trust, timeout, auth_file, roots, requests_max } = reach;
         let client = OnceLock::new();
         let memory = Mutex::default();
-        Self { name, trust, timeout, auth_file, roots, client, memory }
+        let room = Semaphore::new(requests_max.min(Semaphore::MAX_PERMITS));
+        Self { name, trust, timeout, auth_file, roots, client, memory, room }
+    }
+
+    /// Why the registry is to be left alone for now.
+    pub(super) fn rest(&self) -> Option<(Duration, Rest)> {
+        let (until, rest) = self.remember(|memory| memory.rest.clone())?;
+        let left = until.checked_duration_since(Instant::now())?;
+        Some((left, rest))
     }
 
     /// Asks for something of a repository, with the login that it takes.
@@ -220,9 +246,26 @@ impl Host {
         }
     }
 
+    async fn send(&self, ask: &Ask<'_>, session: &Session) -> Result<Answer, Fault> {
+        let answer = self.send_as_allowed(ask, session).await;
+        let rest = match &answer {
+            Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => {
+                answer.retry_after().map(|after| (after, Rest::Limited))
+            }
+            Err(fault @ (Fault::Connect(_) | Fault::Timeout(_))) => {
+                Some((limits::MIRROR_REST, Rest::Gone(fault.clone())))
+            }
+            Ok(_) | Err(_) => None,
+        };
+        if let Some((after, rest)) = rest {
+            self.remember(|memory| memory.rest = Some((Instant::now() + after, rest)));
+        }
+        answer
+    }
+
     /// Sends by the scheme that worked last; where plain HTTP is allowed, HTTPS is tried first
     /// (rule I171).
-    async fn send(&self, ask: &Ask<'_>, session: &Session) -> Result<Answer, Fault> {
+    async fn send_as_allowed(&self, ask: &Ask<'_>, session: &Session) -> Result<Answer, Fault> {
         let known = match self.trust {
             Trust::Verified => Some(Scheme::Https),
             Trust::Insecure => self.remember(|memory| memory.scheme),

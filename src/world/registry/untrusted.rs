@@ -4,8 +4,10 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::auth::{self, Challenge};
+use super::conf::RegistriesConf;
 use super::failure::Failures;
 use super::manifest::{self, Manifest};
+use super::places::{By, ShortNames};
 use super::wire::Answer;
 use crate::action::Platform;
 use crate::names::Digest;
@@ -13,6 +15,20 @@ use crate::reference::ImageReference;
 
 /// What separates a manifest from the config that it names.
 const CONFIG: &[u8] = b"\n%%config\n";
+
+/// Where a text of containers-registries.conf(5) says that an image is asked for: each name, host and path; none for a
+/// text that is refused.
+#[doc(hidden)]
+#[must_use]
+pub fn places_untrusted(text: &str, image: &ImageReference) -> Option<Vec<[String; 3]>> {
+    let conf = RegistriesConf::parse(text).ok()?;
+    let names = conf.names(image, ShortNames::RegistriesConf);
+    let places = names.iter().flat_map(|name| {
+        let places = conf.places(name, By::of(name)).places;
+        places.into_iter().map(|place| [name.to_string(), place.host, place.repository])
+    });
+    Some(places.collect())
+}
 
 /// Reads `input` as an answer, a status and lines of headers up to an empty line, and its body as everything that a body
 /// can be; returns what each reader made of it.

@@ -33,6 +33,9 @@ pub(super) fn rows() -> Vec<Row<Vec<u8>>> {
         row("a mode that is none", "[imports]\nmode = \"x\"\n", &["`Legacy`", "`PreserveOriginal`"]),
         row("a number beyond all numbers", "[registries]\nchecks_in_flight = 99999999999999999999\n", &["`registries.checks_in_flight`", "at least 1"]),
         row("fewer than none", "[prune]\nmax_objects = -1\n", &["`prune.max_objects`", "at least 0"]),
+        row("a registry with two ports", "[imports]\nallowed_registries = [\"a:1:2\"]\n", &["tidegate.toml:2", "`imports.allowed_registries`", "`a:1:2` is not a registry"]),
+        row("an allowed registry without a name", "[compat.imagePolicyConfig]\nallowedRegistriesForImport = [{insecure = true}]\n", &["tidegate.toml:2", "expected a list of tables like {domainName"]),
+        row("an allowed registry of another type", "[compat.imagePolicyConfig]\nallowedRegistriesForImport = \"quay.io\"\n", &["expected a list of tables like {domainName"]),
         row("a registry that is a path", "[integrated_registry]\naddress = \"r.io/a\"\n", &["`integrated_registry.address`", "`r.io/a` is not a registry"]),
         row("a registry that is a URL", "[integrated_registry]\naddress = \"https://r.io\"\n", &["`integrated_registry.address`", "is not a registry"]),
         row("a registry that reads as a namespace", "[integrated_registry]\naddress = \"registry\"\n", &["a dot in it"]),
@@ -71,6 +74,46 @@ fn hostile_configurations_are_refused_with_their_line() {
     assert!(wrong.is_empty(), "{}", faults(&wrong));
 }
 
+/// What stands in the file of `registries.conf`.
+#[rustfmt::skip]
+pub(super) fn registries() -> Vec<Row<Vec<u8>>> {
+    let row =
+        |name, text: &str, says: &[&'static str]| Row::new(name, text.as_bytes().to_vec(), says);
+    let mirror = |fields: &str| format!("[[registry]]\nprefix = 'quay.io'\n[[registry.mirror]]\n{fields}\n");
+    vec![
+        Row::new("no text", b"\xff\xfe".to_vec(), &["cannot be read", "UTF-8"]),
+        row("not TOML", "[[registry", &["containers-registries.conf(5)", "unclosed"]),
+        row("more than any mirrors need", &"# x\n".repeat(300_000), &["more than 1024 KiB"]),
+        row("deep nesting of tables", &format!("a = {}", "[".repeat(100_000)), &["recurs"]),
+        row("a list that is a number", "registry = 7", &["invalid type"]),
+        row("a registry that is nowhere", "[[registry]]", &["number 1", "`prefix`", "`location`"]),
+        row("a scheme", "[[registry]]\nprefix = 'https://quay.io'", &["without a scheme"]),
+        row("an escape of a terminal", "[[registry]]\nprefix = \"a\\u001b[31m\"", &["is not the place of images"]),
+        row("a wildcard for a place", "[[registry]]\nprefix = 'quay.io'\nlocation = '*.io'", &["`*.io` is not the place"]),
+        row("a mirror that is nowhere", &mirror("insecure = true"), &["`[[registry.mirror]]` of `quay.io` has no `location`"]),
+        row("a mirror for what nobody asks", &mirror("location = 'm.io'\npull-from-mirror = \"x\\u0007\""), &["`all`, `digest-only`, `tag-only`"]),
+        row("an alias for itself", "[aliases]\n\"a\\u0007\" = 'a'", &["the alias", "with a registry"]),
+    ]
+}
+
+#[test]
+fn hostile_files_of_registries_are_refused_with_their_reason() {
+    let (folder, repo) = (tempfile::tempdir().unwrap(), crate::support::git::Repo::new());
+    repo.write("a.txt", "nothing").commit("first");
+    let config = format!(
+        "state_dir = \"state\"\n[source]\nrepository = \"{}\"\n[control]\nsocket = \"socket\"\n[registries]\nconf = \"r.conf\"\n",
+        repo.path().display()
+    );
+    put(folder.path(), config.as_bytes());
+    let mut wrong = Vec::new();
+    for mut row in registries() {
+        std::fs::write(folder.path().join("r.conf"), &row.input).unwrap();
+        row.says.push("r.conf` (`registries.conf`)");
+        wrong.extend(row.ends(&Runs::in_folder(folder.path()).run(&["run"]), 1));
+    }
+    assert!(wrong.is_empty(), "{}", faults(&wrong));
+}
+
 /// What is in the file's place: the argument of `--config`, how it ends, and what is said.
 fn places() -> Vec<Row<(&'static str, i32)>> {
     vec![
@@ -89,7 +132,7 @@ const ENDLESS: &str = concat!(
 );
 
 pub(super) fn count() -> usize {
-    rows().len() + places().len()
+    rows().len() + places().len() + registries().len()
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! One test per rule of the specifications, named by rule; `rules.txt` lists them.
 
+mod allowed;
 mod editing;
 mod fetching;
 mod following;
@@ -10,6 +11,7 @@ mod laws;
 mod listing;
 mod local;
 mod lookup;
+mod mirrors;
 mod objects;
 mod outlined;
 mod overlays;

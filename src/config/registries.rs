@@ -1,0 +1,141 @@
+//! Everything about registries: `[registries]`, `[integrated_registry]`, and which of them are allowed.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::keys::KeyPath;
+use super::layer::Origin;
+use super::read::{Reader, Show};
+use super::{Environment, RegistrySettings};
+use crate::limits;
+use crate::policy::{AllowedRegistries, AllowedRegistry, IntegratedRegistry, Policy, RegistryMode};
+use crate::reference::ImageReference;
+use crate::world::registry::ShortNames;
+
+/// `[integrated_registry]`; none where no address is given.
+pub(super) fn integrated(reader: &mut Reader) -> Option<IntegratedRegistry> {
+    let section = KeyPath::of("integrated_registry");
+    let host = |reader: &mut Reader, key: &str| {
+        reader.read(&section.child(key), Show::Plain, |value| {
+            let text = value.text()?;
+            // As the registry of a reference it has to be told from a namespace (rule I29).
+            let image = format!("{text}/a/b").parse::<ImageReference>().ok();
+            match image.is_some_and(|image| image.registry.as_deref() == Some(text.as_str())) {
+                true => Ok(text),
+                false => Err(format!(
+                    "`{text}` is not a registry: write `HOST` with a dot in it, or `HOST:PORT`"
+                )),
+            }
+        })
+    };
+    let address = host(reader, "address");
+    let public_address = host(reader, "public_address");
+    let modes = [("managed", RegistryMode::Managed), ("pull-through", RegistryMode::PullThrough)];
+    let mode = reader.word("integrated_registry.mode", &modes, 0).unwrap_or_default();
+    let Some(address) = address else {
+        // A mode that says what holds anyway is no wish: `tidegate config` prints it.
+        let wished = public_address.is_some() || mode != RegistryMode::default();
+        if wished && reader.origin(&section.child("address")) == Origin::Default {
+            reader.problem(&section, "needs `address`, like \"registry.example.com:5000\"");
+        }
+        return None;
+    };
+    Some(IntegratedRegistry { address, public_address, mode })
+}
+
+/// `imports.allowed_registries`; the integrated registry is always among them.
+pub(super) fn allowed(
+    reader: &mut Reader,
+    integrated: Option<&IntegratedRegistry>,
+) -> AllowedRegistries {
+    let key = "imports.allowed_registries";
+    let mut allowed = Vec::new();
+    for text in reader.list(key) {
+        match text.parse::<AllowedRegistry>() {
+            Ok(registry) => {
+                if registry.never_matches() {
+                    let why = format!("`{text}` never matches: only a registry can be allowed");
+                    reader.warn(&KeyPath::of(key), why);
+                }
+                allowed.push(registry);
+            }
+            Err(error) => reader.problem(&KeyPath::of(key), error.to_string()),
+        }
+    }
+    AllowedRegistries::new(allowed, integrated.map(|registry| registry.address.clone()))
+}
+
+/// Hosts of `registries."HOST".insecure`.
+pub(super) fn insecure(reader: &mut Reader) -> BTreeSet<String> {
+    let section = KeyPath::of("registries");
+    let mut insecure = BTreeSet::new();
+    for host in reader.names(&section) {
+        let path = section.child(&host);
+        if host.is_empty() || host.contains(['/', '@', ' ']) {
+            reader
+                .problem(&path, format!("`{host}` is not a registry: write `HOST` or `HOST:PORT`"));
+        }
+        let key = path.child("insecure");
+        if reader.read(&key, Show::Plain, super::layer::Value::boolean) == Some(true) {
+            insecure.insert(host);
+        }
+    }
+    insecure
+}
+
+/// How registries are spoken to.
+pub(super) fn settings(
+    reader: &mut Reader,
+    environment: &Environment,
+    policy: &Policy,
+) -> RegistrySettings {
+    let key = KeyPath::of("registries.auth_file");
+    let auth_file = reader.path(&key).or_else(|| {
+        let (path, origin) =
+            environment.credential("auth.json").or_else(|| environment.logins())?;
+        reader.note(&key, path.display().to_string().into(), origin);
+        Some(path)
+    });
+    let timeout =
+        reader.span("registries.timeout", limits::REGISTRY_TIMEOUT, Duration::from_secs(1));
+    let section = KeyPath::of("registries");
+    let hosts = reader.names(&section).into_iter();
+    let ca_files = hosts.filter_map(|host| {
+        let file = reader.path(&section.child(&host).child("ca_file"))?;
+        Some((host, file))
+    });
+    let ca_files = ca_files.collect();
+    let (conf, conf_folders) = registries_conf(reader, environment);
+    let words =
+        [("docker-hub", ShortNames::DockerHub), ("registries.conf", ShortNames::RegistriesConf)];
+    let short_names = reader.word("registries.short_names", &words, 0).unwrap_or_default();
+    RegistrySettings {
+        insecure: policy.insecure_registries.clone(),
+        timeout,
+        auth_file,
+        conf,
+        conf_folders,
+        short_names,
+        requests_max: policy.checks_in_flight_max,
+        ca_files,
+    }
+}
+
+/// The file that says where images are, and the folders that are read after it.
+fn registries_conf(
+    reader: &mut Reader,
+    environment: &Environment,
+) -> (Option<PathBuf>, Vec<PathBuf>) {
+    let key = KeyPath::of("registries.conf");
+    if let Some(path) = reader.path(&key) {
+        let mut folder = path.clone().into_os_string();
+        folder.push(".d");
+        return (Some(path), vec![folder.into()]);
+    }
+    let (path, origin, folders) = environment.registries_conf();
+    // The machine's file is nobody's wish: it may be missing.
+    let is_there = origin != Origin::Default || path.is_file();
+    reader.note(&key, path.display().to_string().into(), origin);
+    (is_there.then_some(path), folders)
+}
