@@ -9,7 +9,7 @@ metadata:
   name: web
 spec:
   tags:
-  - name: 3.10
+  - name: '3.10'
     importPolcy: {scheduled: true}
     from: {kind: DockerImage, name: docker.io/library/python:3.10}
 ";

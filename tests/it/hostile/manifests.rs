@@ -142,7 +142,7 @@ fn fine() -> Vec<Row<Vec<u8>>> {
     let row = |name, text: &str, says| Row::new(name, text.as_bytes().to_vec(), says);
     vec![
         row("a directive of another YAML", "%YAML 9.9\n---\n# nothing\n", &[]),
-        row("a number as name", &named("12"), &[]),
+        row("a number as name", &named("12"), &["`metadata.name` is the text `12`", "in quotes"]),
         row("an empty file", "", &[]),
         row("spaces only", " \n\n  \n", &[]),
         row("a comment only", "# nothing\n", &[]),
