@@ -36,8 +36,7 @@ pub use local::{
 use lookup::lookup;
 pub use lookup::{Lookup, lookup_tag};
 pub use overlay::{
-    Wish, basis, is_own, reference_of, wish, with_overlays, with_overlays_but, without_overlays,
-    written,
+    Wish, basis, in_git, is_own, reference_of, wish, with_overlays, with_overlays_but, written,
 };
 pub use stream::{has_stream, outline, stream, stream_names};
 

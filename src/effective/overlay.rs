@@ -52,9 +52,20 @@ pub fn with_overlays_but(
     if after == **stream { Arc::clone(stream) } else { Arc::new(after) }
 }
 
-/// The stream as it is beneath the overlays of operators.
+/// The stream as git has it: beneath the overlays of operators, and without what a listing derives.
 #[must_use]
-pub fn without_overlays(stream: &Arc<ImageStream>) -> Arc<ImageStream> {
+pub fn in_git(stream: &Arc<ImageStream>) -> Arc<ImageStream> {
+    let git = without_overlays(stream);
+    if git.tags.values().all(|spec| spec.origin == Origin::Written) {
+        return git;
+    }
+    let mut git = Arc::unwrap_or_clone(git);
+    git.tags.retain(|_, spec| spec.origin == Origin::Written);
+    Arc::new(git)
+}
+
+/// The stream as it is beneath the overlays of operators.
+fn without_overlays(stream: &Arc<ImageStream>) -> Arc<ImageStream> {
     if stream.overlaid.is_empty() {
         return Arc::clone(stream);
     }

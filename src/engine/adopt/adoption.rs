@@ -11,7 +11,7 @@ use crate::desired::diagnostic::Diagnostic;
 use crate::desired::{
     DUPLICATE, DesiredState, Object, RejectedObject, SKIPPED, Skipped, TagSource, Tree, duplicate,
 };
-use crate::effective::{count_by_namespace, without_overlays};
+use crate::effective::{count_by_namespace, in_git};
 use crate::fact::{Appeared, Position, Rejected, RemovalFate, Removed};
 use crate::names::{CommitId, ContentHash, Incarnation, Kind, ObjectKey, StreamName};
 use crate::observed::{ObservedState, Presence};
@@ -270,8 +270,8 @@ impl<'a> Adoption<'a> {
 
     fn keep(&mut self, object: &Object) -> ContentHash {
         let object = match object {
-            // What is kept is what git said: the journal has the overlay itself.
-            Object::Stream(stream) => Object::Stream(without_overlays(stream)),
+            // What is kept is what git said: the journal itself has overlays, and what listings derive.
+            Object::Stream(stream) => Object::Stream(in_git(stream)),
             Object::Build(_) | Object::Workload(_) => object.clone(),
         };
         // Our own types always have a JSON form; an empty value would only cost the version after a restart.

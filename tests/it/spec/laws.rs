@@ -159,6 +159,27 @@ fn law_9_reading_again_is_no_second_record() {
     assert_eq!(world.records(), "");
 }
 
+/// Law 9: what a listing derives is no part of the last valid version of a stream that is kept.
+#[test]
+fn law_9_a_kept_stream_is_the_same_after_another_listing() {
+    let mut world = World::new();
+    world.commit("is all repository=r.io/all");
+    world.list("r.io/all", "1.0");
+    world.resolve_all("a");
+    world.commit("bad is all repository=r.io/all");
+    assert!(world.records().contains("CommitAdopted"));
+    world.step(vec![Input::Nudged(tidegate::action::Nudge::Repository(
+        "shop/all".parse().unwrap(),
+    ))]);
+    world.list("r.io/all", "1.0 2.0");
+    world.resolve_all("b");
+    world.records();
+    world.engine.forget_tree();
+    world.step(vec![]);
+    world.read_answer();
+    assert_eq!(world.records(), "");
+}
+
 /// A read that was asked for before the tree was forgotten is not taken for the whole.
 #[test]
 fn a_partial_read_is_not_taken_for_the_whole() {
