@@ -34,3 +34,16 @@ fn what_fuzzing_begins_with_holds() {
     let replayed = replay(&root.join("fuzz/seeds"));
     assert!(replayed >= 50, "{replayed} seeds");
 }
+
+#[test]
+fn every_target_is_built_run_and_linked_with_the_sanitizer() {
+    let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let read = |name: &str| std::fs::read_to_string(fuzz.join(name)).unwrap();
+    let (built, run, linked) = (read("Cargo.toml"), read("run"), read("instrument"));
+    let names: Vec<_> = targets::ALL.iter().map(|(name, _)| *name).collect();
+    for name in &names {
+        assert!(built.contains(&format!("path = \"bin/{name}.rs\"")), "fuzz/Cargo.toml: {name}");
+    }
+    assert!(run.contains(&format!("all=({})", names.join(" "))), "fuzz/run: {names:?}");
+    assert!(linked.contains(&format!("| {})", names.join(" | "))), "fuzz/instrument: {names:?}");
+}

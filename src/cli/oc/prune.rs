@@ -75,13 +75,13 @@ struct Images {
     /// Accepted as `oc` has it; the work is done at once
     #[arg(long, value_name = "NUMBER", default_value_t = 5)]
     num_workers: u32,
-    /// Address of the managed registry, for this run
+    /// Address of the managed registry, as `oc` wants it; refused if it is not that of the configuration
     #[arg(long, value_name = "URL")]
     registry_url: Option<String>,
-    /// Certificates (PEM) of authorities trusted for the managed registry
+    /// Accepted as `oc` has it; the setting `registries."HOST".ca_file` counts
     #[arg(long, value_name = "FILE")]
     certificate_authority: Option<String>,
-    /// Allow plain HTTP and unverified TLS for the managed registry
+    /// Accepted as `oc` has it; the setting `registries."HOST".insecure` counts
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, value_name = "BOOL")]
     #[arg(default_value = "false", default_missing_value = "true", hide_possible_values = true)]
     force_insecure: bool,
@@ -124,12 +124,36 @@ impl Images {
     }
 }
 
+impl Images {
+    /// The daemon deletes the manifests, also after a restart: where and how is a matter of its settings, not of this run.
+    fn check_registry(&self, address: &str, context: &mut Context<'_>) -> anyhow::Result<()> {
+        if let Some(url) = &self.registry_url {
+            let host = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+            anyhow::ensure!(
+                host.trim_end_matches('/') == address,
+                "--registry-url is `{url}`, and the managed registry is `{address}` (integrated_registry.address): \
+                 manifests are deleted there only; leave the flag out, or use --prune-registry=false"
+            );
+        }
+        let given = [
+            ("--certificate-authority", self.certificate_authority.is_some(), "ca_file"),
+            ("--force-insecure", self.force_insecure, "insecure"),
+        ];
+        for (flag, _, key) in given.iter().filter(|(_, is_given, _)| *is_given) {
+            let setting = format!("registries.\"{address}\".{key}");
+            writeln!(context.err, "warning: {flag} has no effect: the daemon goes by `{setting}`")?;
+        }
+        Ok(())
+    }
+}
+
 pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     let What::Images(images) = &command.what;
     let options = images.options()?;
     let config = offline::settings(&images.settings, context)?;
     let manifests = match &config.policy.integrated_registry {
         Some(registry) if registry.mode == RegistryMode::Managed && options.registry => {
+            images.check_registry(&registry.address, context)?;
             Manifests::Deleted
         }
         Some(_) | None => Manifests::Untouched,

@@ -57,6 +57,11 @@ fn an_image_is_copied_into_the_managed_registry_and_pulled_from_there() {
         eventually("a rollout", || (finished(&host) > before).then_some(()));
     }
     let prune = ["prune", "images", "--keep-tag-revisions=1", "--keep-younger-than=0", "--confirm"];
+    // The daemon deletes in its own registry only.
+    let elsewhere = [&prune[..], &["--registry-url=https://elsewhere.example.com/"]].concat();
+    let refused = host.run(&elsewhere);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(!refused.status.success() && said.contains("integrated_registry.address"), "{said}");
     let text = host.text(&prune);
     assert!(
         text.contains(&format!("Deleting manifest link {digest} in repository shop/web\n")),
