@@ -51,39 +51,37 @@ impl Engine {
         self.admission.give_back(&registry_of(&check));
         self.dirty.insert(Key::Tag(tag.clone()));
         self.mark_leftover(&check);
-        let fact = self.copy_ended(tag, asked, result, now, batch);
-        match result {
-            Err(failure) if fact.is_some() => self.pause_registry(&check.image, failure, now),
-            Ok(_) | Err(_) => drop(self.soft.copies.remove(tag)),
+        if let Err(failure) = result {
+            self.pause_registry(&check.image, failure, now);
         }
-        if let Some(fact) = fact.flatten() {
+        // What the tag is not any more is copied for nobody, and a failure of it is nobody's.
+        let wanted = self.copy_wanted(tag, asked, now);
+        let fact = match (result, wanted) {
+            (Err(failure), Some(_)) => self.import_failed(tag, failure, batch),
+            (Ok(_), Some(imported)) => {
+                self.soft.copies.remove(tag);
+                Some(Fact::TagImported(Box::new(imported)))
+            }
+            (Ok(_) | Err(_), None) => {
+                self.soft.copies.remove(tag);
+                None
+            }
+        };
+        if let Some(fact) = fact {
             self.record(fact, now, batch);
         }
     }
 
-    /// What the answer says of the tag; the outer none if it is about something that the tag is not any more.
-    fn copy_ended(
-        &self,
-        tag: &StreamTag,
-        asked: u32,
-        result: &Result<Resolution, ImportFailure>,
-        now: Now,
-        batch: &mut Batch,
-    ) -> Option<Option<Fact>> {
+    /// What a tag becomes with the copy that was asked for; none if it follows something else by now.
+    fn copy_wanted(&self, tag: &StreamTag, asked: u32, now: Now) -> Option<TagImported> {
         let view = self.view(now);
         let (from, via) = plan::import::followed(&view, tag)?;
         let (desired, policy) = (&self.desired, &self.policy);
-        let (_, wanted) = effective::copy_of(desired, policy, tag, &from.event)?;
+        effective::copy_of(desired, policy, tag, &from.event).filter(|(_, is)| *is == asked)?;
         let state = self.observed.tag(tag)?;
         let item = state.current().filter(|item| item.event.image == from.event.image)?;
-        if wanted != asked {
-            return None;
-        }
-        if let Err(failure) = result {
-            return Some(self.import_failed(tag, failure, batch));
-        }
         let reference = effective::reference_here(desired, policy, tag, &from.event, asked);
-        Some(Some(Fact::TagImported(Box::new(TagImported {
+        Some(TagImported {
             tag: tag.clone(),
             event: TagEvent { reference, generation: state.generation, ..item.event.clone() },
             probed: item.event.image,
@@ -91,7 +89,7 @@ impl Engine {
             metadata: item.metadata,
             via,
             reason: Reason::SourceTagChanged,
-        }))))
+        })
     }
 
     /// Marks what waited until a manifest was deleted: copies into its repository.

@@ -242,6 +242,17 @@ fn i080_a_copy_that_fails_is_told_and_tried_again() {
     assert_eq!(world.pending(), "");
 }
 
+/// I80: a registry that asks to be left alone is, also where what was copied is not wanted any more.
+#[test]
+fn i080_a_registry_that_limits_copies_is_left_alone() {
+    let mut world = pushed(FOLLOWERS);
+    world.push("shop/web:latest", "in.io:5000/shop/web", "b");
+    world.too_many_requests(&pinned("in.io:5000/shop/web", "a"), 600);
+    assert_eq!(world.pending(), "", "the copy of the next image waits as well");
+    world.advance(600);
+    assert!(world.pending().contains("resolve in.io:5000/web@#b"), "{}", world.pending());
+}
+
 /// I80: only a managed registry is copied into; elsewhere the reference is copied as it is.
 #[test]
 fn i080_without_a_managed_registry_the_reference_is_copied_as_it_is() {
