@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use globset::{GlobBuilder, GlobMatcher};
 use serde::{Deserialize, Serialize};
 
 use crate::reference::{ImageReference, is_docker_hub};
@@ -11,10 +12,10 @@ use crate::reference::{ImageReference, is_docker_hub};
 const SHOWN_MAX: usize = 5;
 
 /// One registry, or several by wildcards: `*` for any text, `?` for one character.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct AllowedRegistry {
-    host: String,
-    port: String,
+    host: Pattern,
+    port: Pattern,
 }
 
 /// It is not a registry.
@@ -34,24 +35,26 @@ impl AllowedRegistry {
         };
         let (host, port) = domain_name.split_once(':').unwrap_or((domain_name, default));
         let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, ':' | '@' | '"');
+        let error = || AllowedRegistryError(domain_name.escape_debug().to_string());
         if host.is_empty() || port.is_empty() || host.contains(odd) || port.contains(odd) {
-            return Err(AllowedRegistryError(domain_name.escape_debug().to_string()));
+            return Err(error());
         }
-        Ok(Self { host: host.to_owned(), port: port.to_owned() })
+        let pattern = |text: &str| Pattern::try_from(text.to_owned()).map_err(|_| error());
+        Ok(Self { host: pattern(host)?, port: pattern(port)? })
     }
 
     /// Whether it is a path of a repository, which no host is.
     #[must_use]
     pub fn never_matches(&self) -> bool {
-        self.host.contains('/')
+        self.host.text.contains('/')
     }
 
     fn has(&self, host: &str, port: Option<&str>) -> bool {
         let port = match port {
-            Some(port) => matches_glob(port, &self.port),
-            None => matches!(self.port.as_str(), "80" | "443" | "*"),
+            Some(port) => self.port.matches(port),
+            None => matches!(self.port.text.as_str(), "80" | "443" | "*"),
         };
-        port && matches_glob(host, &self.host)
+        port && self.host.matches(host)
     }
 }
 
@@ -65,7 +68,7 @@ impl FromStr for AllowedRegistry {
 
 impl fmt::Display for AllowedRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
+        write!(f, "{}:{}", self.host.text, self.port.text)
     }
 }
 
@@ -170,35 +173,55 @@ fn host_and_port(image: &ImageReference, transport: Transport) -> (String, Optio
     }
 }
 
-/// Whether a text is what a pattern with `*` and `?` stands for.
-///
-/// A star takes as little as it can, and more where the rest does not fit: the last one alone has to be tried again, so
-/// this ends after the length of the text times that of the pattern.
-fn matches_glob(text: &str, pattern: &str) -> bool {
-    let (text, pattern): (Vec<char>, Vec<char>) =
-        (text.chars().collect(), pattern.chars().collect());
-    let (mut at, mut of) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while let Some(&c) = text.get(at) {
-        match pattern.get(of) {
-            Some('*') => {
-                star = Some((at, of));
-                of += 1;
-            }
-            Some(&p) if p == '?' || p == c => (at, of) = (at + 1, of + 1),
-            Some(_) | None => {
-                let Some((from, star_of)) = star else { return false };
-                star = Some((from + 1, star_of));
-                (at, of) = (from + 1, star_of + 1);
-            }
-        }
-    }
-    pattern.iter().skip(of).all(|c| *c == '*')
+/// A pattern with `*` for any text and `?` for one character; nothing else in it is special.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+struct Pattern {
+    text: String,
+    matcher: GlobMatcher,
 }
+
+impl Pattern {
+    fn matches(&self, text: &str) -> bool {
+        self.matcher.is_match(text)
+    }
+}
+
+impl TryFrom<String> for Pattern {
+    type Error = globset::Error;
+
+    fn try_from(text: String) -> Result<Self, globset::Error> {
+        let escaped = |c: char| match c {
+            '*' | '?' => c.to_string(),
+            _ => globset::escape(c.encode_utf8(&mut [0; 4])),
+        };
+        let glob: String = text.chars().map(escaped).collect();
+        let matcher = GlobBuilder::new(&glob).backslash_escape(false).build()?.compile_matcher();
+        Ok(Self { text, matcher })
+    }
+}
+
+impl From<Pattern> for String {
+    fn from(pattern: Pattern) -> Self {
+        pattern.text
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Pattern {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn matches_glob(text: &str, pattern: &str) -> bool {
+        Pattern::try_from(pattern.to_owned()).unwrap().matches(text)
+    }
 
     #[test]
     fn wildcards_stand_for_what_they_say() {
@@ -209,6 +232,9 @@ mod tests {
             ("50*0", "5000", "501"),
             ("*a*b*", "xaxbx", "ba"),
             ("**", "x", ""),
+            ("a**b", "axb", "ax"),
+            ("[r].io", "[r].io", "r.io"),
+            ("a\\*", "a\\b", "a*"),
         ] {
             assert!(matches_glob(fits, pattern), "{pattern} {fits}");
             assert!(
