@@ -13,12 +13,10 @@ use crate::effective;
 use crate::engine::Engine;
 use crate::fact::Fact;
 use crate::journal::{self, JournalError, ObjectStore, Reader, Snapshot, StateError};
-use crate::names::{CommitId, ContentHash, Kind, Namespace, StreamName};
+use crate::names::{CommitId, ContentHash, Namespace, StreamName};
 use crate::observed::{Narrow, ObservedState};
-use crate::report::{
-    self,
-    select::{Known, Selection},
-};
+use crate::report::log::streams_named;
+use crate::report::select::{Known, Selection};
 use crate::time::{Monotonic, Now, Timestamp};
 use crate::world::git::{Freshness, Source};
 
@@ -287,15 +285,6 @@ fn read(snapshot: &Snapshot, extent: &Extent) -> Result<ObservedState, StateErro
         Extent::Streams(only) => narrow()?.of(only).map_err(StateError::Unknown),
         Extent::Outline => narrow()?.outlined(&BTreeSet::new()).map_err(StateError::Unknown),
     }
-}
-
-/// The streams that a record says something of.
-pub(super) fn streams_named(fact: &Fact) -> BTreeSet<StreamName> {
-    let (objects, tags) = report::log::named(fact);
-    let streams = objects.into_iter().filter(|object| object.kind == Kind::ImageStream);
-    let streams =
-        streams.map(|object| StreamName { namespace: object.namespace, name: object.name });
-    tags.into_iter().map(|tag| tag.stream).chain(streams).collect()
 }
 
 /// Whether a daemon ever wrote a journal here.

@@ -3,13 +3,22 @@
 use std::collections::BTreeSet;
 
 use crate::fact::{Fact, Record};
-use crate::names::{ObjectKey, StreamTag};
+use crate::names::{Kind, ObjectKey, StreamName, StreamTag};
 use crate::observed::ObservedState;
 use crate::observed::rollout::object_of;
 
 use super::history::Teller as Words;
 use super::select::Selection;
 use super::words::{FAINT, HEADING, count, styled};
+
+/// The streams that a fact says something of: no other is changed by it.
+#[must_use]
+pub fn streams_named(fact: &Fact) -> BTreeSet<StreamName> {
+    let (objects, tags) = named(fact);
+    let streams = objects.into_iter().filter(|object| object.kind == Kind::ImageStream);
+    let streams = streams.map(|object| StreamName::new(object.namespace, object.name));
+    tags.into_iter().map(|tag| tag.stream).chain(streams).collect()
+}
 
 /// The objects and tags that a fact names.
 ///
@@ -23,6 +32,7 @@ pub fn named(fact: &Fact) -> (BTreeSet<ObjectKey>, BTreeSet<StreamTag>) {
             objects.extend(adopted.appeared.iter().map(|appeared| appeared.object.clone()));
             objects.extend(adopted.removed.iter().map(|removed| removed.object.clone()));
             objects.extend(adopted.rejected.iter().filter_map(|rejected| rejected.object.clone()));
+            tags.extend(adopted.superseded.iter().cloned());
             for changed in &adopted.streams {
                 objects.insert(ObjectKey::stream(&changed.stream));
                 let changes = changed.tags.iter().chain(&changed.gone);

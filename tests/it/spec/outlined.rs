@@ -1,12 +1,13 @@
 //! What is read of a snapshot for a list of streams shows the same as the whole of it (rule I120).
 
-use std::collections::BTreeSet;
+use std::time::Duration;
 
+use tidegate::action::{ImageContents, PruneRequest, Request};
 use tidegate::effective;
-use tidegate::fact::Record;
-use tidegate::names::{Kind, StreamName};
+use tidegate::fact::{Fact, Keep, PruneOptions, Record};
 use tidegate::observed::{Narrow, ObservedState};
-use tidegate::report::log::named;
+use tidegate::report::log::streams_named;
+use tidegate::time::Span;
 
 use crate::support::engine::World;
 use crate::support::start::{APP, moves};
@@ -29,18 +30,13 @@ fn eventful() -> World {
     world.commit("is web stable=r.io/web:2\nis far at=tag:web:stable");
     world.resolve("r.io/web:2", "a");
     world.push("shop/new:x", "r.io/team/new", "d");
+    let keep = Keep::Recent { revisions: 1, younger_than: Span(Duration::ZERO) };
+    let (namespace, contents) = (None, ImageContents::default());
+    let options =
+        PruneOptions { keep, all: true, namespace, ignore_invalid: false, registry: false };
+    world.ask(Request::Prune(Box::new(PruneRequest { options, confirm: true, contents })));
     world.commit("is web stable=r.io/web:2\nis other\nis all repository=r.io/all");
     world
-}
-
-fn streams(records: &[Record]) -> BTreeSet<StreamName> {
-    let of = |record: &Record| {
-        let (objects, tags) = named(&record.fact);
-        let objects = objects.into_iter().filter(|object| object.kind == Kind::ImageStream);
-        let objects = objects.map(|o| StreamName { namespace: o.namespace, name: o.name });
-        tags.into_iter().map(|tag| tag.stream).chain(objects).collect::<Vec<_>>()
-    };
-    records.iter().flat_map(of).collect()
 }
 
 #[test]
@@ -54,11 +50,14 @@ fn i120_rows_are_the_same_from_an_outline_of_any_snapshot_and_the_records_behind
     };
     let expected = rows(world.engine.observed());
     assert!(expected.len() >= 4, "{expected:?}");
+    let is_prune = |record: &Record| matches!(record.fact, Fact::ImagesPruned(_));
+    assert!(world.journal.iter().any(is_prune), "nothing was pruned");
     for cut in 0..=world.journal.len() {
         let (before, behind) = world.journal.split_at(cut);
         let snapshot = serde_json::to_string(&ObservedState::default().replay(before)).unwrap();
         let narrow: Narrow<'_> = serde_json::from_str(&snapshot).unwrap();
-        let outlined = narrow.outlined(&streams(behind)).unwrap().replay(behind);
+        let whole = behind.iter().flat_map(|record| streams_named(&record.fact)).collect();
+        let outlined = narrow.outlined(&whole).unwrap().replay(behind);
         assert_eq!(rows(&outlined), expected, "a snapshot at {cut}");
     }
 }

@@ -8,6 +8,7 @@ use crate::cli::offline::{self, Extent};
 use crate::fact::Fact;
 use crate::journal::JournalError;
 use crate::names::StreamName;
+use crate::report::log::streams_named;
 use crate::time::Timestamp;
 
 /// What a record may have changed.
@@ -64,5 +65,5 @@ fn touched(fact: &Fact) -> Touched {
     ) {
         return Touched::All;
     }
-    Touched::Streams(offline::streams_named(fact))
+    Touched::Streams(streams_named(fact))
 }
