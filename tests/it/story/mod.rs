@@ -31,7 +31,15 @@ spec:
     importPolicy: {{insecure: true}}
     referencePolicy: {{type: {reference_policy}}}
 ---
-apiVersion: apps.openshift.io/v1
+{}",
+        app("web:latest")
+    )
+}
+
+/// An application that a tag triggers.
+fn app(tag: &str) -> String {
+    format!(
+        "apiVersion: apps.openshift.io/v1
 kind: DeploymentConfig
 metadata: {{name: app, namespace: shop}}
 spec:
@@ -40,7 +48,7 @@ spec:
     imageChangeParams:
       automatic: true
       containerNames: [main]
-      from: {{kind: ImageStreamTag, name: 'web:latest'}}
+      from: {{kind: ImageStreamTag, name: '{tag}'}}
   template:
     metadata: {{labels: {{app: app}}}}
     spec: {{containers: [{{name: main, image: ' '}}]}}

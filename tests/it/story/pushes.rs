@@ -6,26 +6,11 @@ use crate::support::daemon::{Host, eventually, wait};
 use crate::support::git::Repo;
 use crate::support::registry::DockerRegistry;
 
-const APP: &str = "apiVersion: apps.openshift.io/v1
-kind: DeploymentConfig
-metadata: {name: app, namespace: shop}
-spec:
-  triggers:
-  - type: ImageChange
-    imageChangeParams:
-      automatic: true
-      containerNames: [main]
-      from: {kind: ImageStreamTag, name: 'web2:latest'}
-  template:
-    metadata: {labels: {app: app}}
-    spec: {containers: [{name: main, image: ' '}]}
-";
-
 #[test]
 fn a_pushed_image_is_rolled_out_and_its_stream_is_not_in_git() {
     let Some(registry) = DockerRegistry::start() else { return };
     let repo = Repo::new();
-    repo.write("app.yaml", APP).commit("app");
+    repo.write("app.yaml", super::app("web2:latest")).commit("app");
     let address = registry.address();
     let toml = format!("[registries.\"{address}\"]\ninsecure = true\n");
     let mut host = Host::new(repo.path(), &toml);
