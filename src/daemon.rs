@@ -8,6 +8,7 @@ mod cache;
 mod contents;
 mod notify;
 mod open;
+mod outline;
 mod reading;
 mod upkeep;
 
@@ -40,6 +41,7 @@ pub(crate) use cache::{TagsOf, begin as cached_manifests};
 pub use contents::{PruneOrder, image_contents};
 pub(crate) use open::kept_version;
 pub use open::{LostRecords, Opened, open};
+pub(crate) use outline::read as kept_outline;
 pub(crate) use upkeep::by_hand as compact_by_hand;
 
 /// Inputs that may wait; more than a step can bring about by itself.
@@ -528,6 +530,9 @@ pub async fn serve(
     let signals = Signals::listen().context("cannot listen for signals")?;
     let socket = config.control_socket.clone();
     let opened = tokio::task::spawn_blocking(move || open(&config, lost_records)).await??;
+    let state_dir = opened.state_dir.clone();
+    // Of a snapshot that another version of the program wrote, or whose outline is lost.
+    tokio::task::spawn_blocking(move || outline::refresh(&state_dir));
     let daemon = Daemon::new(opened, reload);
     let events = daemon.events();
     let control = control::serve(&socket, events.clone())?;

@@ -111,11 +111,11 @@ pub use error::{AppendError, Damage, DamageKind, JournalError, Place, Warning};
 pub use lost::{Mark, forget_records_lost, records_lost};
 pub use named::hashes_in;
 pub use reader::{
-    From, Line, Reader, read, read_before, read_from_base, read_state, read_state_as,
+    From, Line, Reader, read, read_before, read_behind, read_from_base, read_state, read_state_as,
 };
 pub use recovery::Head;
 pub use salvage::{SalvageError, Salvaged, salvage};
-pub use snapshot::{Snapshot, SnapshotError, StateError};
+pub use snapshot::{Sealed, Snapshot, SnapshotError, StateError};
 pub use store::{ObjectStore, StoreError, objects_of};
 pub use verify::{Finding, Fold, Proof, verify};
 

@@ -6,6 +6,7 @@
 mod images;
 pub mod listing;
 mod narrow;
+mod outline;
 mod overlay;
 pub mod rollout;
 pub mod soft;
@@ -28,6 +29,7 @@ use crate::time::Timestamp;
 pub use images::{BareImage, Images};
 use listing::ListingState;
 pub use narrow::Narrow;
+pub use outline::{Outline, Text};
 pub use overlay::Overlay;
 use rollout::WorkloadState;
 use tag_history::TagState;

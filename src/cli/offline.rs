@@ -182,7 +182,7 @@ pub(super) enum Extent {
 
 /// Reads the journal and, beside it, the adopted commit as a daemon left it in its cache; else from the mirror.
 ///
-/// What is not in `extent` is not taken apart; all of it is verified in any case.
+/// What is not in `extent` is not taken apart; what is used is verified in any case.
 ///
 /// # Errors
 /// When the journal cannot be read. A commit that cannot be read is no error: it says so in the result.
@@ -193,7 +193,10 @@ pub(super) fn show(config: Config, extent: &Extent) -> anyhow::Result<Shown> {
         Extent::Outline => TagsOf::Streams(BTreeSet::new()),
     };
     let cached = daemon::cached_manifests(&config, of);
-    let (observed, records) = state_and_rest(&config.state_dir, extent)?;
+    let (observed, records) = match in_part(&config.state_dir, extent) {
+        Some((observed, records)) => (observed, Some(records)),
+        None => state_and_rest(&config.state_dir, extent)?,
+    };
     let cached = cached.join().unwrap_or_default();
     let (desired, tree, unread) = match desired(&config, &observed, cached) {
         Ok((desired, tree)) => (desired, tree, None),
@@ -276,6 +279,27 @@ fn state_and_rest(
     }
     rest.iter().for_each(|record| state.apply(record));
     Ok((state, Some(records)))
+}
+
+/// What is shown of streams, by the outline that a daemon keeps beside a snapshot and the records behind it.
+///
+/// None where that cannot be used or anything is wrong: reading the snapshot itself finds out what.
+fn in_part(state_dir: &Path, extent: &Extent) -> Option<(ObservedState, Reader)> {
+    if matches!(extent, Extent::Whole) {
+        return None;
+    }
+    let kept = daemon::kept_outline(state_dir)?;
+    let of = |sealed: journal::Sealed| kept.is_of(&sealed).then_some(sealed);
+    let (snapshot, mut records) = journal::read_behind(state_dir, of).ok()?;
+    let rest = (&mut records).collect::<Result<Vec<_>, _>>().ok()?;
+    let state = match extent {
+        Extent::Streams(only) => kept.only(&snapshot?, only)?,
+        Extent::Outline | Extent::Whole => {
+            let whole = rest.iter().flat_map(|record| streams_named(&record.fact)).collect();
+            kept.state(&snapshot?, &whole)?
+        }
+    };
+    Some((state.replay(&rest), records))
 }
 
 fn read(snapshot: &Snapshot, extent: &Extent) -> Result<ObservedState, StateError> {

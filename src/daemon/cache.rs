@@ -97,7 +97,7 @@ pub(super) fn reader(policy: &Policy, source: &SourceConfig) -> ContentHash {
 }
 
 /// Tells this program from another one of the same version: a build from a working tree may read differently.
-fn program() -> String {
+pub(super) fn program() -> String {
     let file = std::env::current_exe().and_then(std::fs::metadata);
     let file = file.map(|file| (file.len(), file.modified().ok()));
     format!("{} {file:?}", env!("CARGO_PKG_VERSION"))
@@ -138,14 +138,18 @@ fn try_write(
     reader: ContentHash,
     tree: &Tree,
 ) -> std::io::Result<()> {
+    let content = Parts::write(tree).map_err(std::io::Error::other)?;
+    put(path, &Header { commit, reader, content: ContentHash::of(&content) }, &content)
+}
+
+/// Puts a file with a header in its place.
+pub(super) fn put(path: &Path, header: &impl Serialize, content: &[u8]) -> std::io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent)?;
-    let content = Parts::write(tree).map_err(std::io::Error::other)?;
-    let header = Header { commit, reader, content: ContentHash::of(&content) };
-    let header = postcard::to_stdvec(&header).map_err(std::io::Error::other)?;
+    let header = postcard::to_stdvec(header).map_err(std::io::Error::other)?;
     let mut file = tempfile::NamedTempFile::new_in(parent)?;
     file.write_all(&header)?;
-    file.write_all(&content)?;
+    file.write_all(content)?;
     file.persist(path)?;
     Ok(())
 }

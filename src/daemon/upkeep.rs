@@ -24,7 +24,7 @@ use crate::observed::ObservedState;
 use crate::time::{Monotonic, Now, Timestamp};
 use crate::world::git::Source;
 
-use super::{Daemon, Event, Events};
+use super::{Daemon, Event, Events, outline};
 
 /// Records after which a snapshot is written, so that a replay stays short.
 const RECORDS: u64 = 20_000;
@@ -187,9 +187,11 @@ impl Daemon {
         self.upkeep.phase = Phase::Compacting(Begun { last, collection });
         let compaction = Compaction::new(RealDisk, &self.state_dir, sealed, ObservedState::apply)
             .with_switch(Arc::clone(&self.upkeep.stop));
-        let (retention, events) = (self.retention, self.events.clone());
+        let (retention, events, dir) =
+            (self.retention, self.events.clone(), self.state_dir.clone());
         tokio::task::spawn_blocking(move || {
             let result = compaction.run(retention, now.wall).map_err(anyhow::Error::from);
+            outline::refresh(&dir);
             send(&events, Progress::Compacted(result));
         });
         Ok(())
@@ -295,6 +297,7 @@ pub(crate) fn by_hand(
     }
     let adopted = observed.adopted.map(|adopted| adopted.seq);
     let (collected, commits) = collect(collection, source, compacted.oldest, adopted)?;
+    outline::refresh(state_dir);
     Ok(Done { compacted, collected, commits })
 }
 

@@ -110,11 +110,19 @@ pub(super) fn seal(buffer: &mut Vec<u8>, start: usize, previous: &LineHash) -> L
 
 /// Splits a sealed line into what its hash covers and the hash it states; `None` if it is not one.
 pub(super) fn unseal(line: &[u8]) -> Option<(&[u8], LineHash)> {
+    let (body, hash) = at_end(line)?;
+    body.starts_with(b"{").then_some((body, hash))
+}
+
+/// The hash that a sealed line states, by the end of the line alone.
+pub(super) fn stated(end: &[u8]) -> Option<LineHash> {
+    at_end(end).map(|(_, hash)| hash)
+}
+
+fn at_end(line: &[u8]) -> Option<(&[u8], LineHash)> {
     let rest = line.strip_suffix(HASH_END)?;
     let (rest, hash) = rest.split_at_checked(rest.len().checked_sub(32)?)?;
-    let body = rest.strip_suffix(HASH_KEY)?;
-    body.starts_with(b"{").then_some(())?;
-    Some((body, LineHash::parse(hash)?))
+    Some((rest.strip_suffix(HASH_KEY)?, LineHash::parse(hash)?))
 }
 
 /// Appends the line of `record`, with its newline, to `buffer`, and returns its hash.

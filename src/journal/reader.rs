@@ -6,7 +6,7 @@ use super::codec::LineHash;
 use super::disk::{Disk, RealDisk};
 use super::error::{JournalError, Place};
 use super::recovery::{Head, Step, Walk, segments};
-use super::snapshot::{self, Snapshot, SnapshotFile};
+use super::snapshot::{self, Sealed, Snapshot, SnapshotFile};
 use crate::fact::Record;
 use crate::names::Seq;
 
@@ -47,14 +47,25 @@ pub fn read_state_as<T>(
     root: &Path,
     mut take: impl FnMut(Snapshot) -> Option<T>,
 ) -> Result<(Option<T>, Reader), JournalError> {
+    read_behind(root, |sealed| take(sealed.read().ok()?))
+}
+
+/// The same; what is read of a snapshot, and what proves it, is all left to `take`.
+///
+/// # Errors
+/// As [`read_state`].
+pub fn read_behind<T>(
+    root: &Path,
+    mut take: impl FnMut(Sealed) -> Option<T>,
+) -> Result<(Option<T>, Reader), JournalError> {
     let dir = root.join("journal");
     settled(|| {
         let files = snapshot::list(&RealDisk, &dir)?;
         let before = before_oldest(&dir)?;
         let taken = files.iter().find_map(|file| {
-            let snapshot = snapshot::read(&RealDisk, file).ok()?;
-            let base = base_of(&snapshot);
-            Some((take(snapshot)?, base))
+            let sealed = snapshot::look(file).ok()?;
+            let base = (sealed.head(), sealed.path().to_owned());
+            Some((take(sealed)?, base))
         });
         let (state, base) = taken.unzip();
         let Some(mut reader) = behind(root, base, before)? else { return Ok(None) };

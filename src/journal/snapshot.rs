@@ -5,6 +5,7 @@
 //! What the state looks like is its writer's business; a reader that cannot use
 //! it falls back to an older snapshot or to the records.
 
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -12,7 +13,7 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 
 use super::codec::{self, FORMAT, LineHash};
-use super::disk::Disk;
+use super::disk::{Access, Disk, RealDisk};
 use super::error::JournalError;
 use super::recovery::Head;
 use crate::names::Seq;
@@ -25,6 +26,9 @@ pub(super) const KEPT: usize = 2;
 const SYNCED_AT_ONCE: usize = 1024 * 1024;
 
 const STATE_KEY: &[u8] = b",\"state\":";
+
+/// Bytes before the state are fewer than these, and those of the hash and what is behind it too.
+const FRONT_MAX: usize = 256;
 
 /// Why a snapshot was not written, or the journal did not go on behind it.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +86,59 @@ pub enum StateError {
     Unknown(#[source] serde_json::Error),
 }
 
+/// A snapshot's file, of which no more was read than what it says to be: nothing proves it yet.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    file: SnapshotFile,
+    head: Head,
+    stated: LineHash,
+}
+
+impl Sealed {
+    /// The last record that it holds, and its hash.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// The hash that it states, which no other snapshot has.
+    #[must_use]
+    pub fn stated(&self) -> LineHash {
+        self.stated
+    }
+
+    /// Its file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.file.path
+    }
+
+    /// Reads all of it, or says why it cannot be used.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no snapshot of this version.
+    pub fn read(&self) -> Result<Snapshot, String> {
+        read(&RealDisk, &self.file)
+    }
+
+    /// Reads a part of its bytes, of which nothing is known.
+    ///
+    /// # Errors
+    /// What the file system says; also when the file ends before.
+    pub fn piece(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let file = RealDisk.open(&self.file.path, Access::Read)?;
+        let end = range.end.min(RealDisk.len(&file)?);
+        let len = usize::try_from(end.saturating_sub(range.start)).unwrap_or_default();
+        let mut bytes = vec![0; len];
+        let read = RealDisk.read_full(&file, &mut bytes, range.start)?;
+        if range.start + read as u64 == range.end {
+            Ok(bytes)
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+    }
+}
+
 impl Snapshot {
     /// The last record that it holds.
     #[must_use]
@@ -99,6 +156,21 @@ impl Snapshot {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The hash that it states, which no other snapshot has.
+    #[must_use]
+    pub fn stated(&self) -> LineHash {
+        self.stated
+    }
+
+    /// Where a part of it stands in its file; none if it is not a part of it.
+    #[must_use]
+    pub fn place_of(&self, part: &str) -> Option<Range<u64>> {
+        let start = part.as_ptr().addr().checked_sub(self.text.as_ptr().addr())?;
+        let range = start..start.checked_add(part.len())?;
+        (self.text.get(range.clone())? == part.as_bytes())
+            .then_some(range.start as u64..range.end as u64)
     }
 
     /// Whether its bytes are those that were written.
@@ -175,11 +247,44 @@ struct Front<'a> {
 
 /// Reads a snapshot, or says why it cannot be used; whether it is whole is left to be asked.
 pub(super) fn read<D: Disk>(disk: &D, file: &SnapshotFile) -> Result<Snapshot, String> {
-    let text = disk.read(&file.path).map_err(|error| format!("cannot read it: {error}"))?;
-    let damaged = || "it is damaged".to_owned();
+    let text = disk.read(&file.path).map_err(|error| unreadable(&error))?;
     let (body, stated) = codec::unseal(text.trim_ascii_end()).ok_or_else(damaged)?;
-    let at = body.windows(STATE_KEY.len()).position(|window| window == STATE_KEY);
-    let front = at.and_then(|at| body.get(..at)).ok_or_else(damaged)?;
+    let (head, state) = front(body, file)?;
+    let (state, body) = (state..body.len(), 0..body.len());
+    let (path, whole) = (file.path.clone(), OnceLock::new());
+    Ok(Snapshot { head, path, body, state, stated, whole, text })
+}
+
+/// Reads what a snapshot says to be, and no more.
+pub(super) fn look(file: &SnapshotFile) -> Result<Sealed, String> {
+    let opened = RealDisk.open(&file.path, Access::Read).map_err(|error| unreadable(&error))?;
+    let len = RealDisk.len(&opened).map_err(|error| unreadable(&error))?;
+    let part = |offset: u64| -> Result<Vec<u8>, String> {
+        let mut part = vec![0; FRONT_MAX];
+        let read =
+            RealDisk.read_full(&opened, &mut part, offset).map_err(|error| unreadable(&error))?;
+        part.truncate(read);
+        Ok(part)
+    };
+    let end = part(len.saturating_sub(FRONT_MAX as u64))?;
+    let stated = codec::stated(end.trim_ascii_end()).ok_or_else(damaged)?;
+    let (head, _) = front(&part(0)?, file)?;
+    Ok(Sealed { file: file.clone(), head, stated })
+}
+
+fn damaged() -> String {
+    StateError::Damaged.to_string()
+}
+
+fn unreadable(error: &io::Error) -> String {
+    format!("cannot read it: {error}")
+}
+
+/// What stands before the state, and where the state begins.
+fn front(text: &[u8], file: &SnapshotFile) -> Result<(Head, usize), String> {
+    let text = text.get(..FRONT_MAX).unwrap_or(text);
+    let at = text.windows(STATE_KEY.len()).position(|window| window == STATE_KEY);
+    let front = at.and_then(|at| text.get(..at)).ok_or_else(damaged)?;
     let front = [front, b"}"].concat();
     let front: Front<'_> = serde_json::from_slice(&front).map_err(|_| damaged())?;
     let continues = LineHash::parse(front.continues.as_bytes()).ok_or_else(damaged)?;
@@ -192,16 +297,14 @@ pub(super) fn read<D: Disk>(disk: &D, file: &SnapshotFile) -> Result<Snapshot, S
     if front.seq != file.seq {
         return Err(format!("it stands at record {}, which its name does not say", front.seq));
     }
-    let state = at.unwrap_or_default() + STATE_KEY.len()..body.len();
-    let head = Head { seq: front.seq, hash: continues };
-    let (body, path, whole) = (0..body.len(), file.path.clone(), OnceLock::new());
-    Ok(Snapshot { head, path, body, state, stated, whole, text })
+    let state = at.unwrap_or_default() + STATE_KEY.len();
+    Ok((Head { seq: front.seq, hash: continues }, state))
 }
 
 /// Reads a snapshot that is whole, or says why it cannot be used.
 pub(super) fn read_whole<D: Disk>(disk: &D, file: &SnapshotFile) -> Result<Snapshot, String> {
     let snapshot = read(disk, file)?;
-    if snapshot.is_whole() { Ok(snapshot) } else { Err(StateError::Damaged.to_string()) }
+    if snapshot.is_whole() { Ok(snapshot) } else { Err(damaged()) }
 }
 
 /// Writes the state at `head` as a new file.

@@ -3,16 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::outline::Text;
 use super::tag_history::{TagCondition, TagItem, TagState};
 use super::{Adopted, ObjectState, ObservedState, Presence, StreamState};
 use crate::dense;
-use crate::fact::{RemovalFate, TagEvent};
-use crate::names::{Generation, ObjectKey, Seq, StreamName, TagName};
+use crate::fact::RemovalFate;
+use crate::names::{ContentHash, Generation, ObjectKey, Seq, StreamName, TagName};
 use crate::time::Timestamp;
 
 /// A snapshot's state as far as showing streams needs it; the rest is not looked at.
@@ -39,10 +41,7 @@ impl Narrow<'_> {
         let wanted = streams.into_iter().filter(|(name, _)| only.contains(name));
         let streams: Result<BTreeMap<_, StreamState>, _> =
             wanted.map(|(name, text)| Ok((name, serde_json::from_str(text.get())?))).collect();
-        // Held removals stay in force, whatever they are; of the others only the streams that are shown count.
-        objects.retain(|key, object| {
-            is_held(object) || only.iter().any(|name| *key == ObjectKey::stream(name))
-        });
+        objects.retain(|key, object| concerns(key, object, only));
         Ok(ObservedState {
             last_seq,
             last_at,
@@ -51,6 +50,18 @@ impl Narrow<'_> {
             streams: streams?,
             ..ObservedState::default()
         })
+    }
+
+    /// Where the text of each stream stands, by `place`; none if that does not know one of them.
+    pub fn texts(
+        &self,
+        place: impl Fn(&str) -> Option<Range<u64>>,
+    ) -> Option<BTreeMap<StreamName, Text>> {
+        let text = |(name, text): (&StreamName, &&RawValue)| {
+            let hash = ContentHash::of(text.get().as_bytes());
+            Some((name.clone(), Text { range: place(text.get())?, hash }))
+        };
+        self.streams.iter().map(text).collect()
     }
 
     /// The state as far as rows of streams show it: of a tag its newest item's time. Those in `whole` are read whole,
@@ -80,8 +91,10 @@ impl Narrow<'_> {
     }
 }
 
-fn is_held(object: &ObjectState) -> bool {
+/// Whether an object counts where only these streams are shown: they do, and held removals, which stay in force.
+pub(super) fn concerns(key: &ObjectKey, object: &ObjectState, only: &BTreeSet<StreamName>) -> bool {
     matches!(object.presence, Presence::Removed { fate: RemovalFate::Held { .. }, .. })
+        || only.iter().any(|name| *key == ObjectKey::stream(name))
 }
 
 /// What the row of a stream shows (rule I120).
@@ -140,11 +153,7 @@ impl From<StreamOutline> for StreamState {
 impl From<TagOutline> for TagState {
     fn from(outline: TagOutline) -> Self {
         let TagOutline { generation, items, condition } = outline;
-        let item = items.0.map(|ItemOutline { seq, created }| {
-            let (reference, image) = (String::new(), None);
-            let event = TagEvent { created, reference, image, generation: Generation(0) };
-            TagItem { seq, event, metadata: None }
-        });
+        let item = items.0.map(|ItemOutline { seq, created }| TagItem::outlined(seq, created));
         Self { generation, items: item.into_iter().collect(), condition, ..Self::default() }
     }
 }

@@ -71,7 +71,7 @@ pub(super) fn rows() -> Vec<Row<Damage>> {
         row("a snapshot of garbage", |s| std::fs::write(s.join("journal/snapshot-00000000000000000002.json"), "{").unwrap(), Goes, 1, &["the snapshot cannot be used", "move it away"]),
         row("a snapshot ahead of all records", |s| std::fs::write(s.join("journal/snapshot-00000000000000009999.json"), "{").unwrap(), Refused, 1, &["9999", "backup"]),
         row("files of somebody else", |s| std::fs::write(s.join("journal/notes.txt"), "x").unwrap(), Goes, 0, &["proven"]),
-        row("a cache of garbage", |s| { std::fs::create_dir_all(s.join("cache")).unwrap(); std::fs::write(s.join("cache/tree"), b"\xff\xff\xff\xff\xff").unwrap(); }, Goes, 0, &["proven"]),
+        row("a cache of garbage", |s| { std::fs::create_dir_all(s.join("cache")).unwrap(); for name in ["tree", "outline"] { std::fs::write(s.join("cache").join(name), b"\xff\xff\xff\xff\xff").unwrap(); } }, Goes, 0, &["proven"]),
         row("a lock of garbage", |s| std::fs::write(s.join("lock"), b"\xff\x00nobody").unwrap(), Goes, 0, &["proven"]),
     ]
 }

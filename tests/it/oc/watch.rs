@@ -155,6 +155,73 @@ fn a_stream_by_its_name_is_what_it_is_among_all() {
     same(&host, "by the mirror");
 }
 
+/// The rows of all streams come from the outline that is kept beside a snapshot, and what records behind it change from
+/// the snapshot itself: each is proven by its own hash, and where that does not fit, the snapshot as a whole counts.
+#[test]
+fn rows_are_read_from_the_outline_beside_the_snapshot() {
+    let (mut host, repo) = shop();
+    repo.write("api.yaml", stream("api", "2")).commit("api");
+    let imported = |name: &'static str, tag: &'static str| {
+        move |fact: &Fact| {
+            let Fact::TagImported(of) = fact else { return false };
+            of.tag.stream.name.as_str() == name && of.tag.tag.as_str() == tag
+        }
+    };
+    host.wait_for("the other tag", imported("api", "2"));
+    assert!(host.stop().success());
+    host.text(&["journal", "compact"]);
+    host.start();
+    repo.write("web.yaml", stream("web", "3")).commit("web");
+    host.wait_for("a tag behind the snapshot", imported("web", "3"));
+    assert!(host.stop().success());
+    let rows = || {
+        let output = host.run(&["get", "is", "-A", "--no-headers"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let cells = |line: &str| line.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
+        output.status.success().then(|| text.lines().map(cells).collect::<Vec<_>>())
+    };
+    let expected = rows().unwrap();
+    assert!(expected.contains(&"shop web 3,1".to_owned()), "{expected:?}");
+    // As retention leaves it: the snapshot, and what is behind it.
+    let journal = host.state().join("journal");
+    let mut names: Vec<_> =
+        std::fs::read_dir(&journal).unwrap().map(|e| e.unwrap().path()).collect();
+    names.sort();
+    let snapshot = names.iter().rfind(|path| path.extension().unwrap() == "json").unwrap().clone();
+    let records = names.iter().rfind(|path| path.extension().unwrap() == "jsonl").unwrap().clone();
+    for old in names.iter().filter(|path| **path != snapshot && **path != records) {
+        std::fs::remove_file(old).unwrap();
+    }
+    let whole = std::fs::read_to_string(&snapshot).unwrap();
+    let damage = |what: &str| {
+        assert!(whole.contains(what), "{whole}");
+        std::fs::write(&snapshot, whole.replacen(what, &what.to_uppercase(), 1)).unwrap();
+    };
+    damage("\"workloads\"");
+    assert_eq!(rows().unwrap(), expected, "what no row needs is not read");
+    damage("\"shop/api\"");
+    assert_eq!(rows().unwrap(), expected, "nor the stream of a row that nothing changed since");
+    let at = whole.find("\"shop/web\":{").unwrap();
+    let web = host.text(&["get", "is", "web", "-n", "shop", "-o", "yaml"]);
+    let text = whole[at..].replacen("generation", "GENERATION", 1);
+    std::fs::write(&snapshot, format!("{}{text}", &whole[..at])).unwrap();
+    assert_eq!(rows(), None, "a stream that records change is read, and must be what was written");
+    let one = || host.run(&["get", "is", "web", "-n", "shop", "-o", "yaml"]);
+    assert!(!one().status.success(), "a stream by its name as well");
+    damage("\"shop/api\"");
+    assert_eq!(String::from_utf8(one().stdout).unwrap(), web, "which reads no other");
+    damage("\"workloads\"");
+    let outline = host.state().join("cache/outline");
+    let mut kept = std::fs::read(&outline).unwrap();
+    *kept.last_mut().unwrap() ^= 1;
+    std::fs::write(&outline, &kept).unwrap();
+    assert_eq!(rows(), None, "an outline that is damaged is not used");
+    std::fs::remove_file(&outline).unwrap();
+    assert_eq!(rows(), None, "nor one that is not there");
+    std::fs::write(&snapshot, &whole).unwrap();
+    assert_eq!(rows().unwrap(), expected);
+}
+
 /// A daemon whose mirror lost the adopted commit, and that ends before it is read again, must not leave an empty cache
 /// that the next start, or a reading command, takes for that commit.
 #[test]

@@ -1,11 +1,12 @@
 //! What is read of a snapshot for a list of streams shows the same as the whole of it (rule I120).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tidegate::action::{ImageContents, PruneRequest, Request};
 use tidegate::effective;
 use tidegate::fact::{Fact, Keep, PruneOptions, Record};
-use tidegate::observed::{Narrow, ObservedState};
+use tidegate::observed::{Narrow, ObservedState, Outline};
 use tidegate::report::log::streams_named;
 use tidegate::time::Span;
 
@@ -39,6 +40,21 @@ fn eventful() -> World {
     world
 }
 
+/// The outline that is kept beside a snapshot, written and read.
+fn packed(narrow: &Narrow<'_>, snapshot: &str) -> Outline {
+    let place = |part: &str| {
+        let begin = part.as_ptr().addr() - snapshot.as_ptr().addr();
+        Some(begin as u64..(begin + part.len()) as u64)
+    };
+    let texts = narrow.texts(place).unwrap();
+    let again: Narrow<'_> = serde_json::from_str(snapshot).unwrap();
+    let state = again.outlined(&BTreeSet::new()).unwrap();
+    let outline = Outline::of(state, texts).unwrap();
+    let bytes = postcard::to_stdvec(&outline).unwrap();
+    assert_eq!(postcard::from_bytes::<Outline>(&bytes).unwrap(), outline);
+    outline
+}
+
 #[test]
 fn i120_rows_are_the_same_from_an_outline_of_any_snapshot_and_the_records_behind_it() {
     let world = eventful();
@@ -57,7 +73,17 @@ fn i120_rows_are_the_same_from_an_outline_of_any_snapshot_and_the_records_behind
         let snapshot = serde_json::to_string(&ObservedState::default().replay(before)).unwrap();
         let narrow: Narrow<'_> = serde_json::from_str(&snapshot).unwrap();
         let whole = behind.iter().flat_map(|record| streams_named(&record.fact)).collect();
+        let packed = packed(&narrow, &snapshot);
         let outlined = narrow.outlined(&whole).unwrap().replay(behind);
         assert_eq!(rows(&outlined), expected, "a snapshot at {cut}");
+        let texts = whole.iter().filter_map(|name| Some((name.clone(), packed.text(name)?)));
+        let read = texts.map(|(name, text)| {
+            let [begin, end] =
+                [text.range.start, text.range.end].map(|at| usize::try_from(at).unwrap());
+            (name, serde_json::from_str(&snapshot[begin..end]).unwrap())
+        });
+        let whole = read.collect();
+        let unpacked = packed.clone().state(whole).replay(behind);
+        assert_eq!(rows(&unpacked), expected, "an outline beside a snapshot at {cut}");
     }
 }
