@@ -348,6 +348,7 @@ impl Engine {
                 let objects = released.objects.iter();
                 let workloads = objects.filter(|object| object.kind.is_workload());
                 self.dirty.extend(workloads.cloned().map(Key::Workload));
+                self.mark_left();
             }
             // What came or went is not always in a desired state: a mirror may have been lost.
             Fact::CommitAdopted(adopted) => {

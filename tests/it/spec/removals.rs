@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidegate::action::{Request, RolloutReport};
+use tidegate::action::{OverlayOrder, Request, RolloutReport};
 use tidegate::policy::{OnInvalid, Policy};
 
 use crate::support::engine::World;
@@ -228,6 +228,22 @@ fn d051_stops_are_as_many_at_once_as_rollouts() {
     assert_eq!(world.pending().lines().count(), 2, "{}", world.pending());
     world.restart();
     assert_eq!(world.pending().lines().count(), 2, "{}", world.pending());
+}
+
+/// D52, I93: a tag that only a held removal referred to goes with it.
+#[test]
+fn d052_a_tag_that_left_goes_with_the_held_removal_that_refers_to_it() {
+    // It never ran, so nothing has to be stopped.
+    let mut world = World::with(Policy { rollouts_in_flight_max: 0, ..World::policy() });
+    world.commit(APP);
+    world.resolve("r.io/web:1", "a");
+    world.commit("");
+    let order = OverlayOrder { tag: "shop/web:latest".parse().unwrap(), spec: None };
+    assert_eq!(world.ask(Request::Overlay(Box::new(order))), "done");
+    assert!(world.tag("shop/web:latest").starts_with("#a"), "it is referred to");
+    world.records();
+    assert_eq!(world.release("DeploymentConfig/shop/app"), "done");
+    assert!(world.records().contains("TagRemoved web:latest: Unreferenced"));
 }
 
 /// D51: a rejected object is not removed.
