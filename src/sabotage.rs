@@ -52,6 +52,8 @@ pub enum Bug {
     TrustEmptyListing,
     /// An overlay outlives the commit that changes its tag.
     KeepOverlay,
+    /// A copy that failed is recorded as one that is there.
+    CallItCopied,
     /// A failed import is not recorded.
     HideFailure,
     /// A target's verdict is recorded as success.
@@ -72,7 +74,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::SkipAppendSync,
         Self::SkipDirectorySync,
         Self::GoOnAfterFailure,
@@ -96,6 +98,7 @@ impl Bug {
         Self::TrustEmptyTree,
         Self::TrustEmptyListing,
         Self::KeepOverlay,
+        Self::CallItCopied,
         Self::HideFailure,
         Self::CallItSuccess,
         Self::NewKey,

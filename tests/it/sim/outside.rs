@@ -126,7 +126,13 @@ impl Registries {
             Err(ImportFailure { reason, message, transient, retry_after })
         };
         let host = request.check.image.registry_host();
-        let tag = self.tags[name.as_str()];
+        // What is asked for by its digest is what it was, whatever became of its tag.
+        let pinned = request.check.image.digest;
+        let pinned = pinned.map(|of| (0..=self.next).find(|n| image(*n) == of));
+        let tag = match pinned {
+            Some(n) => n.map(|n| (n, 0)),
+            None => self.tags[name.as_str()],
+        };
         let (n, index) = match (self.moods[host.as_str()], tag) {
             (Mood::Down, _) => return fail(ImportReason::InternalError, true, None),
             (Mood::Limiting, _) => {
@@ -137,6 +143,10 @@ impl Registries {
                 return fail(ImportReason::NotFound, false, None);
             }
             (Mood::Up | Mood::Slow, Some(tag)) => tag,
+            // What has another digest than was asked for is no answer: the adapter compares (rule I181).
+            (Mood::Lying, Some(_)) if pinned.is_some() => {
+                return fail(ImportReason::InternalError, true, None);
+            }
             (Mood::Lying, Some(_)) => (rng.below(self.next), rng.below(3)),
         };
         let probed = digest(&format!("idx{n}-{index}"));

@@ -103,7 +103,7 @@ impl Repository {
         let option = if *scheduled { ",scheduled" } else { "" };
         let image = IMAGES[*image];
         let more = if head.starts_with("is s2") {
-            " follow=tag:s0:t chain=tag:follow pushed=r1.io/c:1,insecure,scheduled \
+            " follow=tag:s0:t,local chain=tag:follow pushed=r1.io/c:1,insecure,scheduled \
               slow=r1.io/slow:1,scheduled,every:40m cron=r0.io/cron:1,scheduled,every:*/30_*_*_*_*"
         } else {
             ""

@@ -9,7 +9,7 @@ use tidegate::engine::{Effect, Engine};
 use tidegate::journal::Collection;
 use tidegate::names::{CommitId, TargetName};
 use tidegate::observed::ObservedState;
-use tidegate::policy::{OnInvalid, Policy};
+use tidegate::policy::{IntegratedRegistry, OnInvalid, Policy, RegistryMode};
 use tidegate::time::{Monotonic, Now, Timestamp};
 
 use super::disk::SimDisk;
@@ -82,6 +82,11 @@ impl Simulation {
             prune_objects_max: 2,
             source_poll: Duration::from_secs(300),
             targets: [(HOST.parse().unwrap(), Duration::from_secs(600))].into(),
+            integrated_registry: Some(IntegratedRegistry {
+                address: "own.io".into(),
+                public_address: None,
+                mode: RegistryMode::Managed,
+            }),
             on_invalid: if rng.one_in(8) { OnInvalid::Refuse } else { OnInvalid::default() },
             ..Policy::default()
         };

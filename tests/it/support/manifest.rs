@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Tags: `IMAGE`, `tag:STREAM:TAG`, `image:STREAM@ID` or `-`, then `,scheduled` `,reference` `,insecure` `,preserve`
-//! `,every:S`.
+//! `,local` `,every:S`.
 //! Containers: `NAME<TAG` automatic trigger, `NAME~TAG` trigger that is not, `NAME=IMAGE` none; `init:` in front.
 //! Flags: `env=X` `noconfig` `notriggers` `paused` `prune=false` `retry=N` `target=T` `schedule=S` (`_` is a blank)
 //! `ns=N` `label=X` `history=N` (the limit of a stream).
@@ -188,6 +188,9 @@ impl Manifest {
             let has = |option: &str| options.iter().any(|o| o == option);
             let _ = writeln!(text, "    reference: {}", has("reference"));
             let (scheduled, insecure) = (has("scheduled"), has("insecure"));
+            if has("local") {
+                text.push_str("    referencePolicy: {type: Local}\n");
+            }
             let mode = if has("preserve") { "PreserveOriginal" } else { "Legacy" };
             let _ = writeln!(
                 text,
