@@ -3,6 +3,7 @@
 //! Standard output is the answer, standard error is the talk; only this module and its children write to either.
 
 mod ask;
+mod auth;
 pub mod check;
 mod completions;
 mod config;
@@ -121,6 +122,7 @@ enum Command {
     History(history::Command),
     Release(release::Command),
     NotifyPush(notify_push::Command),
+    Auth(auth::Arguments),
     Config(config::Command),
     Journal(journal::Arguments),
     #[command(flatten)]
@@ -166,6 +168,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::Release(command) => release::run(&command, &mut context),
         Command::NotifyPush(command) => notify_push::run(&command, &mut context),
         Command::Status(command) => status::run(&command, &mut context),
+        Command::Auth(arguments) => auth::run(&arguments, &mut context),
         Command::Journal(arguments) => journal::run(&arguments, &mut context),
         Command::Demo(command) => demo::run(&command, &mut context),
         Command::Config(command) => config::run(&command, &mut context),

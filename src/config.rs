@@ -122,8 +122,8 @@ pub struct RegistrySettings {
     pub insecure: BTreeSet<String>,
     /// One request, from connect to the last byte.
     pub timeout: Duration,
-    /// Logins, if there are any.
-    pub auth_file: Option<PathBuf>,
+    /// Files of logins, in order; they may be missing.
+    pub auth_files: Vec<PathBuf>,
     /// A file in the format of containers-registries.conf(5) that says where images are.
     pub conf: Option<PathBuf>,
     /// Folders whose `*.conf` come after that file.
@@ -142,7 +142,7 @@ impl RegistrySettings {
         RegistryConfig {
             insecure: self.insecure.clone(),
             timeout: self.timeout,
-            auth_file: self.auth_file.clone(),
+            auth_files: self.auth_files.clone(),
             ca_files: self.ca_files.clone(),
             conf: self.conf.clone(),
             conf_folders: self.conf_folders.clone(),
@@ -272,10 +272,12 @@ impl Environment {
         path.is_file().then_some((path, origin))
     }
 
-    /// Where podman, skopeo and docker keep their logins: the first file that is there (containers-auth.json(5)).
-    fn logins(&self) -> Option<(PathBuf, Origin)> {
-        if let Some(path) = self.variables.get("REGISTRY_AUTH_FILE") {
-            return Some((path.into(), Origin::Environment("REGISTRY_AUTH_FILE".into())));
+    /// Where podman, skopeo and docker keep their logins, in their order (containers-auth.json(5)): the file that a
+    /// variable names, or the usual ones, there or not, and where their folders are from.
+    fn logins(&self) -> Vec<(PathBuf, Origin)> {
+        let variable = "REGISTRY_AUTH_FILE";
+        if let Some(path) = self.variables.get(variable).filter(|path| !path.is_empty()) {
+            return vec![(self.work_folder.join(path), Origin::Environment(variable.into()))];
         }
         let places = [
             ("XDG_RUNTIME_DIR", "containers/auth.json"),
@@ -284,11 +286,11 @@ impl Environment {
             ("DOCKER_CONFIG", "config.json"),
             ("HOME", ".docker/config.json"),
         ];
-        places.into_iter().find_map(|(variable, file)| {
+        let file = |(variable, file): (&str, &str)| {
             let folder = self.variables.get(variable).filter(|folder| folder.starts_with('/'))?;
-            let path = Path::new(folder).join(file);
-            path.is_file().then(|| (path, Origin::Environment(variable.to_owned())))
-        })
+            Some((Path::new(folder).join(file), Origin::Environment(variable.to_owned())))
+        };
+        places.into_iter().filter_map(file).collect()
     }
 }
 

@@ -95,6 +95,12 @@ pub const REGISTRY_RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60)
 /// Bytes of a file of registry logins; real ones have a few hundred.
 pub const REGISTRY_LOGINS_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Time that a credential helper has to answer: some ask a cloud for a new password, and a person is never asked.
+pub const CREDENTIAL_HELPER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes of a credential helper's answer: passwords of clouds have up to three thousand.
+pub const CREDENTIAL_HELPER_BYTES_MAX: u64 = 64 * 1024;
+
 /// Checks in flight at one registry (rule I111, item 3).
 pub const REGISTRY_CHECKS_IN_FLIGHT_MAX: usize = 4;
 

@@ -333,6 +333,19 @@ fn source(config: &Config) -> anyhow::Result<(Source, Option<tempfile::TempDir>)
     Ok((Source::open(source, scratch.path())?, Some(scratch)))
 }
 
+/// What the manifests of the branch ask for, adopted or not: those of a local repository as they are now, those of a remote
+/// one as they were fetched last, or now where they never were.
+pub(super) fn head(config: &Config) -> anyhow::Result<DesiredState> {
+    let (source, scratch) = source(config)?;
+    let freshness = if scratch.is_some() { Freshness::Fetch } else { Freshness::Offline };
+    let stop = tokio_util::sync::CancellationToken::new();
+    let read = source.read_revision(None, freshness, &stop);
+    let read = read.map_err(|failure| anyhow::anyhow!("{}", failure.message))?;
+    let mut tree = Tree::default();
+    tree.apply(&read, &config.policy);
+    Ok(tree.assemble())
+}
+
 /// Reads the adopted commit from the mirror, else from a local repository that still has it.
 fn adopted_read(source: &Source, commit: &CommitId) -> Result<crate::action::SourceRead, String> {
     source.read_adopted(commit).or_else(|failure| {

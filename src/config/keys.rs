@@ -132,8 +132,8 @@ pub const KEYS: &[KeyDoc] = &[
     key(
         "registries.auth_file",
         "path",
-        "auth.json in systemd's credentials, else where podman, skopeo or docker keep theirs",
-        "Logins, in the format of containers-auth.json(5)",
+        "auth.json in systemd's credentials, then all that podman, skopeo and docker keep",
+        "Logins, in the format of containers-auth.json(5) or docker's config.json, with credential helpers",
     ),
     key(
         "registries.conf",

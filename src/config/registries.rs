@@ -90,13 +90,7 @@ pub(super) fn settings(
     environment: &Environment,
     policy: &Policy,
 ) -> RegistrySettings {
-    let key = KeyPath::of("registries.auth_file");
-    let auth_file = reader.path(&key).or_else(|| {
-        let (path, origin) =
-            environment.credential("auth.json").or_else(|| environment.logins())?;
-        reader.note(&key, path.display().to_string().into(), origin);
-        Some(path)
-    });
+    let auth_files = auth_files(reader, environment);
     let timeout =
         reader.span("registries.timeout", limits::REGISTRY_TIMEOUT, Duration::from_secs(1));
     let section = KeyPath::of("registries");
@@ -113,13 +107,29 @@ pub(super) fn settings(
     RegistrySettings {
         insecure: policy.insecure_registries.clone(),
         timeout,
-        auth_file,
+        auth_files,
         conf,
         conf_folders,
         short_names,
         requests_max: policy.checks_in_flight_max,
         ca_files,
     }
+}
+
+/// Where logins are looked for: in the file that the setting names; else in systemd's credentials, and where podman,
+/// skopeo and docker keep theirs.
+fn auth_files(reader: &mut Reader, environment: &Environment) -> Vec<PathBuf> {
+    let key = KeyPath::of("registries.auth_file");
+    if let Some(path) = reader.path(&key) {
+        return vec![path];
+    }
+    let places: Vec<_> =
+        environment.credential("auth.json").into_iter().chain(environment.logins()).collect();
+    // The first one that is there is shown. All are looked into, whenever they come.
+    if let Some((path, origin)) = places.iter().find(|(path, _)| path.is_file()) {
+        reader.note(&key, path.display().to_string().into(), origin.clone());
+    }
+    places.into_iter().map(|(path, _)| path).collect()
 }
 
 /// The file that says where images are, and the folders that are read after it.

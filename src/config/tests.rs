@@ -265,7 +265,7 @@ fn the_folders_of_systemd_are_defaults() {
     let config = load_text(text, &variables, &[]).unwrap();
     assert_eq!(config.state_dir, Path::new("/var/lib/private/tidegate"));
     assert_eq!(config.control_socket, Path::new("/run/tg/control.sock"));
-    assert_eq!(config.registries.auth_file, Some(credentials.path().join("auth.json")));
+    assert_eq!(config.registries.auth_files, [credentials.path().join("auth.json")]);
     for (name, file) in [("hook", "hook.secret"), ("b", "other")] {
         let target = &config.targets[&name.parse::<TargetName>().unwrap()];
         let TargetConfig::Webhook(hook) = target else { panic!("no webhook") };
@@ -383,26 +383,20 @@ fn the_hash_follows_values_and_not_where_they_stand() {
 }
 
 #[test]
-fn logins_are_found_where_podman_and_docker_keep_them() {
-    let home = tempfile::tempdir().unwrap();
-    let at = |name: &str| home.path().join(name);
-    let auth_file = |more: &[(&str, &str)]| {
-        let mut variables = vec![("HOME", home.path().to_str().unwrap())];
-        variables.extend(more);
-        let environment = Environment {
-            variables: variables.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
-            work_folder: home.path().to_owned(),
-        };
-        load_with(&Flags::default(), &environment).unwrap().registries.auth_file
+fn logins_are_looked_for_where_podman_and_docker_keep_them_in_their_order() {
+    let files = |variables: &[(&str, &str)]| {
+        let files = load_text("", variables, &[]).unwrap().registries.auth_files;
+        files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>()
     };
-    assert_eq!(auth_file(&[]), None);
-    for name in [".docker/config.json", ".config/containers/auth.json"] {
-        std::fs::create_dir_all(at(name).parent().unwrap()).unwrap();
-        std::fs::File::create(at(name)).unwrap();
-        assert_eq!(auth_file(&[]), Some(at(name)), "the later one is the stronger");
-    }
-    let given = auth_file(&[("REGISTRY_AUTH_FILE", "/elsewhere/auth.json")]);
-    assert_eq!(given, Some("/elsewhere/auth.json".into()));
+    let home = ("HOME", "/home/anna");
+    let own = ["/home/anna/.config/containers/auth.json", "/home/anna/.docker/config.json"];
+    assert_eq!(files(&[]), [""; 0]);
+    assert_eq!(files(&[home]), own);
+    let all = files(&[home, ("XDG_RUNTIME_DIR", "/run/user/7"), ("DOCKER_CONFIG", "/docker")]);
+    let run = "/run/user/7/containers/auth.json";
+    assert_eq!(all, [run, own[0], "/docker/config.json", own[1]]);
+    let named = files(&[home, ("REGISTRY_AUTH_FILE", "/elsewhere/auth.json")]);
+    assert_eq!(named, ["/elsewhere/auth.json"]);
 }
 
 #[test]

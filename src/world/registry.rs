@@ -9,12 +9,15 @@ mod auth;
 mod conf;
 mod copy;
 mod failure;
+mod helper;
 mod host;
 mod lately;
 mod list;
+mod logins;
 mod manifest;
 mod places;
 mod sources;
+mod trial;
 mod untrusted;
 mod wire;
 
@@ -34,6 +37,7 @@ use self::manifest::{Descriptor, Image, Index, Manifest, ManifestError};
 pub use self::places::ShortNames;
 use self::places::{Blocked, By, Place, Places, Role};
 use self::sources::{Sources, Spot, Tried};
+pub use self::trial::{LoginTried, LoginVerdict, PlaceTried};
 #[doc(hidden)]
 pub use self::untrusted::{places_untrusted, read_untrusted};
 use self::wire::{Access, Answer, Ask, Trust};
@@ -57,9 +61,9 @@ pub struct RegistryConfig {
     pub insecure: BTreeSet<String>,
     /// One request, from connect to the last byte.
     pub timeout: Duration,
-    /// Logins: a containers `auth.json` or Docker `config.json`. Read anew whenever a login is
-    /// needed.
-    pub auth_file: Option<PathBuf>,
+    /// Logins: files in the format of containers-auth.json(5) or of Docker's `config.json`, the first that has one counts;
+    /// they may be missing. Read anew whenever a login is needed.
+    pub auth_files: Vec<PathBuf>,
     /// PEM files of certificate authorities, by host; trusted beside the system's (rule I178).
     pub ca_files: BTreeMap<String, PathBuf>,
     /// A file in the format of containers-registries.conf(5) that says where images are.
@@ -77,7 +81,7 @@ impl Default for RegistryConfig {
         Self {
             insecure: BTreeSet::new(),
             timeout: limits::REGISTRY_TIMEOUT,
-            auth_file: None,
+            auth_files: Vec::new(),
             ca_files: BTreeMap::new(),
             conf: None,
             conf_folders: Vec::new(),
@@ -276,9 +280,9 @@ impl Registries {
         let mut hosts = self.shared.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let host = hosts.entry((name.clone(), trust)).or_insert_with(|| {
             let roots = self.shared.roots.get(&name).cloned().unwrap_or_default();
-            let (timeout, auth_file) = (config.timeout, config.auth_file.clone());
+            let (timeout, auth_files) = (config.timeout, config.auth_files.clone());
             let requests_max = config.requests_max;
-            Arc::new(Host::new(name, Reach { trust, timeout, auth_file, roots, requests_max }))
+            Arc::new(Host::new(name, Reach { trust, timeout, auth_files, roots, requests_max }))
         });
         Arc::clone(host)
     }

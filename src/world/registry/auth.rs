@@ -1,44 +1,20 @@
-//! Logins out of containers `auth.json` and Docker `config.json`, and the sessions made with them.
+//! Sessions: what a 401 asks for, and tokens of token servers.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::header::HeaderValue;
-use reqwest::{Client, Method, StatusCode, header};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, header};
 use serde::Deserialize;
 use tokio::time::Instant;
-use url::Url;
+use url::{Url, form_urlencoded};
 
+use super::logins::Login;
 use super::wire::{self, Access, Ask, Fault, clean};
-use crate::limits;
-use crate::reference::is_docker_hub;
 
-/// A user name and a password; neither is ever printed.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Login {
-    user: String,
-    password: String,
-}
-
-impl fmt::Debug for Login {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Login(***)")
-    }
-}
-
-impl Login {
-    /// The login as a header of HTTP basic authentication.
-    pub(super) fn basic(&self) -> Option<HeaderValue> {
-        let text = STANDARD.encode(format!("{}:{}", self.user, self.password));
-        secret_header(&format!("Basic {text}"))
-    }
-}
-
-fn secret_header(text: &str) -> Option<HeaderValue> {
+/// A header that is never printed.
+pub(super) fn secret_header(text: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(text).ok()?;
     value.set_sensitive(true);
     Some(value)
@@ -164,6 +140,9 @@ fn parameter(text: &str) -> (String, &str) {
 }
 
 /// Fetches a token for a repository; `base` is the registry's scheme and host.
+///
+/// A user name and a password go with a `GET`, as in the token specification of distribution; a refresh token with a
+/// `POST`, as in its form of `OAuth2`.
 pub(super) async fn fetch_token(
     client: &Client,
     (base, repository, access): (&str, &str, Access),
@@ -176,19 +155,12 @@ pub(super) async fn fetch_token(
     let realm = answer.challenges().find_map(Realm::of);
     let realm = realm.ok_or_else(|| TokenError::Refused("it names no token server".into()))?;
     let shown = clean(&realm.address);
-    let mut address = Url::parse(&realm.address)
+    let address = Url::parse(&realm.address)
         .ok()
         .filter(|address| matches!(address.scheme(), "http" | "https"))
         .ok_or_else(|| TokenError::Busy(format!("`{shown}` is not the address of one")))?;
     let scope = format!("repository:{repository}:{}", access.actions());
-    address.query_pairs_mut().append_pair("scope", &scope);
-    if let Some(service) = &realm.service {
-        address.query_pairs_mut().append_pair("service", service);
-    }
-    let mut request = client.get(address);
-    if let Some(login) = login.and_then(Login::basic) {
-        request = request.header(header::AUTHORIZATION, login);
-    }
+    let request = token_request(client, address, &scope, realm.service.as_deref(), login);
     let answer = wire::fetch(request, timeout).await.map_err(TokenError::Fault)?;
     if answer.status != StatusCode::OK {
         return Err(refusal(answer.status, &answer.body));
@@ -201,6 +173,29 @@ pub(super) async fn fetch_token(
     // Renewed a little early: a token must not run out between two requests of one import.
     let margin = (life / 4).min(Duration::from_secs(10));
     Ok(Session::Bearer(header, Instant::now() + (life - margin)))
+}
+
+fn token_request(
+    client: &Client,
+    mut address: Url,
+    scope: &str,
+    service: Option<&str>,
+    login: Option<&Login>,
+) -> RequestBuilder {
+    let mut said = vec![("scope", scope)];
+    said.extend(service.map(|service| ("service", service)));
+    if let Some(token) = login.and_then(Login::refresh_token) {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.extend_pairs(said).append_pair("grant_type", "refresh_token");
+        form.append_pair("client_id", "tidegate").append_pair("refresh_token", token);
+        let kind = "application/x-www-form-urlencoded";
+        return client.post(address).header(header::CONTENT_TYPE, kind).body(form.finish());
+    }
+    address.query_pairs_mut().extend_pairs(said);
+    match login.and_then(Login::basic) {
+        Some(login) => client.get(address).header(header::AUTHORIZATION, login),
+        None => client.get(address),
+    }
 }
 
 /// Servers call it by either name.
@@ -269,76 +264,11 @@ fn token_life(token: &str) -> Duration {
     Duration::from_secs(life.unwrap_or(60).min(3600))
 }
 
-#[derive(Deserialize)]
-struct File {
-    #[serde(default)]
-    auths: BTreeMap<String, Entry>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    #[serde(default)]
-    auth: String,
-}
-
-/// Reads the logins that fit a repository, the closest first.
-///
-/// No file is no login; one that cannot be read is an error that names it and nothing of its
-/// content.
-pub(super) async fn logins(
-    file: &Path,
-    host: &str,
-    repository: &str,
-) -> Result<Vec<Login>, String> {
-    let refuse = |why: &str| format!("cannot read the logins in `{}`: {why}", file.display());
-    let len = match tokio::fs::metadata(file).await {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(refuse(&error.to_string())),
-        Ok(meta) => meta.len(),
-    };
-    if len > limits::REGISTRY_LOGINS_BYTES_MAX {
-        return Err(refuse("the file is too large"));
-    }
-    let bytes = tokio::fs::read(file).await.map_err(|error| refuse(&error.to_string()))?;
-    matching(&bytes, host, repository).map_err(refuse)
-}
-
-/// Finds the logins for `host/repository`: the longest path first, borders at `/` (rule I168).
-fn matching(bytes: &[u8], host: &str, repository: &str) -> Result<Vec<Login>, &'static str> {
-    // The parser's own message could quote a password.
-    let file: File = serde_json::from_slice(bytes).map_err(|_| "it is not an auth.json")?;
-    let mut found = Vec::new();
-    for (key, entry) in &file.auths {
-        let key = key.trim_start_matches("https://").trim_start_matches("http://");
-        let (key_host, path) = key.split_once('/').unwrap_or((key, ""));
-        let path = path.trim_end_matches('/');
-        let path = if path == "v1" || path == "v2" { "" } else { path };
-        let same_host = key_host == host || (is_docker_hub(key_host) && is_docker_hub(host));
-        let inside = path.is_empty()
-            || repository.strip_prefix(path).is_some_and(|r| r.is_empty() || r.starts_with('/'));
-        if !same_host || !inside || entry.auth.is_empty() {
-            continue; // an empty entry stands for a credential helper
-        }
-        let text = STANDARD.decode(entry.auth.trim()).ok();
-        let text = text.and_then(|bytes| String::from_utf8(bytes).ok());
-        let (user, password) = text
-            .as_deref()
-            .and_then(|text| text.split_once(':'))
-            .ok_or("an entry is not base64 of `user:password`")?;
-        let password = password.trim_end_matches('\0');
-        found.push((path.len(), Login { user: user.into(), password: password.into() }));
-    }
-    found.sort_by_key(|(len, _)| std::cmp::Reverse(*len));
-    Ok(found.into_iter().map(|(_, login)| login).collect())
-}
-
-/// What each reader of a token server's answer and of a file of logins makes of a text; see `untrusted`.
+/// What each reader of a token server's answer makes of a text; see `untrusted`.
 pub(super) fn read_untrusted(text: &str) -> String {
     let refused = refusal(StatusCode::BAD_REQUEST, text.as_bytes());
     let token = read_token(text.as_bytes()).map(|token| secret_header(&token));
-    let logins = matching(text.as_bytes(), "r.io", "team/app");
-    let basic = logins.as_ref().ok().and_then(|logins| logins.first()?.basic());
-    format!("{refused:?} {token:?} {:?} {logins:?} {basic:?}", token_life(text))
+    format!("{refused:?} {token:?} {:?}", token_life(text))
 }
 
 /// What becomes of a header of challenges; see `untrusted`.
@@ -349,46 +279,6 @@ pub(super) fn read_untrusted_challenge(header: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn users(file: &str, host: &str, repository: &str) -> Vec<String> {
-        let logins = matching(file.as_bytes(), host, repository).unwrap();
-        logins.into_iter().map(|login| login.user).collect()
-    }
-
-    fn file(entries: &[(&str, &str)]) -> String {
-        let auths: BTreeMap<_, _> = entries
-            .iter()
-            .map(|(key, user)| {
-                (*key, serde_json::json!({"auth": STANDARD.encode(format!("{user}:p"))}))
-            })
-            .collect();
-        serde_json::json!({ "auths": auths }).to_string()
-    }
-
-    #[test]
-    fn i168_the_closest_login_comes_first_and_paths_end_at_a_slash() {
-        let file = file(&[("r.io", "host"), ("r.io/team", "team"), ("r.io:5000", "port")]);
-        assert_eq!(users(&file, "r.io", "team/app"), ["team", "host"]);
-        assert_eq!(users(&file, "r.io", "teamwork/app"), ["host"]);
-        assert_eq!(users(&file, "r.io:5000", "team/app"), ["port"]);
-        assert!(users(&file, "other.io", "team/app").is_empty());
-    }
-
-    #[test]
-    fn i168_docker_hub_is_one_host_under_all_its_names() {
-        for key in ["https://index.docker.io/v1/", "docker.io", "registry-1.docker.io"] {
-            assert_eq!(users(&file(&[(key, "u")]), "registry-1.docker.io", "library/x"), ["u"]);
-        }
-    }
-
-    #[test]
-    fn a_bad_file_of_logins_is_refused_without_its_content() {
-        let bad = br#"{"auths": {"r.io": {"auth": "hunter2!"}}}"#;
-        assert!(!matching(bad, "r.io", "x").unwrap_err().contains("hunter2"));
-        assert_eq!(matching(b"hunter2", "r.io", "x"), Err("it is not an auth.json"));
-        let login = Login { user: "u".into(), password: "hunter2".into() };
-        assert!(!format!("{login:?}{:?}", login.basic()).contains("hunter2"));
-    }
 
     #[test]
     fn a_refusal_is_told_from_a_token_server_in_trouble() {

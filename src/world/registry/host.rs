@@ -9,8 +9,9 @@ use reqwest::{Client, Method, RequestBuilder, StatusCode, header};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::auth::{self, Challenge, Login, Session, TokenError};
+use super::auth::{self, Challenge, Session, TokenError};
 use super::failure::{Failures, Refused};
+use super::logins::{self, Login, Logins};
 use super::wire::{self, Access, Answer, Ask, Fault, Trust};
 use crate::action::ImportFailure;
 use crate::limits;
@@ -20,10 +21,12 @@ pub(super) struct Host {
     pub(super) name: String,
     trust: Trust,
     pub(super) timeout: Duration,
-    auth_file: Option<PathBuf>,
+    auth_files: Vec<PathBuf>,
     /// Certificates of authorities beside the system's, PEM, one each.
     roots: Vec<Vec<u8>>,
     client: OnceLock<Client>,
+    /// One that follows no redirect: what it sends may be good elsewhere.
+    staying: OnceLock<Client>,
     memory: Mutex<Memory>,
     /// Room for requests of checks: several registries can have one mirror, so that what the core allows each of them
     /// is not what their mirror takes.
@@ -70,11 +73,40 @@ impl Scheme {
     }
 }
 
+/// What came of asking with one login.
+enum Attempt {
+    Accepted(Session, Answer),
+    Refused(ImportFailure),
+    /// It is of no use where the registry wants something else.
+    Useless,
+}
+
+/// What a registry made of a login.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Accepted,
+    /// Why not.
+    Refused(String),
+    /// The registry wants a password, and this is a token.
+    Useless,
+    /// The registry answers without any.
+    NotWanted,
+}
+
+/// What came of the logins for a repository.
+pub(super) struct Trial {
+    /// Each that was tried; none for asking without one.
+    pub(super) logins: Vec<(Option<Login>, Outcome)>,
+    pub(super) problems: Vec<String>,
+    /// The answer that is not a refusal; none where all were refused.
+    pub(super) answer: Option<Answer>,
+}
+
 /// How a registry is reached; fixed for the life of a [`Host`].
 pub(super) struct Reach {
     pub(super) trust: Trust,
     pub(super) timeout: Duration,
-    pub(super) auth_file: Option<PathBuf>,
+    pub(super) auth_files: Vec<PathBuf>,
     pub(super) roots: Vec<Vec<u8>>,
     /// Requests of checks at once.
     pub(super) requests_max: usize,
@@ -82,11 +114,11 @@ pub(super) struct Reach {
 
 impl Host {
     pub(super) fn new(name: String, reach: Reach) -> Self {
-        let Reach { trust, timeout, auth_file, roots, requests_max } = reach;
-        let client = OnceLock::new();
+        let Reach { trust, timeout, auth_files, roots, requests_max } = reach;
+        let (client, staying) = (OnceLock::new(), OnceLock::new());
         let memory = Mutex::default();
         let room = Semaphore::new(requests_max.min(Semaphore::MAX_PERMITS));
-        Self { name, trust, timeout, auth_file, roots, client, memory, room }
+        Self { name, trust, timeout, auth_files, roots, client, staying, memory, room }
     }
 
     /// Why the registry is to be left alone for now.
@@ -182,41 +214,100 @@ impl Host {
         ask: &Ask<'_>,
         failures: Failures<'_>,
     ) -> Result<(Session, Answer), ImportFailure> {
-        let challenge = self.remember(|memory| memory.challenge).unwrap_or(Challenge::Bearer);
-        let logins = match &self.auth_file {
-            Some(file) => auth::logins(file, &self.name, repository)
-                .await
-                .map_err(|why| failures.refused_because(&why))?,
-            None => Vec::new(),
-        };
+        let Logins { found, problems } =
+            Box::pin(logins::find(&self.auth_files, &self.name, repository)).await;
         let mut refusal = None;
-        for login in logins.iter().map(Some).chain([None]) {
-            let session = match self.session(challenge, (repository, ask.access), login).await {
-                Ok(Some(session)) => session,
-                Ok(None) => continue,
-                Err(TokenError::Refused(words)) => {
-                    refusal.get_or_insert(failures.refused_because(&words));
-                    continue;
+        for login in found.iter().map(Some).chain([None]) {
+            match self.attempt(repository, ask, login, failures).await? {
+                Attempt::Accepted(session, answer) => {
+                    if login.is_none() && !problems.is_empty() {
+                        let (host, problems) = (&self.name, problems.join("; "));
+                        tracing::warn!(host, problems, "asked without a login");
+                    }
+                    return Ok((session, answer));
                 }
-                Err(TokenError::Busy(words)) => {
-                    let what =
-                        format!("no token from the token server of `{}`: {words}", self.name);
-                    return Err(failures.passing(&what, None));
-                }
-                Err(TokenError::Fault(fault)) => return Err(failures.of_fault(&fault)),
-            };
-            let answer = self.send(ask, &session).await.map_err(|f| failures.of_fault(&f))?;
-            if answer.status != StatusCode::UNAUTHORIZED {
-                return Ok((session, answer));
+                Attempt::Refused(why) => drop(refusal.get_or_insert(why)),
+                Attempt::Useless => {}
             }
-            let words = answer.registry_error().map(|(_, words)| words.to_lowercase());
-            refusal.get_or_insert(match words.filter(|w| w.contains("username or password")) {
-                Some(words) => failures.refused_because(&words),
-                None if session.header().is_none() => failures.refused(Refused::NoLogin),
-                None => failures.refused(Refused::Access),
-            });
+        }
+        if !problems.is_empty() {
+            return Err(failures.refused_because(&problems.join("; ")));
         }
         Err(refusal.unwrap_or_else(|| failures.refused(Refused::Access)))
+    }
+
+    /// Asks with one login, or with none.
+    async fn attempt(
+        &self,
+        repository: &str,
+        ask: &Ask<'_>,
+        login: Option<&Login>,
+        failures: Failures<'_>,
+    ) -> Result<Attempt, ImportFailure> {
+        let challenge = self.remember(|memory| memory.challenge).unwrap_or(Challenge::Bearer);
+        let session = match self.session(challenge, (repository, ask.access), login).await {
+            Ok(Some(session)) => session,
+            Ok(None) => return Ok(Attempt::Useless),
+            Err(TokenError::Refused(words)) => {
+                return Ok(Attempt::Refused(failures.refused_because(&words)));
+            }
+            Err(TokenError::Busy(words)) => {
+                let what = format!("no token from the token server of `{}`: {words}", self.name);
+                return Err(failures.passing(&what, None));
+            }
+            Err(TokenError::Fault(fault)) => return Err(failures.of_fault(&fault)),
+        };
+        let answer = self.send(ask, &session).await.map_err(|f| failures.of_fault(&f))?;
+        if answer.status != StatusCode::UNAUTHORIZED {
+            return Ok(Attempt::Accepted(session, answer));
+        }
+        let words = answer.registry_error().map(|(_, words)| words.to_lowercase());
+        let words = words.filter(|words| words.contains("username or password"));
+        Ok(Attempt::Refused(match words {
+            Some(words) => failures.refused_because(&words),
+            None if session.header().is_none() => failures.refused(Refused::NoLogin),
+            None => failures.refused(Refused::Access),
+        }))
+    }
+
+    /// Tries the logins that fit as [`Self::ask`] does, and tells of each; the last one was accepted, if any was.
+    pub(super) async fn try_logins(
+        &self,
+        repository: &str,
+        ask: &Ask<'_>,
+        failures: Failures<'_>,
+    ) -> Result<Trial, ImportFailure> {
+        let fault = |fault: Fault| failures.of_fault(&fault);
+        let open = self.send(ask, &Session::Open).await.map_err(fault)?;
+        let challenge = match open.status {
+            StatusCode::UNAUTHORIZED => Challenge::of(open.challenges()),
+            _ => None,
+        };
+        self.remember(|memory| memory.challenge = challenge.or(memory.challenge));
+        let Logins { found, problems } =
+            Box::pin(logins::find(&self.auth_files, &self.name, repository)).await;
+        let mut trial = Trial { logins: Vec::new(), problems, answer: None };
+        if challenge.is_none() {
+            trial.logins =
+                found.into_iter().map(|login| (Some(login), Outcome::NotWanted)).collect();
+            trial.answer = Some(open);
+            return Ok(trial);
+        }
+        for login in found.into_iter().map(Some).chain([None]) {
+            let outcome = match self.attempt(repository, ask, login.as_ref(), failures).await? {
+                Attempt::Accepted(_, answer) => {
+                    trial.answer = Some(answer);
+                    Outcome::Accepted
+                }
+                Attempt::Refused(why) => Outcome::Refused(why.message),
+                Attempt::Useless => Outcome::Useless,
+            };
+            trial.logins.push((login, outcome));
+            if trial.answer.is_some() {
+                break;
+            }
+        }
+        Ok(trial)
     }
 
     async fn session(
@@ -232,7 +323,9 @@ impl Host {
                 None => Some(Session::Open),
             }),
             Challenge::Bearer => {
-                let client = self.client().map_err(TokenError::Fault)?;
+                let is_token = login.is_some_and(|login| login.refresh_token().is_some());
+                let client = if is_token { self.staying() } else { self.client() };
+                let client = client.map_err(TokenError::Fault)?;
                 let scheme = match self.trust {
                     Trust::Verified => Scheme::Https,
                     Trust::Insecure => {
@@ -309,11 +402,19 @@ impl Host {
     }
 
     fn client(&self) -> Result<&Client, Fault> {
-        match self.client.get() {
+        self.made(&self.client, limits::REGISTRY_REDIRECTS_MAX)
+    }
+
+    fn staying(&self) -> Result<&Client, Fault> {
+        self.made(&self.staying, 0)
+    }
+
+    fn made<'a>(&self, made: &'a OnceLock<Client>, redirects: usize) -> Result<&'a Client, Fault> {
+        match made.get() {
             Some(client) => Ok(client),
             None => {
-                let made = wire::client(self.trust, &self.roots)?;
-                Ok(self.client.get_or_init(|| made))
+                let client = wire::client(self.trust, &self.roots, redirects)?;
+                Ok(made.get_or_init(|| client))
             }
         }
     }

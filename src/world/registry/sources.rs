@@ -36,7 +36,7 @@ pub(super) struct Spot {
 }
 
 impl Spot {
-    fn failures(&self) -> Failures<'_> {
+    pub(super) fn failures(&self) -> Failures<'_> {
         Failures { image: &self.image, host: &self.host.name }
     }
 

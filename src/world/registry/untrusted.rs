@@ -6,6 +6,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use super::auth::{self, Challenge};
 use super::conf::RegistriesConf;
 use super::failure::Failures;
+use super::logins;
 use super::manifest::{self, Manifest};
 use super::places::{By, ShortNames};
 use super::wire::Answer;
@@ -66,6 +67,7 @@ pub fn read_untrusted(input: &[u8]) -> Vec<String> {
         format!("{:?}", answer.registry_error()),
         format!("{:?}", failures.of_answer(&answer)),
         auth::read_untrusted(&text),
+        logins::read_untrusted(&text),
     ];
     match manifest::read(body, answer.media_type()) {
         Ok(Manifest::Image(image)) => {

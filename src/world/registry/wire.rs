@@ -80,10 +80,12 @@ pub(super) enum Trust {
 }
 
 /// Makes a client; connections are kept and shared by all requests to a registry.
-pub(super) fn client(trust: Trust, roots: &[Vec<u8>]) -> Result<Client, Fault> {
+pub(super) fn client(trust: Trust, roots: &[Vec<u8>], redirects: usize) -> Result<Client, Fault> {
     let plain = trust == Trust::Insecure;
     let hops = redirect::Policy::custom(move |attempt| {
-        if attempt.previous().len() > limits::REGISTRY_REDIRECTS_MAX {
+        if redirects == 0 {
+            attempt.stop()
+        } else if attempt.previous().len() > redirects {
             attempt.error("too many redirects")
         } else if attempt.url().scheme() != "https" && !plain {
             attempt.error("a redirect from HTTPS to plain HTTP")

@@ -242,7 +242,7 @@ async fn a_login_is_used_for_what_is_pushed() {
     let file = dir.path().join("auth.json");
     let login = serde_json::json!({"auths": {&to: {"auth": "YW5uOnNlY3JldA=="}}});
     std::fs::write(&file, login.to_string()).unwrap();
-    let with = Ours::new(RegistryConfig { auth_file: Some(file), ..insecure(&[&to]) });
+    let with = Ours::new(RegistryConfig { auth_files: vec![file], ..insecure(&[&to]) });
     with.ask(check(), None).await.unwrap();
     target.manifest("shop/web", &digest.to_string()).await;
 }

@@ -268,7 +268,7 @@ async fn a_refused_login_at_the_token_server_is_told_in_its_words() {
     want_tokens(&bench.proxy, &Arc::new(Mutex::new("t".to_owned())), Some("anna:right"));
     let dir = tempfile::tempdir().unwrap();
     let auth = auth_file(&dir, &bench.proxy.address(), "anna:hunter2");
-    let ours = Ours::new(RegistryConfig { auth_file: Some(auth), ..quick() });
+    let ours = Ours::new(RegistryConfig { auth_files: vec![auth], ..quick() });
     let failure = ours.ask(bench.check("web:1"), None).await.unwrap_err();
     let message = failure.message.replace(&bench.proxy.address(), "HOST");
     insta::assert_snapshot!(message, @r#"incorrect username or password for image "HOST/web:1""#);

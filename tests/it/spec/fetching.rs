@@ -40,7 +40,7 @@ fn logins(dir: &tempfile::TempDir, logins: &[(String, &str)]) -> RegistryConfig 
         logins.iter().map(|(key, login)| (key, json!({"auth": auth(login)}))).collect();
     let path = dir.path().join("auth.json");
     write(&path, &json!({"auths": auths}).to_string());
-    RegistryConfig { auth_file: Some(path), ..quick() }
+    RegistryConfig { auth_files: vec![path], ..quick() }
 }
 
 /// A check of an index that is kept whole.
@@ -516,7 +516,7 @@ async fn i170_logins_come_from_a_file_and_a_new_one_is_noticed() {
     assert_eq!(none.reason, ImportReason::Unauthorized);
     assert!(none.message.ends_with("and did not have credentials to the repository"), "{none:?}");
     let auth = auth_file(&dir, &host, "anna:wrong");
-    let ours = Ours::new(RegistryConfig { auth_file: Some(auth), ..quick() });
+    let ours = Ours::new(RegistryConfig { auth_files: vec![auth], ..quick() });
     let wrong = ours.registries.resolve(&ask(None)).await.unwrap_err();
     assert_eq!(wrong.reason, ImportReason::Unauthorized);
     assert!(!wrong.message.contains("wrong"), "{wrong:?}");

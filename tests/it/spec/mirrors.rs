@@ -354,9 +354,9 @@ async fn i169_a_mirror_is_reached_as_its_own_host() {
     let host = format!("localhost:{port}");
     let entry = format!("[[registry.mirror]]\nlocation = \"{host}\"\n");
     let conf = Some(places.conf("blocked = true", &[entry]));
-    let auth_file = Some(auth_file(&places.dir, &host, "anna:right"));
+    let auth_files = vec![auth_file(&places.dir, &host, "anna:right")];
     let ca_files = [(host, private.ca_file())].into();
-    let config = RegistryConfig { conf, auth_file, ca_files, ..quick() };
+    let config = RegistryConfig { conf, auth_files, ca_files, ..quick() };
     let ours = Ours::new(config.clone());
     assert_eq!(ours.ask(places.check("team/web:1"), None).await.unwrap().probed, digest);
     let insecure = Check { insecure: true, ..places.check("team/web:1") };

@@ -328,7 +328,7 @@ async fn y031_a_wrong_login_closes_no_public_image() {
     guard(&bench);
     let auth = auth_file(&dir, &bench.proxy.address(), "anna:wrong");
     let ours =
-        Ours::new(tidegate::world::registry::RegistryConfig { auth_file: Some(auth), ..quick() });
+        Ours::new(tidegate::world::registry::RegistryConfig { auth_files: vec![auth], ..quick() });
     let closed = ours.ask(bench.check("closed:1"), None).await.unwrap_err();
     assert!(closed.message.starts_with("you may not have access"), "{closed:?}");
     assert!(!closed.message.contains("did not have credentials"), "the first refusal is told");
@@ -345,7 +345,7 @@ async fn y032_a_login_for_another_port_is_none() {
     });
     let auth = auth_file(&dir, "127.0.0.1", "anna:right");
     let ours =
-        Ours::new(tidegate::world::registry::RegistryConfig { auth_file: Some(auth), ..quick() });
+        Ours::new(tidegate::world::registry::RegistryConfig { auth_files: vec![auth], ..quick() });
     let failure = ours.ask(bench.check("web:1"), None).await.unwrap_err();
     assert!(failure.message.ends_with("did not have credentials to the repository"), "{failure:?}");
 }

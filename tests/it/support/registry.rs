@@ -320,6 +320,7 @@ pub(crate) struct Seen {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) authorization: Option<String>,
+    pub(crate) body: String,
 }
 
 /// What a [`FaultProxy`] does instead of passing an answer on.
@@ -418,10 +419,11 @@ fn serve(mut client: TcpStream, state: &ProxyState) -> std::io::Result<()> {
             key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
         })
     };
-    let seen = Seen { method, path, authorization: field("authorization") };
     let length = field("content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
     let mut body = vec![0; length];
     client.read_exact(&mut body)?;
+    let text = String::from_utf8_lossy(&body).into_owned();
+    let seen = Seen { method, path, authorization: field("authorization"), body: text };
     state.seen.lock().unwrap().push(seen.clone());
     let fault = (state.rule.lock().unwrap())(&seen);
     let stated = match fault {

@@ -1,0 +1,243 @@
+//! `tidegate auth`: which logins there are for registries, and what these make of them (rules I166 to I170).
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+
+use super::offline;
+use super::{Context, ExitCode};
+use crate::config::{self, Config};
+use crate::effective;
+use crate::reference::ImageReference;
+use crate::world::registry::{LoginTried, LoginVerdict, PlaceTried, Registries};
+
+/// Look at the logins for registries
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(Check),
+}
+
+/// Say which login is used for an image, where it is from, and whether the registry accepts it
+///
+/// Without a reference, one image of each repository that the manifests import from is looked at. Each login that fits is
+/// tried as an import does, closest first, and asking without one at last: one HEAD each, which registries do not count as
+/// a pull. No password and no token is printed, and nothing is changed. Exit code 0: all can be read; 1: a registry
+/// refused, or a file or a helper cannot be used; 4: a registry gave no answer that says anything about logins.
+#[derive(Debug, Args)]
+struct Check {
+    /// Images as manifests name them
+    #[arg(value_name = "REFERENCE")]
+    images: Vec<ImageReference>,
+    /// Allow plain HTTP and unverified TLS for them, as `importPolicy.insecure` does
+    #[arg(long)]
+    insecure: bool,
+    /// How to print
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Format,
+    #[command(flatten)]
+    settings: config::SettingArguments,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs: one object, with `formatVersion`
+    Json,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    format_version: u32,
+    images: Vec<Found>,
+}
+
+/// What was found out of one image.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Found {
+    image: String,
+    /// Why no place may be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
+    places: Vec<Place>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Place {
+    repository: String,
+    verdict: &'static str,
+    logins: Vec<Login>,
+    problems: Vec<String>,
+    /// What the registry says that has nothing to do with logins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Login {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    /// None: asking without a login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    verdict: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
+}
+
+pub(super) fn run(arguments: &Arguments, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
+    let Command::Check(command) = &arguments.command;
+    let config = offline::settings(&command.settings, context)?;
+    let keep = |_: &[u8]| Err(io::Error::other("nothing is kept here"));
+    let registries = Registries::new(config.registries.client(), Arc::new(keep))?;
+    let images = images(command, &config, context)?;
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build().context("cannot start the runtime")?;
+    let mut found = Vec::new();
+    for (image, insecure) in images {
+        let tried = runtime.block_on(registries.try_logins(&image, insecure));
+        let (places, refused) = match tried {
+            Ok(places) => (places, None),
+            Err(failure) => (Vec::new(), Some(failure.message)),
+        };
+        let places = places.into_iter().map(Place::from).collect();
+        let one = Found { image: image.to_string(), refused, places };
+        if command.output == Format::Text {
+            one.print(&mut *context.out)?;
+        }
+        found.push(one);
+    }
+    let code = found.iter().map(Found::code).max_by_key(|code| weight(*code));
+    if command.output == Format::Json {
+        let report = Report { format_version: 1, images: found };
+        serde_json::to_writer_pretty(&mut *context.out, &report)?;
+        writeln!(context.out)?;
+    }
+    Ok(code.unwrap_or(ExitCode::Done))
+}
+
+/// A refusal says more than no answer.
+fn weight(code: ExitCode) -> u8 {
+    match code {
+        ExitCode::Done => 0,
+        ExitCode::Unverified => 1,
+        ExitCode::Error | ExitCode::ChangesPending | ExitCode::ChangesHeld | ExitCode::Usage => 2,
+    }
+}
+
+/// What is looked at: the images that are named, else one of each repository of the manifests.
+fn images(
+    command: &Check,
+    config: &Config,
+    context: &mut Context<'_>,
+) -> anyhow::Result<Vec<(Arc<ImageReference>, bool)>> {
+    if !command.images.is_empty() {
+        let images = command.images.iter().cloned().map(Arc::new);
+        return Ok(images.map(|image| (image, command.insecure)).collect());
+    }
+    let desired = offline::head(config).context(
+        "cannot tell which images the manifests name; name images yourself: tidegate auth check REFERENCE",
+    )?;
+    let mut found = BTreeMap::new();
+    for stream in desired.streams.values() {
+        let checks = stream.tags.values().filter_map(|spec| {
+            let check = effective::check_of(stream, spec, &config.policy)?;
+            Some((check.image, check.insecure))
+        });
+        let listed = stream.repository.clone();
+        let listed = listed.map(|image| (Arc::new(image), stream.is_insecure()));
+        for (image, insecure) in checks.chain(listed) {
+            let repository = (image.registry_host(), image.repository_path());
+            let known: &mut (_, bool) = found.entry(repository).or_insert((image, false));
+            known.1 |= insecure || command.insecure;
+        }
+    }
+    if found.is_empty() {
+        writeln!(context.err, "the manifests name no image that is imported")?;
+    }
+    Ok(found.into_values().collect())
+}
+
+impl From<PlaceTried> for Place {
+    fn from(tried: PlaceTried) -> Self {
+        let PlaceTried { place, logins, problems, trouble, accepted } = tried;
+        let verdict = match (accepted, logins.is_empty(), &trouble) {
+            (true, ..) => "accepted",
+            (false, true, Some(_)) => "no answer",
+            (false, ..) => "refused",
+        };
+        let logins = logins.into_iter().map(Login::from).collect();
+        Self { repository: place, verdict, logins, problems, trouble }
+    }
+}
+
+impl From<LoginTried> for Login {
+    fn from(LoginTried { login, verdict }: LoginTried) -> Self {
+        let (user, from) = match login {
+            Some((user, from)) => (user, Some(from)),
+            None => (None, None),
+        };
+        let (verdict, why) = match verdict {
+            LoginVerdict::Accepted => ("accepted", None),
+            LoginVerdict::Refused(why) => ("refused", Some(why)),
+            LoginVerdict::Useless => ("of no use: it is a token, and a password is wanted", None),
+            LoginVerdict::NotWanted => ("not wanted", None),
+        };
+        Self { user, from, verdict, why }
+    }
+}
+
+impl Found {
+    fn code(&self) -> ExitCode {
+        let is_refused = |place: &Place| place.verdict == "refused" || !place.problems.is_empty();
+        if self.refused.is_some() || self.places.iter().any(is_refused) {
+            ExitCode::Error
+        } else if self.places.iter().any(|place| place.verdict == "no answer") {
+            ExitCode::Unverified
+        } else {
+            ExitCode::Done
+        }
+    }
+
+    fn print(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{}", self.image)?;
+        if let Some(why) = &self.refused {
+            writeln!(out, "  not asked: {why}")?;
+        }
+        for place in &self.places {
+            writeln!(out, "  {}: {}", place.repository, place.verdict)?;
+            for login in &place.logins {
+                let who = match (&login.user, &login.from) {
+                    (Some(user), Some(from)) => format!("login `{user}` from {from}"),
+                    (None, Some(from)) => format!("token from {from}"),
+                    (_, None) => "without a login".to_owned(),
+                };
+                match &login.why {
+                    Some(why) => writeln!(out, "    {who}: {}: {why}", login.verdict)?,
+                    None => writeln!(out, "    {who}: {}", login.verdict)?,
+                }
+            }
+            for problem in &place.problems {
+                writeln!(out, "    not looked at: {problem}")?;
+            }
+            if let Some(trouble) = &place.trouble {
+                writeln!(out, "    {trouble}")?;
+            }
+        }
+        Ok(())
+    }
+}
