@@ -7,6 +7,7 @@ mod auth;
 pub mod check;
 mod completions;
 mod config;
+mod cost;
 mod demo;
 mod diff;
 mod follow;
@@ -123,6 +124,7 @@ enum Command {
     Release(release::Command),
     NotifyPush(notify_push::Command),
     Auth(auth::Arguments),
+    Cost(cost::Command),
     Config(config::Command),
     Journal(journal::Arguments),
     #[command(flatten)]
@@ -169,6 +171,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::NotifyPush(command) => notify_push::run(&command, &mut context),
         Command::Status(command) => status::run(&command, &mut context),
         Command::Auth(arguments) => auth::run(&arguments, &mut context),
+        Command::Cost(command) => cost::run(&command, &mut context),
         Command::Journal(arguments) => journal::run(&arguments, &mut context),
         Command::Demo(command) => demo::run(&command, &mut context),
         Command::Config(command) => config::run(&command, &mut context),

@@ -4,6 +4,7 @@
 //! came from. Simulator and tests make their own.
 
 mod allowed;
+mod quota;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,8 +17,10 @@ use serde::{Deserialize, Serialize};
 use crate::action::{ImportMode, Platform};
 use crate::limits;
 use crate::names::{Namespace, ObjectKey, StreamName, TargetName};
+use crate::reference::HUB_V2_HOST;
 
 pub use allowed::{AllowedRegistries, AllowedRegistry, AllowedRegistryError, Transport};
+pub use quota::{Counted, RateLimit, RateLimitError, limited_host};
 
 /// What to do with a commit that has an invalid object (`source.on_invalid`, rule D7).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -141,6 +144,8 @@ pub struct Policy {
     pub checks_in_flight_max: usize,
     /// `registries."HOST".insecure`: hosts whose tags count as `insecure`.
     pub insecure_registries: BTreeSet<String>,
+    /// `registries."HOST".limit`, by [`limited_host`].
+    pub registry_limits: BTreeMap<String, RateLimit>,
     /// `imports.allowed_registries` (rule I174).
     pub allowed_registries: AllowedRegistries,
     /// `rollouts.in_flight`: over all targets.
@@ -176,6 +181,7 @@ impl Default for Policy {
             tag_limit: TagLimit::First(limits::LISTED_TAGS_IMPORTED),
             checks_in_flight_max: limits::REGISTRY_CHECKS_IN_FLIGHT_MAX,
             insecure_registries: BTreeSet::new(),
+            registry_limits: [(HUB_V2_HOST.to_owned(), RateLimit::DOCKER_HUB)].into(),
             allowed_registries: AllowedRegistries::default(),
             rollouts_in_flight_max: limits::ROLLOUTS_IN_FLIGHT_MAX,
             routes: Routes::default(),

@@ -160,6 +160,18 @@ pub const KEYS: &[KeyDoc] = &[
         "Certificates (PEM) of authorities trusted for this HOST or HOST:PORT, beside the system's",
     ),
     key(
+        "registries.*.limit",
+        "NUMBER/SPAN or none",
+        "100/6h for docker.io, else none",
+        "Requests that this HOST or HOST:PORT takes in any time of that length; `tidegate cost` compares with it",
+    ),
+    key(
+        "registries.*.counted",
+        "manifests or all",
+        "manifests",
+        "What counts towards the limit: GET of manifests, as at Docker Hub, or every request",
+    ),
+    key(
         "integrated_registry.address",
         "HOST or HOST:PORT",
         "none",

@@ -1,6 +1,6 @@
 //! Everything about registries: `[registries]`, `[integrated_registry]`, and which of them are allowed.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,7 +9,10 @@ use super::layer::Origin;
 use super::read::{Reader, Show};
 use super::{Environment, RegistrySettings};
 use crate::limits;
-use crate::policy::{AllowedRegistries, AllowedRegistry, IntegratedRegistry, Policy, RegistryMode};
+use crate::policy::{
+    AllowedRegistries, AllowedRegistry, Counted, IntegratedRegistry, Policy, RateLimit,
+    RateLimitError, RegistryMode, limited_host,
+};
 use crate::reference::ImageReference;
 use crate::world::registry::ShortNames;
 
@@ -82,6 +85,46 @@ pub(super) fn insecure(reader: &mut Reader) -> BTreeSet<String> {
         }
     }
     insecure
+}
+
+/// `registries."HOST".limit` and `registries."HOST".counted`, in place of the defaults.
+pub(super) fn limits(
+    reader: &mut Reader,
+    mut limits: BTreeMap<String, RateLimit>,
+) -> BTreeMap<String, RateLimit> {
+    let section = KeyPath::of("registries");
+    for host in reader.names(&section) {
+        let path = section.child(&host);
+        let limit = reader.read(&path.child("limit"), Show::Plain, |value| {
+            let text = value.text()?;
+            match text == "none" {
+                true => Ok(None),
+                false => text.parse().map(Some).map_err(|error: RateLimitError| {
+                    format!("`{text}` is no limit: {error}, or \"none\"")
+                }),
+            }
+        });
+        let words = [("manifests", Counted::Manifests), ("all", Counted::All)];
+        let counted = reader.read(&path.child("counted"), Show::Plain, |value| {
+            let text = value.text()?;
+            let found = words.iter().find(|(word, _)| *word == text).map(|(_, counted)| *counted);
+            found.ok_or_else(|| format!("`{text}` is not one of `manifests`, `all`"))
+        });
+        let name = limited_host(&host).to_owned();
+        match limit {
+            Some(Some(limit)) => drop(limits.insert(name.clone(), limit)),
+            Some(None) => drop(limits.remove(&name)),
+            None => {}
+        }
+        match (counted, limits.get_mut(&name)) {
+            (Some(counted), Some(limit)) => limit.counted = counted,
+            (Some(_), None) => {
+                reader.problem(&path.child("counted"), "there is no `limit` beside it");
+            }
+            (None, _) => {}
+        }
+    }
+    limits
 }
 
 /// How registries are spoken to.

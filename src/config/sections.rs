@@ -170,6 +170,7 @@ pub(super) fn policy(reader: &mut Reader, source_poll: Duration) -> Policy {
         prune_grace: reader.span("prune.grace", defaults.prune_grace, Duration::ZERO),
         prune_objects_max: reader.count("prune.max_objects", defaults.prune_objects_max, 0),
         image_size_limits: image_size_limits(reader),
+        registry_limits: registries::limits(reader, defaults.registry_limits),
         allowed_registries: registries::allowed(reader, integrated_registry.as_ref()),
         integrated_registry,
     }

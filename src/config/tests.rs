@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::names::{Namespace, ObjectKey};
-use crate::policy::{OnInvalid, RegistryMode, Transport};
+use crate::policy::{Counted, OnInvalid, RegistryMode, Transport};
 
 fn folder(text: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -69,6 +69,8 @@ conf = "/run/registries.conf"
 [registries."localhost:5000"]
 insecure = true
 ca_file = "ca.pem"
+limit = "600/1h"
+counted = "all"
 
 [integrated_registry]
 address = "registry.example.com:5000"
@@ -174,6 +176,8 @@ fn every_key_is_read() {
     assert_eq!((policy.checks_in_flight_max, policy.rollouts_in_flight_max), (8, 1));
     assert!(policy.insecure_registries.contains("localhost:5000"));
     assert_eq!(policy.prune_objects_max, 0);
+    let limit = policy.registry_limits["localhost:5000"];
+    assert_eq!((limit.to_string().as_str(), limit.counted), ("600/1h", Counted::All));
     let integrated = policy.integrated_registry.as_ref().unwrap();
     assert_eq!(integrated.mode, RegistryMode::PullThrough);
     assert_eq!(integrated.public_address.as_deref(), Some("images.example.com"));
@@ -397,6 +401,27 @@ fn logins_are_looked_for_where_podman_and_docker_keep_them_in_their_order() {
     assert_eq!(all, [run, own[0], "/docker/config.json", own[1]]);
     let named = files(&[home, ("REGISTRY_AUTH_FILE", "/elsewhere/auth.json")]);
     assert_eq!(named, ["/elsewhere/auth.json"]);
+}
+
+#[test]
+fn docker_hub_has_a_limit_until_another_is_given() {
+    let limits = |text: &str| {
+        let limits = load_text(text, &[], &[]).map(|config| config.policy.registry_limits);
+        limits.map(|limits| {
+            limits
+                .iter()
+                .map(|(host, limit)| format!("{host} {limit}"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        })
+    };
+    assert_eq!(limits("").unwrap(), "registry-1.docker.io 100/6h");
+    let own = "[registries.\"docker.io\"]\nlimit = \"200/6h\"\n[registries.\"quay.io\"]\nlimit = \"5/1s\"\n";
+    assert_eq!(limits(own).unwrap(), "quay.io 5/1s, registry-1.docker.io 200/6h");
+    assert_eq!(limits("[registries.\"docker.io\"]\nlimit = \"none\"\n").unwrap(), "");
+    let wrong = limits("[registries.\"docker.io\"]\nlimit = \"many\"\n").unwrap_err();
+    let expected = "`many` is no limit: a limit is a number of requests and a time, like \"100/6h\", or \"none\"";
+    assert!(wrong.contains(expected), "{wrong}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The commands, through the real binary.
 
 mod check;
+mod cost;
 mod diff;
 mod help;
 mod offline;
