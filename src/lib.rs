@@ -40,6 +40,7 @@
 //! | [`plan`] | desired, observed and now become steps and holds, by key |
 //! | [`admit`] | who may start now, where there is less room than work |
 //! | [`engine`] | one step; the only writer of state |
+//! | [`hook`] | what notices of registries and git hosts say, and whether they are theirs |
 //! | [`edit`] | manifests are changed: the text that is meant, and nothing else |
 //! | [`oc`] | what `oc` prints: tables, describe blocks, YAML, templates |
 //! | [`report`] | states and plans become text and JSON |
@@ -62,7 +63,7 @@
 //! ```text
 //! shell   async, IO     main → cli → daemon, control → world        config · telemetry
 //! edge    sync IO                       journal → Disk
-//! core    pure, sync    edit → report · oc · engine → plan · admit → effective → desired, observed
+//! core    pure, sync    edit → report · oc · engine → plan · admit → effective → desired, observed, hook
 //!                       → policy · fact · action · api · names · reference · time · limits · dense · secret · sabotage
 //! ```
 //!
@@ -101,6 +102,7 @@ pub mod edit;
 pub mod effective;
 pub mod engine;
 pub mod fact;
+pub mod hook;
 pub mod journal;
 pub mod limits;
 pub mod names;
