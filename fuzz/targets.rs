@@ -433,7 +433,7 @@ pub(crate) fn control(data: &[u8]) {
         if let Effect::Answer(id, answer) = effect {
             assert_eq!(id, 7);
             answers += 1;
-            if let Answer::Refused(text) | Answer::Nothing(text) = &answer {
+            if let Answer::Refused(text) | Answer::Nothing(text) | Answer::Looking(text) = &answer {
                 assert!(!text.is_empty());
             }
             let reply = serde_json::to_string(&Reply::of(answer, now())).unwrap();

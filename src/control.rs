@@ -19,6 +19,7 @@ use crate::action::{ImportOrder, Input, Nudge, OverlayOrder, Pushed, Request};
 use crate::daemon::{Event, Events, PruneOrder};
 use crate::engine::Answer;
 use crate::fact::PruneOptions;
+use crate::hook::deliveries::Listening;
 use crate::names::{Digest, ObjectKey, Seq, StreamTag};
 use crate::plan::prune::Pruned;
 use crate::report::Live;
@@ -77,12 +78,16 @@ pub enum Reply {
     Done(Seq),
     /// There was nothing to do, or it was noted.
     Nothing(String),
+    /// Something is looked at again, and what.
+    Looking(String),
     /// It is refused.
     Refused(String),
     /// What only the running daemon knows.
     Status(Box<Live>),
     /// What a prune took, or would take.
     Pruned(Box<Pruned>),
+    /// What the listener for webhooks is and had.
+    Hooks(Box<Listening>),
 }
 
 /// A listening control socket; its file goes when this does.
@@ -213,6 +218,7 @@ impl Reply {
         match answer {
             Answer::Done(seq) => Self::Done(seq),
             Answer::Nothing(text) => Self::Nothing(text),
+            Answer::Looking(text) => Self::Looking(text),
             Answer::Refused(text) => Self::Refused(text),
             Answer::Status(known) => Self::Status(Box::new(Live::of(&known, now))),
             Answer::Pruned(pruned) => Self::Pruned(pruned),

@@ -11,6 +11,7 @@ use crate::effective;
 use crate::fact::{Fact, Reason, TagEvent, TagImported, Via};
 use crate::names::{Generation, Seq, StreamTag};
 use crate::observed::tag_history::Effect;
+use crate::reference::ImageReference;
 use crate::time::Now;
 
 use super::{Answer, Batch, Engine, InFlight};
@@ -26,6 +27,15 @@ pub(super) struct Pushing {
     asked: Option<Option<Seq>>,
 }
 
+/// What a notice of the managed registry leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Moved {
+    /// The registry is asked, and the notice answered then.
+    Asks,
+    /// It is about to be asked because of another notice.
+    IsAsked,
+}
+
 impl Engine {
     /// Takes a notice; it is answered when the image was read.
     ///
@@ -33,14 +43,37 @@ impl Engine {
     /// Why it cannot be recorded.
     pub(super) fn pushed(&mut self, id: u64, pushed: Pushed) -> Result<(), String> {
         let Pushed { tag, image } = pushed;
-        if let Some(space) = self.observed.space_short {
-            return Err(space.to_string());
-        }
         if image.digest.is_none() || image.is_registry_only() {
             return Err(format!(
                 "`{image}` does not say which image was pushed; its digest is needed: \
                  REGISTRY/REPOSITORY@sha256:..."
             ));
+        }
+        self.read_push(id, tag, image)
+    }
+
+    /// Takes a notice that a tag moved in the managed registry; the registry is asked what the tag is by then.
+    ///
+    /// A notice may be late or come twice. The digest that it tells is not asked for: it may be one that the tag was.
+    ///
+    /// # Errors
+    /// Why it cannot be recorded.
+    pub(super) fn moved_in_managed(
+        &mut self,
+        id: u64,
+        tag: StreamTag,
+        image: ImageReference,
+    ) -> Result<Moved, String> {
+        let asks = |other: &Pushing| other.tag == tag && *other.check.image == image;
+        if self.pushes.iter().any(|other| other.asked.is_none() && asks(other)) {
+            return Ok(Moved::IsAsked);
+        }
+        self.read_push(id, tag, image).map(|()| Moved::Asks)
+    }
+
+    fn read_push(&mut self, id: u64, tag: StreamTag, image: ImageReference) -> Result<(), String> {
+        if let Some(space) = self.observed.space_short {
+            return Err(space.to_string());
         }
         let stream = self.desired.streams.get(&tag.stream);
         if stream.is_some_and(|stream| stream.paused) {
