@@ -258,3 +258,20 @@ pub const HOOK_SECRETS_BYTES_MAX: u64 = 64 * 1024;
 
 /// Deliveries of webhooks that are kept to be shown: some minutes of a busy registry, at most 1 MB.
 pub const HOOK_DELIVERIES_KEPT: usize = 200;
+
+/// How long after a notice of a registry its tag is looked at first.
+///
+/// The CNCF's distribution tells of a push before it has written the tag: for 5 to 30 ms it answers the old digest, or an
+/// error. With this a rollout still starts within 100 ms.
+pub const HOOK_SETTLES: Duration = Duration::from_millis(30);
+
+/// How long after each look a registry is looked at again that does not have what it told of.
+///
+/// Slower disks and replicas behind one name need this; where a later push has replaced what was told, it is four
+/// requests in vain.
+pub const HOOK_LOOKS_AGAIN: [Duration; 4] = [
+    Duration::from_millis(50),
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(4),
+];

@@ -28,9 +28,18 @@ impl Engine {
         now: Now,
         batch: &mut Batch,
     ) -> Option<Answer> {
-        let tags = self.tags_from(image);
-        let lists = self.lists_from(image);
-        let pushed = self.pushed_tag(image).filter(|(tag, _)| !tags.contains(tag));
+        let named = self.tags_from(image);
+        let mut lists = self.lists_from(image);
+        let pushed = self.pushed_tag(image).filter(|(tag, _)| !named.contains(tag));
+        let (there, tags): (Vec<_>, Vec<_>) =
+            named.into_iter().partition(|tag| self.is_there(tag, image));
+        if let Some(tag) = &image.tag {
+            lists.retain(|stream| !self.is_there(&stream.tag(tag.clone()), image));
+        }
+        let pushed_there = pushed.iter().filter(|(tag, _)| self.is_there(tag, image));
+        let there: Vec<_> = there.iter().chain(pushed_there.map(|(tag, _)| tag)).collect();
+        let there: Vec<_> = there.into_iter().map(ToString::to_string).collect();
+        let pushed = pushed.filter(|(tag, _)| !self.is_there(tag, image));
         let nudges = tags.iter().cloned().map(Nudge::Tag);
         for nudge in nudges.chain(lists.iter().cloned().map(Nudge::Repository)) {
             self.absorb(Input::Nudged(nudge), now, batch);
@@ -39,14 +48,31 @@ impl Engine {
         let names: Vec<_> = names.chain(lists.iter().map(|s| format!("all of {s}"))).collect();
         let looks =
             (!names.is_empty()).then(|| Answer::Looking(format!("looks at {}", few(&names))));
-        match (pushed.map(|(tag, image)| self.moved_in_managed(id, tag, image)), looks) {
+        let told = image.digest;
+        match (pushed.map(|(tag, image)| self.moved_in_managed(id, tag, image, told)), looks) {
             (Some(Ok(Moved::Asks)), _) => None,
             (Some(Err(_)) | None, Some(looks)) => Some(looks),
             (Some(Ok(Moved::IsAsked)), _) => {
                 Some(Answer::Looking("the registry is about to be asked for it".into()))
             }
             (Some(Err(why)), None) => Some(Answer::Refused(why)),
+            (None, None) if !there.is_empty() => {
+                Some(Answer::Nothing(format!("{} has that image", few(&there))))
+            }
             (None, None) => Some(Answer::Nothing(format!("no tag is imported from {image}"))),
+        }
+    }
+
+    /// Whether a tag has the image that is told: there is nothing to look for.
+    fn is_there(&self, tag: &StreamTag, told: &ImageReference) -> bool {
+        let Some(digest) = told.digest else { return false };
+        let Some(state) = self.observed.tag(tag).filter(|state| state.condition.is_none()) else {
+            return false;
+        };
+        match state.probed {
+            // What the registry answered may be an index, and the image one of it.
+            Some(probed) if !state.pushed => probed == digest,
+            Some(_) | None => state.image() == Some(digest),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::action::{
 use crate::desired::TagSource;
 use crate::effective;
 use crate::fact::{Fact, Reason, TagEvent, TagImported, Via};
-use crate::names::{Generation, Seq, StreamTag};
+use crate::names::{Digest, Generation, Seq, StreamTag};
 use crate::observed::tag_history::Effect;
 use crate::reference::ImageReference;
 use crate::time::Now;
@@ -23,6 +23,8 @@ pub(super) struct Pushing {
     id: u64,
     tag: StreamTag,
     check: Check,
+    /// The digest that a notice told; the registry may not have it under the tag yet, or any more.
+    told: Option<Digest>,
     /// Whether the registry was asked, and the item that was the tag's then.
     asked: Option<Option<Seq>>,
 }
@@ -49,7 +51,7 @@ impl Engine {
                  REGISTRY/REPOSITORY@sha256:..."
             ));
         }
-        self.read_push(id, tag, image)
+        self.read_push(id, tag, image, None)
     }
 
     /// Takes a notice that a tag moved in the managed registry; the registry is asked what the tag is by then.
@@ -63,15 +65,22 @@ impl Engine {
         id: u64,
         tag: StreamTag,
         image: ImageReference,
+        told: Option<Digest>,
     ) -> Result<Moved, String> {
         let asks = |other: &Pushing| other.tag == tag && *other.check.image == image;
         if self.pushes.iter().any(|other| other.asked.is_none() && asks(other)) {
             return Ok(Moved::IsAsked);
         }
-        self.read_push(id, tag, image).map(|()| Moved::Asks)
+        self.read_push(id, tag, image, told).map(|()| Moved::Asks)
     }
 
-    fn read_push(&mut self, id: u64, tag: StreamTag, image: ImageReference) -> Result<(), String> {
+    fn read_push(
+        &mut self,
+        id: u64,
+        tag: StreamTag,
+        image: ImageReference,
+        told: Option<Digest>,
+    ) -> Result<(), String> {
         if let Some(space) = self.observed.space_short {
             return Err(space.to_string());
         }
@@ -95,7 +104,7 @@ impl Engine {
             platform: self.policy.platform.clone(),
             copy_to: None,
         };
-        self.pushes.push(Pushing { id, tag, check, asked: None });
+        self.pushes.push(Pushing { id, tag, check, told, asked: None });
         Ok(())
     }
 
@@ -194,6 +203,9 @@ impl Engine {
         let changes = state.is_none_or(|state| {
             state.effect_of(&event) != Effect::None || state.left || state.condition.is_some()
         });
+        if !changes && !deleted && pushing.told.is_some_and(|told| told != image.digest) {
+            return Answer::Looking(format!("the registry has {} under {tag}", image.digest));
+        }
         if !changes && !deleted {
             return Answer::Nothing(format!("{tag} is {} already", image.digest));
         }

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::{First, Hint, Hook, Notice, Silence, Told, host_of, image, json, nothing};
+use crate::reference::ImageReference;
 
 #[derive(Deserialize)]
 struct Envelope {
@@ -20,6 +21,7 @@ struct Event {
 struct Target {
     repository: Option<String>,
     tag: Option<String>,
+    digest: Option<String>,
     url: Option<String>,
 }
 
@@ -68,7 +70,9 @@ fn pushed(hook: &Hook, event: &Event) -> Result<Option<Hint>, Silence> {
     let host = host.ok_or_else(|| {
         Silence::Nothing("it does not say which registry it is; set `registry` of this hook".into())
     })?;
-    image(&host, repository, Some(tag)).map(|image| Some(Hint::Image(image)))
+    let image = image(&host, repository, Some(tag))?;
+    let digest = target.digest.as_deref().and_then(|digest| digest.parse().ok());
+    Ok(Some(Hint::Image(ImageReference { digest, ..image })))
 }
 
 impl Others {
@@ -111,12 +115,15 @@ mod tests {
     const BLOB: &str = r#"{"mediaType":"application/octet-stream","repository":"shop/web",
         "digest":"sha256:93989cb09821ea2254814967d5d9ba000b2e024dc443677d305e80e4528649d8"}"#;
 
+    const NAMED: &str =
+        "shop/web:1.2@sha256:93989cb09821ea2254814967d5d9ba000b2e024dc443677d305e80e4528649d8";
+
     #[test]
     fn the_push_of_a_tag_is_told_and_the_blobs_around_it_are_not() {
         let body = envelope(&[event("push", BLOB), event("pull", TAGGED), event("push", TAGGED)]);
         assert_eq!(
             told(Kind::Distribution, &[], &body),
-            ["registry.example.com:5000/shop/web:1.2"]
+            [format!("registry.example.com:5000/{NAMED}")]
         );
     }
 
@@ -140,9 +147,9 @@ mod tests {
             header: String::new(),
         };
         let body = envelope(&[event("push", TAGGED)]);
-        assert_eq!(told_by(&hook, &[], &body), ["images.example.com/shop/web:1.2"]);
+        assert_eq!(told_by(&hook, &[], &body), [format!("images.example.com/{NAMED}")]);
         let nobody = body.replace("registry.example.com:5000", "");
-        assert_eq!(told(Kind::Distribution, &[], &nobody), ["10.0.0.1:5000/shop/web:1.2"]);
+        assert_eq!(told(Kind::Distribution, &[], &nobody), [format!("10.0.0.1:5000/{NAMED}")]);
         let unknown = nobody.replace("http://10.0.0.1:5000", "");
         let told = told(Kind::Distribution, &[], &unknown).join("");
         assert!(told.starts_with("nothing: it does not say which registry"), "{told}");

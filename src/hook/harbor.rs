@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::{First, Hint, Hook, Notice, Silence, Told, image, json, nothing, shown, unreadable};
+use crate::reference::ImageReference;
 
 #[derive(Deserialize)]
 struct Body {
@@ -22,6 +23,7 @@ struct Data {
 #[derive(Deserialize)]
 struct Resource {
     tag: Option<String>,
+    digest: Option<String>,
     resource_url: Option<String>,
 }
 
@@ -44,14 +46,16 @@ pub(super) fn read(hook: &Hook, notice: &Notice<'_>) -> Told {
         return unreadable("the body has no `repository.repo_full_name`");
     };
     let mut hints = Vec::new();
-    for Resource { tag, resource_url } in resources {
+    for Resource { tag, digest, resource_url } in resources {
         let Some(tag) = tag.filter(|tag| !tag.is_empty() && !tag.contains(':')) else { continue };
         let url = resource_url.unwrap_or_default();
         let host = url.split_once('/').map(|(host, _)| host);
         let host = hook.registry.as_deref().or(host).ok_or_else(|| {
             Silence::Unreadable("the body has no `resource_url`, nor the hook a `registry`".into())
         })?;
-        hints.push(Hint::Image(image(host, &name, Some(&tag))?));
+        let image = image(host, &name, Some(&tag))?;
+        let digest = digest.and_then(|digest| digest.parse().ok());
+        hints.push(Hint::Image(ImageReference { digest, ..image }));
     }
     if hints.is_empty() { nothing("only pushes without a tag") } else { Ok(hints) }
 }

@@ -4,6 +4,7 @@ use tidegate::policy::{IntegratedRegistry, Policy, RegistryMode};
 
 use crate::support::engine::World;
 use crate::support::start::{WEB, committed};
+use crate::support::story::digest;
 
 /// Two streams that import the same image under several names, and one of another tag.
 const HUB: &str = "is a latest=docker.io/library/web:1
@@ -152,4 +153,33 @@ fn i193_only_tags_without_a_source_there_become_what_was_pushed() {
     assert!(world.answer().starts_with("nothing: no tag is imported"));
     world.hint("else.io/shop/web:new");
     assert!(world.answer().starts_with("nothing: no tag is imported"));
+}
+
+/// I193: a registry tells before it has written the tag; the same hint again looks until the registry has what it told.
+#[test]
+fn i193_a_hint_with_a_digest_looks_until_the_registry_has_it() {
+    let mut world = managed("is web");
+    let hint = format!("reg.io:5000/shop/web:latest@{}", digest("b"));
+    world.hint("reg.io:5000/shop/web:latest");
+    world.resolve("reg.io:5000/shop/web:latest", "a");
+    assert_eq!(world.answer(), "done");
+    world.hint(&hint);
+    world.resolve("reg.io:5000/shop/web:latest", "a");
+    assert_eq!(world.answer(), "the registry has #a under web:latest");
+    world.hint(&hint);
+    world.resolve("reg.io:5000/shop/web:latest", "b");
+    assert_eq!(world.answer(), "done");
+    world.hint(&hint);
+    assert_eq!(world.answer(), "nothing: web:latest has that image");
+    assert_eq!(world.pending(), "", "nobody is asked");
+}
+
+#[test]
+fn law5_a_hint_of_what_a_tag_has_already_asks_nobody() {
+    let mut world = settled("is web latest=r.io/web:1 other=r.io/web:2");
+    world.hint(&format!("r.io/web:1@{}", digest("a")));
+    assert_eq!(world.answer(), "nothing: web:latest has that image");
+    world.hint(&format!("r.io/web:1@{}", digest("b")));
+    assert_eq!(world.answer(), "looks at web:latest");
+    assert_eq!(world.checks().len(), 1);
 }
