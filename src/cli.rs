@@ -10,6 +10,7 @@ mod demo;
 mod diff;
 mod follow;
 mod history;
+mod hooks;
 mod journal;
 mod man;
 mod notify_push;
@@ -121,6 +122,7 @@ enum Command {
     History(history::Command),
     Release(release::Command),
     NotifyPush(notify_push::Command),
+    Hooks(hooks::Command),
     Config(config::Command),
     Journal(journal::Arguments),
     #[command(flatten)]
@@ -165,6 +167,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::History(command) => history::run(&command, &mut context),
         Command::Release(command) => release::run(&command, &mut context),
         Command::NotifyPush(command) => notify_push::run(&command, &mut context),
+        Command::Hooks(command) => hooks::run(&command, &mut context),
         Command::Status(command) => status::run(&command, &mut context),
         Command::Journal(arguments) => journal::run(&arguments, &mut context),
         Command::Demo(command) => demo::run(&command, &mut context),

@@ -48,6 +48,7 @@
 //! | [`world`] | git, registries, targets: everything that actions reach |
 //! | [`daemon`] | the loop, signals, readiness |
 //! | [`control`] | the Unix socket that operators ask through |
+//! | [`listener`] | the address that webhooks come in by; what became of each |
 //! | [`config`], [`telemetry`] | settings with their origin; logs |
 //! | [`cli`] | one file per command |
 //! | [`sabotage`] | deliberate bugs, with a feature that only tests use: the simulator must see each |
@@ -61,7 +62,7 @@
 //! # Who may use whom
 //!
 //! ```text
-//! shell   async, IO     main → cli → daemon, control → world        config · telemetry
+//! shell   async, IO     main → cli → daemon, control, listener → world   config · telemetry
 //! edge    sync IO                       journal → Disk
 //! core    pure, sync    edit → report · oc · engine → plan · admit → effective → desired, observed, hook
 //!                       → policy · fact · action · api · names · reference · time · limits · dense · secret · sabotage
@@ -105,6 +106,7 @@ pub mod fact;
 pub mod hook;
 pub mod journal;
 pub mod limits;
+pub mod listener;
 pub mod names;
 pub mod observed;
 pub mod oc;

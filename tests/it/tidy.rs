@@ -47,7 +47,7 @@ const CORE: &[&[&str]] = &[
 const SHELL: &[&[&str]] = &[
     &["world"],
     &["config", "telemetry"],
-    &["daemon", "control"],
+    &["daemon", "control", "listener"],
     &["cli"],
     &["main", "lib"],
 ];
