@@ -15,6 +15,7 @@ use tidegate::control::{Question, Reply};
 use tidegate::desired::{Entry, ParsedFile, Tree, params_paths, parse_file};
 use tidegate::engine::{Answer, Effect, Engine};
 use tidegate::fact::Record;
+use tidegate::hook::{self, Hint, Hook, Kind, Notice, Secrets, Silence};
 use tidegate::journal::{self, Journal, JournalError, Options, RealDisk, Replay};
 use tidegate::names::{BlobId, ContentHash, ObjectKey, StreamName, StreamTag};
 use tidegate::observed::ObservedState;
@@ -28,6 +29,7 @@ type Target = fn(&[u8]);
 pub(crate) const ALL: &[(&str, Target)] = &[
     ("config", config),
     ("control", control),
+    ("hook", hook),
     ("journal", journal),
     ("manifest", manifest),
     ("mirrors", mirrors),
@@ -423,7 +425,9 @@ pub(crate) fn control(data: &[u8]) {
             Request::Prune(Box::new(PruneRequest { options, confirm, contents }))
         }
         Question::DeleteImage(image) => Request::DeleteImage(image),
-        Question::ReadSource | Question::CheckTag(_) | Question::Compact => return, // not for the engine's answer
+        Question::ReadSource | Question::CheckTag(_) | Question::Compact | Question::Hooks => {
+            return;
+        } // not for the engine's answer
     };
     let mut engine = ENGINE.clone();
     let may_wait = matches!(request, Request::Import(_) | Request::Push(_));
@@ -433,7 +437,7 @@ pub(crate) fn control(data: &[u8]) {
         if let Effect::Answer(id, answer) = effect {
             assert_eq!(id, 7);
             answers += 1;
-            if let Answer::Refused(text) | Answer::Nothing(text) = &answer {
+            if let Answer::Refused(text) | Answer::Nothing(text) | Answer::Looking(text) = &answer {
                 assert!(!text.is_empty());
             }
             let reply = serde_json::to_string(&Reply::of(answer, now())).unwrap();
@@ -441,6 +445,47 @@ pub(crate) fn control(data: &[u8]) {
         }
     }
     assert!(answers == 1 || answers == 0 && may_wait, "{answers} answers");
+}
+
+/// A webhook: its kind in the first line, headers up to an empty line, the body.
+///
+/// Reading twice gives the same; what it names is printed as it is read, bounded, and taken by an engine with one answer;
+/// what it does not tell is told on one line. Nobody proves anything without a secret.
+pub(crate) fn hook(data: &[u8]) {
+    let cut = data.windows(2).position(|window| window == b"\n\n");
+    let (head, body) = cut.map_or((data, &[][..]), |at| (&data[..at], &data[at + 2..]));
+    let Ok(head) = std::str::from_utf8(head) else { return };
+    let mut lines = head.lines();
+    let word = lines.next().unwrap_or_default();
+    let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == word).unwrap_or(Kind::Generic);
+    let headers: Vec<_> = lines.filter_map(|line| line.split_once(": ")).collect();
+    let header = |name: &str| headers.iter().find(|(own, _)| *own == name).map(|(_, value)| *value);
+    let notice = Notice { header: &header, token: header("token"), body };
+    let registry = header("registry").map(str::to_owned);
+    let hook = Hook { kind, registry, header: "authorization".into() };
+    assert!(hook::prove(&hook, &notice, &Secrets::default()).is_err());
+    drop(hook::prove(&hook, &notice, &Secrets::parse(b"secret\nother")));
+    assert!(hook::delivery_id(&notice).is_none_or(|id| id.len() <= 64));
+    let told = hook::read(&hook, &notice);
+    assert_eq!(told, hook::read(&hook, &notice), "reading twice");
+    let hints = match told {
+        Ok(hints) => hints,
+        Err(Silence::Nothing(why) | Silence::Unreadable(why)) => {
+            assert!(!why.is_empty() && why.len() < 1_000 && !why.contains(char::is_control));
+            return;
+        }
+    };
+    assert!((1..=tidegate::limits::HOOK_HINTS_MAX).contains(&hints.len()));
+    let mut engine = ENGINE.clone();
+    for hint in hints {
+        let text = hint.to_string();
+        let Hint::Image(image) = hint else { continue };
+        assert_eq!(text.parse(), Ok(image.clone()), "a hint reads what it prints");
+        let ask = Ask { id: 7, by: "hook x".into(), request: Request::Hinted(image) };
+        let effects = engine.step(vec![Input::Asked(ask)], now());
+        let answers = effects.iter().filter(|effect| matches!(effect, Effect::Answer(7, _)));
+        assert_eq!(answers.count(), 1);
+    }
 }
 
 /// An engine that read the manifests newcomers begin with.

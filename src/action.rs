@@ -409,6 +409,8 @@ pub enum Request {
     Overlay(Box<OverlayOrder>),
     /// An image was pushed under a tag: read it, record it, and answer when that is done (rule I193).
     Push(Pushed),
+    /// What this names in a registry may have changed: look again at all that comes from there (law 5).
+    Hinted(ImageReference),
     /// Take what nobody uses out of histories, or say what would go.
     Prune(Box<PruneRequest>),
     /// Delete an image (rule I165).

@@ -12,6 +12,7 @@ mod demo;
 mod diff;
 mod follow;
 mod history;
+mod hooks;
 mod journal;
 mod man;
 mod notify_push;
@@ -125,6 +126,7 @@ enum Command {
     NotifyPush(notify_push::Command),
     Auth(auth::Arguments),
     Cost(cost::Command),
+    Hooks(hooks::Command),
     Config(config::Command),
     Journal(journal::Arguments),
     #[command(flatten)]
@@ -169,6 +171,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::History(command) => history::run(&command, &mut context),
         Command::Release(command) => release::run(&command, &mut context),
         Command::NotifyPush(command) => notify_push::run(&command, &mut context),
+        Command::Hooks(command) => hooks::run(&command, &mut context),
         Command::Status(command) => status::run(&command, &mut context),
         Command::Auth(arguments) => auth::run(&arguments, &mut context),
         Command::Cost(command) => cost::run(&command, &mut context),

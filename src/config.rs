@@ -10,6 +10,7 @@
 mod compat;
 mod keys;
 mod layer;
+mod listener;
 mod read;
 mod registries;
 mod sections;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 pub use keys::{KEYS, KeyDoc};
 pub use layer::Origin;
+pub use listener::{HookSettings, ListenAddress, ListenerSettings};
 
 use crate::fact::ConfigAdopted;
 use crate::journal::Retention;
@@ -55,6 +57,8 @@ pub struct Config {
     pub retention: Retention,
     /// Where the daemon answers commands, absolute.
     pub control_socket: PathBuf,
+    /// Where the daemon takes webhooks; none where it takes none.
+    pub listener: Option<ListenerSettings>,
     /// What is logged.
     pub log: LogSettings,
     /// The file that was read.
@@ -472,6 +476,7 @@ fn read_sections(
     policy.routes = sections::routes(&mut reader, &targets);
     policy.targets =
         targets.iter().map(|(name, target)| (name.clone(), target.timeout())).collect();
+    let listener = listener::settings(&mut reader, environment);
     let log = sections::log(&mut reader);
     let (mut settings, problems, warnings) = reader.finish();
     if !problems.is_empty() {
@@ -487,6 +492,7 @@ fn read_sections(
         state_dir,
         retention,
         control_socket,
+        listener,
         log,
         file,
         settings,

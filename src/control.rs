@@ -19,6 +19,8 @@ use crate::action::{ImportOrder, Input, Nudge, OverlayOrder, Pushed, Request};
 use crate::daemon::{Event, Events, PruneOrder};
 use crate::engine::Answer;
 use crate::fact::PruneOptions;
+use crate::hook::deliveries::Listening;
+use crate::listener::Hooks;
 use crate::names::{Digest, ObjectKey, Seq, StreamTag};
 use crate::plan::prune::Pruned;
 use crate::report::Live;
@@ -67,6 +69,8 @@ pub enum Question {
     Push(Pushed),
     /// Write a snapshot, drop old history and collect what nothing names, now.
     Compact,
+    /// What the listener for webhooks is and had.
+    Hooks,
 }
 
 /// What the daemon answers: one line.
@@ -77,12 +81,16 @@ pub enum Reply {
     Done(Seq),
     /// There was nothing to do, or it was noted.
     Nothing(String),
+    /// Something is looked at again, and what.
+    Looking(String),
     /// It is refused.
     Refused(String),
     /// What only the running daemon knows.
     Status(Box<Live>),
     /// What a prune took, or would take.
     Pruned(Box<Pruned>),
+    /// What the listener for webhooks is and had.
+    Hooks(Box<Listening>),
 }
 
 /// A listening control socket; its file goes when this does.
@@ -103,7 +111,7 @@ impl Drop for Control {
 ///
 /// # Errors
 /// When the socket cannot be made.
-pub fn serve(path: &Path, events: Events) -> anyhow::Result<Control> {
+pub fn serve(path: &Path, events: Events, hooks: Hooks) -> anyhow::Result<Control> {
     use anyhow::Context as _;
     let wrong = || format!("cannot listen at control socket `{}` (control.socket)", path.display());
     if let Some(parent) = path.parent() {
@@ -133,10 +141,10 @@ pub fn serve(path: &Path, events: Events) -> anyhow::Result<Control> {
                     continue;
                 }
             };
-            let events = events.clone();
+            let (events, hooks) = (events.clone(), hooks.clone());
             tokio::spawn(async move {
                 let _place = place;
-                if let Err(error) = converse(stream, events).await {
+                if let Err(error) = converse(stream, events, hooks).await {
                     tracing::debug!(%error, "a control client went away");
                 }
             });
@@ -145,13 +153,14 @@ pub fn serve(path: &Path, events: Events) -> anyhow::Result<Control> {
     Ok(Control { path: path.to_owned(), task })
 }
 
-async fn converse(stream: UnixStream, events: Events) -> io::Result<()> {
+async fn converse(stream: UnixStream, events: Events, hooks: Hooks) -> io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     let (read, mut write) = stream.into_split();
     let mut line = Vec::new();
     let mut reader = BufReader::new(read.take(REQUEST_BYTES_MAX));
     tokio::time::timeout(REQUEST_TIMEOUT, reader.read_until(b'\n', &mut line)).await??;
     let reply = match understand(&line) {
+        Ok(Question::Hooks) => Reply::Hooks(Box::new(hooks.listening())),
         Ok(question) => answer(question, uid, &events).await,
         Err(why) => Reply::Refused(format!("the request is not understood: {why}")),
     };
@@ -188,6 +197,8 @@ async fn answer(question: Question, uid: u32, events: &Events) -> Reply {
             return receive.await.unwrap_or_else(|_| gone());
         }
         Question::DeleteImage(image) => Request::DeleteImage(image),
+        // Answered without the loop.
+        Question::Hooks => return Reply::Refused("the listener is asked elsewhere".into()),
         Question::ReadSource => return nudge(Nudge::Source, events).await,
         Question::CheckTag(tag) => return nudge(Nudge::Tag(tag), events).await,
         Question::Compact => {
@@ -213,6 +224,7 @@ impl Reply {
         match answer {
             Answer::Done(seq) => Self::Done(seq),
             Answer::Nothing(text) => Self::Nothing(text),
+            Answer::Looking(text) => Self::Looking(text),
             Answer::Refused(text) => Self::Refused(text),
             Answer::Status(known) => Self::Status(Box::new(Live::of(&known, now))),
             Answer::Pruned(pruned) => Self::Pruned(pruned),

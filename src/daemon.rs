@@ -30,6 +30,7 @@ use crate::engine::{Effect, Engine};
 use crate::fact::{ConfigAdopted, Fact};
 use crate::journal::{Journal, ObjectStore, Retention};
 use crate::limits;
+use crate::listener::{self, Hooks};
 use crate::names::{CommitId, StreamName};
 use crate::time::{Monotonic, Now, Timestamp};
 use crate::world::World;
@@ -129,6 +130,8 @@ pub struct Daemon {
     wake_at: Monotonic,
     /// The one stream whose imports are carried out, where nothing else is.
     only: Option<StreamName>,
+    /// The webhooks that are taken, where they are.
+    hooks: Option<Hooks>,
 }
 
 impl Daemon {
@@ -170,6 +173,7 @@ impl Daemon {
             unwatched: false,
             wake_at: Monotonic::START,
             only: None,
+            hooks: None,
         }
     }
 
@@ -444,6 +448,7 @@ impl Daemon {
                 self.world = world;
                 self.retention = config.retention;
                 adopted = Some(config.adopted());
+                self.hooks.iter().for_each(|hooks| hooks.take(&config));
                 self.engine.set_policy(config.policy);
                 if before != after {
                     self.engine.forget_tree();
@@ -529,17 +534,25 @@ pub async fn serve(
     // First of all: a signal that comes while the journal is replayed is obeyed right after.
     let signals = Signals::listen().context("cannot listen for signals")?;
     let socket = config.control_socket.clone();
+    let listens_at = config.listener.as_ref().map(|listener| listener.address.clone());
+    let settings = config.clone();
     let opened = tokio::task::spawn_blocking(move || open(&config, lost_records)).await??;
     let state_dir = opened.state_dir.clone();
     // Of a snapshot that another version of the program wrote, or whose outline is lost.
     tokio::task::spawn_blocking(move || outline::refresh(&state_dir));
-    let daemon = Daemon::new(opened, reload);
+    let hooks = Hooks::new(&settings, opened.clock);
+    let mut daemon = Daemon::new(opened, reload);
+    daemon.hooks = Some(hooks.clone());
     let events = daemon.events();
-    let control = control::serve(&socket, events.clone())?;
+    let control = control::serve(&socket, events.clone(), hooks.clone())?;
+    let listener = match &listens_at {
+        Some(address) => Some(listener::serve(address, hooks, events.clone()).await?),
+        None => None,
+    };
     let signals = tokio::spawn(signals.forward(events));
     let ended = daemon.run().await;
     signals.abort();
-    drop(control);
+    drop((control, listener));
     ended
 }
 

@@ -8,6 +8,7 @@ mod absorb;
 mod adopt;
 mod carry;
 mod copies;
+mod hints;
 mod index;
 mod listing;
 mod orders;
@@ -57,6 +58,8 @@ pub enum Answer {
     Done(Seq),
     /// There was nothing to do.
     Nothing(String),
+    /// Something is looked at again, and what.
+    Looking(String),
     /// It is refused, and why.
     Refused(String),
     /// What only the running process knows.

@@ -40,6 +40,7 @@
 //! | [`plan`] | desired, observed and now become steps and holds, by key |
 //! | [`admit`] | who may start now, where there is less room than work |
 //! | [`engine`] | one step; the only writer of state |
+//! | [`hook`] | what notices of registries and git hosts say, and whether they are theirs |
 //! | [`edit`] | manifests are changed: the text that is meant, and nothing else |
 //! | [`oc`] | what `oc` prints: tables, describe blocks, YAML, templates |
 //! | [`report`] | states and plans become text and JSON |
@@ -47,6 +48,7 @@
 //! | [`world`] | git, registries, targets: everything that actions reach |
 //! | [`daemon`] | the loop, signals, readiness |
 //! | [`control`] | the Unix socket that operators ask through |
+//! | [`listener`] | the address that webhooks come in by; what became of each |
 //! | [`config`], [`telemetry`] | settings with their origin; logs |
 //! | [`cli`] | one file per command |
 //! | [`sabotage`] | deliberate bugs, with a feature that only tests use: the simulator must see each |
@@ -60,9 +62,9 @@
 //! # Who may use whom
 //!
 //! ```text
-//! shell   async, IO     main → cli → daemon, control → world        config · telemetry
+//! shell   async, IO     main → cli → daemon, control, listener → world   config · telemetry
 //! edge    sync IO                       journal → Disk
-//! core    pure, sync    edit → report · oc · engine → plan · admit → effective → desired, observed
+//! core    pure, sync    edit → report · oc · engine → plan · admit → effective → desired, observed, hook
 //!                       → policy · fact · action · api · names · reference · time · limits · dense · secret · sabotage
 //! ```
 //!
@@ -101,8 +103,10 @@ pub mod edit;
 pub mod effective;
 pub mod engine;
 pub mod fact;
+pub mod hook;
 pub mod journal;
 pub mod limits;
+pub mod listener;
 pub mod names;
 pub mod observed;
 pub mod oc;

@@ -233,3 +233,51 @@ pub const ROLLOUT_LOG_LINES_MAX: usize = 5;
 ///
 /// NTP slews by less than this in an hour; a cron slot or a grace time that is this late harms nobody.
 pub const CLOCK_DRIFT_MAX: Duration = Duration::from_secs(2);
+
+/// Bytes of the body of a webhook.
+///
+/// Notices of registries have 2 kB, pushes of a hundred commits 200 kB; OpenShift's limit is the same (rule B25).
+pub const HOOK_BODY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Connections of webhooks at once. With a body each they hold at most 32 MiB.
+pub const HOOK_CONNECTIONS_MAX: usize = 32;
+
+/// One connection of a webhook, from its first byte to the last one of the answer: one request.
+///
+/// Senders give up after 5 to 30 s; whoever sends headers or a body slower than this keeps others out.
+pub const HOOK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Deliveries whose end is still awaited; a sender is asked to come again where there are more.
+pub const HOOK_DELIVERIES_WAITING_MAX: usize = 256;
+
+/// Entries of a list in a notice that are read; real ones have one to twenty.
+pub const HOOK_ENTRIES_MAX: usize = 1_000;
+
+/// Hints that one notice may give; what it names beyond them is found by the schedule.
+pub const HOOK_HINTS_MAX: usize = 64;
+
+/// Secrets of one hook: the old one and the new one, and some to spare.
+pub const HOOK_SECRETS_MAX: usize = 8;
+
+/// Bytes of a file of secrets; a secret has some 64.
+pub const HOOK_SECRETS_BYTES_MAX: u64 = 64 * 1024;
+
+/// Deliveries of webhooks that are kept to be shown: some minutes of a busy registry, at most 1 MB.
+pub const HOOK_DELIVERIES_KEPT: usize = 200;
+
+/// How long after a notice of a registry its tag is looked at first.
+///
+/// The CNCF's distribution tells of a push before it has written the tag: for 5 to 30 ms it answers the old digest, or an
+/// error. With this a rollout still starts within 100 ms.
+pub const HOOK_SETTLES: Duration = Duration::from_millis(30);
+
+/// How long after each look a registry is looked at again that does not have what it told of.
+///
+/// Slower disks and replicas behind one name need this; where a later push has replaced what was told, it is four
+/// requests in vain.
+pub const HOOK_LOOKS_AGAIN: [Duration; 4] = [
+    Duration::from_millis(50),
+    Duration::from_millis(200),
+    Duration::from_secs(1),
+    Duration::from_secs(4),
+];

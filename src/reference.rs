@@ -109,6 +109,37 @@ impl ImageReference {
         format!("{}/{}", self.registry_host(), self.repository_path())
     }
 
+    /// Every way to spell the registry and the namespace of this repository: Docker Hub has several names and a default
+    /// namespace, and 443 is what a host has without a port. Without tag and digest.
+    #[must_use]
+    pub fn spellings(&self) -> Vec<Self> {
+        let spelled = |registry: Option<String>, namespace: Option<String>| {
+            let name = self.name.clone();
+            Self { registry, namespace, name, tag: None, digest: None }
+        };
+        let Some(registry) = self.registry.as_deref().filter(|host| !is_docker_hub(host)) else {
+            let names = HUB_ALIASES.iter().map(|name| Some((*name).to_owned())).chain([None]);
+            let library = self.namespace.as_deref().is_none_or(|name| name == "library");
+            // `library/a/b` without `library` would be the repository `a/b`.
+            let namespaces = match library && !self.name.contains('/') {
+                true => vec![None, Some("library".to_owned())],
+                false => vec![self.namespace.clone()],
+            };
+            let all =
+                names.flat_map(|name| namespaces.iter().map(move |n| (name.clone(), n.clone())));
+            return all.map(|(registry, namespace)| spelled(registry, namespace)).collect();
+        };
+        let other = match registry.strip_suffix(":443") {
+            Some(host) => host.to_owned(),
+            None if registry.contains(':') => {
+                return vec![spelled(self.registry.clone(), self.namespace.clone())];
+            }
+            None => format!("{registry}:443"),
+        };
+        let both = [self.registry.clone(), Some(other)];
+        both.into_iter().map(|registry| spelled(registry, self.namespace.clone())).collect()
+    }
+
     /// The digest if there is one, else the tag, else `latest`: the last part of the manifest's
     /// address.
     #[must_use]

@@ -9,6 +9,7 @@ pub mod between;
 pub mod cost;
 pub mod dry_run;
 pub mod history;
+pub mod hooks;
 pub mod live;
 pub mod log;
 pub mod prune;

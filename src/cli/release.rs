@@ -77,6 +77,8 @@ fn order(
             Ok(ExitCode::Done)
         }
         Reply::Refused(why) => anyhow::bail!("{why}"),
-        Reply::Status(_) | Reply::Pruned(_) => anyhow::bail!(ask::SOMETHING_ELSE),
+        Reply::Status(_) | Reply::Pruned(_) | Reply::Looking(_) | Reply::Hooks(_) => {
+            anyhow::bail!(ask::SOMETHING_ELSE)
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::ensure;
 
 use crate::cli::{Context, ExitCode};
-use crate::config::{Config, ConfigError, LogSettings, Problem};
+use crate::config::{Config, ConfigError, ListenAddress, LogSettings, Problem};
 use crate::{config, daemon, telemetry, world};
 
 /// Run the daemon: watch the repository, import tags, roll out what depends on them
@@ -62,18 +62,22 @@ pub(super) fn run(command: &Command, context: &Context<'_>) -> anyhow::Result<Ex
 struct Fixed {
     state_dir: PathBuf,
     control_socket: PathBuf,
+    listens_at: Option<ListenAddress>,
     log: LogSettings,
 }
 
 impl Fixed {
     fn of(config: &Config) -> Self {
         let Config { state_dir, control_socket, log, .. } = config.clone();
-        Self { state_dir, control_socket, log }
+        let listens_at = config.listener.as_ref().map(|listener| listener.address.clone());
+        Self { state_dir, control_socket, listens_at, log }
     }
 
     /// Refuses a configuration that could only be half taken.
     fn check(&self, new: &Config) -> anyhow::Result<()> {
+        let listens_at = new.listener.as_ref().map(|listener| &listener.address);
         let changed = [
+            ("listener.address", self.listens_at.as_ref() != listens_at),
             ("state_dir", self.state_dir != new.state_dir),
             ("control.socket", self.control_socket != new.control_socket),
             ("log.level", self.log.level != new.log.level),

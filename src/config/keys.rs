@@ -250,6 +250,42 @@ pub const KEYS: &[KeyDoc] = &[
         "Socket on which the daemon answers the other commands",
     ),
     key(
+        "listener.address",
+        "HOST:PORT or unix:PATH",
+        "none; nothing listens",
+        "Where webhooks come in: an IP address of this host with a port, or a socket; there is no TLS, so loopback",
+    ),
+    key(
+        "listener.hooks.*.kind",
+        "distribution, docker-hub, github, quay, harbor, gitlab, gitea, bitbucket, generic or notify-push",
+        "none; it is needed",
+        "Who sends to /hooks/NAME, and in which form",
+    ),
+    key(
+        "listener.hooks.*.secret_file",
+        "path",
+        "NAME.secret in systemd's credentials; it is needed",
+        "File with what the sender has to know, one secret a line, each valid; read again for each delivery",
+    ),
+    key(
+        "listener.hooks.*.secret",
+        "none",
+        "what is in `secret_file`",
+        "That everybody may send who reaches a listener on loopback or a socket",
+    ),
+    key(
+        "listener.hooks.*.header",
+        "name of a header",
+        "authorization",
+        "Header that holds the token, with or without `Bearer` (distribution, harbor, gitlab's registry, generic, notify-push)",
+    ),
+    key(
+        "listener.hooks.*.registry",
+        "HOST or HOST:PORT",
+        "what the sender says",
+        "What streams call the registry that sends",
+    ),
+    key(
         "journal.keep_for",
         "span or forever",
         "forever",

@@ -64,6 +64,11 @@ impl Reader {
         self.layers.tables.get(path).cloned().unwrap_or(Origin::Default)
     }
 
+    /// Whether somebody set this very key.
+    pub(super) fn is_set(&self, path: &KeyPath) -> bool {
+        self.layers.entries.contains_key(path)
+    }
+
     /// The names that the user chose below a section.
     pub(super) fn names(&self, section: &KeyPath) -> BTreeSet<String> {
         let depth = section.0.len();

@@ -377,11 +377,11 @@ fn webhook_url(text: &str) -> Result<url::Url, String> {
     Ok(url)
 }
 
-fn secret(
+pub(super) fn secret(
     reader: &mut Reader,
     environment: &Environment,
     key: &KeyPath,
-    target: &str,
+    name: &str,
 ) -> Option<SecretSource> {
     let given = reader.read(key, Show::Plain, super::layer::Value::text);
     let path = match &given {
@@ -389,7 +389,7 @@ fn secret(
         Some(text) if !text.contains('/') => environment.credential(text).map(|(path, _)| path),
         Some(_) => None,
         None => {
-            let (path, origin) = environment.credential(&format!("{target}.secret"))?;
+            let (path, origin) = environment.credential(&format!("{name}.secret"))?;
             reader.note(key, path.display().to_string().into(), origin);
             return Some(SecretSource(path));
         }

@@ -111,6 +111,17 @@ image_size = "unlimited"
 [control]
 socket = "c.sock"
 
+[listener]
+address = "unix:hooks.sock"
+[listener.hooks.registry]
+kind = "distribution"
+secret_file = "registry.secret"
+header = "X-Token"
+registry = "registry.example.com:5000"
+[listener.hooks.open]
+kind = "generic"
+secret = "none"
+
 [log]
 format = "json"
 level = "info,tidegate::world=debug"
@@ -195,6 +206,13 @@ fn every_key_is_read() {
     let TargetConfig::Exec(exec) = &config.targets[&script] else { panic!("not exec") };
     assert_eq!(exec.program, base.join("roll-out"));
     assert_eq!(config.log.format, LogFormat::Json);
+    let listener = config.listener.as_ref().unwrap();
+    assert_eq!(listener.address, ListenAddress::Unix(base.join("hooks.sock")));
+    let registry = &listener.hooks["registry"];
+    assert_eq!(registry.secret.as_ref().unwrap().0, base.join("registry.secret"));
+    assert_eq!(registry.hook.header, "x-token");
+    assert_eq!(registry.hook.registry.as_deref(), Some("registry.example.com:5000"));
+    assert!(listener.hooks["open"].secret.is_none());
     // Every pattern of the table is set above, so none can be forgotten by the reader.
     for doc in KEYS {
         let pattern: Vec<&str> = doc.pattern.split('.').collect();
@@ -464,4 +482,48 @@ fn allowed_registries_are_taken_from_either_key() {
     assert!(admit("x.io/a").is_ok() && admit("quay.io/team/a").is_err());
     let [warning] = &config.warnings[..] else { panic!("{:?}", config.warnings) };
     assert!(warning.contains("`quay.io/team` never matches"), "{warning}");
+}
+
+#[test]
+fn a_listener_is_off_unless_it_is_set_and_every_hook_has_a_secret() {
+    assert!(load_text("", &[], &[]).unwrap().listener.is_none());
+    let hook = |rest: &str| {
+        format!("[listener]\naddress = \"127.0.0.1:8077\"\n[listener.hooks.a]\n{rest}")
+    };
+    let text = hook("kind = \"quay\"\n");
+    insta::assert_snapshot!(errors(&text), @"DIR/tidegate.toml:3: `listener.hooks.a`: needs a secret: write `secret_file`, or hand `a.secret` over as a credential of systemd");
+    let text = hook("kind = \"notify-push\"\nsecret = \"none\"\n");
+    insta::assert_snapshot!(errors(&text), @"DIR/tidegate.toml:5: `listener.hooks.a.secret`: who may say what a tag is has to prove itself: write `secret_file` instead");
+    let text = hook("kind = \"generic\"\nsecret = \"hunter2\"\n");
+    let told = errors(&text);
+    assert!(
+        told.contains("`listener.hooks.a.secret`: a secret does not stand in this file"),
+        "{told}"
+    );
+    assert!(!told.contains("hunter2"), "{told}");
+    let text = hook("kind = \"generic\"\nsecret = \"none\"\n").replace("127.0.0.1", "0.0.0.0");
+    assert!(errors(&text).contains("others than this host reach the listener"));
+    // A credential of systemd is a secret as well, and one of the file is for another kind.
+    let credentials = tempfile::tempdir().unwrap();
+    let path = credentials.path().join("a.secret");
+    std::io::Write::write_all(&mut std::fs::File::create(&path).unwrap(), b"x").unwrap();
+    let folder = credentials.path().display().to_string();
+    let variables = [("CREDENTIALS_DIRECTORY", folder.as_str())];
+    let config = load_text(&hook("kind = \"quay\"\n"), &variables, &[]).unwrap();
+    let hooks = config.listener.unwrap().hooks;
+    assert_eq!(hooks["a"].secret.as_ref().unwrap().0, path);
+}
+
+#[test]
+fn a_listener_that_others_reach_is_warned_of_and_hooks_without_one_as_well() {
+    let text = "[listener]\naddress = \"[::]:8077\"\n[listener.hooks.a]\nkind = \"github\"\nsecret_file = \"s\"\n";
+    let config = load_text(text, &[], &[]).unwrap();
+    assert!(config.warnings[0].contains("there is no TLS"), "{:?}", config.warnings);
+    let config = load_text(&text.replace("address", "#"), &[], &[]).unwrap();
+    assert!(config.listener.is_none());
+    assert!(
+        config.warnings[0].contains("nothing listens for these hooks"),
+        "{:?}",
+        config.warnings
+    );
 }

@@ -435,6 +435,10 @@ impl Engine {
                 Ok(()) => return,
                 Err(why) => Answer::Refused(why),
             },
+            Request::Hinted(image) => match self.hinted(id, &image, now, batch) {
+                Some(answer) => answer,
+                None => return,
+            },
             Request::Overlay(order) => self.overlay_tag(*order, by, now, batch),
             Request::Status => Answer::Status(Box::new(self.known())),
             Request::Release(object) => self.release(&object, by, now, batch),

@@ -9,8 +9,9 @@ use crate::action::{
 use crate::desired::TagSource;
 use crate::effective;
 use crate::fact::{Fact, Reason, TagEvent, TagImported, Via};
-use crate::names::{Generation, Seq, StreamTag};
+use crate::names::{Digest, Generation, Seq, StreamTag};
 use crate::observed::tag_history::Effect;
+use crate::reference::ImageReference;
 use crate::time::Now;
 
 use super::{Answer, Batch, Engine, InFlight};
@@ -22,8 +23,19 @@ pub(super) struct Pushing {
     id: u64,
     tag: StreamTag,
     check: Check,
+    /// The digest that a notice told; the registry may not have it under the tag yet, or any more.
+    told: Option<Digest>,
     /// Whether the registry was asked, and the item that was the tag's then.
     asked: Option<Option<Seq>>,
+}
+
+/// What a notice of the managed registry leads to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Moved {
+    /// The registry is asked, and the notice answered then.
+    Asks,
+    /// It is about to be asked because of another notice.
+    IsAsked,
 }
 
 impl Engine {
@@ -33,14 +45,44 @@ impl Engine {
     /// Why it cannot be recorded.
     pub(super) fn pushed(&mut self, id: u64, pushed: Pushed) -> Result<(), String> {
         let Pushed { tag, image } = pushed;
-        if let Some(space) = self.observed.space_short {
-            return Err(space.to_string());
-        }
         if image.digest.is_none() || image.is_registry_only() {
             return Err(format!(
                 "`{image}` does not say which image was pushed; its digest is needed: \
                  REGISTRY/REPOSITORY@sha256:..."
             ));
+        }
+        self.read_push(id, tag, image, None)
+    }
+
+    /// Takes a notice that a tag moved in the managed registry; the registry is asked what the tag is by then.
+    ///
+    /// A notice may be late or come twice. The digest that it tells is not asked for: it may be one that the tag was.
+    ///
+    /// # Errors
+    /// Why it cannot be recorded.
+    pub(super) fn moved_in_managed(
+        &mut self,
+        id: u64,
+        tag: StreamTag,
+        image: ImageReference,
+        told: Option<Digest>,
+    ) -> Result<Moved, String> {
+        let asks = |other: &Pushing| other.tag == tag && *other.check.image == image;
+        if self.pushes.iter().any(|other| other.asked.is_none() && asks(other)) {
+            return Ok(Moved::IsAsked);
+        }
+        self.read_push(id, tag, image, told).map(|()| Moved::Asks)
+    }
+
+    fn read_push(
+        &mut self,
+        id: u64,
+        tag: StreamTag,
+        image: ImageReference,
+        told: Option<Digest>,
+    ) -> Result<(), String> {
+        if let Some(space) = self.observed.space_short {
+            return Err(space.to_string());
         }
         let stream = self.desired.streams.get(&tag.stream);
         if stream.is_some_and(|stream| stream.paused) {
@@ -62,7 +104,7 @@ impl Engine {
             platform: self.policy.platform.clone(),
             copy_to: None,
         };
-        self.pushes.push(Pushing { id, tag, check, asked: None });
+        self.pushes.push(Pushing { id, tag, check, told, asked: None });
         Ok(())
     }
 
@@ -161,6 +203,9 @@ impl Engine {
         let changes = state.is_none_or(|state| {
             state.effect_of(&event) != Effect::None || state.left || state.condition.is_some()
         });
+        if !changes && !deleted && pushing.told.is_some_and(|told| told != image.digest) {
+            return Answer::Looking(format!("the registry has {} under {tag}", image.digest));
+        }
         if !changes && !deleted {
             return Answer::Nothing(format!("{tag} is {} already", image.digest));
         }

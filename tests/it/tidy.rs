@@ -36,7 +36,7 @@ const VOCABULARY: &[&str] = &[
 /// use each other, they stand in rows of `APART`.
 const CORE: &[&[&str]] = &[
     VOCABULARY,
-    &["desired", "observed"],
+    &["desired", "observed", "hook"],
     &["effective"],
     &["plan", "admit"],
     &["engine", "report", "oc"],
@@ -44,12 +44,21 @@ const CORE: &[&[&str]] = &[
 ];
 
 /// The shell, from below, in the same way; all of it stands on the core, and on the journal but for the world.
-const SHELL: &[&[&str]] =
-    &[&["world"], &["config", "telemetry"], &["daemon", "control"], &["cli"], &["main", "lib"]];
+const SHELL: &[&[&str]] = &[
+    &["world"],
+    &["config", "telemetry"],
+    &["daemon", "control", "listener"],
+    &["cli"],
+    &["main", "lib"],
+];
 
 /// Arrows that the rows would allow and the drawing has not.
 const APART: &[(&str, &str)] = &[
     ("observed", "desired"),
+    ("desired", "hook"),
+    ("observed", "hook"),
+    ("hook", "desired"),
+    ("hook", "observed"),
     ("desired", "observed"),
     ("plan", "admit"),
     ("engine", "report"),

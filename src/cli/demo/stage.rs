@@ -226,9 +226,14 @@ impl Stage {
         let tag: StreamTag = "default/web:stable".parse()?;
         match ask::ask(&socket, &Question::CheckTag(tag))? {
             Some(Reply::Refused(why)) => bail!("the daemon refuses to look at the tag: {why}"),
-            Some(Reply::Done(_) | Reply::Nothing(_) | Reply::Status(_) | Reply::Pruned(_)) => {
-                Ok(())
-            }
+            Some(
+                Reply::Done(_)
+                | Reply::Nothing(_)
+                | Reply::Status(_)
+                | Reply::Pruned(_)
+                | Reply::Looking(_)
+                | Reply::Hooks(_),
+            ) => Ok(()),
             None => bail!("no daemon listens at `{}`", socket.display()),
         }
     }

@@ -24,7 +24,13 @@ pub(in crate::cli) fn run(
     let done = match ask::ask_long(&config.control_socket, &Question::Compact)? {
         Some(Reply::Nothing(words)) => words,
         Some(Reply::Refused(why)) => anyhow::bail!("{why}"),
-        Some(Reply::Done(_) | Reply::Status(_) | Reply::Pruned(_)) => {
+        Some(
+            Reply::Done(_)
+            | Reply::Status(_)
+            | Reply::Pruned(_)
+            | Reply::Looking(_)
+            | Reply::Hooks(_),
+        ) => {
             anyhow::bail!(ask::SOMETHING_ELSE)
         }
         None => {

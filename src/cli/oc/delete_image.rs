@@ -26,7 +26,9 @@ pub(super) fn run(
             }
             Reply::Nothing(_) => missing.push(name),
             Reply::Refused(why) => anyhow::bail!("{why}"),
-            Reply::Status(_) | Reply::Pruned(_) => anyhow::bail!(ask::SOMETHING_ELSE),
+            Reply::Status(_) | Reply::Pruned(_) | Reply::Looking(_) | Reply::Hooks(_) => {
+                anyhow::bail!(ask::SOMETHING_ELSE)
+            }
         }
     }
     for name in &missing {

@@ -285,7 +285,9 @@ fn order(
     match reply {
         Reply::Done(_) | Reply::Nothing(_) => Ok(()),
         Reply::Refused(why) => bail!("{why}"),
-        Reply::Status(_) | Reply::Pruned(_) => bail!(ask::SOMETHING_ELSE),
+        Reply::Status(_) | Reply::Pruned(_) | Reply::Looking(_) | Reply::Hooks(_) => {
+            bail!(ask::SOMETHING_ELSE)
+        }
     }
 }
 

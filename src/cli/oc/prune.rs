@@ -181,7 +181,13 @@ fn pruned(options: &PruneOptions, confirm: bool, config: Config) -> anyhow::Resu
     match ask::ask_long(&config.control_socket, &question)? {
         Some(Reply::Pruned(pruned)) => return Ok(*pruned),
         Some(Reply::Refused(why)) => anyhow::bail!("{why}"),
-        Some(Reply::Done(_) | Reply::Nothing(_) | Reply::Status(_)) => {
+        Some(
+            Reply::Done(_)
+            | Reply::Nothing(_)
+            | Reply::Status(_)
+            | Reply::Looking(_)
+            | Reply::Hooks(_),
+        ) => {
             anyhow::bail!(ask::SOMETHING_ELSE)
         }
         None if confirm => return Err(ask::no_daemon(&config.control_socket)),

@@ -55,6 +55,18 @@ pub(super) fn rows() -> Vec<Row<Vec<u8>>> {
         row("a route to nowhere", "[routes]\ndefault = \"nowhere\"\n", &["`routes.default`", "there is no target `nowhere`"]),
         row("a route of no object", "[routes.objects]\nx = \"none\"\n", &["`routes.objects.x`", "`Kind/namespace/name`"]),
         row("a level that is none", "[log]\nlevel = \"inof\"\n", &["`log.level`", "`inof` is not a level", "info, debug"]),
+        row("a listener that is nowhere", "[listener]\naddress = \"localhost\"\n", &["`listener.address`", "`127.0.0.1:PORT`"]),
+        row("a listener of a service", "[listener]\naddress = 80\n", &["`listener.address`", "expected text in quotes"]),
+        row("a listener with an endless path", &format!("[listener]\naddress = \"unix:/{}\"\n", "x".repeat(200)), &["`listener.address`", "at most 107 bytes"]),
+        row("a hook without a kind", "[listener.hooks.a]\nsecret_file = \"x\"\n", &["`listener.hooks.a`", "needs a `kind`", "`distribution`"]),
+        row("a hook of an unknown kind", "[listener.hooks.a]\nkind = \"svn\"\nsecret_file = \"x\"\n", &["`svn` is not one of", "`bitbucket`"]),
+        row("a hook without a secret", "[listener.hooks.a]\nkind = \"github\"\n", &["`listener.hooks.a`", "needs a secret"]),
+        row("a hook with its secret in the file", "[listener.hooks.a]\nkind = \"github\"\nsecret = \"x\"\n", &["`listener.hooks.a.secret`", "write it to another one"]),
+        row("a hook with two words about its secret", "[listener.hooks.a]\nkind = \"generic\"\nsecret = \"none\"\nsecret_file = \"x\"\n", &["remove one of both"]),
+        row("a hook whose name is a path", "[listener.hooks.\"../a\"]\nkind = \"github\"\nsecret_file = \"x\"\n", &["letters, digits"]),
+        row("a hook with a header that is two", "[listener.hooks.a]\nkind = \"generic\"\nsecret_file = \"x\"\nheader = \"a: b\"\n", &["is not the name of a header"]),
+        row("a hook with a header that it ignores", "[listener.hooks.a]\nkind = \"github\"\nsecret_file = \"x\"\nheader = \"a\"\n", &["no meaning for this kind"]),
+        row("a hook of a registry that is a path", "[listener.hooks.a]\nkind = \"quay\"\nsecret_file = \"x\"\nregistry = \"a/b\"\n", &["`a/b` is not a registry"]),
         row("a socket with an endless path", &format!("[control]\nsocket = \"/{}\"\n", "x".repeat(200)), &["`control.socket`", "at most 107 bytes"]),
     ]
 }

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod config;
+mod hooks;
 mod journal;
 mod manifests;
 mod registry;
@@ -90,6 +91,7 @@ fn there_are_a_hundred_rows_and_more() {
         ("registry", registry::rows().len()),
         ("repository", repository::rows().len() + repository::trees().len()),
         ("socket", socket::rows().len()),
+        ("webhooks", hooks::rows().len()),
         ("journal", journal::rows().len()),
     ];
     let all: usize = doors.iter().map(|(_, rows)| rows).sum();

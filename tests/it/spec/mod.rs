@@ -5,6 +5,7 @@ mod editing;
 mod fetching;
 mod following;
 mod hidden;
+mod hints;
 mod images;
 mod importing;
 mod laws;

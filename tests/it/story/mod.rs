@@ -4,6 +4,7 @@ mod daemon;
 mod demo;
 mod examples;
 mod failure;
+mod hooks;
 mod integrated;
 mod kept;
 mod live;

@@ -411,6 +411,7 @@ impl World {
             Answer::Done(_) => "done".into(),
             Answer::Nothing(why) => format!("nothing: {}", short(&why, &self.names)),
             Answer::Refused(why) => format!("refused: {}", short(&why, &self.names)),
+            Answer::Looking(at) => short(&at, &self.names),
             Answer::Status(_) => "status".into(),
             Answer::Pruned(pruned) => {
                 let text = to_text(&pruned.pruning, Manifests::Untouched);
@@ -423,6 +424,11 @@ impl World {
     /// Releases the hold of `KIND/NAMESPACE/NAME`.
     pub(crate) fn release(&mut self, object: &str) -> String {
         self.ask(Request::Release(object.parse().unwrap()))
+    }
+
+    /// A registry says that something moved; it is answered at once or when the registry was asked.
+    pub(crate) fn hint(&mut self, image: &str) {
+        self.order(Request::Hinted(image.parse().unwrap()));
     }
 
     /// Something says that a tag moved.

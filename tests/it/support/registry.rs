@@ -34,6 +34,8 @@ pub(crate) struct Options {
     pub(crate) tls: bool,
     /// Take manifests whose layers are elsewhere.
     pub(crate) foreign_layers: bool,
+    /// Where it posts what happens, and the token that it shows there.
+    pub(crate) notifies: Option<(String, &'static str)>,
 }
 
 /// Debian's `docker-registry` on a free port; ends, with its data, when dropped.
@@ -279,6 +281,12 @@ fn configuration(dir: &Path, address: SocketAddr, options: &Options) -> Value {
         let line = run(dir, "htpasswd", &["-Bbn", "-C", "5", user, password]);
         write(&dir.join("htpasswd"), &line);
         config["auth"] = json!({"htpasswd": {"realm": "test", "path": dir.join("htpasswd")}});
+    }
+    if let Some((url, token)) = &options.notifies {
+        let headers = json!({"Authorization": [format!("Bearer {token}")]});
+        config["notifications"] = json!({"endpoints": [
+            {"name": "hook", "url": url, "headers": headers, "timeout": "5s", "threshold": 3, "backoff": "1s"},
+        ]});
     }
     if options.foreign_layers {
         config["validation"] = json!({"disabled": true});

@@ -177,7 +177,9 @@ fn send(shown: &Shown, order: &OverlayOrder) -> anyhow::Result<String> {
         )),
         Reply::Nothing(why) => Ok(why),
         Reply::Refused(why) => bail!("{why}"),
-        Reply::Status(_) | Reply::Pruned(_) => bail!(ask::SOMETHING_ELSE),
+        Reply::Status(_) | Reply::Pruned(_) | Reply::Looking(_) | Reply::Hooks(_) => {
+            bail!(ask::SOMETHING_ELSE)
+        }
     }
 }
 
