@@ -5,14 +5,15 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::offline;
+use super::offline::{self, Output};
 use super::{Context, ExitCode};
 use crate::config::{self, Config};
 use crate::effective;
 use crate::reference::ImageReference;
+use crate::report;
 use crate::world::registry::{LoginTried, LoginVerdict, PlaceTried, Registries};
 
 /// Look at the logins for registries
@@ -43,17 +44,9 @@ struct Check {
     insecure: bool,
     /// How to print
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
-    output: Format,
+    output: Output,
     #[command(flatten)]
     settings: config::SettingArguments,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// For programs: one object, with `formatVersion`
-    Json,
 }
 
 #[derive(Serialize)]
@@ -116,16 +109,15 @@ pub(super) fn run(arguments: &Arguments, context: &mut Context<'_>) -> anyhow::R
         };
         let places = places.into_iter().map(Place::from).collect();
         let one = Found { image: image.to_string(), refused, places };
-        if command.output == Format::Text {
+        if command.output == Output::Text {
             one.print(&mut *context.out)?;
         }
         found.push(one);
     }
     let code = found.iter().map(Found::code).max_by_key(|code| weight(*code));
-    if command.output == Format::Json {
-        let report = Report { format_version: 1, images: found };
-        serde_json::to_writer_pretty(&mut *context.out, &report)?;
-        writeln!(context.out)?;
+    if command.output == Output::Json {
+        let report = Report { format_version: report::FORMAT_VERSION, images: found };
+        context.out.write_all(report::to_json(&report).as_bytes())?;
     }
     Ok(code.unwrap_or(ExitCode::Done))
 }
@@ -186,11 +178,7 @@ impl From<PlaceTried> for Place {
 }
 
 impl From<LoginTried> for Login {
-    fn from(LoginTried { login, verdict }: LoginTried) -> Self {
-        let (user, from) = match login {
-            Some((user, from)) => (user, Some(from)),
-            None => (None, None),
-        };
+    fn from(LoginTried { user, from, verdict }: LoginTried) -> Self {
         let (verdict, why) = match verdict {
             LoginVerdict::Accepted => ("accepted", None),
             LoginVerdict::Refused(why) => ("refused", Some(why)),

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::auth::{self, Challenge, Session, TokenError};
 use super::failure::{Failures, Refused};
 use super::logins::{self, Login, Logins};
+use super::trial::LoginVerdict;
 use super::wire::{self, Access, Answer, Ask, Fault, Trust};
 use crate::action::ImportFailure;
 use crate::limits;
@@ -81,22 +82,10 @@ enum Attempt {
     Useless,
 }
 
-/// What a registry made of a login.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    Accepted,
-    /// Why not.
-    Refused(String),
-    /// The registry wants a password, and this is a token.
-    Useless,
-    /// The registry answers without any.
-    NotWanted,
-}
-
 /// What came of the logins for a repository.
 pub(super) struct Trial {
     /// Each that was tried; none for asking without one.
-    pub(super) logins: Vec<(Option<Login>, Outcome)>,
+    pub(super) logins: Vec<(Option<Login>, LoginVerdict)>,
     pub(super) problems: Vec<String>,
     /// The answer that is not a refusal; none where all were refused.
     pub(super) answer: Option<Answer>,
@@ -289,7 +278,7 @@ impl Host {
         let mut trial = Trial { logins: Vec::new(), problems, answer: None };
         if challenge.is_none() {
             trial.logins =
-                found.into_iter().map(|login| (Some(login), Outcome::NotWanted)).collect();
+                found.into_iter().map(|login| (Some(login), LoginVerdict::NotWanted)).collect();
             trial.answer = Some(open);
             return Ok(trial);
         }
@@ -297,10 +286,10 @@ impl Host {
             let outcome = match self.attempt(repository, ask, login.as_ref(), failures).await? {
                 Attempt::Accepted(_, answer) => {
                     trial.answer = Some(answer);
-                    Outcome::Accepted
+                    LoginVerdict::Accepted
                 }
-                Attempt::Refused(why) => Outcome::Refused(why.message),
-                Attempt::Useless => Outcome::Useless,
+                Attempt::Refused(why) => LoginVerdict::Refused(why.message),
+                Attempt::Useless => LoginVerdict::Useless,
             };
             trial.logins.push((login, outcome));
             if trial.answer.is_some() {

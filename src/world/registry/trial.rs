@@ -2,7 +2,6 @@
 
 use reqwest::{Method, StatusCode};
 
-use super::host::Outcome;
 use super::logins::Login;
 use super::places::By;
 use super::wire::{Access, Ask};
@@ -28,8 +27,10 @@ pub struct PlaceTried {
 /// One login.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LoginTried {
-    /// Whose, and where it is from; none for asking without a login.
-    pub login: Option<(Option<String>, String)>,
+    /// Whose it is; none for a token, and for asking without a login.
+    pub user: Option<String>,
+    /// Where it is from; none for asking without a login.
+    pub from: Option<String>,
     /// What the registry said.
     pub verdict: LoginVerdict,
 }
@@ -90,13 +91,8 @@ impl Registries {
     }
 }
 
-fn told((login, outcome): (Option<Login>, Outcome)) -> LoginTried {
-    let login = login.map(|login| (login.user().map(str::to_owned), login.from().to_owned()));
-    let verdict = match outcome {
-        Outcome::Accepted => LoginVerdict::Accepted,
-        Outcome::Refused(why) => LoginVerdict::Refused(why),
-        Outcome::Useless => LoginVerdict::Useless,
-        Outcome::NotWanted => LoginVerdict::NotWanted,
-    };
-    LoginTried { login, verdict }
+fn told((login, verdict): (Option<Login>, LoginVerdict)) -> LoginTried {
+    let user = login.as_ref().and_then(|login| login.user().map(str::to_owned));
+    let from = login.map(|login| login.from().to_owned());
+    LoginTried { user, from, verdict }
 }
