@@ -3,6 +3,8 @@
 //! The core never performs anything: it returns an [`Action`] with an [`ActionId`], and the shell sends one [`Input`]
 //! with the same id back when it is done. An input is a statement about the outside; it is never an instruction.
 
+mod quota;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +22,8 @@ use crate::names::{
 };
 use crate::reference::ImageReference;
 use crate::time::Timestamp;
+
+pub use quota::{Allowance, Requests, Spent, SpentBy, Told};
 
 /// Names one action of this process; never reused while it runs, never written down.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -193,6 +197,8 @@ pub struct ResolveRequest {
     pub check: Check,
     /// What the registry answered last; if it answers the same, nothing more is asked (rule I197).
     pub known: Option<Digest>,
+    /// How much may be asked; none where nobody counts.
+    pub allowance: Option<Allowance>,
 }
 
 /// Ask a registry which tags a repository has.
@@ -460,6 +466,8 @@ pub enum Input {
     Wake,
     /// The source was read, or not.
     SourceRead(ActionId, Result<Box<SourceRead>, SourceFailure>),
+    /// What an action asked of registries; it comes before the answer of the action.
+    Spent(ActionId, Spent),
     /// A registry answered, or not.
     Resolved(ActionId, Result<Resolution, ImportFailure>),
     /// A registry listed the tags of a repository, or not.

@@ -367,7 +367,7 @@ impl Daemon {
         self.running.insert(id, token.clone());
         let (world, events) = (self.world.clone(), self.events.clone());
         self.actions.spawn(async move {
-            if let Some(input) = Box::pin(world.perform(id, action, token)).await {
+            for input in Box::pin(world.perform(id, action, token)).await {
                 drop(events.send(Event::Input(input)).await); // the loop may have ended
             }
             id

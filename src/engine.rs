@@ -15,6 +15,7 @@ mod orders;
 mod overlays;
 mod prune;
 mod pushes;
+mod quota;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,11 +25,12 @@ use crate::admit::{Admission, Scarce};
 use crate::desired::{DesiredState, Object, Tree};
 use crate::fact::{Checkpoint, Fact, ImportFailed, Reason, Record, StoredManifest, TagRecovered};
 use crate::limits::{CHECKPOINT_INTERVAL, CLOCK_DRIFT_MAX, WAKE_INTERVAL_MAX};
-use crate::names::{CommitId, ContentHash, Generation, Seq, StreamName, StreamTag};
+use crate::names::{Account, CommitId, ContentHash, Generation, Seq, StreamName, StreamTag};
 use crate::observed::ObservedState;
-use crate::observed::soft::Soft;
+use crate::observed::quota::Ledger;
+use crate::observed::soft::{RestSoft, Soft};
 use crate::plan::{self, Index, Key, Plan, View};
-use crate::policy::Policy;
+use crate::policy::{Policy, RateLimit};
 use crate::sabotage::{self, Bug};
 use crate::time::{Monotonic, Now, Timestamp};
 
@@ -75,6 +77,10 @@ pub struct Known {
     pub soft: Soft,
     /// When each check of a registry is due by itself.
     pub due: BTreeMap<Arc<Check>, Monotonic>,
+    /// What checks wait for that are due, and until when at least, where that is known.
+    pub waits: BTreeMap<Arc<Check>, (Scarce, Option<Monotonic>)>,
+    /// The limits of accounts.
+    pub limits: BTreeMap<Account, RateLimit>,
 }
 
 /// What an action in flight is about.
@@ -112,6 +118,10 @@ pub struct Engine {
     index: Index,
     admission: Admission,
     in_flight: BTreeMap<ActionId, InFlight>,
+    /// What actions in flight may ask of registries that count.
+    taken: BTreeMap<ActionId, quota::Taken>,
+    /// What the journal is told of that before they start.
+    marks: quota::Marks,
     next_action: u64,
     dirty: BTreeSet<Key>,
     due: BTreeMap<Key, Monotonic>,
@@ -153,6 +163,16 @@ impl Engine {
         }
         let streams = observed.streams.iter();
         let checked = streams.filter_map(|(name, s)| Some((name.clone(), s.checked?))).collect();
+        let limit = |account: &Account| quota::setting(&policy, account).copied();
+        let (ledger, ahead) = Ledger::begin(&observed.quota, limit, now);
+        let resting = observed.quota.resting.iter();
+        let resting = resting.map(|(host, resting)| (host, resting.left(now.wall)));
+        let resting = resting.filter(|(_, left)| !left.is_zero()).map(|(host, left)| {
+            let until = now.mono.after(left);
+            (host.clone(), RestSoft { until, asked: true, failures: 0 })
+        });
+        let registries = resting.collect();
+        let soft = Soft { began: now.mono, checked, ledger, registries, ..Soft::default() };
         Self {
             policy,
             tree: Tree::default(),
@@ -160,10 +180,12 @@ impl Engine {
             kept: BTreeMap::new(),
             desired: DesiredState::default(),
             observed,
-            soft: Soft { began: now.mono, checked, ..Soft::default() },
+            soft,
             index: Index::default(),
             admission,
             in_flight: BTreeMap::new(),
+            taken: BTreeMap::new(),
+            marks: quota::Marks::of(ahead),
             next_action: 1,
             dirty: BTreeSet::from([Key::Source]),
             due: BTreeMap::new(),
@@ -233,7 +255,7 @@ impl Engine {
     }
 
     /// What nobody else knows.
-    fn known(&self) -> Known {
+    fn known(&self, now: Now) -> Known {
         let check = |(key, at): (&Key, &Monotonic)| match key {
             Key::Check(check) => Some((check.clone(), *at)),
             Key::Source
@@ -243,7 +265,9 @@ impl Engine {
             | Key::History(_)
             | Key::Manifest(_) => None,
         };
-        Known { soft: self.soft.clone(), due: self.due.iter().filter_map(check).collect() }
+        let due = self.due.iter().filter_map(check).collect();
+        let (waits, limits) = (self.waits(now), self.limits());
+        Known { soft: self.soft.clone(), due, waits, limits }
     }
 
     /// Takes in what happened, plans what depends on it, and says what to do.
@@ -258,17 +282,21 @@ impl Engine {
         }
         if stop || self.stopping {
             self.stopping = true;
+            self.close_ledger();
             self.checkpoint(now, &mut batch);
+            self.set_aside(now, &mut batch);
             return batch.into_effects(Some(Effect::Exit));
         }
         self.begin_orders(now, &mut batch);
         self.take_due(now);
         self.begin_pushes(&mut batch);
         self.settle(now, &mut batch);
-        self.end_orders(&mut batch);
+        self.end_orders(now, &mut batch);
         if self.checkpoint_due(now) {
             self.checkpoint(now, &mut batch);
         }
+        self.renew_marks(now);
+        self.set_aside(now, &mut batch);
         batch.into_effects(Some(Effect::WakeAt(self.wake_at(now))))
     }
 
@@ -293,18 +321,11 @@ impl Engine {
                 self.carry_out(&key, plan, now, batch);
             }
             // A free place belongs to whoever waits longest; planning it either takes the place or leaves the queue.
-            let next = |scarce| self.admission.next(scarce, self.places(scarce)).cloned();
+            let next = |(scarce, _)| self.admission.next(scarce, self.room(scarce, now)).cloned();
             self.dirty = self.admission.scarce().filter_map(next).collect();
             if self.dirty.is_empty() {
                 return;
             }
-        }
-    }
-
-    fn places(&self, scarce: &Scarce) -> usize {
-        match scarce {
-            Scarce::Registry(_) => self.policy.checks_in_flight_max,
-            Scarce::Rollouts => self.policy.rollouts_in_flight_max,
         }
     }
 
@@ -453,7 +474,8 @@ impl Engine {
 
     fn wake_at(&self, now: Now) -> Monotonic {
         let latest = now.mono.after(WAKE_INTERVAL_MAX);
-        self.due_queue.first().map_or(latest, |(at, _)| (*at).min(latest))
+        let due = self.due_queue.first().map(|(at, _)| *at);
+        due.into_iter().chain(self.opens_at(now)).fold(latest, Ord::min)
     }
 
     fn checkpoint_due(&self, now: Now) -> bool {
@@ -472,7 +494,7 @@ impl Engine {
             (stream, oldest)
         };
         let checked = checked.map(oldest).collect();
-        self.record(Fact::Checkpoint(Checkpoint { checked }), now, batch);
+        self.record(Fact::Checkpoint(Checkpoint { checked, ..Checkpoint::default() }), now, batch);
         self.checkpoint_at = Some(now.mono);
     }
 }

@@ -13,7 +13,7 @@ mod source;
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::{ContentHash, Seq, StreamName};
+use crate::names::{Account, ContentHash, Seq, StreamName};
 use crate::time::Timestamp;
 
 pub use import::{
@@ -243,10 +243,29 @@ pub struct HistoryDropped {
     pub records: u64,
 }
 
-/// When each scheduled stream was last checked.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+/// What a restart must not forget of checks that brought nothing new.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
     /// Streams checked since the checkpoint before, with the time of the last check.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checked: Vec<(StreamName, Timestamp)>,
+    /// Requests of registries that count them, set aside before they are made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub quota: Vec<QuotaMark>,
+    /// Registries that asked to be left alone, and until when.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resting: Vec<(String, Timestamp)>,
+}
+
+/// Requests that count towards the limit of an account.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct QuotaMark {
+    /// The account.
+    pub account: Account,
+    /// The beginning of the time in which they are made; a later mark with the same one takes its place.
+    pub since: Timestamp,
+    /// How many, at most.
+    pub requests: u64,
 }

@@ -166,6 +166,17 @@ pub const WATCH_POLL: Duration = Duration::from_secs(5);
 /// Objects that one commit may remove before the removals are held (rule D52).
 pub const PRUNE_OBJECTS_MAX: usize = 5;
 
+/// The longest time over which a registry is believed to count.
+pub const REGISTRY_WINDOW_MAX: Duration = Duration::from_secs(31 * 24 * 60 * 60);
+
+/// Checks of a registry in a row that get no answer before all others of it wait as well.
+///
+/// One image may be broken at its registry; three are not.
+pub const REGISTRY_FAILURES_MAX: u32 = 3;
+
+/// The longest time for which a registry that gives no answer is left alone.
+pub const REGISTRY_REST_MAX: Duration = Duration::from_secs(5 * 60);
+
 /// The least time between two `Checkpoint` records.
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 

@@ -57,10 +57,12 @@ macro_rules! text_serde {
 }
 
 // The macro is known to what follows it.
+mod account;
 mod hash;
 pub mod importance;
 mod object;
 
+pub use account::Account;
 pub use hash::{BlobId, CommitId, ContentHash, Digest, Digesting};
 pub use object::{Kind, ObjectKey, RolloutKey, StreamName, StreamTag};
 

@@ -8,6 +8,7 @@ pub mod listing;
 mod narrow;
 mod outline;
 mod overlay;
+pub mod quota;
 pub mod rollout;
 pub mod soft;
 pub mod tag_history;
@@ -31,6 +32,7 @@ use listing::ListingState;
 pub use narrow::Narrow;
 pub use outline::{Outline, Text};
 pub use overlay::Overlay;
+use quota::Quota;
 use rollout::WorkloadState;
 use tag_history::TagState;
 
@@ -72,6 +74,9 @@ pub struct ObservedState {
     /// The file system of the state directory is nearly full.
     #[serde(default)]
     pub space_short: Option<SpaceShort>,
+    /// What was asked of registries that count it.
+    #[serde(default, skip_serializing_if = "Quota::is_empty")]
+    pub quota: Quota,
 }
 
 /// The file system of the state directory is nearly full.
@@ -286,6 +291,9 @@ impl ObservedState {
                     if let Some(stream) = self.streams.get_mut(stream) {
                         stream.checked = Some(*at);
                     }
+                }
+                if !sabotage::is(Bug::ForgetQuota) {
+                    self.quota.apply(checkpoint, record.at);
                 }
             }
         }

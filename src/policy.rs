@@ -146,6 +146,10 @@ pub struct Policy {
     pub insecure_registries: BTreeSet<String>,
     /// `registries."HOST".limit`, by [`limited_host`].
     pub registry_limits: BTreeMap<String, RateLimit>,
+    /// `registries."HOST".per_minute`: checks of one registry, by [`limited_host`].
+    pub registry_rates: BTreeMap<String, NonZeroU32>,
+    /// `imports.scheduled_per_minute`: checks that schedules ask for (`maxScheduledImageImportsPerMinute`).
+    pub scheduled_per_minute: Option<NonZeroU32>,
     /// `imports.allowed_registries` (rule I174).
     pub allowed_registries: AllowedRegistries,
     /// `rollouts.in_flight`: over all targets.
@@ -182,6 +186,8 @@ impl Default for Policy {
             checks_in_flight_max: limits::REGISTRY_CHECKS_IN_FLIGHT_MAX,
             insecure_registries: BTreeSet::new(),
             registry_limits: [(HUB_V2_HOST.to_owned(), RateLimit::DOCKER_HUB)].into(),
+            registry_rates: BTreeMap::new(),
+            scheduled_per_minute: None,
             allowed_registries: AllowedRegistries::default(),
             rollouts_in_flight_max: limits::ROLLOUTS_IN_FLIGHT_MAX,
             routes: Routes::default(),

@@ -38,6 +38,10 @@ pub enum Bug {
     StopTwice,
     /// A checkpoint says nothing to the next start.
     LoseCheckpoint,
+    /// A start does not know what was asked of registries that count it.
+    ForgetQuota,
+    /// Requests that registries count are made before they are set aside.
+    SpendFirst,
     /// An answer that nobody waits for is taken.
     TakeStaleAnswer,
     /// What a restart finds running is not delivered again.
@@ -74,7 +78,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 34] = [
         Self::SkipAppendSync,
         Self::SkipDirectorySync,
         Self::GoOnAfterFailure,
@@ -91,6 +95,8 @@ impl Bug {
         Self::ForgetCancel,
         Self::StopTwice,
         Self::LoseCheckpoint,
+        Self::ForgetQuota,
+        Self::SpendFirst,
         Self::TakeStaleAnswer,
         Self::ForgetRunning,
         Self::ForgetPlaces,

@@ -130,6 +130,12 @@ impl Monotonic {
         Self(self.0.saturating_add(span))
     }
 
+    /// The instant `span` earlier; the fixed point where that would be before it.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(span))
+    }
+
     /// The time from `earlier` to this instant; zero if it is not earlier.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

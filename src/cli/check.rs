@@ -15,7 +15,10 @@ use crate::config;
 use crate::desired::diagnostic::{Diagnostic, Severity};
 use crate::desired::{self, DesiredState, Tree};
 use crate::names::Namespace;
+use crate::observed::ObservedState;
 use crate::policy::Policy;
+use crate::report::cost;
+use crate::time::Timestamp;
 use crate::world::git::{self, Folder, Wanted};
 
 use super::{Context, ExitCode};
@@ -112,6 +115,10 @@ pub fn run(arguments: &Check, context: &mut Context<'_>) -> anyhow::Result<ExitC
         }
         Format::Json => render::json(context.out, &findings)?,
         Format::Sarif => render::sarif(context.out, &findings.diagnostics)?,
+    }
+    let (observed, now) = (ObservedState::default(), Timestamp::from_jiff(jiff::Timestamp::now()));
+    for misfit in cost::forecast(&findings.state, &observed, &policy, now).misfits() {
+        writeln!(context.err, "warning: {misfit}")?;
     }
     let errors = findings.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
     let warnings = findings.diagnostics.len() - errors;

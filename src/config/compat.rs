@@ -66,9 +66,14 @@ pub(super) fn take(name: &str, value: &DeValue<'_>) -> Taken {
             | DeValue::Array(_)
             | DeValue::Table(_) => Taken::Wrong("expected true or false"),
         },
-        "maxscheduledimageimportsperminute" => Taken::NotActedOn(
-            "checks wait for a free place at their registry (`registries.checks_in_flight`)",
-        ),
+        "maxscheduledimageimportsperminute" => match number() {
+            None => Taken::Wrong(NUMBER),
+            Some(0) => Taken::Nothing,
+            Some(often) => Taken::Set(
+                "imports.scheduled_per_minute",
+                Value::Integer(often.max(0).to_string()), // a negative one is no limit there
+            ),
+        },
         "allowedregistriesforimport" => match allowed_registries(value) {
             Some(list) => Taken::Set("imports.allowed_registries", Value::List(list)),
             None => Taken::Wrong(

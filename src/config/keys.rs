@@ -123,6 +123,12 @@ pub const KEYS: &[KeyDoc] = &[
     ),
     key("imports.scheduled", "boolean", "true", "Whether scheduled tags are checked again by time"),
     key(
+        "imports.scheduled_per_minute",
+        "number",
+        "0: no limit",
+        "Images that are checked by time in a minute, over all registries; twice as many may come at once",
+    ),
+    key(
         "registries.timeout",
         "span",
         "1m",
@@ -163,13 +169,25 @@ pub const KEYS: &[KeyDoc] = &[
         "registries.*.limit",
         "NUMBER/SPAN or none",
         "100/6h for docker.io, else none",
-        "Requests that this HOST or HOST:PORT takes in any time of that length; `tidegate cost` compares with it",
+        "Requests that this HOST or HOST:PORT takes in any time of that length; checks stay inside it",
     ),
     key(
         "registries.*.counted",
         "manifests or all",
         "manifests",
         "What counts towards the limit: GET of manifests, as at Docker Hub, or every request",
+    ),
+    key(
+        "registries.*.reserve",
+        "number",
+        "a fifth of the limit",
+        "Requests of the limit that checks leave for the pulls of rollouts",
+    ),
+    key(
+        "registries.*.per_minute",
+        "number",
+        "none",
+        "Checks of this HOST or HOST:PORT in a minute, evenly spread",
     ),
     key(
         "integrated_registry.address",

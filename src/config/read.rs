@@ -308,7 +308,7 @@ impl Value {
         }
     }
 
-    fn count(&self, least: usize) -> Result<usize, String> {
+    pub(super) fn count(&self, least: usize) -> Result<usize, String> {
         let (Self::Integer(text) | Self::Untyped(text)) = self else {
             return Err(format!("expected a number, {}", self.found()));
         };

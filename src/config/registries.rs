@@ -1,6 +1,7 @@
 //! Everything about registries: `[registries]`, `[integrated_registry]`, and which of them are allowed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -110,6 +111,8 @@ pub(super) fn limits(
             let found = words.iter().find(|(word, _)| *word == text).map(|(_, counted)| *counted);
             found.ok_or_else(|| format!("`{text}` is not one of `manifests`, `all`"))
         });
+        let reserve = reader.read(&path.child("reserve"), Show::Plain, |value| value.count(0));
+        let reserve = reserve.map(|reserve| reserve as u64);
         let name = limited_host(&host).to_owned();
         match limit {
             Some(Some(limit)) => drop(limits.insert(name.clone(), limit)),
@@ -123,8 +126,40 @@ pub(super) fn limits(
             }
             (None, _) => {}
         }
+        match (reserve, limits.get_mut(&name)) {
+            (Some(reserve), Some(limit)) if reserve < limit.requests => {
+                limit.reserve = Some(reserve);
+            }
+            (Some(_), Some(limit)) => {
+                let why = format!("leaves nothing of the {} requests of `limit`", limit.requests);
+                reader.problem(&path.child("reserve"), why);
+            }
+            (Some(_), None) => {
+                reader.problem(&path.child("reserve"), "there is no `limit` beside it");
+            }
+            (None, _) => {}
+        }
     }
     limits
+}
+
+/// So many in a minute; none for 0.
+pub(super) fn often(number: usize) -> Option<NonZeroU32> {
+    NonZeroU32::new(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
+/// `registries."HOST".per_minute`.
+pub(super) fn rates(reader: &mut Reader) -> BTreeMap<String, NonZeroU32> {
+    let section = KeyPath::of("registries");
+    let mut rates = BTreeMap::new();
+    for host in reader.names(&section) {
+        let key = section.child(&host).child("per_minute");
+        let rate = reader.read(&key, Show::Plain, |value| value.count(1));
+        if let Some(rate) = rate.and_then(often) {
+            rates.insert(limited_host(&host).to_owned(), rate);
+        }
+    }
+    rates
 }
 
 /// How registries are spoken to.

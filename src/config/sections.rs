@@ -171,6 +171,8 @@ pub(super) fn policy(reader: &mut Reader, source_poll: Duration) -> Policy {
         prune_objects_max: reader.count("prune.max_objects", defaults.prune_objects_max, 0),
         image_size_limits: image_size_limits(reader),
         registry_limits: registries::limits(reader, defaults.registry_limits),
+        registry_rates: registries::rates(reader),
+        scheduled_per_minute: registries::often(reader.count("imports.scheduled_per_minute", 0, 0)),
         allowed_registries: registries::allowed(reader, integrated_registry.as_ref()),
         integrated_registry,
     }

@@ -60,6 +60,7 @@ SIZE = "3.10"
 interval = "5m"
 mode = "PreserveOriginal"
 scheduled = false
+scheduled_per_minute = 60
 
 [registries]
 timeout = "20s"
@@ -71,6 +72,8 @@ insecure = true
 ca_file = "ca.pem"
 limit = "600/1h"
 counted = "all"
+reserve = 60
+per_minute = 30
 
 [integrated_registry]
 address = "registry.example.com:5000"
@@ -136,8 +139,10 @@ fn openshifts_image_policy_config_is_taken_as_it_is() {
     assert_eq!(config.policy.import_interval, Duration::from_secs(1800));
     assert!(!config.policy.scheduled_imports);
     assert_eq!(config.policy.tag_limit.tags(), 3);
-    assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
-    assert!(config.warnings[0].contains("MaxScheduledImageImportsPerMinute"));
+    assert_eq!(config.policy.scheduled_per_minute.map(u32::from), Some(10));
+    assert_eq!(config.warnings, Vec::<String>::new());
+    let unlimited = "[compat.imagePolicyConfig]\nmaxScheduledImageImportsPerMinute = -1\n";
+    assert_eq!(load_text(unlimited, &[], &[]).unwrap().policy.scheduled_per_minute, None);
     // A key of ours wins, wherever it stands; 0 is OpenShift's word for the default.
     let text = "[compat.imagePolicyConfig]\nmaxImagesBulkImportedPerRepository = 0\n\
                 scheduledImageImportMinimumIntervalSeconds = 1800\n[imports]\ninterval = \"7m\"\n";
@@ -189,6 +194,9 @@ fn every_key_is_read() {
     assert_eq!(policy.prune_objects_max, 0);
     let limit = policy.registry_limits["localhost:5000"];
     assert_eq!((limit.to_string().as_str(), limit.counted), ("600/1h", Counted::All));
+    assert_eq!((limit.reserved(), limit.assumed), (60, false));
+    assert_eq!(policy.registry_rates["localhost:5000"].get(), 30);
+    assert_eq!(policy.scheduled_per_minute.map(u32::from), Some(60));
     let integrated = policy.integrated_registry.as_ref().unwrap();
     assert_eq!(integrated.mode, RegistryMode::PullThrough);
     assert_eq!(integrated.public_address.as_deref(), Some("images.example.com"));

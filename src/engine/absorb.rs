@@ -25,6 +25,7 @@ use crate::plan::{self, Key};
 use crate::sabotage::{self, Bug};
 use crate::time::Now;
 
+use super::quota::Short;
 use super::{Answer, Batch, Engine, InFlight, registry_of, registry_of_list};
 
 /// How soon a target that said "running" is asked again.
@@ -61,12 +62,15 @@ impl Engine {
             Input::Resolved(id, result) => {
                 let again = self.in_flight.get(&id).filter(|_| sabotage::is(Bug::TakeStaleAnswer));
                 let about = again.cloned().or_else(|| self.in_flight.remove(&id));
-                self.image_read(about, result, now, batch);
+                let short = self.end_taken(id);
+                self.image_read(about, result, short, now, batch);
             }
+            Input::Spent(id, spent) => self.spent(id, &spent, now),
             Input::Listed(id, result) => {
                 if let Some(InFlight::Listing(stream, request, asked)) = self.in_flight.remove(&id)
                 {
                     self.admission.give_back(&registry_of_list(&request));
+                    self.end_taken(id);
                     self.listed(&stream, asked, &request, &result, now, batch);
                 }
             }
@@ -158,20 +162,24 @@ impl Engine {
         &mut self,
         about: Option<InFlight>,
         result: Result<Resolution, ImportFailure>,
+        short: Option<Short>,
         now: Now,
         batch: &mut Batch,
     ) {
-        match about {
-            Some(InFlight::Check(check, reason)) => {
+        match (about, short) {
+            (Some(InFlight::Check(check, reason)), Some(short)) => {
+                self.ran_short((&check, &reason), &result, short, now, batch);
+            }
+            (Some(InFlight::Check(check, reason)), None) => {
                 self.resolved(&check, &reason, &result, now, batch);
             }
-            Some(InFlight::Copy(tag)) => self.copied(&tag, &result, now, batch),
-            Some(InFlight::Push(ask)) => self.push_read(ask, result, now, batch),
+            (Some(InFlight::Copy(tag)), short) => self.copied(&tag, &result, short, now, batch),
+            (Some(InFlight::Push(ask)), _) => self.push_read(ask, result, now, batch),
             _ => {}
         }
     }
 
-    fn resolved(
+    pub(super) fn resolved(
         &mut self,
         check: &Arc<Check>,
         reason: &Reason,
@@ -186,11 +194,12 @@ impl Engine {
         let soft = self.soft.checks.entry(check.clone()).or_default();
         soft.in_flight = false;
         soft.asking.clear();
+        soft.unread = None;
         soft.attempts.answered(result.as_ref().err(), now);
-        match result {
-            Ok(_) => soft.proven = Some(now.wall),
-            Err(failure) => self.pause_registry(&check.image, failure, now),
+        if result.is_ok() {
+            soft.proven = Some(now.wall);
         }
+        self.note_answer(&check.image, result.as_ref().err(), now);
         self.forget_check(check);
         for tag in tags {
             self.checked.insert(tag.stream.clone(), now.wall);
@@ -440,7 +449,7 @@ impl Engine {
                 None => return,
             },
             Request::Overlay(order) => self.overlay_tag(*order, by, now, batch),
-            Request::Status => Answer::Status(Box::new(self.known())),
+            Request::Status => Answer::Status(Box::new(self.known(now))),
             Request::Release(object) => self.release(&object, by, now, batch),
             Request::ReleaseRemovals => self.release_removals(None, by, now, batch),
             Request::Prune(request) => self.prune(*request, by, now, batch),

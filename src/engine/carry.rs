@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::action::{Action, AskRollout, ReadSource, ResolveRequest, RolloutRequest, StopRequest};
-use crate::admit::Scarce;
 use crate::effective;
 use crate::fact::{Fact, RolloutStarted};
 use crate::names::{ObjectKey, RolloutKey, Seq};
@@ -13,17 +12,18 @@ use crate::sabotage::{self, Bug};
 use crate::time::Now;
 
 use super::absorb::End;
-use super::{Batch, Engine, InFlight, registry_of, registry_of_list, registry_of_manifest};
+use super::{Batch, Engine, InFlight};
 
 impl Engine {
     pub(super) fn carry_out(&mut self, key: &Key, plan: Plan, now: Now, batch: &mut Batch) {
         // A key waits for nothing but what its plan asks for now: where it waited may have changed with its manifest.
-        let wanted = plan.steps.iter().find_map(scarce_of);
-        self.admission.leave_others(wanted.as_ref(), key);
-        if let Some(rollouts @ Scarce::Rollouts) = &wanted
-            && !self.admission.take(rollouts, key, self.places(rollouts))
-        {
-            // A rollout or a stop that finds no place leaves no trace: what leads to it is recorded together with it.
+        let mut wants = plan.steps.iter().map(|step| self.wants(step));
+        let wants = wants.find(|wants| !wants.is_empty()).unwrap_or_default();
+        let mut admission = std::mem::take(&mut self.admission);
+        let may_start = admission.take(key, &wants, |scarce| self.room(scarce, now));
+        self.admission = admission;
+        if !may_start {
+            // What finds no place leaves no trace: what leads to a rollout is recorded together with it.
             return;
         }
         for step in plan.steps {
@@ -41,22 +41,16 @@ impl Engine {
                 batch.starts.push((id, action));
             }
             Step::Resolve { check, known, reason } => {
-                let scarce = registry_of(&check);
-                if !self.admission.take(&scarce, key, self.places(&scarce)) {
-                    return;
-                }
                 let soft = self.soft.checks.entry(check.clone()).or_default();
                 soft.in_flight = true;
-                soft.asking = std::mem::take(&mut soft.nudged);
-                let request = ResolveRequest { check: (*check).clone(), known };
-                let id = self.new_action(InFlight::Check(check, reason));
+                soft.asking.append(&mut soft.nudged);
+                let mut request =
+                    ResolveRequest { check: (*check).clone(), known, allowance: None };
+                let id = self.new_action(InFlight::Check(check, reason.clone()));
+                self.allow_check(id, &mut request, &reason, now);
                 batch.starts.push((id, Action::Resolve(Box::new(request))));
             }
             Step::List { stream, request } => {
-                let scarce = registry_of_list(&request);
-                if !self.admission.take(&scarce, key, self.places(&scarce)) {
-                    return;
-                }
                 let Some(spec) = self.desired.streams.get(&stream) else { return };
                 let asked = effective::listing_fingerprint(spec, &self.policy);
                 let soft = self.soft.listings.entry(stream.clone()).or_default();
@@ -64,12 +58,13 @@ impl Engine {
                 soft.nudged = false;
                 let about = InFlight::Listing(stream, request.clone(), asked);
                 let id = self.new_action(about);
+                self.allow_list(id, &request, now);
                 batch.starts.push((id, Action::List(request)));
             }
             Step::Copy { tag, check, fingerprint } => {
-                self.copy(key, tag, check, fingerprint, batch);
+                self.copy(&tag, check, fingerprint, now, batch);
             }
-            Step::DeleteManifest(manifest) => self.delete_manifest(key, manifest, batch),
+            Step::DeleteManifest(manifest) => self.delete_manifest(manifest, batch),
             Step::Record(fact) => {
                 if sabotage::is(Bug::DoubleTrigger) && matches!(*fact, Fact::TriggerFired(_)) {
                     self.record((*fact).clone(), now, batch);
@@ -205,22 +200,5 @@ fn stop_key(object: &ObjectKey, stop: &Stop) -> RolloutKey {
         incarnation: stop.started.incarnation,
         seq: stop.seq,
         epoch: stop.started.epoch,
-    }
-}
-
-/// What there is only so much of, of what a step needs.
-fn scarce_of(step: &Step) -> Option<Scarce> {
-    match step {
-        Step::Start { .. } | Step::Stop(_) => Some(Scarce::Rollouts),
-        Step::Resolve { check, .. } | Step::Copy { check, .. } => Some(registry_of(check)),
-        Step::List { request, .. } => Some(registry_of_list(request)),
-        Step::DeleteManifest(manifest) => Some(registry_of_manifest(manifest)),
-        Step::ReadSource
-        | Step::Record(_)
-        | Step::Deliver(_)
-        | Step::Ask(_)
-        | Step::Cancel(_)
-        | Step::Finish { .. }
-        | Step::DeliverStop(_) => None,
     }
 }

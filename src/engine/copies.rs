@@ -11,29 +11,27 @@ use crate::plan::{self, Key};
 use crate::sabotage::{self, Bug};
 use crate::time::Now;
 
+use super::quota::Short;
 use super::{Batch, Engine, InFlight, registry_of};
 
 impl Engine {
-    /// Reads an image and copies it, where the registry has room for it.
+    /// Reads an image and copies it.
     pub(super) fn copy(
         &mut self,
-        key: &Key,
-        tag: StreamTag,
+        tag: &StreamTag,
         check: Arc<Check>,
         fingerprint: u32,
+        now: Now,
         batch: &mut Batch,
     ) {
-        let scarce = registry_of(&check);
-        if !self.admission.take(&scarce, key, self.places(&scarce)) {
-            return;
-        }
         let soft = self.soft.copies.entry(tag.clone()).or_default();
         if soft.fingerprint != fingerprint {
             *soft = CopySoft { fingerprint, ..CopySoft::default() };
         }
-        let request = ResolveRequest { check: (*check).clone(), known: None };
+        let mut request = ResolveRequest { check: (*check).clone(), known: None, allowance: None };
         soft.in_flight = Some(check);
-        let id = self.new_action(InFlight::Copy(tag));
+        let id = self.new_action(InFlight::Copy(tag.clone()));
+        self.allow_copy(id, &mut request, tag, now);
         batch.starts.push((id, Action::Resolve(Box::new(request))));
     }
 
@@ -42,19 +40,25 @@ impl Engine {
         &mut self,
         tag: &StreamTag,
         result: &Result<Resolution, ImportFailure>,
+        short: Option<Short>,
         now: Now,
         batch: &mut Batch,
     ) {
         let Some(soft) = self.soft.copies.get_mut(tag) else { return };
         let Some(check) = soft.in_flight.take() else { return };
+        if let Some(short) = short {
+            soft.wants = short.allowed.saturating_mul(2);
+            self.admission.give_back(&registry_of(&check));
+            self.dirty.insert(Key::Tag(tag.clone()));
+            self.mark_leftover(&check);
+            return;
+        }
         soft.attempts.answered(result.as_ref().err(), now);
         let asked = soft.fingerprint;
         self.admission.give_back(&registry_of(&check));
         self.dirty.insert(Key::Tag(tag.clone()));
         self.mark_leftover(&check);
-        if let Err(failure) = result {
-            self.pause_registry(&check.image, failure, now);
-        }
+        self.note_answer(&check.image, result.as_ref().err(), now);
         // What the tag is not any more is copied for nobody, and a failure of it is nobody's.
         let wanted = self.copy_wanted(tag, asked, now);
         let fact = match (result, wanted) {

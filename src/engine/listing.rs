@@ -6,7 +6,6 @@ use crate::fact::Fact;
 use crate::names::StreamName;
 use crate::observed::soft::ListingSoft;
 use crate::plan::{self, Key};
-use crate::reference::ImageReference;
 use crate::time::Now;
 
 use super::{Batch, Engine};
@@ -25,10 +24,10 @@ impl Engine {
         let soft = self.soft.listings.entry(stream.clone()).or_default();
         soft.in_flight = false;
         soft.attempts.answered(result.as_ref().err(), now);
-        match result {
-            Ok(_) => soft.proven = Some(now.wall),
-            Err(failure) => self.pause_registry(&request.repository, failure, now),
+        if result.is_ok() {
+            soft.proven = Some(now.wall);
         }
+        self.note_answer(&request.repository, result.as_ref().err(), now);
         let spec = self.desired.streams.get(stream);
         let wanted = spec.map(|spec| effective::listing_fingerprint(spec, &self.policy));
         if wanted != Some(asked) {
@@ -48,19 +47,6 @@ impl Engine {
         };
         for fact in facts {
             self.record(fact, now, batch);
-        }
-    }
-
-    /// Leaves a registry alone for as long as it asks; several answers may be under way: the longest pause counts.
-    pub(super) fn pause_registry(
-        &mut self,
-        image: &ImageReference,
-        failure: &ImportFailure,
-        now: Now,
-    ) {
-        if let Some(pause) = failure.retry_after {
-            let until = self.soft.registries.entry(image.registry_host()).or_insert(now.mono);
-            *until = (*until).max(now.mono.after(pause));
         }
     }
 

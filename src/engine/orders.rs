@@ -1,11 +1,14 @@
 //! Imports that somebody waits for: asked at once, answered when every tag has its answer (rule I146).
 
 use crate::action::{ImportOrder, Nudge};
+use crate::admit::Scarce;
 use crate::desired::{ImageStream, TagSource};
 use crate::effective;
 use crate::names::{CommitId, StreamTag};
+use crate::observed::soft::CheckSoft;
 use crate::observed::tag_history::TagState;
 use crate::plan::Key;
+use crate::policy::limited_host;
 use crate::time::Now;
 
 use super::{Answer, Batch, Engine};
@@ -110,13 +113,41 @@ impl Engine {
     }
 
     /// Answers the orders that are done, after this step's plans.
-    pub(super) fn end_orders(&mut self, batch: &mut Batch) {
-        let waiting = std::mem::take(&mut self.waiting);
+    pub(super) fn end_orders(&mut self, now: Now, batch: &mut Batch) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.retain(|waiting| {
+            let long = waiting.begun.then(|| self.waits_long(&waiting.order, now)).flatten();
+            let goes_on = long.is_none();
+            batch.answers.extend(long.map(|why| (waiting.id, Answer::Refused(why))));
+            goes_on
+        });
         let (going_on, done): (Vec<_>, Vec<_>) =
             waiting.into_iter().partition(|waiting| !waiting.begun || self.goes_on(&waiting.order));
         self.waiting = going_on;
         let seq = self.observed.last_seq;
         batch.answers.extend(done.into_iter().map(|waiting| (waiting.id, Answer::Done(seq))));
+    }
+
+    /// Why an order is not carried out before somebody would give up waiting: requests that a registry counts are used up.
+    fn waits_long(&self, order: &ImportOrder, now: Now) -> Option<String> {
+        let stream = self.desired.streams.get(&order.stream)?;
+        let derived = stream.tags.keys().filter(|_| order.repository);
+        let specs = order.tags.iter().chain(derived).filter_map(|tag| stream.tags.get(tag));
+        let checks = specs.filter_map(|spec| effective::check_of(stream, spec, &self.policy));
+        let waits = self.waits(now);
+        let mut long = checks.filter_map(|check| match waits.get(&check)? {
+            (Scarce::Quota(account), until) => Some((account.clone(), *until)),
+            _ => None,
+        });
+        let (account, until) = long.next()?;
+        let until =
+            until.map(|at| format!(", not before {}", now.wall_at(at).to_rfc3339_seconds()));
+        let host = limited_host(&account.host);
+        Some(format!(
+            "no request is left of those that {host} counts (`registries.\"{host}\".limit`): it is imported as soon as \
+             there is{}",
+            until.unwrap_or_default()
+        ))
     }
 
     fn goes_on(&self, order: &ImportOrder) -> bool {
@@ -136,7 +167,9 @@ impl Engine {
         let check = check.and_then(|spec| effective::check_of(stream, spec, &self.policy));
         let Some(check) = check else { return false };
         let soft = self.soft.checks.get(&check);
-        let flies = soft.is_some_and(|soft| soft.in_flight || soft.nudged.contains(tag));
+        let wanted =
+            |soft: &CheckSoft| soft.in_flight || soft.nudged.contains(tag) || soft.unread.is_some();
+        let flies = soft.is_some_and(wanted);
         flies || soft.is_none() && self.observed.tag(tag).is_some_and(TagState::is_due)
     }
 }

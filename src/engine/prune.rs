@@ -51,17 +51,8 @@ impl Engine {
         Answer::Pruned(Box::new(Pruned { record, pruning }))
     }
 
-    /// Makes the managed registry delete a manifest, where it has room for it.
-    pub(super) fn delete_manifest(
-        &mut self,
-        key: &Key,
-        manifest: StoredManifest,
-        batch: &mut Batch,
-    ) {
-        let scarce = registry_of_manifest(&manifest);
-        if !self.admission.take(&scarce, key, self.places(&scarce)) {
-            return;
-        }
+    /// Makes the managed registry delete a manifest.
+    pub(super) fn delete_manifest(&mut self, manifest: StoredManifest, batch: &mut Batch) {
         self.soft.deletions.entry(manifest.clone()).or_default().in_flight = true;
         let id = self.new_action(InFlight::Deletion(manifest.clone()));
         batch.starts.push((id, Action::DeleteManifest(manifest)));
@@ -86,7 +77,7 @@ impl Engine {
                 self.record(fact, now, batch);
             }
             Err(failure) => {
-                self.pause_registry(&manifest.repository, &failure, now);
+                self.note_answer(&manifest.repository, Some(&failure), now);
                 let soft = self.soft.deletions.entry(manifest).or_default();
                 soft.in_flight = false;
                 soft.attempts.answered(Some(&failure), now);

@@ -141,7 +141,7 @@ impl Engine {
                 pushing.asked = Some(current);
             }
             let id = self.new_action(InFlight::Push(ask));
-            let request = ResolveRequest { check, known: None };
+            let request = ResolveRequest { check, known: None, allowance: None };
             batch.starts.push((id, Action::Resolve(Box::new(request))));
         }
     }

@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::action::{Check, ImportFailure};
-use crate::fact::StoredManifest;
-use crate::names::{Seq, StreamName, StreamTag};
+use crate::fact::{Reason, StoredManifest};
+use crate::names::{Digest, Seq, StreamName, StreamTag};
 use crate::reference::ImageReference;
 use crate::time::{Monotonic, Now, Timestamp};
+
+use super::quota::Ledger;
 
 /// What a restart may forget.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -29,17 +31,24 @@ pub struct Soft {
     pub copies: BTreeMap<StreamTag, CopySoft>,
     /// Manifests that the managed registry was told to delete.
     pub deletions: BTreeMap<StoredManifest, DeletionSoft>,
-    /// Registries that asked to be left alone, by host.
-    pub registries: BTreeMap<String, Monotonic>,
+    /// Registries that asked to be left alone or give no answer, by host.
+    pub registries: BTreeMap<String, RestSoft>,
+    /// What was asked of registries that count it.
+    pub ledger: Ledger,
+    /// When each thing that is done at a certain rate would be behind it: GCRA's theoretical arrival time.
+    pub rates: BTreeMap<Rate, Monotonic>,
     /// Rollouts and stops that are being delivered, by their record.
     pub deliveries: BTreeMap<Seq, DeliverySoft>,
 }
 
 impl Soft {
-    /// Until when the registry of a reference asked to be left alone.
+    /// Until when the registry of a reference is left alone. Who asks for it now is told what happens, where it only
+    /// gives no answer.
     #[must_use]
-    pub fn left_alone_until(&self, image: &ImageReference) -> Monotonic {
-        self.registries.get(&image.registry_host()).copied().unwrap_or(Monotonic::START)
+    pub fn left_alone_until(&self, image: &ImageReference, is_asked_for: bool) -> Monotonic {
+        let rest = self.registries.get(&image.registry_host());
+        let rest = rest.filter(|rest| rest.asked || !is_asked_for);
+        rest.map_or(Monotonic::START, |rest| rest.until)
     }
 
     /// Whether something is being copied into a repository.
@@ -50,6 +59,26 @@ impl Soft {
         let mut into = checks.chain(copies).filter_map(|check| check.copy_to.as_deref());
         into.any(|other| other == repository)
     }
+}
+
+/// A registry that is left alone for a while.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct RestSoft {
+    /// Until when.
+    pub until: Monotonic,
+    /// Whether it asked for that; else it gives no answer.
+    pub asked: bool,
+    /// Checks in a row that got no answer.
+    pub failures: u32,
+}
+
+/// Something that is done so often in a minute.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Rate {
+    /// Checks that schedules ask for.
+    Scheduled,
+    /// Checks of one registry, by host.
+    Registry(String),
 }
 
 /// The source.
@@ -109,6 +138,21 @@ pub struct CheckSoft {
     pub asking: BTreeSet<StreamTag>,
     /// Whether it is being made.
     pub in_flight: bool,
+    /// What is still to be read, because the requests that a registry counts did not suffice.
+    pub unread: Option<Unread>,
+}
+
+/// An image that was not read, because the requests that a registry counts did not suffice.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Unread {
+    /// Why the check was made.
+    pub reason: Reason,
+    /// The digest that the registry answered; none where it has to be read for that.
+    pub probed: Option<Digest>,
+    /// Since when, by the wall clock.
+    pub since: Timestamp,
+    /// How many requests to let it make next.
+    pub requests: u64,
 }
 
 /// The listing of a whole repository.
@@ -133,6 +177,8 @@ pub struct CopySoft {
     pub fingerprint: u32,
     /// What is being read and copied.
     pub in_flight: Option<Arc<Check>>,
+    /// How many requests to let it make next, where those that a registry counts did not suffice.
+    pub wants: u64,
 }
 
 /// A manifest that is to be deleted.

@@ -26,7 +26,7 @@ pub(super) fn plan(view: &View<'_>, tag: &StreamTag, from: &TagEvent) -> Plan {
     let attempts = soft.filter(|soft| soft.fingerprint == fingerprint).map(|soft| &soft.attempts);
     let pace = Pace { view, fingerprint, attempts, before: None };
     let at = pace.after_failures(view.policy.import_interval);
-    let at = at.max(view.soft.left_alone_until(&check.image));
+    let at = at.max(view.soft.left_alone_until(&check.image, false));
     match at > view.now.mono {
         true => Plan::due(at),
         false => Plan::step(Step::Copy { tag: tag.clone(), check: Arc::new(check), fingerprint }),

@@ -25,7 +25,7 @@ pub(super) fn plan(view: &View<'_>, manifest: &StoredManifest) -> Plan {
     let (attempts, fingerprint) = (soft.map(|soft| &soft.attempts), fingerprint(&manifest.digest));
     let pace = Pace { view, fingerprint, attempts, before: None };
     let at = pace.after_failures(view.policy.import_interval);
-    let at = at.max(view.soft.left_alone_until(&manifest.repository));
+    let at = at.max(view.soft.left_alone_until(&manifest.repository, false));
     match at > view.now.mono {
         true => Plan::due(at),
         false => Plan::step(Step::DeleteManifest(manifest.clone())),

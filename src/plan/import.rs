@@ -31,6 +31,7 @@ pub(super) fn plan_check(view: &View<'_>, check: &Arc<Check>) -> Plan {
     let mut next: Option<(Monotonic, Reason)> = None;
     let mut known: BTreeSet<Option<Digest>> = BTreeSet::new();
     let mut held = Vec::new();
+    let mut is_asked_for = false;
     for tag in view.index.checks.get(check).into_iter().flatten() {
         let Some((stream, spec)) = effective::spec_tag(view.desired, tag) else { continue };
         let Some(state) = view.observed.tag(tag) else { continue };
@@ -47,13 +48,18 @@ pub(super) fn plan_check(view: &View<'_>, check: &Arc<Check>) -> Plan {
             });
             continue;
         }
+        is_asked_for |= due.1 == Reason::Nudged;
         if next.as_ref().is_none_or(|(at, _)| due.0 < *at) {
             next = Some(due);
         }
     }
     held.dedup();
+    // What could not be read for want of requests is still wanted, for the reason that it was.
+    if let Some((next, unread)) = next.as_mut().zip(soft.and_then(|soft| soft.unread.as_ref())) {
+        *next = (view.now.mono, unread.reason.clone());
+    }
     let Some((at, reason)) = next else { return Plan { held, ..Plan::default() } };
-    let at = at.max(view.soft.left_alone_until(&check.image));
+    let at = at.max(view.soft.left_alone_until(&check.image, is_asked_for));
     let mut plan = if at > view.now.mono {
         Plan::due(at)
     } else {
@@ -115,6 +121,13 @@ impl Asked<'_> {
         let now = self.view.now.mono;
         if self.soft.is_some_and(|soft| soft.nudged.contains(self.tag)) {
             return Some((now, Reason::Nudged));
+        }
+        // Who asked for it and got no answer, for want of requests, still does.
+        let unread = self.soft.and_then(|soft| Some((soft, soft.unread.as_ref()?)));
+        if let Some((soft, unread)) = unread
+            && soft.asking.contains(self.tag)
+        {
+            return Some((now, unread.reason.clone()));
         }
         // An attempt in this process that failed without a record is retried like one with a condition.
         let failures = self.soft.map_or(0, |soft| soft.attempts.failures);

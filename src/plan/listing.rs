@@ -31,7 +31,8 @@ pub(super) fn plan(view: &View<'_>, name: &StreamName) -> Plan {
     if view.soft.listings.get(name).is_some_and(|soft| soft.in_flight) {
         return Plan::default();
     }
-    match at.max(view.soft.left_alone_until(&request.repository)) {
+    let is_asked_for = view.soft.listings.get(name).is_some_and(|soft| soft.nudged);
+    match at.max(view.soft.left_alone_until(&request.repository, is_asked_for)) {
         at if at > view.now.mono => Plan::due(at),
         _ => Plan::step(Step::List { stream: name.clone(), request }),
     }

@@ -23,7 +23,7 @@ pub(super) fn plan(view: &View<'_>) -> Plan {
 }
 
 /// The delay after `failures` failures in a row: `first`, doubled each time, at most `cap`.
-pub(super) fn back_off(
+pub(crate) fn back_off(
     first: std::time::Duration,
     failures: u32,
     cap: std::time::Duration,

@@ -1,11 +1,18 @@
-//! How many requests a registry takes, as its operator says it or the settings do: `100/6h`.
+//! How many requests a registry takes, as its operator says it or the settings do: `100/6h`; and how often it is asked.
 
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::action::{ImportMode, Requests};
 use crate::reference::{HUB_V2_HOST, is_docker_hub};
 use crate::time::Span;
+
+/// `GET`s of manifests for a new image: what the tag names, and the image of this platform in it.
+const MANIFESTS_OF_AN_IMAGE: u64 = 2;
+
+/// The same where an index is kept whole: itself and as many images as most have.
+const MANIFESTS_OF_AN_INDEX: u64 = 8;
 
 /// What counts towards a limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -17,6 +24,40 @@ pub enum Counted {
     All,
 }
 
+impl Counted {
+    /// How many of these requests count.
+    #[must_use]
+    pub fn of(self, requests: Requests) -> u64 {
+        match self {
+            Self::Manifests => requests.manifests,
+            Self::All => requests.total(),
+        }
+    }
+
+    /// What looking costs, where a tag has not moved.
+    #[must_use]
+    pub fn of_a_look(self) -> u64 {
+        self.of(Requests { head: 1, ..Requests::default() })
+    }
+
+    /// What reading a new image costs, at most for nearly all; where it is more, more is asked for.
+    #[must_use]
+    pub fn of_a_read(self, mode: ImportMode) -> u64 {
+        let manifests = match mode {
+            ImportMode::Legacy => MANIFESTS_OF_AN_IMAGE,
+            ImportMode::PreserveOriginal => MANIFESTS_OF_AN_INDEX,
+        };
+        // A config for each image, and a session.
+        self.of(Requests { head: 1, manifests, others: manifests + 1 })
+    }
+
+    /// What a page of a list costs.
+    #[must_use]
+    pub fn of_a_list(self) -> u64 {
+        self.of(Requests { others: 1, ..Requests::default() })
+    }
+}
+
 /// So many requests in so much time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RateLimit {
@@ -26,6 +67,10 @@ pub struct RateLimit {
     pub window: Duration,
     /// What counts.
     pub counted: Counted,
+    /// What checks leave for the pulls of rollouts; none is a fifth.
+    pub reserve: Option<u64>,
+    /// Whether it is only assumed: what the registry tells is then believed, in place of the least of both.
+    pub assumed: bool,
 }
 
 impl RateLimit {
@@ -34,7 +79,15 @@ impl RateLimit {
         requests: 100,
         window: Duration::from_secs(6 * 60 * 60),
         counted: Counted::Manifests,
+        reserve: None,
+        assumed: true,
     };
+
+    /// What checks leave for the pulls of rollouts.
+    #[must_use]
+    pub fn reserved(&self) -> u64 {
+        self.reserve.unwrap_or(self.requests / 5).min(self.requests.saturating_sub(1))
+    }
 }
 
 /// It is not a limit.
@@ -50,7 +103,7 @@ impl FromStr for RateLimit {
         let requests = requests.trim().parse().map_err(|_| RateLimitError)?;
         let Span(window) = window.trim().parse().map_err(|_| RateLimitError)?;
         let counted = Counted::default();
-        let limit = Self { requests, window, counted };
+        let limit = Self { requests, window, counted, reserve: None, assumed: false };
         if requests > 0 && !window.is_zero() { Ok(limit) } else { Err(RateLimitError) }
     }
 }

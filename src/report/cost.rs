@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::words::{BAD, GOOD, HEADING, count, styled};
-use crate::action::Check;
+use crate::action::{Check, Requests};
 use crate::desired::{DesiredState, ImageStream};
 use crate::effective;
 use crate::observed::ObservedState;
@@ -22,11 +22,8 @@ use crate::time::{Schedule, Span, Timestamp};
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const SIX_HOURS: Duration = Duration::from_secs(6 * 60 * 60);
 
-/// `GET`s of manifests for a new image: the one that the tag names, and the one of this platform in an index.
-const MANIFESTS_OF_AN_IMAGE: u64 = 2;
-
-/// All other requests for a new image: its config.
-const OTHERS_OF_AN_IMAGE: u64 = 1;
+/// What a new image costs: what the tag names, the image of this platform in it, and its config.
+const AN_IMAGE: Requests = Requests { head: 1, manifests: 2, others: 1 };
 
 /// What all registries will be asked.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -56,43 +53,14 @@ struct RegistryCost {
     limit: Option<Limit>,
 }
 
-/// Requests of each kind.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Requests {
-    /// `HEAD` of a manifest.
-    head: u64,
-    /// `GET` of a manifest.
-    get: u64,
-    /// Lists and configs.
-    other: u64,
-}
-
-impl Requests {
-    fn total(self) -> u64 {
-        self.head + self.get + self.other
-    }
-
-    fn counted(self, counted: Counted) -> u64 {
-        match counted {
-            Counted::Manifests => self.get,
-            Counted::All => self.total(),
-        }
-    }
-
-    fn add(&mut self, more: Self) {
-        self.head += more.head;
-        self.get += more.get;
-        self.other += more.other;
-    }
-}
-
 /// How a limit is kept.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Limit {
     limit: String,
     counted: &'static str,
+    /// Requests that checks leave for the pulls of rollouts.
+    reserved: u64,
     /// Requests that count, in one window, while nothing moves.
     used: u64,
     fits: bool,
@@ -150,8 +118,7 @@ impl Asked {
         to.scheduled_tags += self.schedules.len() as u64;
         to.checks += 1;
         if !self.is_known {
-            let (get, other) = (MANIFESTS_OF_AN_IMAGE, OTHERS_OF_AN_IMAGE);
-            to.first.add(Requests { head: 1, get, other });
+            to.first.add(AN_IMAGE);
         }
         let often = |span| self.schedules.iter().map(|schedule| times(schedule, span, now)).max();
         to.per_hour.head += often(HOUR).unwrap_or(0);
@@ -169,10 +136,10 @@ fn add_repository(
     let Some(repository) = &stream.repository else { return };
     let cost = entry(found, &repository.registry_host());
     cost.repositories += 1;
-    cost.first.other += 1;
+    cost.first.others += 1;
     if let Some(schedule) = stream.schedule.as_ref().filter(|_| policy.scheduled_imports) {
-        cost.per_hour.other += times(schedule, HOUR, now);
-        cost.per_six_hours.other += times(schedule, SIX_HOURS, now);
+        cost.per_hour.others += times(schedule, HOUR, now);
+        cost.per_six_hours.others += times(schedule, SIX_HOURS, now);
     }
 }
 
@@ -204,12 +171,13 @@ fn times(schedule: &Schedule, within: Duration, now: Timestamp) -> u64 {
 
 impl Limit {
     fn of(cost: &RegistryCost, limit: RateLimit) -> Self {
-        let six_hours = cost.per_six_hours.counted(limit.counted);
+        let six_hours = limit.counted.of(cost.per_six_hours);
         // Rounded up: half of a request is one.
         let share = u128::from(six_hours) * limit.window.as_millis();
         let used = u64::try_from(share.div_ceil(SIX_HOURS.as_millis())).unwrap_or(u64::MAX);
-        let first = cost.first.counted(limit.counted);
-        let windows = first.saturating_sub(1) / limit.requests;
+        let first = limit.counted.of(cost.first);
+        let budget = limit.requests - limit.reserved();
+        let windows = first.saturating_sub(1) / budget;
         Self {
             limit: limit.to_string(),
             counted: match limit.counted {
@@ -217,7 +185,8 @@ impl Limit {
                 Counted::All => "all",
             },
             used,
-            fits: used <= limit.requests,
+            reserved: limit.reserved(),
+            fits: used <= budget,
             first_takes_seconds: windows.saturating_mul(limit.window.as_secs()),
         }
     }
@@ -228,6 +197,18 @@ impl Cost {
     #[must_use]
     pub fn fits(&self) -> bool {
         self.registries.iter().all(|cost| cost.limit.as_ref().is_none_or(|limit| limit.fits))
+    }
+
+    /// What does not fit, a line for each registry.
+    pub fn misfits(&self) -> impl Iterator<Item = String> {
+        let limited = self.registries.iter().filter_map(|cost| Some((cost, cost.limit.as_ref()?)));
+        limited.filter(|(_, limit)| !limit.fits).map(|(cost, limit)| {
+            let (host, Limit { limit, used, reserved, .. }) = (&cost.registry, limit);
+            format!(
+                "registry {host}: {used} requests are wanted where its limit is {limit}, {reserved} of them kept for \
+                 pulls: tags are looked at later than their schedules say (`tidegate cost` tells more)"
+            )
+        })
     }
 
     /// For people, with ANSI styles.
@@ -260,7 +241,7 @@ impl RegistryCost {
             text += &format!("; {} whole repositories", self.repositories);
         }
         let counted = |requests: Requests| match self.limit.as_ref().map(|limit| limit.counted) {
-            Some("manifests") => format!(", {} counted", requests.counted(Counted::Manifests)),
+            Some("manifests") => format!(", {} counted", requests.manifests),
             Some(_) => format!(", {} counted", requests.total()),
             None => String::new(),
         };
@@ -289,8 +270,8 @@ impl Limit {
             false => styled(BAD, "does not fit"),
         };
         let mut text = format!(
-            "  limit        {} ({}): {verdict}, {} of it while nothing moves",
-            self.limit, self.counted, self.used
+            "  limit        {} ({}), {} kept for pulls: {verdict}, {} of it while nothing moves",
+            self.limit, self.counted, self.reserved, self.used
         );
         if self.first_takes_seconds > 0 {
             let takes = Span(Duration::from_secs(self.first_takes_seconds));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::fact::{Fact, Record};
+use crate::fact::{Checkpoint, Fact, QuotaMark, Record};
 use crate::names::{Kind, ObjectKey, StreamName, StreamTag};
 use crate::observed::ObservedState;
 use crate::observed::rollout::object_of;
@@ -123,8 +123,7 @@ impl Teller {
     pub fn what(&mut self, record: &Record) -> String {
         let said = self.0.tell(record);
         if let Fact::Checkpoint(checkpoint) = &record.fact {
-            let checked = count(checkpoint.checked.len(), "stream", "streams");
-            return styled(FAINT, format!("{checked} checked since the one before"));
+            return styled(FAINT, of_checkpoint(checkpoint));
         }
         let Some((subject, text, because)) = said else { return String::new() };
         let because = because.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -135,6 +134,22 @@ impl Teller {
         };
         format!("{}{text}{because}", styled(HEADING, subject))
     }
+}
+
+/// What a checkpoint says, in words.
+fn of_checkpoint(checkpoint: &Checkpoint) -> String {
+    let checked = checkpoint.checked.len();
+    let checked = (checked > 0)
+        .then(|| format!("{} checked since the one before", count(checked, "stream", "streams")));
+    let set_aside = checkpoint.quota.iter().map(|QuotaMark { account, since, requests }| {
+        let since = since.to_rfc3339_seconds();
+        format!("{requests} counted requests to {account} set aside for the time from {since}")
+    });
+    let resting = checkpoint.resting.iter().map(|(host, until)| {
+        format!("{host} asked to be left alone until {}", until.to_rfc3339_seconds())
+    });
+    let said: Vec<_> = checked.into_iter().chain(set_aside).chain(resting).collect();
+    said.join("; ")
 }
 
 #[cfg(test)]

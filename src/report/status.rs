@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 use super::FORMAT_VERSION;
 use super::drift::{self, DriftReport};
 use super::held::{HeldReport, is_counted};
-use super::live::Live;
+use super::live::{Live, LiveQuota};
 use super::select::Selection;
 use super::words::one_line;
 
@@ -60,6 +60,9 @@ pub struct Status {
     drift: Vec<DriftReport>,
     workloads: Vec<WorkloadReport>,
     tags: Vec<TagReport>,
+    /// What registries were asked, and how much of their limits is left.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    quota: Vec<LiveQuota>,
     /// Of what the report shows; streams, builds and companions of everything.
     counts: Counts,
     #[serde(skip)]
@@ -300,6 +303,7 @@ impl Status {
             }),
             workloads,
             tags,
+            quota: input.live.map(|live| live.quota.clone()).unwrap_or_default(),
             counts,
             whole: input.select.is_none(),
         }

@@ -207,6 +207,7 @@ pub(super) fn records() -> Vec<Record> {
             151,
             Fact::Checkpoint(Checkpoint {
                 checked: vec![("shop/python".parse().unwrap(), at(150))],
+                ..Checkpoint::default()
             }),
         ),
     ];

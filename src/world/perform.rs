@@ -1,4 +1,4 @@
-//! The one match from actions to adapters: an action goes out, at most one input comes back.
+//! The one match from actions to adapters: an action goes out, and what came of it comes back.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::fact::ImportReason;
 use crate::limits;
 
 use super::git::Source;
-use super::registry::Registries;
+use super::registry::{Registries, Tally};
 use super::target::Targets;
 
 /// Everything outside that actions reach.
@@ -36,7 +36,7 @@ impl World {
         id: ActionId,
         action: Action,
         cancel: CancellationToken,
-    ) -> Option<Input> {
+    ) -> Vec<Input> {
         told(broken(id, &action), self.carry_out(id, action, cancel)).await
     }
 
@@ -45,8 +45,8 @@ impl World {
         id: ActionId,
         action: Action,
         cancel: CancellationToken,
-    ) -> Option<Input> {
-        match action {
+    ) -> Vec<Input> {
+        let input = match action {
             Action::ReadSource(request) => {
                 let result = self.read_source(request, cancel).await;
                 Some(Input::SourceRead(id, result.map(Box::new)))
@@ -68,12 +68,18 @@ impl World {
                 None
             }
             Action::Resolve(request) => {
-                let resolved = cancel.run_until_cancelled(self.registries.resolve(&request)).await;
-                resolved.map(|resolved| Input::Resolved(id, resolved))
+                let tally = Tally::new(request.allowance);
+                let resolving = self.registries.resolve_counting(&request, &tally);
+                let resolved = cancel.run_until_cancelled(resolving).await;
+                let resolved = resolved.map(|resolved| Input::Resolved(id, resolved));
+                return counted(id, tally, resolved);
             }
             Action::List(request) => {
-                let listed = cancel.run_until_cancelled(self.registries.list(&request)).await;
-                listed.map(|listed| Input::Listed(id, listed))
+                let tally = Tally::default();
+                let listing = self.registries.list_counting(&request, &tally);
+                let listed = cancel.run_until_cancelled(listing).await;
+                let listed = listed.map(|listed| Input::Listed(id, listed));
+                return counted(id, tally, listed);
             }
             Action::DeleteManifest(manifest) => {
                 let deleted =
@@ -96,7 +102,8 @@ impl World {
                 cancel.run_until_cancelled(self.targets.notify(&notice)).await;
                 None
             }
-        }
+        };
+        input.into_iter().collect()
     }
 
     async fn read_source(
@@ -115,11 +122,17 @@ impl World {
 
 const BROKEN: &str = "an error inside tidegate itself; please report what its log says";
 
+/// What was asked of registries, then what they answered.
+fn counted(id: ActionId, tally: Tally, answer: Option<Input>) -> Vec<Input> {
+    let spent = Some(tally.spent()).filter(|spent| !spent.by.is_empty() || spent.short);
+    spent.map(|spent| Input::Spent(id, spent)).into_iter().chain(answer).collect()
+}
+
 /// What comes of `work`, or `broken` if it panics.
-async fn told(broken: Option<Input>, work: impl Future<Output = Option<Input>>) -> Option<Input> {
+async fn told(broken: Option<Input>, work: impl Future<Output = Vec<Input>>) -> Vec<Input> {
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
         tracing::error!("{BROKEN}"); // what and where stands above, from the panic itself
-        broken
+        broken.into_iter().collect()
     })
 }
 
@@ -172,9 +185,10 @@ mod tests {
             platform: Default::default(),
             copy_to: None,
         };
-        let action = Action::Resolve(Box::new(ResolveRequest { check, known: None }));
+        let action =
+            Action::Resolve(Box::new(ResolveRequest { check, known: None, allowance: None }));
         let work = async { panic!("as an error in a library would") };
-        let told = told(broken(ActionId(7), &action), work).await;
+        let told = told(broken(ActionId(7), &action), work).await.pop();
         let Some(Input::Resolved(ActionId(7), Err(failure))) = told else { panic!("{told:?}") };
         assert!(failure.transient && failure.message.contains("an error inside tidegate itself"));
     }

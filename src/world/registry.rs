@@ -17,6 +17,7 @@ mod logins;
 mod manifest;
 mod places;
 mod sources;
+mod tally;
 mod trial;
 mod untrusted;
 mod wire;
@@ -37,6 +38,7 @@ use self::manifest::{Descriptor, Image, Index, Manifest, ManifestError};
 pub use self::places::ShortNames;
 use self::places::{Blocked, By, Place, Places, Role};
 use self::sources::{Sources, Spot, Tried};
+pub use self::tally::Tally;
 pub use self::trial::{LoginTried, LoginVerdict, PlaceTried};
 #[doc(hidden)]
 pub use self::untrusted::{places_untrusted, read_untrusted};
@@ -145,6 +147,8 @@ struct Import<'a> {
     failures: Failures<'a>,
     /// Whether the image's own registry may be reached by plain HTTP or with an unverified certificate.
     insecure: bool,
+    /// Where requests are counted.
+    tally: Option<&'a Tally>,
 }
 
 impl Registries {
@@ -183,12 +187,26 @@ impl Registries {
     ///
     /// The condition that the tag gets.
     pub async fn resolve(&self, request: &ResolveRequest) -> Result<Resolution, ImportFailure> {
+        self.resolve_counting(request, &Tally::new(request.allowance)).await
+    }
+
+    /// As [`Self::resolve`], and counts what is asked. Where that is as much as is allowed, the tally says so, and the
+    /// answer has at most the digest that the registry told.
+    ///
+    /// # Errors
+    ///
+    /// The condition that the tag gets.
+    pub async fn resolve_counting(
+        &self,
+        request: &ResolveRequest,
+        tally: &Tally,
+    ) -> Result<Resolution, ImportFailure> {
         let image = &request.check.image;
         if image.is_registry_only() {
             return Err(Failures { image, host: &image.registry_host() }.registry_only());
         }
         let sources = self.sources(image, request.check.insecure, By::of(image))?;
-        let mut tried = Tried::none(self, &sources);
+        let mut tried = Tried::none(self, &sources, Some(tally));
         while let Some(import) = tried.another() {
             let (probed, read) = match import.resolve(request).await {
                 Ok(found) => found,
@@ -200,7 +218,13 @@ impl Registries {
             let Some((digest, metadata)) = read else {
                 return Ok(Resolution { probed, image: None });
             };
-            import.copy(&request.check, digest).await?;
+            if let Err(failure) = import.copy(&request.check, digest).await {
+                // Nobody is told of an image that is not there as a whole.
+                return match tally.is_short() {
+                    true => Ok(Resolution { probed, image: None }),
+                    false => Err(failure),
+                };
+            }
             let metadata = self.keep(&metadata, import.failures).await?;
             return Ok(Resolution { probed, image: Some(ResolvedImage { digest, metadata }) });
         }
@@ -213,8 +237,21 @@ impl Registries {
     ///
     /// The condition that the stream gets.
     pub async fn list(&self, request: &ListRequest) -> Result<TagListing, ImportFailure> {
+        self.list_counting(request, &Tally::default()).await
+    }
+
+    /// As [`Self::list`], and counts what is asked.
+    ///
+    /// # Errors
+    ///
+    /// The condition that the stream gets.
+    pub async fn list_counting(
+        &self,
+        request: &ListRequest,
+        tally: &Tally,
+    ) -> Result<TagListing, ImportFailure> {
         let sources = self.sources(&request.repository, request.insecure, By::Tag)?;
-        let mut tried = Tried::none(self, &sources);
+        let mut tried = Tried::none(self, &sources, Some(tally));
         while let Some(import) = tried.another() {
             match import.list().await {
                 // A cache that was asked for nothing yet has no tags; that says nothing of the repository (law 7).
@@ -330,12 +367,18 @@ impl Import<'_> {
         if let (Some(probed), Some(read)) = (stated, held.as_deref().cloned().flatten()) {
             return Ok((probed, Some(read)));
         }
-        let top = self.manifest(&wanted, check.image.digest).await?;
+        let top = match self.manifest(&wanted, check.image.digest).await {
+            Ok(top) => top,
+            Err(failure) => return self.short(stated).ok_or(failure),
+        };
         let probed = top.digest;
         if request.known == Some(probed) {
             return Ok((probed, None));
         }
-        let read = self.read(top, check).await?;
+        let read = match self.read(top, check).await {
+            Ok(read) => read,
+            Err(failure) => return self.short(stated).ok_or(failure),
+        };
         // Where the tag moved in between, this is another image than the one that was asked about.
         if let Some(held) = held.as_deref_mut().filter(|_| stated == Some(probed)) {
             *held = Some(read.clone());
@@ -343,10 +386,20 @@ impl Import<'_> {
         Ok((probed, Some(read)))
     }
 
+    /// What is known of an image that there were too few requests to read.
+    fn short(&self, stated: Option<Digest>) -> Option<(Digest, Option<Read>)> {
+        stated.filter(|_| self.tally.is_some_and(Tally::is_short)).map(|probed| (probed, None))
+    }
+
     async fn ask(&self, method: Method, path: &str, accept: &str) -> Result<Answer, ImportFailure> {
+        if self.tally.is_some_and(|tally| !tally.allows(&self.host.name, &method, path)) {
+            let what = format!("no request of those that `{}` counts is left", self.host.name);
+            return Err(self.failures.passing(&what, None));
+        }
         // Nobody closes the room, so there is always a place in it.
         let _place = self.host.room.acquire().await.ok();
-        let ask = Ask { method, path, accept, access: Access::Pull, content: None };
+        let (access, tally) = (Access::Pull, self.tally);
+        let ask = Ask { method, path, accept, access, content: None, tally };
         self.host.ask(self.repository, ask, self.failures).await
     }
 
@@ -454,7 +507,7 @@ impl Import<'_> {
     async fn entry(&self, entry: &Descriptor) -> Result<Read, ImportFailure> {
         let digest = self.digest_of(entry)?;
         let sources = self.by_digest()?;
-        let mut tried = Tried::none(self.registries, &sources);
+        let mut tried = Tried::none(self.registries, &sources, self.tally);
         while let Some(import) = tried.another() {
             // Boxed: most checks read no image of an index, and each would be as large as this.
             match Box::pin(import.image_at(digest)).await {

@@ -35,7 +35,11 @@ const CHECKS: usize = 8_000;
 fn request(address: &str, known: Option<Digest>) -> ResolveRequest {
     let image = format!("{address}/bench/web:1").parse().map(Arc::new).unwrap();
     let (mode, platform) = (ImportMode::Legacy, Platform::default());
-    ResolveRequest { check: Check { image, insecure: true, mode, platform, copy_to: None }, known }
+    ResolveRequest {
+        check: Check { image, insecure: true, mode, platform, copy_to: None },
+        known,
+        allowance: None,
+    }
 }
 
 /// Checks with as many in flight as the daemon allows; each must find nothing new.

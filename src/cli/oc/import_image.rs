@@ -458,7 +458,7 @@ fn dry_run(
             platform: config.policy.platform.clone(),
             copy_to: None,
         };
-        let request = ResolveRequest { check, known: None };
+        let request = ResolveRequest { check, known: None, allowance: None };
         match runtime.block_on(registries.resolve(&request)) {
             Ok(resolution) => {
                 let name = format!("{}:{}", plan.stream.name, tag.source_tag());

@@ -17,7 +17,7 @@ use crate::time::{Schedule, Timestamp};
 
 use super::super::drift::from_words;
 use super::super::live::{Live, LiveCheck};
-use super::super::words::{lines_of, one_line, when};
+use super::super::words::{lines_of, one_line, short, when};
 use super::{
     ImageReport, Input, Problem, RefusedReport, RolloutReport, Source, TagReport, TagRow, Verdict,
     WorkloadReport,
@@ -101,7 +101,10 @@ pub(super) fn problems(input: &Input<'_>, source: &Source, tags: &[TagReport]) -
         let until = when(registry.until, input.view.now.wall);
         problems.push(Problem {
             subject: format!("registry {}", registry.host),
-            message: format!("asked to be left alone; asked again {until}"),
+            message: match registry.asked {
+                true => format!("asked to be left alone; asked again {until}"),
+                false => format!("gives no answer; asked again {until}"),
+            },
             since: None,
         });
     }
@@ -418,7 +421,16 @@ impl About<'_> {
                 None => "not imported yet",
                 Some(_) => "its spec changed; not imported again yet",
             };
-            return (Verdict::Due, words.into());
+            let waits = self.live.and_then(|live| live.waits.as_ref());
+            let waits = waits.map(|waits| format!(": {waits}")).unwrap_or_default();
+            return (Verdict::Due, format!("{words}{waits}"));
+        }
+        if let Some(unread) = self.live.and_then(|live| live.unread.as_ref()) {
+            let since = when(unread.since, now);
+            let is = unread.digest.map(|digest| format!(" to {}", short(&digest)));
+            let waits = self.live.and_then(|live| live.waits.as_deref()).unwrap_or("its turn");
+            let words = format!("moved{} {since}, not read yet: {waits}", is.unwrap_or_default());
+            return (Verdict::NotVerified, words);
         }
         self.proof(now)
     }

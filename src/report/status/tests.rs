@@ -63,8 +63,11 @@ impl Setting {
                 proven: Some(story::at(175)),
                 failures: 0,
                 next: Some(story::at(190)),
+                waits: None,
+                unread: None,
             }],
             registries: Vec::new(),
+            quota: Vec::new(),
             deliveries: Vec::new(),
         }
     }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::oc::table::{Row, Shape, Table};
 use crate::time::Timestamp;
 
+use super::super::live::{LiveLimit, LiveQuota};
 use super::super::words::{
     BAD, FAINT, GOOD, HEADING, WAITS, count, short_or, styled, when, when_exactly,
 };
@@ -104,9 +105,27 @@ impl Status {
         }
     }
 
+    /// How much of the limits of registries is left.
+    fn quota(&self, out: &mut String) {
+        let limited = self.quota.iter().filter_map(|quota| Some((quota, quota.limit.as_ref()?)));
+        for (LiveQuota { account, asked, .. }, limit) in limited {
+            let told = limit.told(self.at);
+            let LiveLimit { limit, used, reserved, .. } = limit;
+            let asked = format!(
+                "{} HEAD, {} of manifests, {} others since the daemon started",
+                asked.head, asked.manifests, asked.others
+            );
+            let text = format!(
+                "{used} of {limit} used by tidegate{told}, {reserved} kept for pulls; {asked}"
+            );
+            line(out, &format!("quota {}: {text}", styled(HEADING, account)));
+        }
+    }
+
     fn tail(&self, out: &mut String) {
         let counts = &self.counts;
         out.push('\n');
+        self.quota(out);
         let words = [
             count(counts.streams, "stream", "streams"),
             count(counts.tags, "tag", "tags"),
@@ -130,6 +149,16 @@ fn heading(out: &mut String, text: &str) {
 fn line(out: &mut String, text: &str) {
     out.push_str(text);
     out.push('\n');
+}
+
+impl LiveLimit {
+    /// What the registry itself says, with when.
+    fn told(&self, now: Timestamp) -> String {
+        let Some((left, at)) = self.left.zip(self.told_at) else { return String::new() };
+        let more = self.resets_at.filter(|at| *at > now);
+        let more = more.map(|at| format!(", more {}", when(at, now))).unwrap_or_default();
+        format!(", {left} left as it told {}{more}", when(at, now))
+    }
 }
 
 impl WorkloadReport {

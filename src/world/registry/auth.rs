@@ -1,5 +1,6 @@
 //! Sessions: what a 401 asks for, and tokens of token servers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -25,24 +26,32 @@ pub(super) fn secret_header(text: &str) -> Option<HeaderValue> {
 pub(super) enum Session {
     /// Without a login.
     Open,
-    /// With a header that does not age.
-    Basic(HeaderValue),
-    /// With a token, until the time when it is renewed before it is used again.
-    Bearer(HeaderValue, Instant),
+    /// With a header that does not age, of this user.
+    Basic(HeaderValue, Option<Arc<str>>),
+    /// With a token, until the time when it is renewed before it is used again; of this user, if of any.
+    Bearer(HeaderValue, Instant, Option<Arc<str>>),
 }
 
 impl Session {
     pub(super) fn header(&self) -> Option<&HeaderValue> {
         match self {
             Self::Open => None,
-            Self::Basic(header) | Self::Bearer(header, _) => Some(header),
+            Self::Basic(header, _) | Self::Bearer(header, _, _) => Some(header),
+        }
+    }
+
+    /// Whose it is.
+    pub(super) fn user(&self) -> Option<&str> {
+        match self {
+            Self::Open => None,
+            Self::Basic(_, user) | Self::Bearer(_, _, user) => user.as_deref(),
         }
     }
 
     pub(super) fn is_fresh(&self) -> bool {
         match self {
-            Self::Open | Self::Basic(_) => true,
-            Self::Bearer(_, until) => Instant::now() < *until,
+            Self::Open | Self::Basic(..) => true,
+            Self::Bearer(_, until, _) => Instant::now() < *until,
         }
     }
 }
@@ -149,8 +158,9 @@ pub(super) async fn fetch_token(
     login: Option<&Login>,
     timeout: Duration,
 ) -> Result<Session, TokenError> {
+    let (method, access_asked) = (Method::GET, Access::Pull);
     let ask =
-        Ask { method: Method::GET, path: "", accept: "", access: Access::Pull, content: None };
+        Ask { method, path: "", accept: "", access: access_asked, content: None, tally: None };
     let answer = wire::send(client, base, &ask, None, timeout).await.map_err(TokenError::Fault)?;
     let realm = answer.challenges().find_map(Realm::of);
     let realm = realm.ok_or_else(|| TokenError::Refused("it names no token server".into()))?;
@@ -172,7 +182,8 @@ pub(super) async fn fetch_token(
     let life = token_life(&token);
     // Renewed a little early: a token must not run out between two requests of one import.
     let margin = (life / 4).min(Duration::from_secs(10));
-    Ok(Session::Bearer(header, Instant::now() + (life - margin)))
+    let user = login.map(|login| Arc::from(login.account()));
+    Ok(Session::Bearer(header, Instant::now() + (life - margin), user))
 }
 
 fn token_request(

@@ -85,9 +85,11 @@ impl Import<'_> {
         let failures = Failures { image: to, host: &host.name };
         let (host, repository) = (&*host, repository.as_str());
         let sources = self.by_digest()?;
-        let mut tried = Tried::none(registries, &sources);
+        let mut tried = Tried::none(registries, &sources, self.tally);
         while let Some(from) = tried.another() {
-            let to = Import { registries, host, repository, failures, insecure: false };
+            // The managed registry is the operator's own, and nobody counts there.
+            let to =
+                Import { registries, host, repository, failures, insecure: false, tally: None };
             let copy = Copy { from: &from, to, mounts: &registries.shared.mounts };
             // Boxed: few checks copy, and each would be as large as this.
             match Box::pin(copy.whole(image)).await {
@@ -110,7 +112,7 @@ impl Registries {
         let failures = Failures { image: repository, host: &host.name };
         let path = format!("{to}/manifests/{digest}");
         let (method, access) = (Method::DELETE, Access::Delete);
-        let ask = Ask { method, path: &path, accept: "", access, content: None };
+        let ask = Ask { method, path: &path, accept: "", access, content: None, tally: None };
         let answer = host.ask(&to, ask, failures).await?;
         match answer.status {
             StatusCode::OK
@@ -223,11 +225,13 @@ impl Copy<'_> {
 
     /// Sends a blob as it comes; its end is held back until the digest is right.
     async fn stream(&self, blob: Digest, size: u64, place: &str) -> Result<(), ImportFailure> {
-        let (from, to) = (&self.from, &self.to);
+        let (from, to) = (self.from, &self.to);
         let path = format!("{}/blobs/{blob}", from.repository);
-        let look =
-            |path, access| Ask { method: Method::HEAD, path, accept: "", access, content: None };
-        let ask = look(path.as_str(), Access::Pull);
+        let look = |tally, path, access| {
+            let (method, accept, content) = (Method::HEAD, "", None);
+            Ask { method, path, accept, access, content, tally }
+        };
+        let ask = look(from.tally, path.as_str(), Access::Pull);
         let request =
             from.host.begin(from.repository, (Method::GET, &path), ask, from.failures).await?;
         let timeout = from.host.timeout;
@@ -245,7 +249,7 @@ impl Copy<'_> {
         let wrong = Arc::<OnceLock<String>>::default();
         let body = Body::wrap_stream(checked(answer, (blob, size), Arc::clone(&wrong)));
         let head = format!("{}/blobs/{blob}", to.repository);
-        let ask = look(head.as_str(), Access::Push);
+        let ask = look(to.tally, head.as_str(), Access::Push);
         let request = to.host.begin(to.repository, (Method::PUT, place), ask, to.failures).await?;
         let request = request
             .header(header::CONTENT_TYPE, "application/octet-stream")
@@ -265,8 +269,8 @@ impl Copy<'_> {
     /// Whether the target has something.
     async fn has(&self, what: &str, accept: &str) -> Result<bool, ImportFailure> {
         let path = format!("{}/{what}", self.to.repository);
-        let ask =
-            Ask { method: Method::HEAD, path: &path, accept, access: Access::Push, content: None };
+        let (method, access, tally) = (Method::HEAD, Access::Push, self.to.tally);
+        let ask = Ask { method, path: &path, accept, access, content: None, tally };
         let answer = self.to.host.ask(self.to.repository, ask, self.to.failures).await?;
         match answer.status {
             StatusCode::OK => Ok(true),
@@ -281,7 +285,8 @@ impl Copy<'_> {
         path: &str,
         content: Option<(&str, &[u8])>,
     ) -> Result<Answer, ImportFailure> {
-        let ask = Ask { method, path, accept: "", access: Access::Push, content };
+        let (access, tally) = (Access::Push, self.to.tally);
+        let ask = Ask { method, path, accept: "", access, content, tally };
         self.to.host.ask(self.to.repository, ask, self.to.failures).await
     }
 

@@ -308,7 +308,10 @@ impl Host {
         match challenge {
             // Without a login: one repository of a registry may be open where another is not.
             Challenge::Basic => Ok(match login {
-                Some(login) => login.basic().map(Session::Basic),
+                Some(login) => {
+                    let user = Some(Arc::from(login.account()));
+                    login.basic().map(|header| Session::Basic(header, user))
+                }
                 None => Some(Session::Open),
             }),
             Challenge::Bearer => {
@@ -330,6 +333,9 @@ impl Host {
 
     async fn send(&self, ask: &Ask<'_>, session: &Session) -> Result<Answer, Fault> {
         let answer = self.send_as_allowed(ask, session).await;
+        if let (Some(tally), Ok(answer)) = (ask.tally, &answer) {
+            tally.note((&self.name, session.user()), (&ask.method, ask.path), answer);
+        }
         let rest = match &answer {
             Ok(answer) if answer.status == StatusCode::TOO_MANY_REQUESTS => {
                 answer.retry_after().map(|after| (after, Rest::Limited))

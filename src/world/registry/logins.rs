@@ -76,6 +76,11 @@ impl Login {
         }
     }
 
+    /// Whom the registry counts requests for.
+    pub(super) fn account(&self) -> &str {
+        self.user().unwrap_or("(token)")
+    }
+
     /// The file and its entry, and the helper that was asked.
     pub(super) fn from(&self) -> &str {
         &self.from

@@ -11,6 +11,7 @@ use reqwest::StatusCode;
 use super::failure::Failures;
 use super::host::{Host, Rest};
 use super::places::Role;
+use super::tally::Tally;
 use super::{Import, Registries};
 use crate::action::ImportFailure;
 use crate::fact::ImportReason;
@@ -58,18 +59,28 @@ impl Spot {
 pub(super) struct Tried<'s> {
     registries: &'s Registries,
     sources: &'s Sources,
+    /// Where requests are counted.
+    tally: Option<&'s Tally>,
     /// How many places were asked or passed over.
     count: usize,
     failures: Vec<(&'s Spot, ImportFailure)>,
 }
 
 impl<'s> Tried<'s> {
-    pub(super) fn none(registries: &'s Registries, sources: &'s Sources) -> Self {
-        Self { registries, sources, count: 0, failures: Vec::new() }
+    pub(super) fn none(
+        registries: &'s Registries,
+        sources: &'s Sources,
+        tally: Option<&'s Tally>,
+    ) -> Self {
+        Self { registries, sources, tally, count: 0, failures: Vec::new() }
     }
 
     /// The place that is asked now; none when all failed.
     pub(super) fn another(&mut self) -> Option<Import<'s>> {
+        // What was not allowed to be asked here is not asked elsewhere.
+        if self.tally.is_some_and(Tally::is_short) {
+            return None;
+        }
         loop {
             let spot = self.sources.spots.get(self.count)?;
             let of_before = |(before, _): &&(&Spot, ImportFailure)| !before.has_name_of(spot);
@@ -94,6 +105,7 @@ impl<'s> Tried<'s> {
                 repository: &spot.repository,
                 failures: spot.failures(),
                 insecure: self.sources.insecure,
+                tally: self.tally,
             });
         }
     }

@@ -63,7 +63,7 @@ impl Registries {
         for spot in &sources.spots {
             let path = format!("{}/manifests/{}", spot.repository, image.tag_or_digest());
             let (method, accept, access) = (Method::HEAD, manifest::ACCEPT, Access::Pull);
-            let ask = Ask { method, path: &path, accept, access, content: None };
+            let ask = Ask { method, path: &path, accept, access, content: None, tally: None };
             let failures = spot.failures();
             let trial = spot.host.try_logins(&spot.repository, &ask, failures).await;
             let place = format!("{}/{}", spot.host.name, spot.repository);

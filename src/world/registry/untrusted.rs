@@ -9,6 +9,7 @@ use super::failure::Failures;
 use super::logins;
 use super::manifest::{self, Manifest};
 use super::places::{By, ShortNames};
+use super::tally;
 use super::wire::Answer;
 use crate::action::Platform;
 use crate::names::Digest;
@@ -64,6 +65,7 @@ pub fn read_untrusted(input: &[u8]) -> Vec<String> {
         answer.challenges().map(auth::read_untrusted_challenge).collect(),
         format!("{:?}", answer.stated_digest()),
         format!("{:?}", answer.retry_after()),
+        tally::read_untrusted(&answer),
         format!("{:?}", answer.registry_error()),
         format!("{:?}", failures.of_answer(&answer)),
         auth::read_untrusted(&text),

@@ -10,6 +10,7 @@ use jiff::fmt::rfc2822;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, Method, StatusCode, header, redirect};
 
+use super::tally::Tally;
 use crate::limits;
 use crate::names::Digest;
 
@@ -51,6 +52,8 @@ pub(super) struct Ask<'a> {
     pub(super) access: Access,
     /// What is sent: its media type and its bytes.
     pub(super) content: Option<(&'a str, &'a [u8])>,
+    /// Where it is counted.
+    pub(super) tally: Option<&'a Tally>,
 }
 
 /// What is to be done in a repository; a token is good for that and nothing more.
@@ -205,11 +208,17 @@ impl Answer {
             Ok(seconds) => Duration::from_secs(seconds),
             Err(_) => {
                 let until = rfc2822::parse(text).ok()?.timestamp();
-                let now = rfc2822::parse(self.header(header::DATE)?).ok()?.timestamp();
-                Duration::from_secs(u64::try_from(until.as_second() - now.as_second()).unwrap_or(0))
+                let until = u64::try_from(until.as_second()).unwrap_or(0);
+                Duration::from_secs(until.saturating_sub(self.date()?))
             }
         };
         Some(asked.min(limits::REGISTRY_RETRY_AFTER_MAX))
+    }
+
+    /// The registry's clock, in seconds of the epoch.
+    pub(super) fn date(&self) -> Option<u64> {
+        let now = rfc2822::parse(self.header(header::DATE)?).ok()?.timestamp();
+        u64::try_from(now.as_second()).ok()
     }
 
     /// The first error of the registry's own list: its code and its words, made fit for a message.
@@ -286,17 +295,24 @@ fn root_cause(error: &reqwest::Error) -> String {
     clean(&cause.to_string())
 }
 
+/// Answers for tests.
 #[cfg(test)]
-mod tests {
+pub(super) mod testing {
     use super::*;
 
-    fn answer(headers: &[(&'static str, &str)], body: &str) -> Answer {
+    pub(in super::super) fn answer(headers: &[(&'static str, &str)], body: &str) -> Answer {
         let headers = headers.iter().map(|(name, value)| {
             (header::HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())
         });
         let (status, body) = (StatusCode::TOO_MANY_REQUESTS, body.as_bytes().to_vec());
         Answer { status, headers: headers.collect(), body }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::answer;
+    use super::*;
 
     #[test]
     fn retry_after_is_read_as_seconds_and_as_a_date() {

@@ -51,7 +51,7 @@ impl Ours {
         check: Check,
         known: Option<Digest>,
     ) -> Result<Resolution, ImportFailure> {
-        self.registries.resolve(&ResolveRequest { check, known }).await
+        self.registries.resolve(&ResolveRequest { check, known, allowance: None }).await
     }
 
     pub(crate) fn metadata(&self, resolution: &Resolution) -> Value {

@@ -33,7 +33,7 @@ fn the_forecast_is_what_is_asked_while_nothing_moves() {
     };
     let hub = of(&before, "registry-1.docker.io");
     assert_eq!((&hub["tags"], &hub["checks"]), (&3.into(), &3.into()), "{hub}");
-    assert_eq!(hub["first"], serde_json::json!({"head": 3, "get": 6, "other": 3}), "{hub}");
+    assert_eq!(hub["first"], serde_json::json!({"head": 3, "manifests": 6, "others": 3}), "{hub}");
     world.resolve_all("a");
     let after = report(&world, &policy);
     let mut asked = std::collections::BTreeMap::<&str, u64>::new();
@@ -47,7 +47,7 @@ fn the_forecast_is_what_is_asked_while_nothing_moves() {
     }
     for (host, asked) in asked {
         let cost = of(&after, host);
-        assert_eq!(cost["first"], serde_json::json!({"head": 0, "get": 0, "other": 0}));
+        assert_eq!(cost["first"], serde_json::json!({"head": 0, "manifests": 0, "others": 0}));
         let forecast = cost["perSixHours"]["head"].as_u64().unwrap();
         // Every interval has up to a tenth more, so that many do not come at once; and an answer takes up to 10 s here.
         let range = forecast * 8 / 10..=forecast;
@@ -59,7 +59,7 @@ fn the_forecast_is_what_is_asked_while_nothing_moves() {
 fn what_counts_is_what_the_settings_say() {
     let limited = |counted, requests| {
         let window = std::time::Duration::from_secs(3 * 3600);
-        let limit = RateLimit { requests, window, counted };
+        let limit = RateLimit { requests, window, counted, reserve: Some(4), assumed: false };
         let limits = [("r.io".to_owned(), limit)].into();
         Policy { registry_limits: limits, ..World::policy() }
     };
@@ -71,8 +71,8 @@ fn what_counts_is_what_the_settings_say() {
         (limit["used"].as_u64().unwrap(), limit["fits"].as_bool().unwrap())
     };
     assert_eq!(of(&limited(Counted::Manifests, 1)), (0, true), "a HEAD is free");
-    assert_eq!(of(&limited(Counted::All, 36)), (36, true));
-    assert_eq!(of(&limited(Counted::All, 35)), (36, false));
+    assert_eq!(of(&limited(Counted::All, 40)), (36, true));
+    assert_eq!(of(&limited(Counted::All, 39)), (36, false), "four are kept for pulls");
 }
 
 #[test]
@@ -90,6 +90,11 @@ fn cost_is_told_before_anything_runs() {
     let output = host.run(&["cost"]);
     assert_eq!(output.status.code(), Some(3));
     insta::assert_snapshot!("cost-too-much", String::from_utf8(output.stdout).unwrap());
+    let checked = host.run(&["check", repo.path().to_str().unwrap()]);
+    assert_eq!(checked.status.code(), Some(0), "it is a warning");
+    let said = String::from_utf8(checked.stderr).unwrap();
+    let warned = "warning: registry r.io: ";
+    assert!(said.lines().any(|line| line.starts_with(warned)), "{said}");
     let host = Host::new(repo.path(), "[registries.\"r.io\"]\ncounted = \"all\"\n");
     let output = host.run(&["cost"]);
     assert_eq!(output.status.code(), Some(64));

@@ -12,12 +12,12 @@ use tidegate::fact::{
     Appeared, Checkpoint, CommitAdopted, CommitRefused, CommitWithdrawn, ConfigAdopted,
     ContainerList, ContainerRef, DigestHeld, Fact, HistoryDropped, HoldReleased, ImageDeleted,
     ImagesPruned, ImportFailed, ImportReason, Keep, ListingFailed, ManifestDeleted, Outcome,
-    Overlaid, OverlaySet, Position, PruneOptions, PrunedItems, Reason, Record, RecordsLost,
-    Rejected, Release, RemovalFate, RemovalsReleased, Removed, RolloutCause, RolloutFinished,
-    RolloutImage, RolloutStarted, RolloutSuperseded, SourceFailed, Space, SpecSource, StopFinished,
-    StopStarted, StoredManifest, StreamChanged, TagEvent, TagImported, TagProbed, TagRecovered,
-    TagRemoval, TagRemoved, TagSpec, TagTrimmed, TagsListed, TriggerFired, TriggerOutcome,
-    Vanished, VanishedTag, Via,
+    Overlaid, OverlaySet, Position, PruneOptions, PrunedItems, QuotaMark, Reason, Record,
+    RecordsLost, Rejected, Release, RemovalFate, RemovalsReleased, Removed, RolloutCause,
+    RolloutFinished, RolloutImage, RolloutStarted, RolloutSuperseded, SourceFailed, Space,
+    SpecSource, StopFinished, StopStarted, StoredManifest, StreamChanged, TagEvent, TagImported,
+    TagProbed, TagRecovered, TagRemoval, TagRemoved, TagSpec, TagTrimmed, TagsListed, TriggerFired,
+    TriggerOutcome, Vanished, VanishedTag, Via,
 };
 use tidegate::journal::{LineHash, encode};
 use tidegate::names::{
@@ -280,6 +280,7 @@ fn every_fact() -> Vec<Fact> {
     }));
     facts.push(Fact::Checkpoint(Checkpoint {
         checked: vec![("shop/web".parse().unwrap(), Timestamp::from_millis(1_700_000_060_000))],
+        ..Checkpoint::default()
     }));
     // Facts that came later stand last: the lines before them stay what they were.
     facts.push(Fact::CommitWithdrawn(CommitWithdrawn { commit: commit() }));
@@ -296,6 +297,13 @@ fn every_fact() -> Vec<Fact> {
     facts.extend(listing_facts());
     facts.extend(overlay_facts());
     facts.extend(prune_facts());
+    let since = Timestamp::from_millis(1_700_000_070_000);
+    let account = "bob@registry-1.docker.io".parse().unwrap();
+    facts.push(Fact::Checkpoint(Checkpoint {
+        checked: Vec::new(),
+        quota: vec![QuotaMark { account, since, requests: 7 }],
+        resting: vec![("quay.io".into(), since)],
+    }));
     facts
 }
 

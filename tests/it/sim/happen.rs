@@ -10,6 +10,7 @@ use tidegate::action::{
 use tidegate::fact::{ImportReason, Keep, PruneOptions, SpecSource, TagSpec};
 use tidegate::time::{Span, Timestamp};
 
+use super::meter;
 use super::oracle::ORDER;
 use super::outside::{Mood, Targets};
 use super::repository::IMAGES;
@@ -115,6 +116,9 @@ impl Simulation {
         } else {
             let wall = self.now.wall.as_millis() + 3_600_000 * hours;
             self.now.wall = Timestamp::from_millis(wall);
+            if hours > 0 {
+                self.registries.meter.unsure = Some(self.now.mono);
+            }
             self.tell(|| format!("the wall clock is set by {hours} h"));
         }
     }
@@ -232,8 +236,27 @@ impl Simulation {
         Request::DeleteImage(*self.rng.pick(&images))
     }
 
-    /// What the world answers now.
-    pub(super) fn answer(&mut self, id: ActionId, flight: &Flight) -> Input {
+    /// What the world answers now, behind what the action asked of the registry that counts.
+    pub(super) fn answers(&mut self, id: ActionId, flight: &Flight) -> Vec<Input> {
+        let (answer, now) = (self.answer(id, flight), self.now.mono);
+        let meter = &mut self.registries.meter;
+        match (&flight.action, answer) {
+            (Action::Resolve(request), Input::Resolved(id, result))
+                if request.check.image.registry_host() == meter::HOST =>
+            {
+                let (result, spent) = meter.check(now, request.allowance, result);
+                vec![Input::Spent(id, spent), Input::Resolved(id, result)]
+            }
+            (Action::List(request), answer @ Input::Listed(..))
+                if request.repository.registry_host() == meter::HOST =>
+            {
+                vec![Input::Spent(id, meter.list(now)), answer]
+            }
+            (_, answer) => vec![answer],
+        }
+    }
+
+    fn answer(&mut self, id: ActionId, flight: &Flight) -> Input {
         match &flight.action {
             Action::ReadSource(read) => Input::SourceRead(id, self.repository.read(read.base)),
             Action::Resolve(request) => {

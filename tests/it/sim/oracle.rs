@@ -89,6 +89,7 @@ impl Oracle {
                 }
                 Input::Listed(_, Err(failure)) => self.not_listed.clone_from(&failure.message),
                 Input::SourceRead(..)
+                | Input::Spent(..)
                 | Input::ManifestDeleted(..)
                 | Input::RolloutReported(..)
                 | Input::Wake

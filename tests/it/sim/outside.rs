@@ -11,6 +11,7 @@ use tidegate::action::{
 use tidegate::fact::{ImportReason, Outcome};
 use tidegate::names::{ContentHash, Digest, ObjectKey, RolloutKey};
 
+use super::meter::Meter;
 use super::repository::{IMAGES, LISTED, OTHERS};
 use super::rng::Rng;
 use crate::support::story::digest;
@@ -44,6 +45,7 @@ pub(crate) struct Registries {
     /// What each reference is: number of the image, number of the index in front of it; none if it is gone.
     pub(crate) tags: BTreeMap<&'static str, Option<(u64, u64)>>,
     pub(crate) moods: BTreeMap<&'static str, Mood>,
+    pub(crate) meter: Meter,
     next: u64,
 }
 
@@ -52,7 +54,7 @@ impl Registries {
         let all = IMAGES.into_iter().chain(OTHERS).chain(LISTED);
         let tags: BTreeMap<_, _> = (0..).zip(all).map(|(n, image)| (image, Some((n, 0)))).collect();
         let moods = BTreeMap::from([("r0.io", Mood::Up), ("r1.io", Mood::Up)]);
-        Self { next: tags.len() as u64, tags, moods }
+        Self { next: tags.len() as u64, tags, moods, meter: Meter::default() }
     }
 
     /// Somebody pushes, removes, or goes back to an image.

@@ -284,6 +284,9 @@ impl Simulation {
         let commit = self.engine.tree_commit().filter(|_| self.rng.below(4) > 0);
         self.tree = commit.map(|commit| (commit, self.engine.tree().clone()));
         for (_, flight) in std::mem::take(&mut self.flights) {
+            if flight.answer.is_none() {
+                self.registries.meter.lost(self.now.mono, &flight.action);
+            }
             // What was under way may still have its effect, and nobody hears of it.
             if let Action::RollOut(request) = &flight.action
                 && self.rng.below(2) == 1

@@ -13,6 +13,7 @@ use tidegate::policy::{IntegratedRegistry, OnInvalid, Policy, RegistryMode};
 use tidegate::time::{Monotonic, Now, Timestamp};
 
 use super::disk::SimDisk;
+use super::meter::{self, Meter};
 use super::oracle::{ORDER, Oracle};
 use super::outside::{Mood, Registries, Targets};
 use super::process::{Durable, End, Ended, Process};
@@ -29,7 +30,7 @@ pub(crate) struct Flight {
     pub(crate) at: Monotonic,
     pub(crate) cancelled: bool,
     /// What will be answered, where that was decided long before it arrives.
-    pub(crate) answer: Option<Input>,
+    pub(crate) answer: Option<Vec<Input>>,
 }
 
 /// One simulated world.
@@ -90,9 +91,14 @@ impl Simulation {
             on_invalid: if rng.one_in(8) { OnInvalid::Refuse } else { OnInvalid::default() },
             ..Policy::default()
         };
+        let durable = Durable::new(&mut rng);
+        let mut registries = Registries::new();
+        registries.meter = Meter::new(&mut rng);
+        let limit = registries.meter.limit.map(|limit| (meter::HOST.to_owned(), limit));
+        let policy = Policy { registry_limits: limit.into_iter().collect(), ..policy };
         Self {
             engine: Engine::new(policy.clone(), ObservedState::default(), now),
-            durable: Durable::new(&mut rng),
+            durable,
             rng,
             policy,
             now,
@@ -101,7 +107,7 @@ impl Simulation {
             late: Vec::new(),
             wake_at: now.mono,
             repository: Repository::new(),
-            registries: Registries::new(),
+            registries,
             targets: Targets::default(),
             oracle: Oracle::default(),
             faults: true,
@@ -190,16 +196,18 @@ impl Simulation {
         while !ids.is_empty() {
             let id = ids.swap_remove(self.rng.place(ids.len()));
             let mut flight = self.flights.remove(&id).unwrap();
-            let input = flight.answer.take().unwrap_or_else(|| self.answer(id, &flight));
+            let answers = flight.answer.take().unwrap_or_else(|| self.answers(id, &flight));
             self.tell(|| {
-                format!("  answer {}: {}", story::action(&flight.action), outline(&input))
+                let told: Vec<_> = answers.iter().map(outline).collect();
+                format!("  answer {}: {}", story::action(&flight.action), told.join(", "))
             });
             if self.faults && self.rng.one_in(20) {
                 // A doubled answer is one that nobody waits for.
                 let after = *self.rng.pick(&[0, 20, 200, 2_000]);
-                self.late.push((now.after(Duration::from_secs(after)), input.clone()));
+                let again = now.after(Duration::from_secs(after));
+                self.late.extend(answers.iter().map(|input| (again, input.clone())));
             }
-            inputs.push(input);
+            inputs.extend(answers);
         }
         if self.faults && self.rng.one_in(40) {
             inputs.push(self.question());
@@ -297,7 +305,7 @@ impl Simulation {
         if slow {
             let after = Duration::from_secs(30 + self.rng.below(270));
             flight.at = self.now.mono.after(after);
-            flight.answer = Some(self.answer(id, flight));
+            flight.answer = Some(self.answers(id, flight));
         }
     }
 
@@ -330,6 +338,7 @@ fn outline(input: &Input) -> String {
         Input::ManifestDeleted(_, Ok(())) => "deleted".into(),
         Input::RolloutReported(_, report) => format!("{report:?}"),
         Input::Wake
+        | Input::Spent(..)
         | Input::Nudged(_)
         | Input::Asked(_)
         | Input::ConfigAdopted(_)

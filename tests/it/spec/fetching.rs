@@ -511,7 +511,8 @@ async fn i170_logins_come_from_a_file_and_a_new_one_is_noticed() {
     let Some(registry) = DockerRegistry::start_with(&options) else { return };
     let digest = registry.push_image("web", "1", "a").await;
     let (host, dir) = (registry.address(), tempfile::tempdir().unwrap());
-    let ask = |known| ResolveRequest { check: check(&format!("{host}/web:1")), known };
+    let ask =
+        |known| ResolveRequest { check: check(&format!("{host}/web:1")), known, allowance: None };
     let none = Ours::new(quick()).registries.resolve(&ask(None)).await.unwrap_err();
     assert_eq!(none.reason, ImportReason::Unauthorized);
     assert!(none.message.ends_with("and did not have credentials to the repository"), "{none:?}");

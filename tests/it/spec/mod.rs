@@ -19,6 +19,7 @@ mod overlays;
 mod printed;
 mod pruning;
 mod pushes;
+mod quota;
 mod references;
 mod removals;
 mod rollouts;

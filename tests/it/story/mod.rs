@@ -14,6 +14,7 @@ mod past;
 pub(crate) mod play;
 mod pruning;
 mod pushes;
+mod quota;
 mod readme;
 mod source;
 mod tools;

@@ -412,8 +412,8 @@ async fn an_error_inside_an_action_is_told_and_not_waited_for() {
     // Whoever reads this manifest panics.
     let request = RolloutRequest { manifest: ContentHash::of(b"another"), ..request() };
     let action = Action::RollOut(Box::new(request));
-    let told = world.perform(ActionId(1), action, CancellationToken::new()).await;
-    let Some(Input::RolloutReported(ActionId(1), RolloutReport::Transient { reason, .. })) = told
+    let told = Box::pin(world.perform(ActionId(1), action, CancellationToken::new())).await;
+    let [Input::RolloutReported(ActionId(1), RolloutReport::Transient { reason, .. })] = &told[..]
     else {
         panic!("{told:?}");
     };
