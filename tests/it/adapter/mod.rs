@@ -6,4 +6,5 @@ mod mirror;
 pub(crate) mod registry;
 mod source;
 mod target;
+mod tokens;
 mod watch;

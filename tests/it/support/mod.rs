@@ -11,6 +11,7 @@ pub(crate) mod manifest;
 pub(crate) mod registry;
 pub(crate) mod start;
 pub(crate) mod story;
+pub(crate) mod token;
 pub(crate) mod wait;
 
 use std::io::Write as _;

@@ -34,6 +34,8 @@ pub(crate) struct Options {
     pub(crate) tls: bool,
     /// Take manifests whose layers are elsewhere.
     pub(crate) foreign_layers: bool,
+    /// The token server that it sends clients to: its address, and the certificate that signs its tokens.
+    pub(crate) tokens: Option<(String, std::path::PathBuf)>,
     /// Where it posts what happens, and the token that it shows there.
     pub(crate) notifies: Option<(String, &'static str)>,
 }
@@ -97,6 +99,15 @@ impl DockerRegistry {
             std::thread::sleep(Duration::from_millis(200));
         }
         panic!("{} is taken by now", self.address);
+    }
+
+    /// The same with other options, such as a token server that whoever filled it did not need.
+    pub(crate) fn start_again_with(&mut self, options: &Options) {
+        self.stop();
+        let config = configuration(self.dir.path(), self.address, options);
+        write(&self.dir.path().join("config.yml"), &config.to_string());
+        self.login = options.basic;
+        self.start_again();
     }
 
     fn wait(&mut self) -> bool {
@@ -281,6 +292,12 @@ fn configuration(dir: &Path, address: SocketAddr, options: &Options) -> Value {
         let line = run(dir, "htpasswd", &["-Bbn", "-C", "5", user, password]);
         write(&dir.join("htpasswd"), &line);
         config["auth"] = json!({"htpasswd": {"realm": "test", "path": dir.join("htpasswd")}});
+    }
+    if let Some((realm, certificate)) = &options.tokens {
+        config["auth"] = json!({"token": {
+            "realm": realm, "service": super::token::SERVICE, "issuer": super::token::ISSUER,
+            "rootcertbundle": certificate,
+        }});
     }
     if let Some((url, token)) = &options.notifies {
         let headers = json!({"Authorization": [format!("Bearer {token}")]});
