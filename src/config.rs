@@ -472,6 +472,7 @@ fn read_sections(
     let edit = sections::edit(&mut reader, &source.paths);
     let mut policy = sections::policy(&mut reader, source.poll);
     let registries = registries::settings(&mut reader, environment, &policy);
+    policy.short_names_are_hub = registries.short_names == ShortNames::DockerHub;
     let targets = sections::targets(&mut reader, environment);
     policy.routes = sections::routes(&mut reader, &targets);
     policy.targets =

@@ -60,8 +60,10 @@ pub fn check_of(stream: &ImageStream, spec: &TagReference, policy: &Policy) -> O
     let insecure = spec.insecure
         || stream.is_insecure()
         || policy.insecure_registries.contains(image.registry.as_deref().unwrap_or(""));
+    // One check for all that name the same image, however each spells it (rule I111, item 5).
+    let one = image.one_spelling(policy.short_names_are_hub);
     Some(Check {
-        image: Arc::clone(image),
+        image: one.map_or_else(|| Arc::clone(image), Arc::new),
         insecure,
         mode: spec.mode,
         platform: spec.platform.clone(),

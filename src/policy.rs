@@ -142,6 +142,8 @@ pub struct Policy {
     pub tag_limit: TagLimit,
     /// `registries.checks_in_flight`: at one registry.
     pub checks_in_flight_max: usize,
+    /// `registries.short_names`: whether a name without a registry means Docker Hub, or what `registries.conf` makes of it.
+    pub short_names_are_hub: bool,
     /// `registries."HOST".insecure`: hosts whose tags count as `insecure`.
     pub insecure_registries: BTreeSet<String>,
     /// `registries."HOST".limit`, by [`limited_host`].
@@ -184,6 +186,7 @@ impl Default for Policy {
             scheduled_imports: true,
             tag_limit: TagLimit::First(limits::LISTED_TAGS_IMPORTED),
             checks_in_flight_max: limits::REGISTRY_CHECKS_IN_FLIGHT_MAX,
+            short_names_are_hub: true,
             insecure_registries: BTreeSet::new(),
             registry_limits: [(HUB_V2_HOST.to_owned(), RateLimit::DOCKER_HUB)].into(),
             registry_rates: BTreeMap::new(),

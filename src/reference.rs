@@ -236,6 +236,31 @@ impl ImageReference {
         }
     }
 
+    /// The one spelling of all that name the same image; none if it is that already.
+    ///
+    /// A name without a registry is its own where not everything without one is at Docker Hub (`short_is_hub`).
+    #[must_use]
+    pub fn one_spelling(&self, short_is_hub: bool) -> Option<Self> {
+        let named = self.registry.as_deref();
+        let is_hub = named.map_or(short_is_hub, is_docker_hub);
+        let is_one = match named {
+            Some(registry) if is_hub => registry == "docker.io" && self.namespace.is_some(),
+            Some(_) => true,
+            None => !is_hub,
+        };
+        let tag = match self.digest {
+            Some(_) => None,
+            None => self.tag.clone().or_else(|| "latest".parse().ok()),
+        };
+        if is_one && tag == self.tag || self.is_registry_only() {
+            return None;
+        }
+        let registry = if is_hub { Some("docker.io".to_owned()) } else { self.registry.clone() };
+        let library = || is_hub.then(|| "library".to_owned());
+        let namespace = self.namespace.clone().or_else(library);
+        Some(Self { registry, namespace, name: self.name.clone(), tag, digest: self.digest })
+    }
+
     /// Whether both mean the same after defaults (rule I31, `Equal`).
     #[must_use]
     pub fn means_same_as(&self, other: &Self) -> bool {

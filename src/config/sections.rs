@@ -160,6 +160,7 @@ pub(super) fn policy(reader: &mut Reader, source_poll: Duration) -> Policy {
             1,
         ),
         insecure_registries: registries::insecure(reader),
+        short_names_are_hub: true, // said where registries are read
         rollouts_in_flight_max: reader.count(
             "rollouts.in_flight",
             defaults.rollouts_in_flight_max,

@@ -8,7 +8,7 @@ use crate::action::{
     Resolution, RolloutReport, SourceFailure,
 };
 use crate::admit::Scarce;
-use crate::desired::ImageStream;
+use crate::desired::{ImageStream, TagSource};
 use crate::effective;
 use crate::fact::{
     CommitRefused, DigestHeld, Fact, HoldReleased, ImportFailed, Outcome, Reason, RecordsLost,
@@ -22,6 +22,7 @@ use crate::observed::soft::DeliverySoft;
 use crate::observed::tag_history::TagState;
 use crate::observed::{Presence, rollout::Stop};
 use crate::plan::{self, Key};
+use crate::reference::ImageReference;
 use crate::sabotage::{self, Bug};
 use crate::time::Now;
 
@@ -224,16 +225,22 @@ impl Engine {
     ) -> Option<Fact> {
         let state = self.observed.tag(tag)?;
         let asked = effective::fingerprint(check);
+        // What is recorded is spelled as the tag spells it (rule I54).
+        let spec = effective::spec_tag(&self.desired, tag).and_then(|(_, spec)| spec.from.as_ref());
+        let spelled = match spec {
+            Some(TagSource::Registry(image)) => image,
+            Some(TagSource::Tag(_) | TagSource::Image { .. }) | None => &check.image,
+        };
         let event = match (&resolution.image, state.current()) {
             (Some(image), _) => TagEvent {
                 created: now.wall,
-                reference: check.image.with_digest(&image.digest),
+                reference: spelled.with_digest(&image.digest),
                 image: Some(image.digest),
                 generation: state.generation,
             },
             // The registry answered what it answered last: the tag is what it was.
             (None, Some(item)) if state.probed == Some(resolution.probed) => TagEvent {
-                reference: with_image(check, item.event.image, &item.event.reference),
+                reference: with_image(spelled, item.event.image, &item.event.reference),
                 ..item.event.clone()
             },
             (None, _) => return None, // another tag's answer; this one is asked again
@@ -519,6 +526,6 @@ fn is_current(state: &TagState, event: &TagEvent) -> bool {
 }
 
 /// The reference as the spec spells it now; the old one where there is no image to name.
-fn with_image(check: &Check, image: Option<Digest>, old: &str) -> String {
-    image.map_or_else(|| old.to_owned(), |image| check.image.with_digest(&image))
+fn with_image(spelled: &ImageReference, image: Option<Digest>, old: &str) -> String {
+    image.map_or_else(|| old.to_owned(), |image| spelled.with_digest(&image))
 }

@@ -39,7 +39,7 @@ fn law5_a_hint_makes_every_tag_of_that_image_be_looked_at_however_it_is_spelled(
     world.hint("registry-1.docker.io/library/web:1");
     assert_eq!(world.answer(), "looks at a:latest, b:latest, c:latest");
     let asked: Vec<_> = world.checks().iter().map(|check| check.image.to_string()).collect();
-    assert_eq!(asked, ["web:1", "docker.io/library/web:1", "index.docker.io/web:1"]);
+    assert_eq!(asked, ["docker.io/library/web:1"], "by one check");
     assert_eq!(world.records(), "", "a hint is no fact");
 }
 

@@ -273,6 +273,30 @@ fn i111_a_moved_image_that_waits_for_requests_is_visibly_not_current() {
     );
 }
 
+/// Item 5: one check serves every tag that names the same image, and each tag's history has its own spelling (rule I54).
+#[test]
+fn i111_one_check_serves_every_spelling_of_an_image() {
+    let all = "is web a=python b=docker.io/python:latest c=index.docker.io/library/python d=library/python:latest";
+    let mut world = committed(all);
+    assert_eq!(world.pending(), "resolve docker.io/library/python:latest");
+    world.resolve("python", "a");
+    for (tag, spelled) in
+        [("a", "python"), ("b", "docker.io/python"), ("c", "index.docker.io/library/python")]
+    {
+        assert_eq!(world.tag(&format!("shop/web:{tag}")), format!("#a {spelled}@#a @2; spec @2"));
+    }
+    // Where a short name may mean something else, it is asked by itself.
+    let policy = Policy { short_names_are_hub: false, ..World::policy() };
+    let mut world = World::with(policy);
+    world.commit(all);
+    let mut images: Vec<_> = world.checks().iter().map(|check| check.image.to_string()).collect();
+    images.sort();
+    assert_eq!(
+        images,
+        ["docker.io/library/python:latest", "library/python:latest", "python:latest"]
+    );
+}
+
 /// Who orders an import that a limit puts off is told until when, and it is carried out then.
 #[test]
 fn i111_an_order_that_a_limit_puts_off_is_answered_at_once_and_carried_out_later() {

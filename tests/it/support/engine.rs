@@ -15,6 +15,7 @@ use tidegate::names::{BlobId, CommitId, ContentHash};
 use tidegate::observed::ObservedState;
 use tidegate::plan::prune::Pruned;
 use tidegate::policy::Policy;
+use tidegate::reference::ImageReference;
 use tidegate::report::live::Live;
 use tidegate::report::prune::{Manifests, to_text};
 use tidegate::time::{Monotonic, Now, Timestamp};
@@ -238,9 +239,12 @@ impl World {
         }
     }
 
+    /// The check of an image, however it is spelled.
     fn find_resolve(&self, image: &str) -> ActionId {
+        let spelled: ImageReference = image.parse().unwrap();
+        let one = spelled.one_spelling(true).unwrap_or(spelled);
         let is_it = |action: &Action| match action {
-            Action::Resolve(request) => request.check.image.to_string() == image,
+            Action::Resolve(request) => *request.check.image == one,
             _ => false,
         };
         let found = self.actions.iter().find(|(_, action)| is_it(action));
