@@ -120,3 +120,15 @@ fn a_rollout_that_does_not_get_through_says_why_while_it_is_tried_again() {
     assert!(line.contains(answer), "{status}");
     assert_eq!(host.count(|fact| matches!(fact, Fact::RolloutFinished(_))), 0);
 }
+
+/// Every host of the suites is searched when it ends: where a secret stood in its log, its test would fail.
+#[test]
+fn law10_a_secret_in_a_log_is_found() {
+    let host = Host::new(std::path::Path::new("/nowhere"), "");
+    host.has_no_secret();
+    let log = host.path("log");
+    std::fs::write(&log, "the login is canary-of-this-test").unwrap();
+    let searched = std::panic::AssertUnwindSafe(|| host.has_no_secret());
+    assert!(std::panic::catch_unwind(searched).is_err());
+    std::fs::remove_file(log).unwrap();
+}

@@ -82,7 +82,22 @@ impl Host {
 
     /// Runs a command to its end.
     pub(crate) fn run(&self, args: &[&str]) -> Output {
-        self.tidegate(args).output().unwrap()
+        let output = self.tidegate(args).output().unwrap();
+        for (bytes, of) in [(&output.stdout, "standard output"), (&output.stderr, "standard error")]
+        {
+            assert_eq!(canary(bytes), None, "law 10: {args:?} prints a secret on its {of}");
+        }
+        output
+    }
+
+    /// Law 10: neither the log nor the journal has a secret.
+    pub(crate) fn has_no_secret(&self) {
+        let journal = std::fs::read_dir(self.state().join("journal")).into_iter().flatten();
+        let files = journal.filter_map(|entry| Some(entry.ok()?.path())).chain([self.log.clone()]);
+        for file in files {
+            let found = canary(&std::fs::read(&file).unwrap_or_default());
+            assert_eq!(found, None, "law 10: {} has a secret", file.display());
+        }
     }
 
     /// Runs a command and returns its standard output; it must not fail.
@@ -211,5 +226,17 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.kill();
+        if !std::thread::panicking() {
+            self.has_no_secret();
+        }
     }
+}
+
+/// What every secret of the tests begins with, wherever it is put: in logins, hooks, headers, variables.
+const CANARIES: [&str; 2] = ["canary-", "hunter2"];
+
+/// The secret that is in a text.
+fn canary(bytes: &[u8]) -> Option<&'static str> {
+    let text = String::from_utf8_lossy(bytes);
+    CANARIES.into_iter().find(|canary| text.contains(canary))
 }
