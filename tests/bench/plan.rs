@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tidegate::action::{
-    Action, ActionId, Input, Nudge, Resolution, ResolvedImage, RolloutReport, SourceFile,
-    SourceRead,
+    Action, ActionId, Input, Nudge, Resolution, ResolvedImage, RolloutReport, SourceFailure,
+    SourceFile, SourceRead,
 };
 use tidegate::engine::{Effect, Engine};
 use tidegate::names::{BlobId, ContentHash, Digest};
@@ -39,6 +39,7 @@ fn main() {
         medians.push(median);
         if tags == 100_000 {
             bench.whole_plan();
+            bench.idle();
         }
     }
     if let [first, .., last] = medians.as_slice() {
@@ -139,6 +140,66 @@ impl Bench {
         took
     }
 
+    /// Five minutes in which nothing moves, after the checks have drifted apart as they do by their share of each interval.
+    ///
+    /// Without the requests themselves: those are the figures of the bench `registry`.
+    fn idle(&mut self) {
+        for _ in 0..12 {
+            self.pass(Duration::from_secs(15 * 60));
+        }
+        let idle = self.pass(Duration::from_secs(5 * 60));
+        let share = idle.took.as_secs_f64() / 300.0 * 100.0;
+        let each = idle.took.as_secs_f64() * 1e6 / idle.checks as f64;
+        println!(
+            "idle: {} tags every 15 min, five simulated minutes: {} checks in {} steps, {:.2?} of one processor ({share:.2} %), {each:.1} us each, {}",
+            self.tags,
+            idle.checks,
+            idle.steps,
+            idle.took,
+            memory(),
+        );
+    }
+
+    /// Time passes, and every check finds what is known.
+    fn pass(&mut self, span: Duration) -> Idle {
+        let end = self.now.mono.after(span);
+        let mut idle = Idle::default();
+        let mut wake = self.now.mono;
+        while wake < end {
+            let passed = wake.since(self.now.mono);
+            self.now = Now { wall: self.now.wall.after(passed), mono: wake };
+            let mut inputs = vec![Input::Wake];
+            loop {
+                let begin = Instant::now();
+                let effects = self.engine.step(std::mem::take(&mut inputs), self.now);
+                idle.took += begin.elapsed();
+                idle.steps += 1;
+                for effect in effects {
+                    match effect {
+                        Effect::WakeAt(at) => wake = at,
+                        Effect::Start(id, Action::Resolve(request)) => {
+                            idle.checks += 1;
+                            let probed = request.known.unwrap();
+                            let answer = Resolution { probed, image: None };
+                            inputs.push(Input::Resolved(id, Ok(answer)));
+                        }
+                        Effect::Start(id, Action::ReadSource(_)) => {
+                            let message = "nothing new".to_owned();
+                            let failure = SourceFailure { commit: None, message };
+                            inputs.push(Input::SourceRead(id, Err(failure)));
+                        }
+                        _ => {}
+                    }
+                }
+                if inputs.is_empty() {
+                    break;
+                }
+            }
+        }
+        self.now.mono = end;
+        idle
+    }
+
     fn whole_plan(&self) {
         let begin = Instant::now();
         let plans = plan::whole(&self.engine.view(self.now));
@@ -150,6 +211,24 @@ impl Bench {
             "plan: everything, {tags} tags and {workloads} deployments ({keys} keys, {steps} steps): {took:.1?}"
         );
     }
+}
+
+/// What passed while nothing moved.
+#[derive(Default)]
+struct Idle {
+    checks: usize,
+    steps: usize,
+    took: Duration,
+}
+
+/// What this process has in memory.
+fn memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    format!("{} in memory, {} at most", field("VmRSS:"), field("VmHWM:"))
 }
 
 fn image(name: &str) -> Resolution {
