@@ -8,11 +8,12 @@ use tidegate::action::{
     PruneRequest, Request, RolloutReport, RolloutRequest, StopRequest,
 };
 use tidegate::fact::{ImportReason, Keep, PruneOptions, SpecSource, TagSpec};
+use tidegate::reference::ImageReference;
 use tidegate::time::{Span, Timestamp};
 
 use super::meter;
 use super::oracle::ORDER;
-use super::outside::{Mood, Targets};
+use super::outside::{self, Mood, Targets};
 use super::repository::IMAGES;
 use super::simulation::{Flight, HOST, Simulation};
 
@@ -162,7 +163,7 @@ impl Simulation {
             return self.overlay();
         }
         let request = match self.rng.below(6) {
-            0 => Request::Status,
+            0 => self.hint(),
             1 => Request::ReleaseRemovals,
             2 => self.prune(),
             3 => self.delete_image(),
@@ -171,6 +172,21 @@ impl Simulation {
         };
         self.tell(|| format!("operator: {request:?}"));
         Input::Asked(Ask { id: 1, by: "ann".into(), request })
+    }
+
+    /// A registry says that something was pushed: true or not, late or not, of a tag or of a whole repository.
+    fn hint(&mut self) -> Request {
+        if self.rng.one_in(3) {
+            return Request::Status;
+        }
+        let all: Vec<_> = self.registries.tags.keys().copied().chain(["r1.io/unknown:1"]).collect();
+        let mut image: ImageReference = self.rng.pick(&all).parse().unwrap();
+        match self.rng.below(4) {
+            0 => image.tag = None,
+            1 => image.digest = Some(outside::image(self.rng.below(20))),
+            _ => {}
+        }
+        Request::Hinted(image)
     }
 
     /// Somebody imports something and waits for it.
