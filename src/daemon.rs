@@ -286,7 +286,7 @@ impl Daemon {
                         .context("cannot append to the journal; stopping, nothing was done")?;
                     self.upkeep.records += records.len() as u64;
                     for record in &records {
-                        notify::log(record);
+                        notify::log(record, self.engine.desired());
                         if matches!(record.fact, Fact::RecordsLost(_)) {
                             self.forget_mark();
                         }

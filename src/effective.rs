@@ -16,8 +16,10 @@ use serde_json::Value;
 
 use crate::action::{Check, ImportMode};
 use crate::desired::{DesiredState, ImageStream, Origin, TagReference, TagSource, Workload};
-use crate::fact::{ContainerList, ContainerRef, RolloutImage};
-use crate::names::{ContentHash, Digest, Kind, Namespace, ObjectKey, StreamTag, TargetName};
+use crate::fact::{self, ContainerList, ContainerRef, ImportReason, RolloutImage};
+use crate::names::{
+    ContentHash, Digest, Kind, Namespace, ObjectKey, StreamName, StreamTag, TargetName,
+};
 use crate::observed::ObservedState;
 use crate::observed::rollout::{Rollout, WorkloadState};
 use crate::observed::tag_history::TagItem;
@@ -69,6 +71,34 @@ pub fn check_of(stream: &ImageStream, spec: &TagReference, policy: &Policy) -> O
         platform: spec.platform.clone(),
         copy_to: local::copy_to(stream, spec, policy),
     })
+}
+
+/// What to do about an import of a tag that failed (rule I73 has no words for it).
+#[must_use]
+pub fn advice(
+    desired: &DesiredState,
+    tag: &StreamTag,
+    reason: ImportReason,
+    message: &str,
+) -> Option<String> {
+    let from = spec_tag(desired, tag).and_then(|(_, spec)| spec.from.as_ref());
+    let image = match from {
+        Some(TagSource::Registry(image)) => Some(&**image),
+        Some(_) | None => None,
+    };
+    fact::advice(reason, message, image)
+}
+
+/// What to do about a listing of the repository of a stream that failed.
+#[must_use]
+pub fn advice_on_listing(
+    desired: &DesiredState,
+    stream: &StreamName,
+    reason: ImportReason,
+    message: &str,
+) -> Option<String> {
+    let repository = desired.streams.get(stream).and_then(|stream| stream.repository.as_ref());
+    fact::advice(reason, message, repository)
 }
 
 /// A short number that tells one check from another (rule I197, item 5); never 0.

@@ -4,6 +4,7 @@
 //! does not know stops with "written by a newer version" (habit 23). Fields that are added later have a default, so
 //! that old lines stay readable; fields are never reused.
 
+mod advice;
 mod import;
 mod listing;
 mod overlay;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::names::{Account, ContentHash, Seq, StreamName};
 use crate::time::Timestamp;
 
+pub use advice::{advice, said};
 pub use import::{
     ImportFailed, ImportReason, Reason, TagEvent, TagImported, TagProbed, TagRecovered, TagTrimmed,
     Via,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+use crate::desired::DesiredState;
 use crate::effective;
 use crate::engine::Engine;
 use crate::fact::{Fact, Outcome, Record, Space};
@@ -149,7 +150,9 @@ fn status(engine: &Engine) -> String {
 }
 
 /// One line per thing that an operator would tell a colleague; the whole of it is in the journal.
-pub(super) fn log(record: &Record) {
+///
+/// What failed is told with what to do about it: a field of its own, which is empty where nobody knows.
+pub(super) fn log(record: &Record, desired: &DesiredState) {
     let seq = record.seq;
     match &record.fact {
         Fact::CommitAdopted(fact) => {
@@ -211,7 +214,7 @@ pub(super) fn log(record: &Record) {
         | Fact::OverlaySet(_)
         | Fact::ImagesPruned(_)
         | Fact::ImageDeleted(_)
-        | Fact::ManifestDeleted(_) => log_tag(record),
+        | Fact::ManifestDeleted(_) => log_tag(record, desired),
         Fact::TagProbed(_)
         | Fact::TagTrimmed(_)
         | Fact::TriggerFired(_)
@@ -222,14 +225,15 @@ pub(super) fn log(record: &Record) {
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "`log` hands over only these")]
-fn log_tag(record: &Record) {
+fn log_tag(record: &Record, desired: &DesiredState) {
     let seq = record.seq;
     match &record.fact {
         Fact::TagImported(fact) => {
             tracing::info!(%seq, tag = %fact.tag, image = fact.event.reference, "tag imported");
         }
         Fact::ImportFailed(fact) => {
-            tracing::warn!(%seq, tag = %fact.tag, reason = %fact.reason, message = fact.message, "tag cannot be imported");
+            let advice = effective::advice(desired, &fact.tag, fact.reason, &fact.message);
+            tracing::warn!(%seq, tag = %fact.tag, reason = %fact.reason, message = fact.message, advice, "tag cannot be imported");
         }
         Fact::TagRecovered(fact) => {
             tracing::info!(%seq, tag = %fact.tag, "tag does not fail any more");
@@ -240,7 +244,9 @@ fn log_tag(record: &Record) {
             tracing::info!(%seq, stream = %fact.stream, tags, vanished, left_out, "repository listed");
         }
         Fact::ListingFailed(fact) => {
-            tracing::warn!(%seq, stream = %fact.stream, reason = %fact.reason, message = fact.message, "repository cannot be listed");
+            let (reason, message) = (fact.reason, &fact.message);
+            let advice = effective::advice_on_listing(desired, &fact.stream, reason, message);
+            tracing::warn!(%seq, stream = %fact.stream, %reason, message, advice, "repository cannot be listed");
         }
         Fact::TagRemoved(fact) => {
             tracing::info!(%seq, tag = %fact.tag, because = %fact.because, "tag removed");

@@ -117,6 +117,15 @@ struct Problem {
     subject: String,
     message: String,
     since: Option<Timestamp>,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
+}
+
+impl Problem {
+    fn new(subject: impl Into<String>, message: String, since: Option<Timestamp>) -> Self {
+        Self { subject: subject.into(), message, since, advice: None }
+    }
 }
 
 /// An invalid object, with where it stands.
@@ -204,6 +213,9 @@ struct TagReport {
     proven_at: Option<Timestamp>,
     failing_since: Option<Timestamp>,
     message: String,
+    /// What to do where it could not be checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
     /// Whether an operator put something over what git says of it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     overlaid: bool,

@@ -83,6 +83,11 @@ pub(super) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// What to do, below what is wrong.
+pub(super) fn advised(advice: &str) -> String {
+    styled(WAITS, "to do: ") + advice
+}
+
 /// What a target printed last, line by line, each on one line.
 pub(super) fn lines_of(log: &str) -> Vec<String> {
     log.lines().map(one_line).filter(|line| !line.is_empty()).collect()

@@ -47,6 +47,7 @@ use crate::action::{
     Check, ImportFailure, ImportMode, ListRequest, Resolution, ResolveRequest, ResolvedImage,
     TagListing,
 };
+use crate::fact::said;
 use crate::limits;
 use crate::names::{ContentHash, Digest};
 use crate::reference::ImageReference;
@@ -145,6 +146,8 @@ struct Import<'a> {
     host: &'a Host,
     repository: &'a str,
     failures: Failures<'a>,
+    /// Whether another place is asked where this one does not have it.
+    goes_on: bool,
     /// Whether the image's own registry may be reached by plain HTTP or with an unverified certificate.
     insecure: bool,
     /// Where requests are counted.
@@ -332,7 +335,7 @@ impl Registries {
         let (keep, bytes) = (Arc::clone(&self.shared.keep), metadata.to_string().into_bytes());
         let kept = tokio::task::spawn_blocking(move || keep(&bytes)).await;
         let kept = kept.unwrap_or_else(|error| Err(io::Error::other(error)));
-        kept.map_err(|error| failures.passing(&format!("cannot keep metadata: {error}"), None))
+        kept.map_err(|error| failures.passing(&format!("{}: {error}", said::NOT_KEPT), None))
     }
 }
 
@@ -418,6 +421,7 @@ impl Import<'_> {
         let answer = self.ask(Method::HEAD, &path, manifest::ACCEPT).await?;
         match answer.status {
             StatusCode::OK => {
+                self.host.note_heads();
                 let stated = answer.stated_digest();
                 Ok(stated.filter(|stated| pinned.is_none_or(|pinned| pinned == *stated)))
             }
@@ -426,6 +430,7 @@ impl Import<'_> {
             | StatusCode::METHOD_NOT_ALLOWED
             | StatusCode::NOT_IMPLEMENTED
             | StatusCode::BAD_REQUEST => Ok(None),
+            StatusCode::NOT_FOUND if !self.goes_on && !self.host.has_heads() => Ok(None),
             _ => Err(self.failures.of_answer(&answer)),
         }
     }
@@ -473,7 +478,7 @@ impl Import<'_> {
     async fn chosen(&self, index: &Index, check: &Check) -> Result<Read, ImportFailure> {
         let entry = index
             .choose(&check.platform)
-            .ok_or_else(|| self.failures.internal("no manifests in manifest list"))?;
+            .ok_or_else(|| self.failures.internal(said::NO_PLATFORM))?;
         self.entry(entry).await
     }
 
@@ -543,9 +548,10 @@ impl Import<'_> {
             // The tag is there; a manifest whose config is not is a broken image, not a missing
             // one.
             return Err(match answer.status {
-                StatusCode::NOT_FOUND => self
-                    .failures
-                    .internal(&format!("the config `{expected}` is missing in the registry")),
+                StatusCode::NOT_FOUND => self.failures.internal(&format!(
+                    "{}{expected}` is missing in the registry",
+                    said::NO_CONFIG
+                )),
                 _ => failure,
             });
         }

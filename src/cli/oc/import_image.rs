@@ -19,6 +19,7 @@ use crate::desired::{self, Origin};
 use crate::edit::Value;
 use crate::edit::tag::{Annotations, SourceKind, TagFields, TagFrom};
 use crate::effective;
+use crate::fact::{self, ImportReason};
 use crate::names::{StreamName, TagName};
 use crate::oc;
 use crate::oc::import::{self, Import, TagImport, Target, Words};
@@ -379,10 +380,11 @@ fn failures(
 ) -> anyhow::Result<bool> {
     let mut failed = false;
     let repository = stream.status.repository.iter().flat_map(|all| &all.conditions);
-    if let Import::Repository { .. } = import {
+    if let Import::Repository { from } = import {
         for failure in repository {
             failed = true;
             writeln!(context.err, "error: repository failed: {}", failure.message)?;
+            hint(&failure.reason, &failure.message, from, context)?;
         }
     }
     for tag in imported {
@@ -396,9 +398,21 @@ fn failures(
                     writeln!(context.err, "error: repository tag {of} failed: {message}")?;
                 }
             }
+            hint(&failure.reason, message, &tag.from, context)?;
         }
     }
     Ok(failed)
+}
+
+/// Says what to do about a failed import of `from`, where that is known.
+fn hint(reason: &str, message: &str, from: &str, context: &mut Context<'_>) -> anyhow::Result<()> {
+    let image: Option<ImageReference> = from.parse().ok();
+    let reason: Option<ImportReason> = serde_json::from_value(reason.into()).ok();
+    let advice = reason.and_then(|reason| fact::advice(reason, message, image.as_ref()));
+    if let Some(advice) = advice {
+        writeln!(context.err, "hint: {advice}")?;
+    }
+    Ok(())
 }
 
 fn print_stream(
@@ -470,6 +484,8 @@ fn dry_run(
                 failed = true;
                 let of = tag.source_tag();
                 writeln!(context.err, "error: tag {of} failed: {}", failure.message)?;
+                let reason = failure.reason.to_string();
+                hint(&reason, &failure.message, &tag.from, context)?;
             }
         }
     }

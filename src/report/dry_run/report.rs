@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::effective;
-use crate::fact::{Fact, RemovalFate, RolloutStarted, TriggerOutcome, Via};
+use crate::fact::{Fact, ImportReason, Record, RemovalFate, RolloutStarted, TriggerOutcome, Via};
 use crate::names::{CommitId, Digest, ObjectKey, Revision, Seq, StreamTag, TargetName};
 use crate::observed::tag_history::TagState;
 use crate::plan::{Held, HeldReason};
@@ -90,6 +90,9 @@ pub(super) struct ImportReport {
     /// `imported`, `failed`, `notAsked`.
     pub(super) outcome: &'static str,
     pub(super) message: String,
+    /// What to do where it failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) advice: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -138,6 +141,9 @@ pub(super) struct TagFact {
     pub(super) checked_at: Option<Timestamp>,
     pub(super) failing_since: Option<Timestamp>,
     pub(super) message: String,
+    /// What to do where it could not be asked, and no tag above says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) advice: Option<String>,
 }
 
 impl DryRun {
@@ -280,11 +286,21 @@ fn imports(run: &Simulated) -> Vec<ImportReport> {
             };
             let tag = imported.tag.clone();
             let (old, new) = (old(&tag), imported.event.image);
-            ImportReport { tag, from, old, new, outcome: "imported", message: String::new() }
+            let (outcome, message, advice) = ("imported", String::new(), None);
+            ImportReport { tag, from, old, new, outcome, message, advice }
         } else if let Fact::ImportFailed(failed) = &record.fact {
             let message = one_line(&format!("{}: {}", failed.reason, failed.message));
             let (tag, from) = (failed.tag.clone(), source_of(run, &failed.tag));
-            ImportReport { old: old(&tag), tag, from, new: None, outcome: "failed", message }
+            let advice = advice(run, &tag, failed.reason, &failed.message);
+            ImportReport {
+                old: old(&tag),
+                tag,
+                from,
+                new: None,
+                outcome: "failed",
+                message,
+                advice,
+            }
         } else {
             continue;
         };
@@ -305,11 +321,16 @@ fn imports(run: &Simulated) -> Vec<ImportReport> {
                 Mode::Offline => "not asked (offline; --resolve asks)".into(),
                 Mode::Resolve => "could not be asked".into(),
             },
+            advice: None,
             tag,
         });
     }
     imports.sort_by(|a, b| a.tag.cmp(&b.tag));
     imports
+}
+
+fn advice(run: &Simulated, tag: &StreamTag, reason: ImportReason, message: &str) -> Option<String> {
+    effective::advice(&run.after.desired, tag, reason, message).as_deref().map(one_line)
 }
 
 fn source_of(run: &Simulated, tag: &StreamTag) -> String {
@@ -422,7 +443,19 @@ fn facts(run: &Simulated, objects: &BTreeSet<ObjectKey>) -> Vec<TagFact> {
             }
             None => ("journal", condition.map_or_else(String::new, |c| one_line(&c.message))),
         };
+        let is_failure = |record: &Record| {
+            let Fact::ImportFailed(failed) = &record.fact else { return false };
+            failed.tag == tag
+        };
+        let is_told = run.records.iter().any(is_failure);
+        let advice = match run.answers.get(&tag) {
+            Some(Asked::Failed { reason, message }) if !is_told => {
+                advice(run, &tag, *reason, message)
+            }
+            Some(_) | None => None,
+        };
         TagFact {
+            advice,
             digest: state.and_then(TagState::image),
             source,
             imported_at: item.map(|item| item.event.created),

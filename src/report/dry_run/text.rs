@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 use super::super::manifest::Change;
 use super::super::status::RejectedReport;
 use super::super::words::{
-    BAD, FAINT, GOOD, HEADING, WAITS, count, short, short_or, styled, when, when_exactly,
+    BAD, FAINT, GOOD, HEADING, WAITS, advised, count, short, short_or, styled, when, when_exactly,
 };
 use super::report::{DryHeld, DryRun, ImportReport, RolloutReport, TagFact, Verdict};
 
@@ -171,6 +171,11 @@ fn change(old: Option<&Digest>, new: Option<&Digest>, otherwise: &str) -> String
     }
 }
 
+/// What to do, on a line of its own.
+fn below(advice: Option<&str>) -> String {
+    advice.map(|advice| format!("\n    {}", advised(advice))).unwrap_or_default()
+}
+
 impl ImportReport {
     fn line(&self) -> String {
         let (old, new) = (self.old.as_ref(), self.new.as_ref());
@@ -188,7 +193,7 @@ impl ImportReport {
             "" => String::new(),
             from => format!(" <- {}", styled(FAINT, from)),
         };
-        format!("{}  {change}{from}{message}", self.tag)
+        format!("{}  {change}{from}{message}{}", self.tag, below(self.advice.as_deref()))
     }
 }
 
@@ -232,6 +237,6 @@ impl TagFact {
             (_, None) if self.message.is_empty() => "never imported; not asked now".into(),
             (_, None) => format!("never imported: {}; not asked now", self.message),
         };
-        format!("{}  {digest}  {words}", self.tag)
+        format!("{}  {digest}  {words}{}", self.tag, below(self.advice.as_deref()))
     }
 }

@@ -61,9 +61,25 @@ fn leftover(input: &Input<'_>) -> Vec<Problem> {
     let told = counts.into_iter().map(|(subject, count)| {
         let message =
             format!("manifests of pruned images that the registry is still to delete: {count}");
-        Problem { subject, message, since: None }
+        Problem::new(subject, message, None)
     });
     told.collect()
+}
+
+/// Whole repositories that cannot be listed (rule I60).
+fn unlisted(input: &Input<'_>) -> Vec<Problem> {
+    let View { desired, observed, .. } = input.view;
+    let shown = |stream: &ObjectKey| input.select.is_none_or(|select| select.has(stream));
+    let failing = observed.streams.iter().filter_map(|(name, state)| {
+        desired.streams.get(name)?.repository.as_ref()?;
+        let failure = state.listing.as_ref()?.failure.as_ref()?;
+        let (reason, message) = (failure.reason, &failure.message);
+        let advice = effective::advice_on_listing(desired, name, reason, message);
+        let words = format!("its repository cannot be listed: {reason}: {}", one_line(message));
+        let problem = Problem::new(format!("is/{name}"), words, Some(failure.since));
+        shown(&ObjectKey::stream(name)).then_some(Problem { advice, ..problem })
+    });
+    failing.collect()
 }
 
 /// What is wrong beside holds and rejected objects.
@@ -71,30 +87,33 @@ pub(super) fn problems(input: &Input<'_>, source: &Source, tags: &[TagReport]) -
     let mut problems = Vec::new();
     if let Some(failure) = &source.failure {
         let (message, since) = (format!("cannot be read: {failure}"), source.failing_since);
-        problems.push(Problem { subject: "source".into(), message, since });
+        problems.push(Problem::new("source", message, since));
     }
     if let Some(short) = &input.view.observed.space_short {
         let (message, since) = (short.to_string(), Some(short.since));
-        problems.push(Problem { subject: "state directory".into(), message, since });
+        problems.push(Problem::new("state directory", message, since));
     }
     if let Some(refused) = &source.refused {
         problems.push(Problem {
             subject: format!("commit {}", refused.commit.short()),
             message: format!("refused; the one before stays in force: {}", refused.reason),
             since: Some(refused.at),
+            advice: None,
         });
     }
     let View { desired, policy, .. } = input.view;
     for tag in effective::degraded(desired, policy) {
         let message = effective::degraded_message(&tag);
-        problems.push(Problem { subject: format!("is/{}", tag.stream), message, since: None });
+        problems.push(Problem::new(format!("is/{}", tag.stream), message, None));
     }
     problems.extend(leftover(input));
+    problems.extend(unlisted(input));
     if let Some(unread) = input.unread {
         problems.push(Problem {
             subject: "adopted commit".into(),
             message: format!("what it asks for is not shown: {}", one_line(unread)),
             since: None,
+            advice: None,
         });
     }
     for registry in input.live.into_iter().flat_map(|live| &live.registries) {
@@ -106,19 +125,21 @@ pub(super) fn problems(input: &Input<'_>, source: &Source, tags: &[TagReport]) -
                 false => format!("gives no answer; asked again {until}"),
             },
             since: None,
+            advice: None,
         });
     }
     problems.extend(input.live.into_iter().flat_map(|live| undelivered(input, live)));
     for tag in tags.iter().filter(|tag| tag.verdict == Verdict::CouldNotCheck) {
         // Its message says since when.
-        let (subject, message) = (tag.tag.to_string(), tag.message.clone());
-        problems.push(Problem { subject, message, since: None });
+        let problem = Problem::new(tag.tag.to_string(), tag.message.clone(), None);
+        problems.push(Problem { advice: tag.advice.clone(), ..problem });
     }
     for tag in tags.iter().filter(|tag| is_overdue(input, tag)) {
         problems.push(Problem {
             subject: tag.tag.to_string(),
             message: "not verified in the time that its schedule gives".into(),
             since: tag.proven_at,
+            advice: None,
         });
     }
     problems
@@ -154,6 +175,7 @@ fn undelivered(input: &Input<'_>, live: &Live) -> Vec<Problem> {
                 subject: object.to_string(),
                 message: format!("{wrong}: {reason}; attempt {attempt}, {next}"),
                 since: Some(since),
+                advice: None,
             });
         }
     }
@@ -349,6 +371,9 @@ fn report(
     let about = About { input, state, live, in_registry: check.is_some() };
     let (verdict, message) = about.verdict(from);
     let imported_at = item.map(|item| item.event.created);
+    let failed = state.condition.as_ref();
+    let advice = failed
+        .and_then(|failed| effective::advice(view.desired, &tag, failed.reason, &failed.message));
     TagReport {
         from: from.map(from_words),
         scheduled: schedule.map(|schedule| schedule.to_string()),
@@ -362,6 +387,7 @@ fn report(
         proven_at: about.proven(),
         failing_since: state.condition.as_ref().map(|condition| condition.since),
         message: one_line(&message),
+        advice: advice.as_deref().map(one_line),
         overlaid: view.observed.overlay(&tag).is_some(),
         row,
         tag,

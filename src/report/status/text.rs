@@ -7,7 +7,7 @@ use crate::time::Timestamp;
 
 use super::super::live::{LiveLimit, LiveQuota};
 use super::super::words::{
-    BAD, FAINT, GOOD, HEADING, WAITS, count, short_or, styled, when, when_exactly,
+    BAD, FAINT, GOOD, HEADING, WAITS, advised, count, short_or, styled, when, when_exactly,
 };
 use super::{ImageReport, RolloutReport, Status, TagReport, Verdict, WorkloadReport};
 
@@ -84,6 +84,9 @@ impl Status {
             let since = since.unwrap_or_default();
             let subject = styled(BAD, &problem.subject);
             line(out, &format!("  {subject}: {}{since}", problem.message));
+            if let Some(advice) = &problem.advice {
+                line(out, &format!("    {}", advised(advice)));
+            }
         }
         for rejected in &self.rejected {
             line(out, &format!("  {}", rejected.line()));

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use reqwest::header::HeaderValue;
+use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, header};
 use serde::Deserialize;
 use tokio::time::Instant;
 use url::{Url, form_urlencoded};
 
 use super::logins::Login;
-use super::wire::{self, Access, Ask, Fault, clean};
+use super::wire::{self, Access, Answer, Ask, Fault, Trust, clean};
 
 /// A header that is never printed.
 pub(super) fn secret_header(text: &str) -> Option<HeaderValue> {
@@ -85,8 +85,8 @@ impl Challenge {
 pub(super) enum TokenError {
     /// The token server refused, in its words.
     Refused(String),
-    /// The token server is busy or broken; it may pass.
-    Busy(String),
+    /// The token server is busy or broken, and how long it asked to be left alone; it may pass.
+    Busy(String, Option<Duration>),
     /// No answer.
     Fault(Fault),
 }
@@ -128,6 +128,20 @@ impl Realm {
         }
         address.map(|address| Self { address, service })
     }
+
+    /// Where that is. A registry that is reached by TLS alone cannot have its logins sent in plain text.
+    fn address(&self, trust: Trust, login: Option<&Login>) -> Result<Url, TokenError> {
+        let shown = clean(&self.address);
+        let busy = |why: &str| TokenError::Busy(format!("`{shown}` {why}"), None);
+        let address = Url::parse(&self.address).map_err(|_| busy("is not the address of one"))?;
+        match (address.scheme(), trust, login) {
+            ("https", ..) | ("http", Trust::Insecure, _) | ("http", _, None) => Ok(address),
+            ("http", Trust::Verified, Some(_)) => {
+                Err(busy("has no TLS, so no login is sent there"))
+            }
+            _ => Err(busy("is not the address of one")),
+        }
+    }
 }
 
 /// Reads a word or a quoted text; returns it and what stands behind it.
@@ -156,29 +170,32 @@ pub(super) async fn fetch_token(
     client: &Client,
     (base, repository, access): (&str, &str, Access),
     login: Option<&Login>,
-    timeout: Duration,
+    (trust, timeout): (Trust, Duration),
 ) -> Result<Session, TokenError> {
     let (method, access_asked) = (Method::GET, Access::Pull);
     let ask =
         Ask { method, path: "", accept: "", access: access_asked, content: None, tally: None };
     let answer = wire::send(client, base, &ask, None, timeout).await.map_err(TokenError::Fault)?;
-    let realm = answer.challenges().find_map(Realm::of);
-    let realm = realm.ok_or_else(|| TokenError::Refused("it names no token server".into()))?;
-    let shown = clean(&realm.address);
-    let address = Url::parse(&realm.address)
-        .ok()
-        .filter(|address| matches!(address.scheme(), "http" | "https"))
-        .ok_or_else(|| TokenError::Busy(format!("`{shown}` is not the address of one")))?;
+    let address = |realm: Realm| Ok((realm.address(trust, login)?, realm.service));
+    let (address, service) = match answer.challenges().find_map(Realm::of) {
+        Some(realm) => address(realm)?,
+        // Trouble on the way to the token server is no refusal.
+        None if is_busy(answer.status) => {
+            let words = format!("the registry answered `{}`", answer.status);
+            return Err(TokenError::Busy(words, answer.retry_after()));
+        }
+        None => return Err(TokenError::Refused("it names no token server".into())),
+    };
     let scope = format!("repository:{repository}:{}", access.actions());
-    let request = token_request(client, address, &scope, realm.service.as_deref(), login);
+    let request = token_request(client, address, &scope, service.as_deref(), login);
     let answer = wire::fetch(request, timeout).await.map_err(TokenError::Fault)?;
     if answer.status != StatusCode::OK {
-        return Err(refusal(answer.status, &answer.body));
+        return Err(refusal(&answer));
     }
     let token = read_token(&answer.body)
-        .ok_or_else(|| TokenError::Busy("it answered without a token".into()))?;
+        .ok_or_else(|| TokenError::Busy("it answered without a token".into(), None))?;
     let header = secret_header(&format!("Bearer {token}"))
-        .ok_or_else(|| TokenError::Busy("the token cannot be sent".into()))?;
+        .ok_or_else(|| TokenError::Busy("the token cannot be sent".into(), None))?;
     let life = token_life(&token);
     // Renewed a little early: a token must not run out between two requests of one import.
     let margin = (life / 4).min(Duration::from_secs(10));
@@ -220,17 +237,22 @@ fn read_token(body: &[u8]) -> Option<String> {
     answer.token.or(answer.access_token).filter(|token| !token.is_empty())
 }
 
+/// Whether a status says that it may pass.
+fn is_busy(status: StatusCode) -> bool {
+    status.is_server_error()
+        || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+}
+
 /// Tells a refusal from a server in trouble: by its words, else by its status.
-fn refusal(status: StatusCode, body: &[u8]) -> TokenError {
-    let body = String::from_utf8_lossy(body);
+fn refusal(answer: &Answer) -> TokenError {
+    let (status, body) = (answer.status, String::from_utf8_lossy(&answer.body));
     let lower = body.to_lowercase();
     let words = refusal_words(&body);
-    let busy = status.is_server_error()
-        || status == StatusCode::TOO_MANY_REQUESTS
-        || lower.contains("toomanyrequests")
-        || lower.contains("unavailable");
+    let busy =
+        is_busy(status) || lower.contains("toomanyrequests") || lower.contains("unavailable");
     if busy {
-        return TokenError::Busy(words.unwrap_or_else(|| format!("it answered `{status}`")));
+        let words = words.unwrap_or_else(|| format!("it answered `{status}`"));
+        return TokenError::Busy(words, answer.retry_after());
     }
     let access = ["unauthorized", "denied", "incorrect", "forbidden", "credential"];
     match words {
@@ -239,7 +261,7 @@ fn refusal(status: StatusCode, body: &[u8]) -> TokenError {
         None if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
             TokenError::Refused(format!("its token server answered `{status}`"))
         }
-        None => TokenError::Busy(format!("it answered `{status}`")),
+        None => TokenError::Busy(format!("it answered `{status}`"), None),
     }
 }
 
@@ -277,7 +299,8 @@ fn token_life(token: &str) -> Duration {
 
 /// What each reader of a token server's answer makes of a text; see `untrusted`.
 pub(super) fn read_untrusted(text: &str) -> String {
-    let refused = refusal(StatusCode::BAD_REQUEST, text.as_bytes());
+    let refused =
+        refusal(&Answer::new(StatusCode::BAD_REQUEST, HeaderMap::new(), text.as_bytes().to_vec()));
     let token = read_token(text.as_bytes()).map(|token| secret_header(&token));
     format!("{refused:?} {token:?} {:?}", token_life(text))
 }
@@ -291,26 +314,30 @@ pub(super) fn read_untrusted_challenge(header: &str) -> String {
 mod tests {
     use super::*;
 
+    fn refused(status: StatusCode, body: &str) -> TokenError {
+        refusal(&Answer::new(status, HeaderMap::new(), body.as_bytes().to_vec()))
+    }
+
     #[test]
     fn a_refusal_is_told_from_a_token_server_in_trouble() {
-        let of = |body: &str| refusal(StatusCode::BAD_REQUEST, body.as_bytes());
+        let of = |body: &str| refused(StatusCode::BAD_REQUEST, body);
         let hub = of(r#"{"details":"incorrect username or password"}"#);
         assert_eq!(hub, TokenError::Refused("incorrect username or password".into()));
         let list = of(r#"{"errors":[{"code":"UNAUTHORIZED"}]}"#);
         assert_eq!(list, TokenError::Refused("UNAUTHORIZED".into()));
         assert_eq!(of("access denied"), TokenError::Refused("access denied".into()));
         let html = of("<html>Bad Gateway</html>");
-        assert_eq!(html, TokenError::Busy("it answered `400 Bad Request`".into()));
-        assert!(matches!(of(r#"{"errors":[{"code":"TOOMANYREQUESTS"}]}"#), TokenError::Busy(_)));
+        assert_eq!(html, TokenError::Busy("it answered `400 Bad Request`".into(), None));
+        assert!(matches!(of(r#"{"errors":[{"code":"TOOMANYREQUESTS"}]}"#), TokenError::Busy(..)));
     }
 
     #[test]
     fn a_status_speaks_where_the_body_does_not() {
-        let of = |status| refusal(status, b"<html>");
+        let of = |status| refused(status, "<html>");
         assert!(matches!(of(StatusCode::FORBIDDEN), TokenError::Refused(_)));
-        assert!(matches!(of(StatusCode::BAD_GATEWAY), TokenError::Busy(_)));
-        let busy = refusal(StatusCode::TOO_MANY_REQUESTS, b"access denied");
-        assert!(matches!(busy, TokenError::Busy(_)));
+        assert!(matches!(of(StatusCode::BAD_GATEWAY), TokenError::Busy(..)));
+        let busy = refused(StatusCode::TOO_MANY_REQUESTS, "access denied");
+        assert!(matches!(busy, TokenError::Busy(..)));
     }
 
     #[test]

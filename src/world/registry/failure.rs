@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use super::places::By;
 use super::wire::{Answer, Fault};
 use crate::action::ImportFailure;
-use crate::fact::ImportReason;
+use crate::fact::{ImportReason, said};
 use crate::names::Digest;
 use crate::reference::ImageReference;
 
@@ -37,7 +37,7 @@ fn permanent(reason: ImportReason, message: String) -> ImportFailure {
 impl Failures<'_> {
     pub(super) fn not_found(self) -> ImportFailure {
         let image = self.image.normalized();
-        let message = format!("dockerimage.image.openshift.io \"{image}\" not found");
+        let message = format!("{} \"{image}\" not found", said::NO_IMAGE);
         permanent(ImportReason::NotFound, message)
     }
 
@@ -73,20 +73,20 @@ impl Failures<'_> {
     pub(super) fn refused(self, refused: Refused) -> ImportFailure {
         let image = self.image.normalized();
         let rest = match refused {
-            Refused::NoLogin => " and did not have credentials to the repository",
-            Refused::Access => "",
+            Refused::NoLogin => format!(" {}", said::NO_LOGIN),
+            Refused::Access => String::new(),
         };
-        let message = format!("you may not have access to the container image \"{image}\"{rest}");
+        let message = format!("{} \"{image}\"{rest}", said::NO_ACCESS);
         permanent(ImportReason::Unauthorized, message)
     }
 
     /// A refusal in the registry's or the token server's own words.
     pub(super) fn refused_because(self, words: &str) -> ImportFailure {
         let image = self.image.normalized();
-        let message = if words.to_lowercase().contains("incorrect username or password") {
-            format!("incorrect username or password for image \"{image}\"")
+        let message = if words.to_lowercase().contains(said::WRONG_PASSWORD) {
+            format!("{} for image \"{image}\"", said::WRONG_PASSWORD)
         } else {
-            format!("you may not have access to the container image \"{image}\": {words}")
+            format!("{} \"{image}\": {words}", said::NO_ACCESS)
         };
         permanent(ImportReason::Unauthorized, message)
     }
@@ -123,8 +123,9 @@ impl Failures<'_> {
         computed: Digest,
     ) -> ImportFailure {
         self.internal(&format!(
-            "content integrity error: the manifest retrieved (media type: {media_type}) with \
-             digest {stated} does not match the digest calculated from the content {computed}"
+            "{}: the manifest retrieved (media type: {media_type}) with digest {stated} does not \
+             match the digest calculated from the content {computed}",
+            said::WRONG_DIGEST
         ))
     }
 
@@ -133,7 +134,7 @@ impl Failures<'_> {
         status: StatusCode,
         retry_after: Option<Duration>,
     ) -> ImportFailure {
-        self.passing(&format!("`{}` limits requests (`{status}`)", self.host), retry_after)
+        self.passing(&format!("`{}` {} (`{status}`)", self.host, said::LIMITS), retry_after)
     }
 
     /// An answer that is not a success.
@@ -142,8 +143,8 @@ impl Failures<'_> {
         let (code, words) = answer.registry_error().unzip();
         let code = code.as_deref();
         let what = match &words {
-            Some(words) => format!("the registry answered `{status}`: {words}"),
-            None => format!("the registry answered `{status}`"),
+            Some(words) => format!("{}{status}`: {words}", said::STATUS),
+            None => format!("{}{status}`", said::STATUS),
         };
         let limited = status == StatusCode::TOO_MANY_REQUESTS
             || code.is_some_and(|code| code.eq_ignore_ascii_case("TOOMANYREQUESTS"));
@@ -171,33 +172,27 @@ impl Failures<'_> {
         match fault {
             Fault::PlainHttp => {
                 let path = self.image.repository_path();
-                let message = format!(
-                    "the repository {path} is HTTP only and requires the insecure flag to import"
-                );
+                let message = format!("the repository {path} {}", said::HTTP_ONLY);
                 permanent(ImportReason::BadRequest, message)
             }
             Fault::Timeout(limit) => {
-                self.passing(&format!("`{host}` did not answer within {} s", limit.as_secs()), None)
-            }
-            Fault::Connect(why) => {
-                self.passing(&format!("cannot connect to `{host}`: {why}"), None)
-            }
-            Fault::Tls(why) => {
-                let what = format!(
-                    "no secure connection to `{host}`: {why} (an authority of its own is given by \
-                     `registries.\"{host}\".ca_file`)"
-                );
+                let what = format!("`{host}` {} {} s", said::TOO_SLOW, limit.as_secs());
                 self.passing(&what, None)
             }
-            Fault::Broken(why) => {
-                self.passing(&format!("the connection to `{host}` broke: {why}"), None)
+            Fault::Connect(why) => {
+                self.passing(&format!("{} `{host}`: {why}", said::NO_CONNECTION), None)
             }
-            Fault::Redirect(why) => self.internal(&format!("`{host}` redirects badly: {why}")),
+            Fault::Tls(why) => self.passing(&format!("{} `{host}`: {why}", said::NO_TLS), None),
+            Fault::Broken(why) => {
+                self.passing(&format!("the connection to `{host}` {}{why}", said::BROKE), None)
+            }
+            Fault::Redirect(why) => self.internal(&format!("`{host}` {}: {why}", said::REDIRECTS)),
             Fault::TooLong => self.internal(&format!(
-                "`{host}` answered with more than {} MiB",
+                "`{host}` {} {} MiB",
+                said::TOO_LONG,
                 crate::limits::REGISTRY_BODY_BYTES_MAX / (1024 * 1024)
             )),
-            Fault::Client(why) => self.passing(&format!("cannot ask `{host}`: {why}"), None),
+            Fault::Client(why) => self.passing(&format!("{}{host}`: {why}", said::NO_CLIENT), None),
         }
     }
 }

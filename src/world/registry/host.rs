@@ -15,6 +15,7 @@ use super::logins::{self, Login, Logins};
 use super::trial::LoginVerdict;
 use super::wire::{self, Access, Answer, Ask, Fault, Trust};
 use crate::action::ImportFailure;
+use crate::fact::said;
 use crate::limits;
 
 /// One registry, as it is reached with one kind of trust.
@@ -38,6 +39,8 @@ pub(super) struct Host {
 struct Memory {
     scheme: Option<Scheme>,
     challenge: Option<Challenge>,
+    /// Whether it answered a HEAD of a manifest as it should: one that says that there is none is then believed.
+    has_heads: bool,
     repositories: BTreeMap<(String, Access), Arc<tokio::sync::Mutex<Slot>>>,
     rest: Option<(Instant, Rest)>,
 }
@@ -115,6 +118,16 @@ impl Host {
         let (until, rest) = self.remember(|memory| memory.rest.clone())?;
         let left = until.checked_duration_since(Instant::now())?;
         Some((left, rest))
+    }
+
+    /// Whether what it answers to HEAD can be believed: some registries have no HEAD, and answer 404.
+    pub(super) fn has_heads(&self) -> bool {
+        self.remember(|memory| memory.has_heads)
+    }
+
+    /// Notes that it has HEAD.
+    pub(super) fn note_heads(&self) {
+        self.remember(|memory| memory.has_heads = true);
     }
 
     /// Asks for something of a repository, with the login that it takes.
@@ -240,9 +253,9 @@ impl Host {
             Err(TokenError::Refused(words)) => {
                 return Ok(Attempt::Refused(failures.refused_because(&words)));
             }
-            Err(TokenError::Busy(words)) => {
-                let what = format!("no token from the token server of `{}`: {words}", self.name);
-                return Err(failures.passing(&what, None));
+            Err(TokenError::Busy(words, after)) => {
+                let what = format!("{} `{}`: {words}", said::NO_TOKEN, self.name);
+                return Err(failures.passing(&what, after));
             }
             Err(TokenError::Fault(fault)) => return Err(failures.of_fault(&fault)),
         };
@@ -326,7 +339,8 @@ impl Host {
                 };
                 let base = format!("{}://{}", scheme.as_str(), self.name);
                 let what = (base.as_str(), repository, access);
-                auth::fetch_token(client, what, login, self.timeout).await.map(Some)
+                let how = (self.trust, self.timeout);
+                auth::fetch_token(client, what, login, how).await.map(Some)
             }
         }
     }

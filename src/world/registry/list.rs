@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::Import;
 use super::wire::Answer;
 use crate::action::{ImportFailure, TagListing};
-use crate::fact::ImportReason;
+use crate::fact::{ImportReason, said};
 use crate::limits;
 
 /// Pages of one listing; a registry that goes on for longer sends us in circles.
@@ -29,9 +29,8 @@ impl Import<'_> {
             if answer.status != StatusCode::OK {
                 return Err(self.not_listed(&answer).await);
             }
-            let page: Page = serde_json::from_slice(&answer.body).map_err(|error| {
-                self.failures.internal(&format!("the answer is not a list of tags: {error}"))
-            })?;
+            let page: Page = serde_json::from_slice(&answer.body)
+                .map_err(|error| self.failures.internal(&format!("{}: {error}", said::NO_LIST)))?;
             let page = page.tags.unwrap_or_default();
             let room = limits::LISTED_TAGS_MAX.saturating_sub(tags.len());
             let fits = page.len() <= room;

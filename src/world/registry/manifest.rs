@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::action::Platform;
+use crate::fact::said;
 use crate::names::Digest;
 
 /// The media types that a manifest may have (rule I47, without schema 1).
@@ -95,14 +96,14 @@ struct Raw {
 
 /// Reads a manifest. `stated` is the media type that the registry gave with it.
 pub(super) fn read(body: &[u8], stated: Option<&str>) -> Result<Manifest, ManifestError> {
-    let schema_1 = || ManifestError::Unsupported("schema 1 manifests are not supported".into());
+    let schema_1 = || ManifestError::Unsupported(said::SCHEMA_1.into());
     let stated = stated.unwrap_or_default();
     if stated.starts_with("application/vnd.docker.distribution.manifest.v1") {
         return Err(schema_1());
     }
     let raw: Raw = serde_json::from_slice(body).map_err(|error| {
         let stated = if stated.is_empty() { "no media type" } else { stated };
-        ManifestError::Malformed(format!("the answer (`{stated}`) is not a manifest: {error}"))
+        ManifestError::Malformed(format!("the answer (`{stated}`) {}: {error}", said::NO_MANIFEST))
     })?;
     if raw.schema_version == Some(1) {
         return Err(schema_1());
@@ -119,7 +120,7 @@ pub(super) fn read(body: &[u8], stated: Option<&str>) -> Result<Manifest, Manife
     let media_type = super::wire::clean(media_type);
     let unsupported = |kind: &str| {
         let kind = super::wire::clean(kind);
-        ManifestError::Unsupported(format!("unsupported image manifest type: {kind}"))
+        ManifestError::Unsupported(format!("{}: {kind}", said::NO_KIND))
     };
     let ambiguous = || ManifestError::Malformed("the manifest is an image and an index".into());
     if INDEXES.contains(&media_type.as_str()) {

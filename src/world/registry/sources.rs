@@ -92,10 +92,9 @@ impl<'s> Tried<'s> {
             }
             self.count += 1;
             let after = self.sources.spots.get(self.count);
+            let goes_on = after.is_some_and(|after| after.has_name_of(spot));
             // The last place is always asked: when, is then for the core to say.
-            if after.is_some_and(|after| after.has_name_of(spot))
-                && let Some(failure) = spot.rest()
-            {
+            if goes_on && let Some(failure) = spot.rest() {
                 self.failures.push((spot, failure));
                 continue;
             }
@@ -104,6 +103,7 @@ impl<'s> Tried<'s> {
                 host: &spot.host,
                 repository: &spot.repository,
                 failures: spot.failures(),
+                goes_on,
                 insecure: self.sources.insecure,
                 tally: self.tally,
             });

@@ -12,6 +12,7 @@ use super::places::{By, ShortNames};
 use super::tally;
 use super::wire::Answer;
 use crate::action::Platform;
+use crate::fact;
 use crate::names::Digest;
 use crate::reference::ImageReference;
 
@@ -59,6 +60,7 @@ pub fn read_untrusted(input: &[u8]) -> Vec<String> {
         digest: None,
     };
     let failures = Failures { image: &image, host: "r.io" };
+    let failure = failures.of_answer(&answer);
     let text = String::from_utf8_lossy(body);
     let mut read = vec![
         format!("{:?}", Challenge::of(answer.challenges())),
@@ -67,7 +69,8 @@ pub fn read_untrusted(input: &[u8]) -> Vec<String> {
         format!("{:?}", answer.retry_after()),
         tally::read_untrusted(&answer),
         format!("{:?}", answer.registry_error()),
-        format!("{:?}", failures.of_answer(&answer)),
+        format!("{failure:?}"),
+        format!("{:?}", fact::advice(failure.reason, &failure.message, None)),
         auth::read_untrusted(&text),
         logins::read_untrusted(&text),
     ];

@@ -6,11 +6,13 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use jiff::fmt::rfc2822;
+use jiff::fmt::{rfc2822, strtime};
+use jiff::tz::TimeZone;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, Method, StatusCode, header, redirect};
 
 use super::tally::Tally;
+use crate::fact::said;
 use crate::limits;
 use crate::names::Digest;
 
@@ -204,21 +206,18 @@ impl Answer {
     /// A date is compared with the answer's own `Date`, so the registry's clock alone counts.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         let text = self.header(header::RETRY_AFTER)?.trim();
-        let asked = match text.parse::<u64>() {
-            Ok(seconds) => Duration::from_secs(seconds),
-            Err(_) => {
-                let until = rfc2822::parse(text).ok()?.timestamp();
-                let until = u64::try_from(until.as_second()).unwrap_or(0);
-                Duration::from_secs(until.saturating_sub(self.date()?))
-            }
+        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let asked = match is_number {
+            // A number that is too large for us is a day all the same.
+            true => Duration::from_secs(text.parse().unwrap_or(u64::MAX)),
+            false => Duration::from_secs(http_date(text)?.saturating_sub(self.date()?)),
         };
         Some(asked.min(limits::REGISTRY_RETRY_AFTER_MAX))
     }
 
     /// The registry's clock, in seconds of the epoch.
     pub(super) fn date(&self) -> Option<u64> {
-        let now = rfc2822::parse(self.header(header::DATE)?).ok()?.timestamp();
-        u64::try_from(now.as_second()).ok()
+        http_date(self.header(header::DATE)?)
     }
 
     /// The first error of the registry's own list: its code and its words, made fit for a message.
@@ -239,6 +238,19 @@ impl Answer {
     }
 }
 
+/// A time in one of the three forms of RFC 9110, section 5.6.7, in seconds of the epoch; 0 before that.
+fn http_date(text: &str) -> Option<u64> {
+    const FORMS: [&str; 3] =
+        ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+    let seconds = |at: jiff::Timestamp| u64::try_from(at.as_second()).unwrap_or(0);
+    if let Ok(at) = rfc2822::parse(text) {
+        return Some(seconds(at.timestamp()));
+    }
+    let at = FORMS.iter().find_map(|form| strtime::parse(form, text).ok()?.to_datetime().ok())?;
+    // The last days of the year 9999 are beyond what a time can be.
+    Some(at.to_zoned(TimeZone::UTC).map_or(u64::MAX, |at| seconds(at.timestamp())))
+}
+
 /// Cuts a foreign text so that it cannot break a line, a terminal or a record.
 pub(super) fn clean(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
@@ -251,7 +263,7 @@ pub(super) fn fault_of(error: &reqwest::Error, timeout: Duration) -> Fault {
         Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) => {
             return Fault::PlainHttp;
         }
-        Some(error) => return Fault::Tls(clean(&error.to_string())),
+        Some(error) => return Fault::Tls(tls_words(error)),
         None => {}
     }
     let cause = root_cause(error);
@@ -265,6 +277,19 @@ pub(super) fn fault_of(error: &reqwest::Error, timeout: Duration) -> Fault {
         Fault::Client(cause)
     } else {
         Fault::Broken(cause)
+    }
+}
+
+/// What is wrong, without the times that the library tells of a certificate: they differ at every look.
+fn tls_words(error: &rustls::Error) -> String {
+    use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+    let rustls::Error::InvalidCertificate(why) = error else { return clean(&error.to_string()) };
+    if matches!(why, Expired | ExpiredContext { .. }) {
+        format!("invalid peer certificate: {}", said::EXPIRED)
+    } else if matches!(why, NotValidYet | NotValidYetContext { .. }) {
+        format!("invalid peer certificate: {}", said::EARLY)
+    } else {
+        clean(&error.to_string())
     }
 }
 
@@ -326,7 +351,20 @@ mod tests {
         assert_eq!(after(&[later]), None, "without the registry's time a date says nothing");
         assert_eq!(after(&[("retry-after", "soon")]), None);
         assert_eq!(after(&[]), None);
+        for old in ["Saturday, 21-Nov-26 10:01:30 GMT", "Sat Nov 21 10:01:30 2026"] {
+            assert_eq!(
+                after(&[date, ("retry-after", old)]),
+                Some(Duration::from_secs(90)),
+                "{old}"
+            );
+        }
+        for none in ["", "-5", "1.5", "0x10", "Sat, 21 Nov", "1 2"] {
+            assert_eq!(after(&[date, ("retry-after", none)]), None, "{none}");
+        }
         let day = Some(Duration::from_secs(86_400));
+        assert_eq!(after(&[("retry-after", "99999999999999999999999")]), day);
+        let never = ("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!(after(&[date, never]), day);
         assert_eq!(after(&[("retry-after", "18446744073709551615")]), day);
     }
 

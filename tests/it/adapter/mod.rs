@@ -1,6 +1,7 @@
 //! The adapters against the real things.
 
 mod copying;
+mod hostile;
 mod logins;
 mod mirror;
 pub(crate) mod registry;

@@ -3,6 +3,7 @@
 mod check;
 mod cost;
 mod diff;
+mod failing;
 mod help;
 mod offline;
 mod output;

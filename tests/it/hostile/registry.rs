@@ -1,93 +1,19 @@
 //! Hostile registries: each row is a server of its own on loopback, each one a tag of a real daemon. Every tag gets its
 //! condition, and the tag beside them is imported.
 
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
-
 use tidegate::fact::Fact;
 use tidegate::names::Digest;
 
 use super::{Row, faults};
 use crate::support::daemon::Host;
 use crate::support::git::Repo;
-
-/// What is asked of a server.
-pub(super) struct Asked {
-    method: String,
-    path: String,
-    /// The server itself.
-    host: String,
-}
-
-/// What a server does.
-pub(super) enum Reply {
-    /// Sends this and closes.
-    Bytes(Vec<u8>),
-    /// Sends this, then the other for ever.
-    Endless(Vec<u8>, Vec<u8>),
-    /// Sends this and then nothing, until the client goes.
-    Silence(Vec<u8>),
-}
-
-use Reply::{Bytes, Endless, Silence};
+use crate::support::hostile::Reply::{Bytes, Endless, Silence};
+use crate::support::hostile::{
+    Asked, CHUNKED, Hostile, IMAGE, INDEX, Reply, answer, chunk, image, image_with, index_of,
+    manifest, token,
+};
 
 pub(super) type Server = fn(&Asked) -> Reply;
-
-const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
-const INDEX: &str = "application/vnd.oci.image.index.v1+json";
-const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
-
-/// An answer with its length.
-fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Reply {
-    let (body, length) = (body.as_ref(), body.as_ref().len());
-    let head = format!(
-        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n"
-    );
-    Bytes([head.as_bytes(), body].concat())
-}
-
-/// A manifest, with the digest that it has.
-fn manifest(kind: &str, body: impl AsRef<[u8]>) -> Reply {
-    let digest = Digest::of(body.as_ref());
-    answer("200 OK", &format!("content-type: {kind}\r\ndocker-content-digest: {digest}\r\n"), body)
-}
-
-/// The manifest of an image with this config.
-fn image(config: &str) -> String {
-    let digest = Digest::of(config.as_bytes());
-    let config =
-        format!(r#"{{"mediaType":"{CONFIG}","digest":"{digest}","size":{}}}"#, config.len());
-    format!(r#"{{"schemaVersion":2,"mediaType":"{IMAGE}","config":{config},"layers":[]}}"#)
-}
-
-/// A manifest for the tag, and this for its config.
-fn image_with(asked: &Asked, config: &str, blob: Reply) -> Reply {
-    if asked.path.contains("/blobs/") { blob } else { manifest(IMAGE, image(config)) }
-}
-
-fn index_of(digest: &str) -> String {
-    format!(
-        r#"{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[{{"mediaType":"{IMAGE}","digest":"{digest}","size":1,"platform":{{"os":"linux","architecture":"amd64"}}}}]}}"#
-    )
-}
-
-/// Asks for a token at `realm` of the server itself, and answers there.
-fn token(asked: &Asked, answer_of: Reply) -> Reply {
-    if asked.path.starts_with("/token") {
-        return answer_of;
-    }
-    let challenge =
-        format!("www-authenticate: Bearer realm=\"http://{}/token\",service=\"x\"\r\n", asked.host);
-    answer("401 Unauthorized", &challenge, "")
-}
-
-fn chunk() -> Vec<u8> {
-    [b"8000\r\n".as_slice(), &vec![b'x'; 0x8000], b"\r\n"].concat()
-}
-
-const CHUNKED: &str =
-    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ncontent-type: application/json\r\n\r\n";
 
 /// What is no HTTP, or no end of it.
 #[rustfmt::skip]
@@ -176,67 +102,18 @@ pub(super) fn rows() -> Vec<Row<Server>> {
 /// What a well-behaved registry answers.
 const GOOD: Server = |asked| image_with(asked, "{}", answer("200 OK", "", "{}"));
 
-/// Serves until the test ends; returns its address.
-fn serve(server: Server) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let host = listener.local_addr().unwrap().to_string();
-    let own = host.clone();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().map_while(Result::ok) {
-            let own = own.clone();
-            std::thread::spawn(move || drop(talk(stream, own, server)));
-        }
-    });
-    host
-}
-
-fn talk(mut stream: TcpStream, host: String, server: Server) -> std::io::Result<()> {
-    stream.set_write_timeout(Some(Duration::from_secs(20)))?;
-    let mut head = Vec::new();
-    let mut buffer = [0; 1024];
-    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
-        let count = stream.read(&mut buffer)?;
-        // A TLS greeting gets no answer: the client goes on in plain HTTP.
-        if count == 0 || (head.is_empty() && buffer[0] == 0x16) {
-            return Ok(());
-        }
-        head.extend_from_slice(&buffer[..count]);
-    }
-    let head = String::from_utf8_lossy(&head).into_owned();
-    let mut words = head.split(' ').map(str::to_owned);
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let asked = Asked { method, path, host };
-    match server(&asked) {
-        Bytes(bytes) => {
-            // An answer to HEAD has no body.
-            let head = bytes.windows(4).position(|end| end == b"\r\n\r\n").map(|at| at + 4);
-            let end = head.filter(|_| asked.method == "HEAD").unwrap_or(bytes.len());
-            stream.write_all(&bytes[..end])
-        }
-        Endless(first, more) => {
-            stream.write_all(&first)?;
-            loop {
-                stream.write_all(&more)?;
-            }
-        }
-        Silence(first) => {
-            stream.write_all(&first)?;
-            stream.read_to_end(&mut Vec::new()).map(drop)
-        }
-    }
-}
-
-/// A stream with a tag for each row.
-fn stream(name: &str, rows: &[Row<Server>]) -> String {
+/// A stream with a tag for each row, and the servers behind them.
+fn stream(name: &str, rows: &[Row<Server>]) -> (String, Vec<Hostile>) {
+    let servers: Vec<_> = rows.iter().map(|row| Hostile::start(row.input)).collect();
     let mut yaml = format!(
         "apiVersion: image.openshift.io/v1\nkind: ImageStream\nmetadata: {{name: {name}}}\nspec:\n  tags:\n"
     );
-    for row in rows {
-        let from = format!("{{kind: DockerImage, name: '{}/x/y:1'}}", serve(row.input));
+    for (row, server) in rows.iter().zip(&servers) {
+        let from = format!("{{kind: DockerImage, name: '{}/x/y:1'}}", server.address());
         let tag = row.slug();
         yaml += &format!("  - {{name: {tag}, importPolicy: {{insecure: true}}, from: {from}}}\n");
     }
-    yaml
+    (yaml, servers)
 }
 
 #[test]
@@ -247,7 +124,8 @@ fn hostile_registries_make_conditions_and_stop_nothing() {
     // One after the other: what takes all of its time must not take that of the others on a small machine.
     let parts = [("transport", transport()), ("refusals", refusals()), ("contents", contents())];
     for (at, (name, rows)) in parts.into_iter().enumerate() {
-        repo.write(&format!("{name}.yaml"), stream(name, &rows));
+        let (yaml, _servers) = stream(name, &rows);
+        repo.write(&format!("{name}.yaml"), yaml);
         repo.commit(name);
         if at == 0 {
             host.start();
@@ -263,7 +141,8 @@ fn hostile_registries_make_conditions_and_stop_nothing() {
         }
     }
     assert!(wrong.is_empty(), "{}", faults(&wrong));
-    repo.write("good.yaml", stream("good", &[Row::new("good", GOOD, &[])]));
+    let (yaml, _server) = stream("good", &[Row::new("good", GOOD, &[])]);
+    repo.write("good.yaml", yaml);
     repo.commit("good");
     host.wait_for("the good tag", |fact| match fact {
         Fact::TagImported(imported) => imported.tag.to_string() == "default/good:good",

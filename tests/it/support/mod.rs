@@ -6,6 +6,7 @@ pub(crate) mod engine;
 pub(crate) mod git;
 pub(crate) mod git_server;
 pub(crate) mod hook;
+pub(crate) mod hostile;
 pub(crate) mod limited;
 pub(crate) mod manifest;
 pub(crate) mod registry;

@@ -309,22 +309,25 @@ fn configuration(dir: &Path, address: SocketAddr, options: &Options) -> Value {
         config["validation"] = json!({"disabled": true});
     }
     if options.tls {
-        make_certificates(dir);
+        make_certificates(dir, "DNS:localhost,IP:127.0.0.1", 2);
         config["http"]["tls"] =
             json!({"certificate": dir.join("tls.crt"), "key": dir.join("tls.key")});
     }
     config
 }
 
-fn make_certificates(dir: &Path) {
+/// Makes an authority, `ca.crt`, and its certificate for these names, good for some days: `tls.crt` with `tls.key`.
+pub(crate) fn make_certificates(dir: &Path, names: &str, days: i32) {
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
     let ca = "req -x509 -days 2 -subj /CN=test-authority -keyout ca.key -out ca.crt -addext \
               basicConstraints=critical,CA:true -addext keyUsage=critical,keyCertSign";
     let request = "req -new -subj /CN=localhost -keyout tls.key -out tls.csr";
-    let sign = "x509 -req -in tls.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out \
-                tls.crt -extfile names";
-    write(&dir.join("names"), "subjectAltName=DNS:localhost,IP:127.0.0.1");
-    for line in [format!("{ca} {key}"), format!("{request} {key}"), sign.to_owned()] {
+    let sign = format!(
+        "x509 -req -in tls.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days {days} -out tls.crt \
+         -extfile names"
+    );
+    write(&dir.join("names"), &format!("subjectAltName={names}"));
+    for line in [format!("{ca} {key}"), format!("{request} {key}"), sign] {
         run(dir, "openssl", &line.split_whitespace().collect::<Vec<_>>());
     }
 }
