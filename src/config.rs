@@ -32,7 +32,7 @@ use crate::limits;
 use crate::names::{ContentHash, TargetName};
 use crate::policy::Policy;
 use crate::world::git::SourceConfig;
-use crate::world::registry::{RegistryConfig, ShortNames};
+use crate::world::registry::{RegistryConfig, SecretFolder, ShortNames};
 use crate::world::target::TargetConfig;
 use keys::KeyPath;
 use layer::Layers;
@@ -128,6 +128,8 @@ pub struct RegistrySettings {
     pub timeout: Duration,
     /// Files of logins, in order; they may be missing.
     pub auth_files: Vec<PathBuf>,
+    /// A folder of Secrets with logins.
+    pub secrets: Option<SecretFolder>,
     /// A file in the format of containers-registries.conf(5) that says where images are.
     pub conf: Option<PathBuf>,
     /// Folders whose `*.conf` come after that file.
@@ -147,6 +149,7 @@ impl RegistrySettings {
             insecure: self.insecure.clone(),
             timeout: self.timeout,
             auth_files: self.auth_files.clone(),
+            secrets: self.secrets.clone(),
             ca_files: self.ca_files.clone(),
             conf: self.conf.clone(),
             conf_folders: self.conf_folders.clone(),
@@ -472,6 +475,9 @@ fn read_sections(
     let edit = sections::edit(&mut reader, &source.paths);
     let mut policy = sections::policy(&mut reader, source.poll);
     let registries = registries::settings(&mut reader, environment, &policy);
+    // What cannot be read is told where a login is wanted of it.
+    let owners = registries.secrets.as_ref().map(SecretFolder::owners).unwrap_or_default();
+    policy.login_namespaces = owners.namespaces;
     let targets = sections::targets(&mut reader, environment);
     policy.routes = sections::routes(&mut reader, &targets);
     policy.targets =

@@ -142,6 +142,12 @@ pub const KEYS: &[KeyDoc] = &[
         "Logins, in the format of containers-auth.json(5) or docker's config.json, with credential helpers",
     ),
     key(
+        "registries.secrets",
+        "path",
+        "none",
+        "Folder of Secrets (YAML or JSON) with logins for the streams of their namespaces, before those of the files",
+    ),
+    key(
         "registries.conf",
         "path",
         "where podman and skopeo look: $HOME/.config/containers, else /etc/containers",

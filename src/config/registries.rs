@@ -15,7 +15,7 @@ use crate::policy::{
     RateLimitError, RegistryMode, limited_host,
 };
 use crate::reference::ImageReference;
-use crate::world::registry::ShortNames;
+use crate::world::registry::{SecretFolder, ShortNames};
 
 /// `[integrated_registry]`; none where no address is given.
 pub(super) fn integrated(reader: &mut Reader) -> Option<IntegratedRegistry> {
@@ -182,10 +182,14 @@ pub(super) fn settings(
     let words =
         [("docker-hub", ShortNames::DockerHub), ("registries.conf", ShortNames::RegistriesConf)];
     let short_names = reader.word("registries.short_names", &words, 0).unwrap_or_default();
+    let secrets = reader.path(&section.child("secrets"));
+    let default_namespace = policy.default_namespace.clone();
+    let secrets = secrets.map(|path| SecretFolder { path, default_namespace });
     RegistrySettings {
         insecure: policy.insecure_registries.clone(),
         timeout,
         auth_files,
+        secrets,
         conf,
         conf_folders,
         short_names,

@@ -36,7 +36,7 @@ fn request(address: &str, known: Option<Digest>) -> ResolveRequest {
     let image = format!("{address}/bench/web:1").parse().map(Arc::new).unwrap();
     let (mode, platform) = (ImportMode::Legacy, Platform::default());
     ResolveRequest {
-        check: Check { image, insecure: true, mode, platform, copy_to: None },
+        check: Check { image, insecure: true, mode, platform, copy_to: None, namespace: None },
         known,
         allowance: None,
     }

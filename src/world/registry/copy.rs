@@ -88,8 +88,15 @@ impl Import<'_> {
         let mut tried = Tried::none(registries, &sources, self.tally);
         while let Some(from) = tried.another() {
             // The managed registry is the operator's own, and nobody counts there.
-            let to =
-                Import { registries, host, repository, failures, insecure: false, tally: None };
+            let to = Import {
+                registries,
+                host,
+                repository,
+                failures,
+                insecure: false,
+                namespace: None,
+                tally: None,
+            };
             let copy = Copy { from: &from, to, mounts: &registries.shared.mounts };
             // Boxed: few checks copy, and each would be as large as this.
             match Box::pin(copy.whole(image)).await {

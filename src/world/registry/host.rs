@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::auth::{self, Challenge, Session, TokenError};
 use super::failure::{Failures, Refused};
 use super::logins::{self, Login, Logins};
+use super::secrets::OwnLogins;
 use super::trial::LoginVerdict;
 use super::wire::{self, Access, Answer, Ask, Fault, Trust};
 use crate::action::ImportFailure;
@@ -23,15 +24,17 @@ pub(super) struct Host {
     trust: Trust,
     pub(super) timeout: Duration,
     auth_files: Vec<PathBuf>,
+    /// Logins of the namespace that is asked for, before those of the files.
+    own: Option<OwnLogins>,
     /// Certificates of authorities beside the system's, PEM, one each.
     roots: Vec<Vec<u8>>,
-    client: OnceLock<Client>,
+    client: Arc<OnceLock<Client>>,
     /// One that follows no redirect: what it sends may be good elsewhere.
-    staying: OnceLock<Client>,
+    staying: Arc<OnceLock<Client>>,
     memory: Mutex<Memory>,
     /// Room for requests of checks: several registries can have one mirror, so that what the core allows each of them
     /// is not what their mirror takes.
-    pub(super) room: Semaphore,
+    pub(super) room: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -104,10 +107,31 @@ pub(super) struct Reach {
 impl Host {
     pub(super) fn new(name: String, reach: Reach) -> Self {
         let Reach { trust, timeout, auth_files, roots, requests_max } = reach;
-        let (client, staying) = (OnceLock::new(), OnceLock::new());
+        let (client, staying) = (Arc::default(), Arc::default());
         let memory = Mutex::default();
-        let room = Semaphore::new(requests_max.min(Semaphore::MAX_PERMITS));
-        Self { name, trust, timeout, auth_files, roots, client, staying, memory, room }
+        let room = Arc::new(Semaphore::new(requests_max.min(Semaphore::MAX_PERMITS)));
+        Self { name, trust, timeout, auth_files, own: None, roots, client, staying, memory, room }
+    }
+
+    /// The same registry with the logins of a namespace. It has the connections, and sessions of its own: what one
+    /// namespace may read is not open to another.
+    pub(super) fn with_own(&self, own: OwnLogins) -> Self {
+        Self {
+            name: self.name.clone(),
+            trust: self.trust,
+            timeout: self.timeout,
+            auth_files: self.auth_files.clone(),
+            own: Some(own),
+            roots: self.roots.clone(),
+            client: Arc::clone(&self.client),
+            staying: Arc::clone(&self.staying),
+            memory: Mutex::default(),
+            room: Arc::clone(&self.room),
+        }
+    }
+
+    async fn logins(&self, repository: &str) -> Logins {
+        logins::find(self.own.as_ref(), &self.auth_files, &self.name, repository).await
     }
 
     /// Why the registry is to be left alone for now.
@@ -203,8 +227,7 @@ impl Host {
         ask: &Ask<'_>,
         failures: Failures<'_>,
     ) -> Result<(Session, Answer), ImportFailure> {
-        let Logins { found, problems } =
-            Box::pin(logins::find(&self.auth_files, &self.name, repository)).await;
+        let Logins { found, problems } = Box::pin(self.logins(repository)).await;
         let mut refusal = None;
         for login in found.iter().map(Some).chain([None]) {
             match self.attempt(repository, ask, login, failures).await? {
@@ -273,8 +296,7 @@ impl Host {
             _ => None,
         };
         self.remember(|memory| memory.challenge = challenge.or(memory.challenge));
-        let Logins { found, problems } =
-            Box::pin(logins::find(&self.auth_files, &self.name, repository)).await;
+        let Logins { found, problems } = Box::pin(self.logins(repository)).await;
         let mut trial = Trial { logins: Vec::new(), problems, answer: None };
         if challenge.is_none() {
             trial.logins =

@@ -4,6 +4,7 @@ mod copying;
 mod logins;
 mod mirror;
 pub(crate) mod registry;
+mod secrets;
 mod source;
 mod target;
 mod watch;
