@@ -371,6 +371,8 @@ pub enum Nudge {
     Tag(StreamTag),
     /// The repository of a stream that imports a whole one.
     Repository(StreamName),
+    /// The logins for registries: what was refused may be allowed now (rule I170).
+    Logins,
 }
 
 /// A question or an order of an operator, and where the answer goes.

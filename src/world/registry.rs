@@ -18,6 +18,7 @@ mod manifest;
 mod places;
 mod secrets;
 mod sources;
+mod stamp;
 mod tally;
 mod trial;
 mod untrusted;
@@ -41,6 +42,7 @@ use self::places::{Blocked, By, Place, Places, Role};
 use self::secrets::OwnLogins;
 pub use self::secrets::{Owners, SecretFolder};
 use self::sources::{Sources, Spot, Tried, Who};
+pub use self::stamp::LoginStamp;
 pub use self::tally::Tally;
 pub use self::trial::{LoginTried, LoginVerdict, PlaceTried};
 #[doc(hidden)]

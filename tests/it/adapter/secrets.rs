@@ -7,7 +7,7 @@ use serde_json::json;
 use tidegate::fact::{Fact, ImportReason};
 
 use super::logins::{CANARY, Guarded, auth};
-use crate::support::daemon::{Host, wait};
+use crate::support::daemon::{Host, eventually, wait};
 use crate::support::registry::write;
 
 /// The manifest of a Secret that holds logins as Kubernetes has them.
@@ -142,6 +142,36 @@ fn i166_a_secret_counts_for_the_streams_of_its_namespace_alone() {
     };
     assert_eq!(verdict("shop"), "proven");
     assert_eq!(verdict("other"), "couldNotCheck");
+    assert!(guarded.host.stop().success());
+    nobody_sees_it(&guarded.host);
+}
+
+#[test]
+fn i170_what_was_refused_is_asked_again_as_soon_as_its_login_is_mended() {
+    let Some(mut guarded) = guarded() else { return };
+    wait(guarded.registry.push_image("web", "1", "a"));
+    let (image, host) = (guarded.image("web:1"), guarded.registry.address());
+    guarded.containers(&json!({"auths": {&host: auth("anna:wrong")}}));
+    let streams = stream("files", &image) + &stream("secrets", &image);
+    guarded.repo.write("web.yaml", streams).commit("web");
+    guarded.host.start();
+    guarded.host.wait_for("the refusal", failed("files"));
+    guarded.host.wait_for("the refusal", failed("secrets"));
+    // A namespace gets a login of its own, which is none of the other's.
+    let good = json!({&host: auth(&format!("anna:{CANARY}"))});
+    let own = secret("pull", "namespace: secrets", &good);
+    write(&guarded.host.path("secrets/pull.yaml"), &own);
+    guarded.host.wait_for("the import with the Secret", imported("secrets"));
+    assert_eq!(guarded.host.count(imported("files")), 0);
+    guarded.containers(&json!({"auths": good}));
+    guarded.host.wait_for("the import with the file", imported("files"));
+    let refusals = guarded.host.count(|fact| matches!(fact, Fact::ImportFailed(_)));
+    assert_eq!(refusals, 2, "{}", guarded.host.story());
+    // What is broken is told, and takes nobody's logins away.
+    write(&guarded.host.path("secrets/pull.yaml"), &format!("{CANARY}: ["));
+    eventually("the warning", || {
+        guarded.host.log().contains("cannot read Secrets in").then_some(())
+    });
     assert!(guarded.host.stop().success());
     nobody_sees_it(&guarded.host);
 }
