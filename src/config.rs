@@ -138,6 +138,8 @@ pub struct RegistrySettings {
     pub short_names: ShortNames,
     /// Requests of checks at one host at once.
     pub requests_max: usize,
+    /// Folders with a folder of certificates for each registry.
+    pub certs_folders: Vec<PathBuf>,
     /// Certificates of authorities that are trusted at one registry, beside those of the system.
     pub ca_files: BTreeMap<String, PathBuf>,
 }
@@ -151,6 +153,7 @@ impl RegistrySettings {
             auth_files: self.auth_files.clone(),
             secrets: self.secrets.clone(),
             ca_files: self.ca_files.clone(),
+            certs_folders: self.certs_folders.clone(),
             conf: self.conf.clone(),
             conf_folders: self.conf_folders.clone(),
             short_names: self.short_names,
@@ -328,6 +331,16 @@ impl Environment {
             Some(own) => (own, Origin::Environment("HOME".into()), folders),
             None => (machine, Origin::Default, folders),
         }
+    }
+}
+
+impl Environment {
+    /// Where podman and docker keep certificates of registries (containers-certs.d(5)).
+    fn certs_folders(&self) -> Vec<PathBuf> {
+        let home = self.variables.get("HOME").filter(|home| home.starts_with('/'));
+        let own = home.map(|home| Path::new(home).join(".config/containers/certs.d"));
+        let machine = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from);
+        own.into_iter().chain(machine).collect()
     }
 }
 

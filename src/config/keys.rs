@@ -148,6 +148,12 @@ pub const KEYS: &[KeyDoc] = &[
         "Folder of Secrets (YAML or JSON) with logins for the streams of their namespaces, before those of the files",
     ),
     key(
+        "registries.certs_d",
+        "list of paths",
+        "where podman and docker look: ~/.config/containers/certs.d, /etc/containers/certs.d, /etc/docker/certs.d",
+        "Folders with certificates for each HOST or HOST:PORT in a folder of that name: *.crt, NAME.cert with NAME.key",
+    ),
+    key(
         "registries.conf",
         "path",
         "where podman and skopeo look: $HOME/.config/containers, else /etc/containers",

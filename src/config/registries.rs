@@ -182,6 +182,11 @@ pub(super) fn settings(
     let words =
         [("docker-hub", ShortNames::DockerHub), ("registries.conf", ShortNames::RegistriesConf)];
     let short_names = reader.word("registries.short_names", &words, 0).unwrap_or_default();
+    let certs = KeyPath::of("registries.certs_d");
+    let certs_folders = match reader.read(&certs, Show::Plain, super::layer::Value::list) {
+        Some(folders) => folders.iter().map(|folder| reader.absolute(&certs, folder)).collect(),
+        None => environment.certs_folders(),
+    };
     let secrets = reader.path(&section.child("secrets"));
     let default_namespace = policy.default_namespace.clone();
     let secrets = secrets.map(|path| SecretFolder { path, default_namespace });
@@ -195,6 +200,7 @@ pub(super) fn settings(
         short_names,
         requests_max: policy.checks_in_flight_max,
         ca_files,
+        certs_folders,
     }
 }
 

@@ -6,6 +6,7 @@
 //! a failure is tried again, is decided by the core.
 
 mod auth;
+mod certs;
 mod conf;
 mod copy;
 mod failure;
@@ -75,6 +76,8 @@ pub struct RegistryConfig {
     pub secrets: Option<SecretFolder>,
     /// PEM files of certificate authorities, by host; trusted beside the system's (rule I178).
     pub ca_files: BTreeMap<String, PathBuf>,
+    /// Folders that have, named for a registry, a folder of certificates, as containers-certs.d(5) says.
+    pub certs_folders: Vec<PathBuf>,
     /// A file in the format of containers-registries.conf(5) that says where images are.
     pub conf: Option<PathBuf>,
     /// Folders whose `*.conf` come after that file, by name; they may be missing.
@@ -93,6 +96,7 @@ impl Default for RegistryConfig {
             auth_files: Vec::new(),
             secrets: None,
             ca_files: BTreeMap::new(),
+            certs_folders: Vec::new(),
             conf: None,
             conf_folders: Vec::new(),
             short_names: ShortNames::default(),
@@ -330,9 +334,10 @@ impl Registries {
         let mut hosts = self.shared.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let host = hosts.entry((name.clone(), trust, None)).or_insert_with(|| {
             let roots = self.shared.roots.get(&name).cloned().unwrap_or_default();
-            let (timeout, auth_files) = (config.timeout, config.auth_files.clone());
-            let (name, requests_max) = (name.clone(), config.requests_max);
-            Arc::new(Host::new(name, Reach { trust, timeout, auth_files, roots, requests_max }))
+            let (auth_files, certs) = (config.auth_files.clone(), config.certs_folders.clone());
+            let (timeout, requests_max) = (config.timeout, config.requests_max);
+            let reach = Reach { trust, timeout, auth_files, roots, certs, requests_max };
+            Arc::new(Host::new(name.clone(), reach))
         });
         let host = Arc::clone(host);
         let Some((folder, namespace)) = self.shared.secrets.clone().zip(who.namespace.clone())

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::auth::{self, Challenge, Session, TokenError};
+use super::certs;
 use super::failure::{Failures, Refused};
 use super::logins::{self, Login, Logins};
 use super::secrets::OwnLogins;
@@ -28,6 +29,8 @@ pub(super) struct Host {
     own: Option<OwnLogins>,
     /// Certificates of authorities beside the system's, PEM, one each.
     roots: Vec<Vec<u8>>,
+    /// Where a folder with more may be, and with what it is shown of us.
+    certs: Vec<PathBuf>,
     client: Arc<OnceLock<Client>>,
     /// One that follows no redirect: what it sends may be good elsewhere.
     staying: Arc<OnceLock<Client>>,
@@ -100,17 +103,30 @@ pub(super) struct Reach {
     pub(super) timeout: Duration,
     pub(super) auth_files: Vec<PathBuf>,
     pub(super) roots: Vec<Vec<u8>>,
+    pub(super) certs: Vec<PathBuf>,
     /// Requests of checks at once.
     pub(super) requests_max: usize,
 }
 
 impl Host {
     pub(super) fn new(name: String, reach: Reach) -> Self {
-        let Reach { trust, timeout, auth_files, roots, requests_max } = reach;
+        let Reach { trust, timeout, auth_files, roots, certs, requests_max } = reach;
         let (client, staying) = (Arc::default(), Arc::default());
         let memory = Mutex::default();
         let room = Arc::new(Semaphore::new(requests_max.min(Semaphore::MAX_PERMITS)));
-        Self { name, trust, timeout, auth_files, own: None, roots, client, staying, memory, room }
+        Self {
+            name,
+            trust,
+            timeout,
+            auth_files,
+            own: None,
+            roots,
+            certs,
+            client,
+            staying,
+            memory,
+            room,
+        }
     }
 
     /// The same registry with the logins of a namespace. It has the connections, and sessions of its own: what one
@@ -123,6 +139,7 @@ impl Host {
             auth_files: self.auth_files.clone(),
             own: Some(own),
             roots: self.roots.clone(),
+            certs: self.certs.clone(),
             client: Arc::clone(&self.client),
             staying: Arc::clone(&self.staying),
             memory: Mutex::default(),
@@ -430,7 +447,8 @@ impl Host {
         match made.get() {
             Some(client) => Ok(client),
             None => {
-                let client = wire::client(self.trust, &self.roots, redirects)?;
+                let found = certs::read(&self.certs, &self.name).map_err(Fault::Client)?;
+                let client = wire::client(self.trust, (&self.roots, &found), redirects)?;
                 Ok(made.get_or_init(|| client))
             }
         }

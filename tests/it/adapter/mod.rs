@@ -1,5 +1,6 @@
 //! The adapters against the real things.
 
+mod certs;
 mod copying;
 mod logins;
 mod mirror;
