@@ -17,8 +17,8 @@ use crate::fact::{
     StoredManifest, TagSpec,
 };
 use crate::names::{
-    BlobId, CommitId, ContentHash, Digest, ObjectKey, Revision, RolloutKey, Seq, StreamName,
-    StreamTag, TagName, TargetName,
+    BlobId, CommitId, ContentHash, Digest, Namespace, ObjectKey, Revision, RolloutKey, Seq,
+    StreamName, StreamTag, TagName, TargetName,
 };
 use crate::reference::ImageReference;
 use crate::time::Timestamp;
@@ -188,6 +188,8 @@ pub struct Check {
     pub platform: Platform,
     /// The repository that the image is copied into before it is answered (rule I181).
     pub copy_to: Option<Arc<ImageReference>>,
+    /// Whose own logins are used, before those that all have (rule I166); none where there are none.
+    pub namespace: Option<Namespace>,
 }
 
 /// Ask a registry what a reference is.
@@ -208,6 +210,8 @@ pub struct ListRequest {
     pub repository: Arc<ImageReference>,
     /// Whether plain HTTP and unverified TLS are allowed.
     pub insecure: bool,
+    /// Whose own logins are used, as in [`Check::namespace`].
+    pub namespace: Option<Namespace>,
 }
 
 /// The tags of a repository, in the registry's order and spelling.
@@ -367,6 +371,8 @@ pub enum Nudge {
     Tag(StreamTag),
     /// The repository of a stream that imports a whole one.
     Repository(StreamName),
+    /// The logins for registries: what was refused may be allowed now (rule I170).
+    Logins,
 }
 
 /// A question or an order of an operator, and where the answer goes.

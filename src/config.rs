@@ -32,7 +32,7 @@ use crate::limits;
 use crate::names::{ContentHash, TargetName};
 use crate::policy::Policy;
 use crate::world::git::SourceConfig;
-use crate::world::registry::{RegistryConfig, ShortNames};
+use crate::world::registry::{RegistryConfig, SecretFolder, ShortNames};
 use crate::world::target::TargetConfig;
 use keys::KeyPath;
 use layer::Layers;
@@ -128,6 +128,8 @@ pub struct RegistrySettings {
     pub timeout: Duration,
     /// Files of logins, in order; they may be missing.
     pub auth_files: Vec<PathBuf>,
+    /// A folder of Secrets with logins.
+    pub secrets: Option<SecretFolder>,
     /// A file in the format of containers-registries.conf(5) that says where images are.
     pub conf: Option<PathBuf>,
     /// Folders whose `*.conf` come after that file.
@@ -136,6 +138,8 @@ pub struct RegistrySettings {
     pub short_names: ShortNames,
     /// Requests of checks at one host at once.
     pub requests_max: usize,
+    /// Folders with a folder of certificates for each registry.
+    pub certs_folders: Vec<PathBuf>,
     /// Certificates of authorities that are trusted at one registry, beside those of the system.
     pub ca_files: BTreeMap<String, PathBuf>,
 }
@@ -147,7 +151,9 @@ impl RegistrySettings {
             insecure: self.insecure.clone(),
             timeout: self.timeout,
             auth_files: self.auth_files.clone(),
+            secrets: self.secrets.clone(),
             ca_files: self.ca_files.clone(),
+            certs_folders: self.certs_folders.clone(),
             conf: self.conf.clone(),
             conf_folders: self.conf_folders.clone(),
             short_names: self.short_names,
@@ -328,6 +334,16 @@ impl Environment {
     }
 }
 
+impl Environment {
+    /// Where podman and docker keep certificates of registries (containers-certs.d(5)).
+    fn certs_folders(&self) -> Vec<PathBuf> {
+        let home = self.variables.get("HOME").filter(|home| home.starts_with('/'));
+        let own = home.map(|home| Path::new(home).join(".config/containers/certs.d"));
+        let machine = ["/etc/containers/certs.d", "/etc/docker/certs.d"].map(PathBuf::from);
+        own.into_iter().chain(machine).collect()
+    }
+}
+
 /// One thing that is wrong with the configuration.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problem {
@@ -473,6 +489,9 @@ fn read_sections(
     let mut policy = sections::policy(&mut reader, source.poll);
     let registries = registries::settings(&mut reader, environment, &policy);
     policy.short_names_are_hub = registries.short_names == ShortNames::DockerHub;
+    // What cannot be read is told where a login is wanted of it.
+    let owners = registries.secrets.as_ref().map(SecretFolder::owners).unwrap_or_default();
+    policy.login_namespaces = owners.namespaces;
     let targets = sections::targets(&mut reader, environment);
     policy.routes = sections::routes(&mut reader, &targets);
     policy.targets =

@@ -6,6 +6,7 @@
 
 mod cache;
 mod contents;
+mod logins;
 mod notify;
 mod open;
 mod outline;
@@ -86,6 +87,8 @@ pub enum Event {
     Asked(Asked),
     /// Read the configuration again.
     Reload,
+    /// The files of logins were looked at.
+    Logins(logins::Seen),
     /// An operator asks to prune.
     Prune(PruneOrder),
     /// Look after the state directory now.
@@ -125,6 +128,7 @@ pub struct Daemon {
     /// The settings of the last reading that the journal has.
     reading: Option<Reading>,
     watcher: Option<Watcher>,
+    logins: Option<logins::Look>,
     /// Whether it was told that the repository cannot be watched.
     unwatched: bool,
     wake_at: Monotonic,
@@ -169,6 +173,7 @@ impl Daemon {
             cached: opened.cached,
             reading: opened.reading,
             watcher: None,
+            logins: None,
             first: opened.first,
             unwatched: false,
             wake_at: Monotonic::START,
@@ -208,6 +213,7 @@ impl Daemon {
 
     async fn work(&mut self) -> anyhow::Result<()> {
         self.watch();
+        self.look_at_logins();
         if self.engine.observed().adopted.is_some() {
             self.notify.ready(&self.engine);
         }
@@ -261,7 +267,9 @@ impl Daemon {
             Event::Reload => {
                 let adopted = self.reload()?;
                 inputs.push(adopted.map_or(Input::Wake, Input::ConfigAdopted));
+                inputs.push(Input::Nudged(Nudge::Logins));
             }
+            Event::Logins(seen) => self.logins_seen(seen, inputs),
             Event::Prune(order) => self.ask_prune(order),
             Event::Compact(answer) => self.ask_upkeep(answer),
             Event::Upkeep(progress) => self.upkeep_went_on(progress, inputs),
@@ -454,6 +462,7 @@ impl Daemon {
                     self.engine.forget_tree();
                 }
                 self.watch();
+                self.look_at_logins();
                 tracing::info!("configuration taken into use");
             }
             Err(error) => {

@@ -70,6 +70,7 @@ pub fn check_of(stream: &ImageStream, spec: &TagReference, policy: &Policy) -> O
         mode: spec.mode,
         platform: spec.platform.clone(),
         copy_to: local::copy_to(stream, spec, policy),
+        namespace: policy.asks_for(&stream.name.namespace),
     })
 }
 
@@ -102,6 +103,9 @@ pub fn advice_on_listing(
 }
 
 /// A short number that tells one check from another (rule I197, item 5); never 0.
+///
+/// Whose logins are used does not count: what a reference is does not depend on who asks, so that a new login has nothing
+/// imported again, and who may not read the logins computes the same.
 #[must_use]
 pub fn fingerprint(check: &Check) -> u32 {
     let mode = match check.mode {

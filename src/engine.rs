@@ -11,6 +11,7 @@ mod copies;
 mod hints;
 mod index;
 mod listing;
+mod logins;
 mod orders;
 mod overlays;
 mod prune;

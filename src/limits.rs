@@ -95,6 +95,9 @@ pub const REGISTRY_RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60)
 /// Bytes of a file of registry logins; real ones have a few hundred.
 pub const REGISTRY_LOGINS_BYTES_MAX: u64 = 1024 * 1024;
 
+/// Time between two looks whether files of logins changed: a few `stat`s, so that nobody who mends one has to wait.
+pub const LOGINS_LOOK: Duration = Duration::from_secs(5);
+
 /// Time that a credential helper has to answer: some ask a cloud for a new password, and a person is never asked.
 pub const CREDENTIAL_HELPER_TIMEOUT: Duration = Duration::from_secs(30);
 

@@ -166,10 +166,20 @@ pub struct Policy {
     pub prune_objects_max: usize,
     /// `limits."NAMESPACE".image_size`: bytes above which `--prune-over-size-limit` takes an image of a namespace.
     pub image_size_limits: BTreeMap<Namespace, u64>,
+    /// Namespaces with logins of their own (`registries.secrets`, rule I166): what they ask, is asked for them alone.
+    pub login_namespaces: BTreeSet<Namespace>,
     /// `integrated_registry`; none where tags of policy `Local` are pulled from their source (rule I181).
     pub integrated_registry: Option<IntegratedRegistry>,
     /// `strict_openshift`: turn off the deviations that concern trigger and rollout decisions (DBT 0.1).
     pub strict_openshift: bool,
+}
+
+impl Policy {
+    /// For whom a stream of a namespace asks registries: for that namespace, where it has logins of its own.
+    #[must_use]
+    pub fn asks_for(&self, namespace: &Namespace) -> Option<Namespace> {
+        self.login_namespaces.get(namespace).cloned()
+    }
 }
 
 impl Default for Policy {
@@ -198,6 +208,7 @@ impl Default for Policy {
             prune_grace: Duration::ZERO,
             prune_objects_max: limits::PRUNE_OBJECTS_MAX,
             image_size_limits: BTreeMap::new(),
+            login_namespaces: BTreeSet::new(),
             integrated_registry: None,
             strict_openshift: false,
         }

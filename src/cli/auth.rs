@@ -11,7 +11,9 @@ use serde::Serialize;
 use super::offline::{self, Output};
 use super::{Context, ExitCode};
 use crate::config::{self, Config};
+use crate::desired::ImageStream;
 use crate::effective;
+use crate::names::Namespace;
 use crate::reference::ImageReference;
 use crate::report;
 use crate::world::registry::{LoginTried, LoginVerdict, PlaceTried, Registries};
@@ -32,13 +34,19 @@ enum Command {
 ///
 /// Without a reference, one image of each repository that the manifests import from is looked at. Each login that fits is
 /// tried as an import does, closest first, and asking without one at last: one HEAD each, which registries do not count as
-/// a pull. No password and no token is printed, and nothing is changed. Exit code 0: all can be read; 1: a registry
+/// a pull. The Secrets of the namespace (`registries.secrets`) come first, as for its streams. No password and no token is
+/// printed, and nothing is changed. Exit code 0: all can be read; 1: a registry
 /// refused, or a file or a helper cannot be used; 4: a registry gave no answer that says anything about logins.
 #[derive(Debug, Args)]
 struct Check {
     /// Images as manifests name them
     #[arg(value_name = "REFERENCE")]
     images: Vec<ImageReference>,
+    /// Namespace whose Secrets are used; without a REFERENCE, only its streams are looked at
+    ///
+    /// [default: of the stream; for a REFERENCE, `default_namespace`]
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<Namespace>,
     /// Allow plain HTTP and unverified TLS for them, as `importPolicy.insecure` does
     #[arg(long)]
     insecure: bool,
@@ -61,6 +69,9 @@ struct Report {
 #[serde(rename_all = "camelCase")]
 struct Found {
     image: String,
+    /// Whose Secrets were looked at, where there is a folder of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<Namespace>,
     /// Why no place may be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
@@ -101,14 +112,15 @@ pub(super) fn run(arguments: &Arguments, context: &mut Context<'_>) -> anyhow::R
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().build().context("cannot start the runtime")?;
     let mut found = Vec::new();
-    for (image, insecure) in images {
-        let tried = runtime.block_on(registries.try_logins(&image, insecure));
+    for Asked { image, insecure, namespace } in images {
+        let tried = registries.try_logins(&image, insecure, namespace.as_ref());
+        let tried = runtime.block_on(tried);
         let (places, refused) = match tried {
             Ok(places) => (places, None),
             Err(failure) => (Vec::new(), Some(failure.message)),
         };
         let places = places.into_iter().map(Place::from).collect();
-        let one = Found { image: image.to_string(), refused, places };
+        let one = Found { image: image.to_string(), namespace, refused, places };
         if command.output == Output::Text {
             one.print(&mut *context.out)?;
         }
@@ -131,21 +143,39 @@ fn weight(code: ExitCode) -> u8 {
     }
 }
 
+/// One image that is looked at.
+struct Asked {
+    image: Arc<ImageReference>,
+    insecure: bool,
+    /// Whose Secrets are looked at, where there is a folder of them.
+    namespace: Option<Namespace>,
+}
+
 /// What is looked at: the images that are named, else one of each repository of the manifests.
 fn images(
     command: &Check,
     config: &Config,
     context: &mut Context<'_>,
-) -> anyhow::Result<Vec<(Arc<ImageReference>, bool)>> {
+) -> anyhow::Result<Vec<Asked>> {
+    // Also of a namespace that seems to have none: what cannot be read of the folder is told.
+    let of = |namespace: &Namespace| config.registries.secrets.is_some().then(|| namespace.clone());
     if !command.images.is_empty() {
-        let images = command.images.iter().cloned().map(Arc::new);
-        return Ok(images.map(|image| (image, command.insecure)).collect());
+        let namespace = command.namespace.as_ref().unwrap_or(&config.policy.default_namespace);
+        let ask = |image: &ImageReference| Asked {
+            image: Arc::new(image.clone()),
+            insecure: command.insecure,
+            namespace: of(namespace),
+        };
+        return Ok(command.images.iter().map(ask).collect());
     }
     let desired = offline::head(config).context(
         "cannot tell which images the manifests name; name images yourself: tidegate auth check REFERENCE",
     )?;
     let mut found = BTreeMap::new();
-    for stream in desired.streams.values() {
+    let is_meant = |stream: &&Arc<ImageStream>| {
+        command.namespace.as_ref().is_none_or(|only| *only == stream.name.namespace)
+    };
+    for stream in desired.streams.values().filter(is_meant) {
         let checks = stream.tags.values().filter_map(|spec| {
             let check = effective::check_of(stream, spec, &config.policy)?;
             Some((check.image, check.insecure))
@@ -153,9 +183,10 @@ fn images(
         let listed = stream.repository.clone();
         let listed = listed.map(|image| (Arc::new(image), stream.is_insecure()));
         for (image, insecure) in checks.chain(listed) {
-            let repository = (image.registry_host(), image.repository_path());
-            let known: &mut (_, bool) = found.entry(repository).or_insert((image, false));
-            known.1 |= insecure || command.insecure;
+            let namespace = of(&stream.name.namespace);
+            let of = (image.registry_host(), image.repository_path(), namespace.clone());
+            let known = found.entry(of).or_insert(Asked { image, insecure: false, namespace });
+            known.insecure |= insecure || command.insecure;
         }
     }
     if found.is_empty() {
@@ -202,7 +233,10 @@ impl Found {
     }
 
     fn print(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{}", self.image)?;
+        match &self.namespace {
+            Some(namespace) => writeln!(out, "{} (namespace {namespace})", self.image)?,
+            None => writeln!(out, "{}", self.image)?,
+        }
         if let Some(why) = &self.refused {
             writeln!(out, "  not asked: {why}")?;
         }

@@ -142,6 +142,18 @@ pub const KEYS: &[KeyDoc] = &[
         "Logins, in the format of containers-auth.json(5) or docker's config.json, with credential helpers",
     ),
     key(
+        "registries.secrets",
+        "path",
+        "none",
+        "Folder of Secrets (YAML or JSON) with logins for the streams of their namespaces, before those of the files",
+    ),
+    key(
+        "registries.certs_d",
+        "list of paths",
+        "where podman and docker look: ~/.config/containers/certs.d, /etc/containers/certs.d, /etc/docker/certs.d",
+        "Folders with certificates for each HOST or HOST:PORT in a folder of that name: *.crt, NAME.cert with NAME.key",
+    ),
+    key(
         "registries.conf",
         "path",
         "where podman and skopeo look: $HOME/.config/containers, else /etc/containers",

@@ -15,7 +15,7 @@ use crate::policy::{
     RateLimitError, RegistryMode, limited_host,
 };
 use crate::reference::ImageReference;
-use crate::world::registry::ShortNames;
+use crate::world::registry::{SecretFolder, ShortNames};
 
 /// `[integrated_registry]`; none where no address is given.
 pub(super) fn integrated(reader: &mut Reader) -> Option<IntegratedRegistry> {
@@ -182,15 +182,25 @@ pub(super) fn settings(
     let words =
         [("docker-hub", ShortNames::DockerHub), ("registries.conf", ShortNames::RegistriesConf)];
     let short_names = reader.word("registries.short_names", &words, 0).unwrap_or_default();
+    let certs = KeyPath::of("registries.certs_d");
+    let certs_folders = match reader.read(&certs, Show::Plain, super::layer::Value::list) {
+        Some(folders) => folders.iter().map(|folder| reader.absolute(&certs, folder)).collect(),
+        None => environment.certs_folders(),
+    };
+    let secrets = reader.path(&section.child("secrets"));
+    let default_namespace = policy.default_namespace.clone();
+    let secrets = secrets.map(|path| SecretFolder { path, default_namespace });
     RegistrySettings {
         insecure: policy.insecure_registries.clone(),
         timeout,
         auth_files,
+        secrets,
         conf,
         conf_folders,
         short_names,
         requests_max: policy.checks_in_flight_max,
         ca_files,
+        certs_folders,
     }
 }
 

@@ -175,6 +175,8 @@ pub(super) fn policy(reader: &mut Reader, source_poll: Duration) -> Policy {
         registry_rates: registries::rates(reader),
         scheduled_per_minute: registries::often(reader.count("imports.scheduled_per_minute", 0, 0)),
         allowed_registries: registries::allowed(reader, integrated_registry.as_ref()),
+        // What the folder of Secrets holds is read with the other settings of registries.
+        login_namespaces: defaults.login_namespaces,
         integrated_registry,
     }
 }

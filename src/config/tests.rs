@@ -66,6 +66,8 @@ scheduled_per_minute = 60
 timeout = "20s"
 checks_in_flight = 8
 auth_file = "/run/auth.json"
+secrets = "secrets"
+certs_d = ["certs.d"]
 conf = "/run/registries.conf"
 [registries."localhost:5000"]
 insecure = true
@@ -427,6 +429,10 @@ fn logins_are_looked_for_where_podman_and_docker_keep_them_in_their_order() {
     assert_eq!(all, [run, own[0], "/docker/config.json", own[1]]);
     let named = files(&[home, ("REGISTRY_AUTH_FILE", "/elsewhere/auth.json")]);
     assert_eq!(named, ["/elsewhere/auth.json"]);
+    let settings = load_text(FULL, &[home], &[]).unwrap().registries;
+    assert!(matches!(&settings.certs_folders[..], [own] if own.ends_with("certs.d")));
+    let secrets = settings.secrets.unwrap();
+    assert!(secrets.path.ends_with("secrets") && secrets.default_namespace.as_str() == "shop");
 }
 
 #[test]

@@ -373,7 +373,8 @@ impl FileReader<'_> {
         }
         report_missing(&draft, walk, self.path);
         if (api_version, kind) == ("v1", "Secret") {
-            let hint = "logins for registries stand in the file of `registries.auth_file`";
+            let hint = "logins for registries stand in the file of `registries.auth_file`, or in Secrets outside git, in the \
+                        folder of `registries.secrets`";
             let text = "a Secret in git is known to all who read it; no login is taken from it";
             draft.warn_with_hint("I170", &[step("kind")], End::Value, text, Some(hint.into()));
         }

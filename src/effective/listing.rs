@@ -21,7 +21,8 @@ use super::overlay::is_own;
 pub fn listing_of(stream: &ImageStream, policy: &Policy) -> Option<ListRequest> {
     let repository = stream.repository.as_ref()?;
     let insecure = is_insecure(stream, repository, policy);
-    Some(ListRequest { repository: Arc::new(repository.clone()), insecure })
+    let namespace = policy.asks_for(&stream.name.namespace);
+    Some(ListRequest { repository: Arc::new(repository.clone()), insecure, namespace })
 }
 
 fn is_insecure(stream: &ImageStream, repository: &ImageReference, policy: &Policy) -> bool {

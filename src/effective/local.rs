@@ -155,6 +155,7 @@ pub fn copy_of(
         mode: ImportMode::PreserveOriginal,
         platform: policy.platform.clone(),
         copy_to: Some(Arc::new(own)),
+        namespace: policy.asks_for(&tag.stream.namespace),
     };
     Some((check, fingerprint))
 }

@@ -101,6 +101,7 @@ impl Engine {
                     self.dirty.insert(Key::Listing(stream));
                 }
             }
+            Input::Nudged(Nudge::Logins) => self.logins_changed(now),
             Input::Asked(ask) => self.asked(ask, now, batch),
         }
     }

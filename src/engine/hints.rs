@@ -129,6 +129,7 @@ fn first_check_of(repository: &ImageReference) -> Check {
         mode: ImportMode::Legacy,
         platform: Platform { os: String::new(), architecture: String::new() },
         copy_to: None,
+        namespace: None,
     }
 }
 

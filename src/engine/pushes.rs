@@ -103,6 +103,7 @@ impl Engine {
             mode: ImportMode::PreserveOriginal, // the image is the one with that digest, also where it is an index
             platform: self.policy.platform.clone(),
             copy_to: None,
+            namespace: self.policy.asks_for(&tag.stream.namespace),
         };
         self.pushes.push(Pushing { id, tag, check, told, asked: None });
         Ok(())

@@ -8,7 +8,7 @@ use crate::action::Requests;
 use crate::admit::Scarce;
 use crate::effective;
 use crate::engine::Known;
-use crate::names::{Account, Digest, Seq};
+use crate::names::{Account, Digest, Namespace, Seq};
 use crate::observed::quota::Page;
 use crate::observed::soft::{CheckSoft, Rate};
 use crate::policy::{RateLimit, limited_host};
@@ -43,6 +43,9 @@ pub struct LiveCheck {
     pub image: String,
     /// The fingerprint of the whole check.
     pub asked: u32,
+    /// Whose logins it is made with, where that namespace has any of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<Namespace>,
     /// When it was last made, successfully or not.
     pub attempted: Option<Timestamp>,
     /// When the registry last answered.
@@ -144,6 +147,7 @@ impl Live {
         let checks = checks.map(|(check, soft)| LiveCheck {
             image: check.image.to_string(),
             asked: effective::fingerprint(check),
+            namespace: check.namespace.clone(),
             attempted: soft.attempts.wall,
             proven: soft.proven,
             failures: soft.attempts.failures,

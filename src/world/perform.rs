@@ -184,6 +184,7 @@ mod tests {
             mode: Default::default(),
             platform: Default::default(),
             copy_to: None,
+            namespace: None,
         };
         let action =
             Action::Resolve(Box::new(ResolveRequest { check, known: None, allowance: None }));

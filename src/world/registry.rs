@@ -6,6 +6,7 @@
 //! a failure is tried again, is decided by the core.
 
 mod auth;
+mod certs;
 mod conf;
 mod copy;
 mod failure;
@@ -16,7 +17,9 @@ mod list;
 mod logins;
 mod manifest;
 mod places;
+mod secrets;
 mod sources;
+mod stamp;
 mod tally;
 mod trial;
 mod untrusted;
@@ -37,7 +40,10 @@ use self::lately::{Lately, Read};
 use self::manifest::{Descriptor, Image, Index, Manifest, ManifestError};
 pub use self::places::ShortNames;
 use self::places::{Blocked, By, Place, Places, Role};
-use self::sources::{Sources, Spot, Tried};
+use self::secrets::OwnLogins;
+pub use self::secrets::{Owners, SecretFolder};
+use self::sources::{Sources, Spot, Tried, Who};
+pub use self::stamp::LoginStamp;
 pub use self::tally::Tally;
 pub use self::trial::{LoginTried, LoginVerdict, PlaceTried};
 #[doc(hidden)]
@@ -49,7 +55,7 @@ use crate::action::{
 };
 use crate::fact::said;
 use crate::limits;
-use crate::names::{ContentHash, Digest};
+use crate::names::{ContentHash, Digest, Namespace};
 use crate::reference::ImageReference;
 
 /// Keeps an image's metadata and returns its hash, once it is safe on disk. Called where it may
@@ -67,8 +73,12 @@ pub struct RegistryConfig {
     /// Logins: files in the format of containers-auth.json(5) or of Docker's `config.json`, the first that has one counts;
     /// they may be missing. Read anew whenever a login is needed.
     pub auth_files: Vec<PathBuf>,
+    /// Secrets with logins for the streams of their namespaces, which come before those files. Read anew as well.
+    pub secrets: Option<SecretFolder>,
     /// PEM files of certificate authorities, by host; trusted beside the system's (rule I178).
     pub ca_files: BTreeMap<String, PathBuf>,
+    /// Folders that have, named for a registry, a folder of certificates, as containers-certs.d(5) says.
+    pub certs_folders: Vec<PathBuf>,
     /// A file in the format of containers-registries.conf(5) that says where images are.
     pub conf: Option<PathBuf>,
     /// Folders whose `*.conf` come after that file, by name; they may be missing.
@@ -85,7 +95,9 @@ impl Default for RegistryConfig {
             insecure: BTreeSet::new(),
             timeout: limits::REGISTRY_TIMEOUT,
             auth_files: Vec::new(),
+            secrets: None,
             ca_files: BTreeMap::new(),
+            certs_folders: Vec::new(),
             conf: None,
             conf_folders: Vec::new(),
             short_names: ShortNames::default(),
@@ -127,12 +139,16 @@ struct Shared {
     config: RegistryConfig,
     roots: BTreeMap<String, Vec<Vec<u8>>>,
     keep: KeepMetadata,
-    hosts: Mutex<BTreeMap<(String, Trust), Arc<Host>>>,
+    hosts: Mutex<Hosts>,
+    secrets: Option<Arc<SecretFolder>>,
     lately: Lately,
     conf: RegistriesConf,
     /// Where blobs are that were copied: they are mounted into other repositories of the same registry.
     mounts: copy::Mounts,
 }
+
+/// By name, by trust, and by whose own logins are used.
+type Hosts = BTreeMap<(String, Trust, Option<Namespace>), Arc<Host>>;
 
 /// One manifest as it came, with the digest of its bytes.
 struct Fetched {
@@ -150,6 +166,8 @@ struct Import<'a> {
     goes_on: bool,
     /// Whether the image's own registry may be reached by plain HTTP or with an unverified certificate.
     insecure: bool,
+    /// Whose own logins are used.
+    namespace: Option<&'a Namespace>,
     /// Where requests are counted.
     tally: Option<&'a Tally>,
 }
@@ -180,7 +198,8 @@ impl Registries {
         let hosts = Mutex::default();
         let lately = Lately::default();
         let mounts = copy::Mounts::default();
-        let shared = Shared { config, roots, keep, hosts, lately, conf, mounts };
+        let secrets = config.secrets.clone().map(Arc::new);
+        let shared = Shared { config, roots, keep, hosts, secrets, lately, conf, mounts };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -208,7 +227,9 @@ impl Registries {
         if image.is_registry_only() {
             return Err(Failures { image, host: &image.registry_host() }.registry_only());
         }
-        let sources = self.sources(image, request.check.insecure, By::of(image))?;
+        let who =
+            Who { insecure: request.check.insecure, namespace: request.check.namespace.clone() };
+        let sources = self.sources(image, who, By::of(image))?;
         let mut tried = Tried::none(self, &sources, Some(tally));
         while let Some(import) = tried.another() {
             let (probed, read) = match import.resolve(request).await {
@@ -253,7 +274,8 @@ impl Registries {
         request: &ListRequest,
         tally: &Tally,
     ) -> Result<TagListing, ImportFailure> {
-        let sources = self.sources(&request.repository, request.insecure, By::Tag)?;
+        let who = Who { insecure: request.insecure, namespace: request.namespace.clone() };
+        let sources = self.sources(&request.repository, who, By::Tag)?;
         let mut tried = Tried::none(self, &sources, Some(tally));
         while let Some(import) = tried.another() {
             match import.list().await {
@@ -267,13 +289,8 @@ impl Registries {
     }
 
     /// Where an image is asked for, in order.
-    fn sources(
-        &self,
-        image: &ImageReference,
-        insecure: bool,
-        by: By,
-    ) -> Result<Sources, ImportFailure> {
-        let mut sources = Sources { insecure, ..Sources::default() };
+    fn sources(&self, image: &ImageReference, who: Who, by: By) -> Result<Sources, ImportFailure> {
+        let mut sources = Sources { who, ..Sources::default() };
         for image in self.shared.conf.names(image, self.shared.config.short_names) {
             let image = Arc::new(image);
             let Places { places, blocked } = self.shared.conf.places(&image, by);
@@ -286,7 +303,7 @@ impl Registries {
                 sources.blocked.push((image.repository_as_spelled(), failure));
             }
             for place in places {
-                let host = self.host(&place, &image, insecure);
+                let host = self.host(&place, &image, &sources.who);
                 let Place { repository, role, .. } = place;
                 sources.spots.push(Spot { image: Arc::clone(&image), host, repository, role });
             }
@@ -302,15 +319,15 @@ impl Registries {
         let Places { places, .. } = self.shared.conf.places(image, By::Tag);
         let source = places.into_iter().find(|place| place.role == Role::Source);
         let source = source.ok_or_else(|| Failures { image, host: "" }.blocked())?;
-        // The settings alone say whether it may be reached by plain HTTP.
-        Ok((self.host(&source, image, false), source.repository))
+        // The settings alone say whether it may be reached by plain HTTP, and with which login.
+        Ok((self.host(&source, image, &Who::default()), source.repository))
     }
 
     /// The host of a place. What a tag says of its registry is not said of mirrors.
-    fn host(&self, place: &Place, image: &ImageReference, insecure: bool) -> Arc<Host> {
+    fn host(&self, place: &Place, image: &ImageReference, who: &Who) -> Arc<Host> {
         let config = &self.shared.config;
         let spelled = image.registry.as_ref();
-        let by_image = insecure || spelled.is_some_and(|host| config.insecure.contains(host));
+        let by_image = who.insecure || spelled.is_some_and(|host| config.insecure.contains(host));
         let listed = place.insecure || config.insecure.contains(&place.host);
         let trust = match listed || (by_image && place.role == Role::Source) {
             true => Trust::Insecure,
@@ -318,13 +335,21 @@ impl Registries {
         };
         let name = place.host.clone();
         let mut hosts = self.shared.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        let host = hosts.entry((name.clone(), trust)).or_insert_with(|| {
+        let host = hosts.entry((name.clone(), trust, None)).or_insert_with(|| {
             let roots = self.shared.roots.get(&name).cloned().unwrap_or_default();
-            let (timeout, auth_files) = (config.timeout, config.auth_files.clone());
-            let requests_max = config.requests_max;
-            Arc::new(Host::new(name, Reach { trust, timeout, auth_files, roots, requests_max }))
+            let (auth_files, certs) = (config.auth_files.clone(), config.certs_folders.clone());
+            let (timeout, requests_max) = (config.timeout, config.requests_max);
+            let reach = Reach { trust, timeout, auth_files, roots, certs, requests_max };
+            Arc::new(Host::new(name.clone(), reach))
         });
-        Arc::clone(host)
+        let host = Arc::clone(host);
+        let Some((folder, namespace)) = self.shared.secrets.clone().zip(who.namespace.clone())
+        else {
+            return host;
+        };
+        let own = hosts.entry((name, trust, Some(namespace.clone())));
+        let own = own.or_insert_with(|| Arc::new(host.with_own(OwnLogins { folder, namespace })));
+        Arc::clone(own)
     }
 
     async fn keep(
@@ -408,7 +433,8 @@ impl Import<'_> {
 
     /// Where the image is asked for by a digest (rule I177).
     fn by_digest(&self) -> Result<Sources, ImportFailure> {
-        self.registries.sources(self.failures.image, self.insecure, By::Digest)
+        let who = Who { insecure: self.insecure, namespace: self.namespace.cloned() };
+        self.registries.sources(self.failures.image, who, By::Digest)
     }
 
     /// Asks for the digest alone; none where only the manifest can tell.

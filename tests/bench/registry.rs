@@ -123,7 +123,14 @@ impl Tags {
         let image = format!("{}/{name}", self.address).parse().map(Arc::new).unwrap();
         let (mode, platform) = (ImportMode::Legacy, Platform::default());
         ResolveRequest {
-            check: Check { image, insecure: self.insecure, mode, platform, copy_to: None },
+            check: Check {
+                image,
+                insecure: self.insecure,
+                mode,
+                platform,
+                copy_to: None,
+                namespace: None,
+            },
             known: self.digests.get(repository).copied(),
             allowance: None,
         }
@@ -335,7 +342,7 @@ fn in_memory(checks: usize) {
     let registries = registries(RegistryConfig::default());
     let image = format!("{address}/bench/web:1").parse().map(Arc::new).unwrap();
     let (mode, platform) = (ImportMode::Legacy, Platform::default());
-    let check = Check { image, insecure: true, mode, platform, copy_to: None };
+    let check = Check { image, insecure: true, mode, platform, copy_to: None, namespace: None };
     let request = ResolveRequest { check, known: Some(digest), allowance: None };
     let took = one.block_on(async {
         let (start, cpu) = (Instant::now(), processor_of_thread());

@@ -34,7 +34,8 @@ impl Refused {
             }
             Self::CreateSecret => {
                 "a login is no object here: put it into the file of `registries.auth_file`, for example with `podman \
-                 login --authfile FILE REGISTRY`; it is used by its host, and read again when it changes"
+                 login --authfile FILE REGISTRY`; it is used by its host, and read again when it changes; or keep \
+                 the Secret outside git, in the folder of `registries.secrets`"
             }
             Self::Login => {
                 "there is no server to log in to: whoever may read the state directory sees everything; logins of \

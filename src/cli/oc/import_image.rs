@@ -447,11 +447,13 @@ fn dry_run(
     let kept = Arc::new(Mutex::new(std::collections::BTreeMap::new()));
     let registries = registries(config, &kept)?;
     let runtime = runtime()?;
+    let namespace = config.policy.asks_for(&plan.stream.namespace);
     let (tags, left_out) = match &plan.import {
         Import::Tags(tags) => (tags.clone(), Vec::new()),
         Import::Repository { from } => {
             let repository: ImageReference = from.parse()?;
-            let request = ListRequest { repository: Arc::new(repository), insecure };
+            let (repository, namespace) = (Arc::new(repository), namespace.clone());
+            let request = ListRequest { repository, insecure, namespace };
             let listed = runtime.block_on(registries.list(&request));
             let listing = listed.map_err(|failure| anyhow::anyhow!("{}", failure.message))?;
             let mut names = listing.tags;
@@ -471,6 +473,7 @@ fn dry_run(
             mode: mode.unwrap_or(config.policy.import_mode),
             platform: config.policy.platform.clone(),
             copy_to: None,
+            namespace: namespace.clone(),
         };
         let request = ResolveRequest { check, known: None, allowance: None };
         match runtime.block_on(registries.resolve(&request)) {

@@ -7,7 +7,7 @@ use crate::api;
 use crate::desired::TagSource;
 use crate::effective;
 use crate::fact::{Outcome, RolloutCause, RolloutImage};
-use crate::names::{Generation, ObjectKey, StreamTag};
+use crate::names::{Generation, Namespace, ObjectKey, StreamTag};
 use crate::observed::Presence;
 use crate::observed::rollout::{Rollout, WorkloadState};
 use crate::observed::tag_history::TagState;
@@ -342,12 +342,13 @@ pub(super) fn watched(input: &Input<'_>) -> BTreeSet<StreamTag> {
     triggers.map(|trigger| trigger.from.clone()).collect()
 }
 
-/// What the daemon knows of checks, by fingerprint and image: one look-up for each of many tags.
-type LiveChecks<'a> = BTreeMap<(u32, &'a str), &'a LiveCheck>;
+/// What the daemon knows of checks, by fingerprint, image and whose logins: a look-up for each of many tags.
+type LiveChecks<'a> = BTreeMap<(u32, &'a str, Option<&'a Namespace>), &'a LiveCheck>;
 
 fn live_checks<'a>(input: &Input<'a>) -> LiveChecks<'a> {
     let checks = input.live.into_iter().flat_map(|live| &live.checks);
-    checks.map(|check| ((check.asked, check.image.as_str()), check)).collect()
+    let key = |check: &'a LiveCheck| (check.asked, check.image.as_str(), check.namespace.as_ref());
+    checks.map(|check| (key(check), check)).collect()
 }
 
 fn report(
@@ -364,7 +365,10 @@ fn report(
         .filter(|_| check.is_some())
         .and_then(|(stream, spec)| effective::schedule_of(stream, spec, view.policy));
     let live = check.as_ref().and_then(|check| {
-        checks.get(&(effective::fingerprint(check), check.image.to_string().as_str())).copied()
+        let (asked, image) = (effective::fingerprint(check), check.image.to_string());
+        // The daemon knows who has logins of its own; whoever may not read those, does not.
+        let of = |namespace| checks.get(&(asked, image.as_str(), namespace)).copied();
+        of(Some(&tag.stream.namespace)).or_else(|| of(None))
     });
     let item = state.current();
     let from = spec.and_then(|(_, spec)| spec.from.as_ref());

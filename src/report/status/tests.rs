@@ -59,6 +59,7 @@ impl Setting {
             checks: vec![LiveCheck {
                 image: check.image.to_string(),
                 asked: effective::fingerprint(&check),
+                namespace: None,
                 attempted: Some(story::at(175)),
                 proven: Some(story::at(175)),
                 failures: 0,

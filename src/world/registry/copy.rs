@@ -95,6 +95,7 @@ impl Import<'_> {
                 failures,
                 goes_on: false,
                 insecure: false,
+                namespace: None,
                 tally: None,
             };
             let copy = Copy { from: &from, to, mounts: &registries.shared.mounts };

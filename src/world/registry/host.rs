@@ -10,8 +10,10 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::auth::{self, Challenge, Session, TokenError};
+use super::certs;
 use super::failure::{Failures, Refused};
 use super::logins::{self, Login, Logins};
+use super::secrets::OwnLogins;
 use super::trial::LoginVerdict;
 use super::wire::{self, Access, Answer, Ask, Fault, Trust};
 use crate::action::ImportFailure;
@@ -24,15 +26,19 @@ pub(super) struct Host {
     trust: Trust,
     pub(super) timeout: Duration,
     auth_files: Vec<PathBuf>,
+    /// Logins of the namespace that is asked for, before those of the files.
+    own: Option<OwnLogins>,
     /// Certificates of authorities beside the system's, PEM, one each.
     roots: Vec<Vec<u8>>,
-    client: OnceLock<Client>,
+    /// Where a folder with more may be, and with what it is shown of us.
+    certs: Vec<PathBuf>,
+    client: Arc<OnceLock<Client>>,
     /// One that follows no redirect: what it sends may be good elsewhere.
-    staying: OnceLock<Client>,
+    staying: Arc<OnceLock<Client>>,
     memory: Mutex<Memory>,
     /// Room for requests of checks: several registries can have one mirror, so that what the core allows each of them
     /// is not what their mirror takes.
-    pub(super) room: Semaphore,
+    pub(super) room: Arc<Semaphore>,
 }
 
 #[derive(Default)]
@@ -100,17 +106,52 @@ pub(super) struct Reach {
     pub(super) timeout: Duration,
     pub(super) auth_files: Vec<PathBuf>,
     pub(super) roots: Vec<Vec<u8>>,
+    pub(super) certs: Vec<PathBuf>,
     /// Requests of checks at once.
     pub(super) requests_max: usize,
 }
 
 impl Host {
     pub(super) fn new(name: String, reach: Reach) -> Self {
-        let Reach { trust, timeout, auth_files, roots, requests_max } = reach;
-        let (client, staying) = (OnceLock::new(), OnceLock::new());
+        let Reach { trust, timeout, auth_files, roots, certs, requests_max } = reach;
+        let (client, staying) = (Arc::default(), Arc::default());
         let memory = Mutex::default();
-        let room = Semaphore::new(requests_max.min(Semaphore::MAX_PERMITS));
-        Self { name, trust, timeout, auth_files, roots, client, staying, memory, room }
+        let room = Arc::new(Semaphore::new(requests_max.min(Semaphore::MAX_PERMITS)));
+        Self {
+            name,
+            trust,
+            timeout,
+            auth_files,
+            own: None,
+            roots,
+            certs,
+            client,
+            staying,
+            memory,
+            room,
+        }
+    }
+
+    /// The same registry with the logins of a namespace. It has the connections, and sessions of its own: what one
+    /// namespace may read is not open to another.
+    pub(super) fn with_own(&self, own: OwnLogins) -> Self {
+        Self {
+            name: self.name.clone(),
+            trust: self.trust,
+            timeout: self.timeout,
+            auth_files: self.auth_files.clone(),
+            own: Some(own),
+            roots: self.roots.clone(),
+            certs: self.certs.clone(),
+            client: Arc::clone(&self.client),
+            staying: Arc::clone(&self.staying),
+            memory: Mutex::default(),
+            room: Arc::clone(&self.room),
+        }
+    }
+
+    async fn logins(&self, repository: &str) -> Logins {
+        logins::find(self.own.as_ref(), &self.auth_files, &self.name, repository).await
     }
 
     /// Why the registry is to be left alone for now.
@@ -216,8 +257,7 @@ impl Host {
         ask: &Ask<'_>,
         failures: Failures<'_>,
     ) -> Result<(Session, Answer), ImportFailure> {
-        let Logins { found, problems } =
-            Box::pin(logins::find(&self.auth_files, &self.name, repository)).await;
+        let Logins { found, problems } = Box::pin(self.logins(repository)).await;
         let mut refusal = None;
         for login in found.iter().map(Some).chain([None]) {
             match self.attempt(repository, ask, login, failures).await? {
@@ -286,8 +326,7 @@ impl Host {
             _ => None,
         };
         self.remember(|memory| memory.challenge = challenge.or(memory.challenge));
-        let Logins { found, problems } =
-            Box::pin(logins::find(&self.auth_files, &self.name, repository)).await;
+        let Logins { found, problems } = Box::pin(self.logins(repository)).await;
         let mut trial = Trial { logins: Vec::new(), problems, answer: None };
         if challenge.is_none() {
             trial.logins =
@@ -422,7 +461,8 @@ impl Host {
         match made.get() {
             Some(client) => Ok(client),
             None => {
-                let client = wire::client(self.trust, &self.roots, redirects)?;
+                let found = certs::read(&self.certs, &self.name).map_err(Fault::Client)?;
+                let client = wire::client(self.trust, (&self.roots, &found), redirects)?;
                 Ok(made.get_or_init(|| client))
             }
         }

@@ -1,5 +1,5 @@
-//! Logins, from where they already are: files in the format of containers-auth.json(5) and Docker's `config.json`, and the
-//! credential helpers that these name.
+//! Logins, from where they already are: files in the format of containers-auth.json(5) and Docker's `config.json`, the
+//! credential helpers that these name, and the Secrets of a namespace ([`super::secrets`]).
 //!
 //! Files are read, and helpers asked, whenever a registry wants a login, so that a changed one counts at once. What is
 //! wrong with one of them does not hide the others.
@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::auth::secret_header;
 use super::helper;
+use super::secrets::OwnLogins;
 use crate::limits;
 use crate::reference::is_docker_hub;
 
@@ -96,9 +97,17 @@ pub(super) struct Logins {
     pub(super) problems: Vec<String>,
 }
 
-/// Looks for the logins for `host/repository`.
-pub(super) async fn find(files: &[PathBuf], host: &str, repository: &str) -> Logins {
-    let mut logins = Logins::default();
+/// Looks for the logins for `host/repository`: in the Secrets of a namespace first, then in the files (rule I166).
+pub(super) async fn find(
+    own: Option<&OwnLogins>,
+    files: &[PathBuf],
+    host: &str,
+    repository: &str,
+) -> Logins {
+    let mut logins = match own {
+        Some(own) => own.find(host, repository).await,
+        None => Logins::default(),
+    };
     for file in files {
         let entries = match read(file).await {
             Ok(Some(text)) => text.entries(host, repository),
@@ -168,9 +177,10 @@ enum Entry {
     Helper { helper: String, server: String },
 }
 
+/// A file of logins.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct File {
+pub(super) struct File {
     #[serde(default)]
     auths: BTreeMap<String, Auth>,
     #[serde(default)]
@@ -216,6 +226,30 @@ impl File {
     fn parse(bytes: &[u8]) -> Result<Self, String> {
         // The parser's own message could quote a password.
         serde_json::from_slice(bytes).map_err(|_| "it is not an auth.json".into())
+    }
+
+    /// What a Secret holds: such a file, or the entries alone, as docker wrote them once. No helper is named by a Secret.
+    pub(super) fn of_secret(bytes: &[u8], entries_alone: bool) -> Result<Self, String> {
+        let auths = match entries_alone {
+            true => serde_json::from_slice(bytes).map_err(|_| "it is not a .dockercfg")?,
+            false => Self::parse(bytes)?.auths,
+        };
+        Ok(Self { auths, cred_helpers: BTreeMap::new(), creds_store: String::new() })
+    }
+
+    /// The logins that stand in it for `host/repository`, each with how close it is and where it is from.
+    pub(super) fn logins(
+        &self,
+        (host, repository): (&str, &str),
+        from: &str,
+    ) -> Result<Vec<(usize, Login)>, String> {
+        let mut logins = Vec::new();
+        for (key, auth) in &self.auths {
+            let Some(len) = fits(key, host, repository) else { continue };
+            let from = format!("{from}, entry `{key}`");
+            logins.extend(auth.secret()?.map(|secret| (len, Login { secret, from })));
+        }
+        Ok(logins)
     }
 
     /// What it says of `host/repository`, the closest first: borders are at `/` (rule I168).

@@ -15,6 +15,7 @@ use super::tally::Tally;
 use super::{Import, Registries};
 use crate::action::ImportFailure;
 use crate::fact::ImportReason;
+use crate::names::Namespace;
 use crate::reference::ImageReference;
 
 /// The places of an image, by every name that it may have.
@@ -23,8 +24,17 @@ pub(super) struct Sources {
     pub(super) spots: Vec<Spot>,
     /// Sources that are blocked, with what is said of them.
     pub(super) blocked: Vec<(String, ImportFailure)>,
+    /// On whose behalf they are asked.
+    pub(super) who: Who,
+}
+
+/// What a stream says of how its images are asked for.
+#[derive(Clone, Default)]
+pub(super) struct Who {
     /// Whether the image's own registry may be reached by plain HTTP or with an unverified certificate.
     pub(super) insecure: bool,
+    /// Whose own logins are used, before those that all have.
+    pub(super) namespace: Option<Namespace>,
 }
 
 /// One place.
@@ -104,7 +114,8 @@ impl<'s> Tried<'s> {
                 repository: &spot.repository,
                 failures: spot.failures(),
                 goes_on,
-                insecure: self.sources.insecure,
+                insecure: self.sources.who.insecure,
+                namespace: self.sources.who.namespace.as_ref(),
                 tally: self.tally,
             });
         }

@@ -4,9 +4,11 @@ use reqwest::{Method, StatusCode};
 
 use super::logins::Login;
 use super::places::By;
+use super::sources::Who;
 use super::wire::{Access, Ask};
 use super::{Registries, manifest};
 use crate::action::ImportFailure;
+use crate::names::Namespace;
 use crate::reference::ImageReference;
 
 /// What came of one place of an image.
@@ -49,7 +51,7 @@ pub enum LoginVerdict {
 }
 
 impl Registries {
-    /// Tries the logins for an image at each of its places.
+    /// Tries the logins for an image at each of its places, as a stream of the namespace would.
     ///
     /// # Errors
     /// Where no place may be asked.
@@ -57,8 +59,10 @@ impl Registries {
         &self,
         image: &ImageReference,
         insecure: bool,
+        namespace: Option<&Namespace>,
     ) -> Result<Vec<PlaceTried>, ImportFailure> {
-        let sources = self.sources(image, insecure, By::of(image))?;
+        let who = Who { insecure, namespace: namespace.cloned() };
+        let sources = self.sources(image, who, By::of(image))?;
         let mut places = Vec::new();
         for spot in &sources.spots {
             let path = format!("{}/manifests/{}", spot.repository, image.tag_or_digest());

@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, Method, StatusCode, header, redirect};
 
+use super::certs::Certificates;
 use super::tally::Tally;
 use crate::fact::said;
 use crate::limits;
@@ -85,7 +86,11 @@ pub(super) enum Trust {
 }
 
 /// Makes a client; connections are kept and shared by all requests to a registry.
-pub(super) fn client(trust: Trust, roots: &[Vec<u8>], redirects: usize) -> Result<Client, Fault> {
+pub(super) fn client(
+    trust: Trust,
+    (roots, found): (&[Vec<u8>], &Certificates),
+    redirects: usize,
+) -> Result<Client, Fault> {
     let plain = trust == Trust::Insecure;
     let hops = redirect::Policy::custom(move |attempt| {
         if redirects == 0 {
@@ -106,14 +111,25 @@ pub(super) fn client(trust: Trust, roots: &[Vec<u8>], redirects: usize) -> Resul
     match trust {
         Trust::Insecure => builder = builder.danger_accept_invalid_certs(true),
         Trust::Verified => {
-            for root in roots {
+            for root in roots.iter().chain(&found.roots) {
                 let root = reqwest::Certificate::from_pem(root);
                 let root = root.map_err(|error| Fault::Client(root_cause(&error)))?;
                 builder = builder.tls_certs_merge([root]);
             }
         }
     }
-    builder.build().map_err(|error| Fault::Client(root_cause(&error)))
+    // What is wrong with each file alone was told; that a key is of another certificate is seen here.
+    let wrong = |error: reqwest::Error| match &found.from {
+        Some(folder) => {
+            let folder = folder.display();
+            Fault::Client(format!("{} (with what is in `{folder}`)", root_cause(&error)))
+        }
+        None => Fault::Client(root_cause(&error)),
+    };
+    if let Some(pem) = &found.identity {
+        builder = builder.identity(reqwest::Identity::from_pem(pem).map_err(wrong)?);
+    }
+    builder.build().map_err(wrong)
 }
 
 /// Sends a request and reads the answer.

@@ -16,17 +16,17 @@ use crate::support::git::Repo;
 use crate::support::registry::{DockerRegistry, Fault, FaultProxy, Options, write};
 
 /// What no output may hold.
-const CANARY: &str = "canary-in-the-mine";
+pub(super) const CANARY: &str = "canary-in-the-mine";
 
 /// A host beside a registry that wants `anna` and the canary.
-struct Guarded {
-    registry: DockerRegistry,
-    repo: Repo,
-    host: Host,
+pub(super) struct Guarded {
+    pub(super) registry: DockerRegistry,
+    pub(super) repo: Repo,
+    pub(super) host: Host,
 }
 
 impl Guarded {
-    fn start() -> Option<Self> {
+    pub(super) fn start() -> Option<Self> {
         let options = Options { basic: Some(("anna", CANARY)), ..Options::default() };
         let registry = DockerRegistry::start_with(&options)?;
         let repo = Repo::new();
@@ -40,7 +40,7 @@ impl Guarded {
     }
 
     /// The file that podman and the others write.
-    fn containers(&self, text: &serde_json::Value) {
+    pub(super) fn containers(&self, text: &serde_json::Value) {
         write(&self.host.path(".config/containers/auth.json"), &text.to_string());
     }
 
@@ -58,7 +58,7 @@ impl Guarded {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.host.tidegate(arguments);
         let path = std::env::var("PATH").unwrap();
         command.env("PATH", format!("{}:{path}", self.host.path("bin").display()));
@@ -66,7 +66,7 @@ impl Guarded {
     }
 
     /// What `auth check` says, with names in place of what differs between two runs, and its exit code.
-    fn check(&self, arguments: &[&str]) -> (i32, String) {
+    pub(super) fn check(&self, arguments: &[&str]) -> (i32, String) {
         let arguments = [&["auth", "check"], arguments].concat();
         let output = self.command(&arguments).output().unwrap();
         let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
@@ -76,12 +76,12 @@ impl Guarded {
         (output.status.code().unwrap(), text.replace(&self.registry.address(), "HOST"))
     }
 
-    fn image(&self, name: &str) -> String {
+    pub(super) fn image(&self, name: &str) -> String {
         format!("{}/{name}", self.registry.address())
     }
 }
 
-fn auth(login: &str) -> serde_json::Value {
+pub(super) fn auth(login: &str) -> serde_json::Value {
     json!({"auth": STANDARD.encode(login)})
 }
 

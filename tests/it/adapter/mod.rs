@@ -1,10 +1,12 @@
 //! The adapters against the real things.
 
+mod certs;
 mod copying;
 mod hostile;
 mod logins;
 mod mirror;
 pub(crate) mod registry;
+mod secrets;
 mod source;
 mod target;
 mod tokens;

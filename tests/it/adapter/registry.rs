@@ -68,6 +68,7 @@ pub(crate) fn check(image: &str) -> Check {
         mode,
         platform,
         copy_to: None,
+        namespace: None,
     }
 }
 
@@ -300,7 +301,10 @@ impl Bench {
     async fn list(&self, repository: &str) -> Result<TagListing, ImportFailure> {
         let repository = format!("{}/{repository}", self.proxy.address());
         let repository = repository.parse().map(Arc::new).unwrap();
-        self.ours.registries.list(&ListRequest { repository, insecure: true }).await
+        self.ours
+            .registries
+            .list(&ListRequest { repository, insecure: true, namespace: None })
+            .await
     }
 }
 

@@ -102,6 +102,7 @@ impl Places {
     fn listing(&self, repository: &str) -> ListRequest {
         let repository = format!("{}/{repository}", self.source.address());
         ListRequest {
+            namespace: None,
             repository: repository.parse().map(std::sync::Arc::new).unwrap(),
             insecure: false,
         }

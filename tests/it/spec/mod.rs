@@ -11,6 +11,7 @@ mod importing;
 mod laws;
 mod listing;
 mod local;
+mod logins;
 mod lookup;
 mod mirrors;
 mod objects;

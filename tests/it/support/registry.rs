@@ -32,6 +32,8 @@ pub(crate) struct Options {
     /// Serve TLS with a certificate of an own authority, [`DockerRegistry::ca_file`]; needs
     /// `openssl`.
     pub(crate) tls: bool,
+    /// With `tls`, want a certificate of that authority from clients: [`DockerRegistry::identity`].
+    pub(crate) clients: bool,
     /// Take manifests whose layers are elsewhere.
     pub(crate) foreign_layers: bool,
     /// The token server that it sends clients to: its address, and the certificate that signs its tokens.
@@ -76,7 +78,13 @@ impl DockerRegistry {
         write(&config, &configuration(dir.path(), address, options).to_string());
         let child = serve_registry(dir.path());
         let scheme = if options.tls { "https" } else { "http" };
-        let http = reqwest::Client::builder().danger_accept_invalid_certs(true).build().unwrap();
+        let mut http = reqwest::Client::builder().danger_accept_invalid_certs(true).no_proxy();
+        if options.clients {
+            let [certificate, key] = ["tls.crt", "tls.key"].map(|name| dir.path().join(name));
+            let pem = [key, certificate].map(|path| std::fs::read(path).unwrap()).concat();
+            http = http.identity(reqwest::Identity::from_pem(&pem).unwrap());
+        }
+        let http = http.build().unwrap();
         let (base, login) = (format!("{scheme}://{address}"), options.basic);
         let mut registry = Self { child, dir, address, http, base, login };
         registry.wait().then_some(registry)
@@ -131,6 +139,11 @@ impl DockerRegistry {
     /// The authority of its certificate, with [`Options::tls`].
     pub(crate) fn ca_file(&self) -> std::path::PathBuf {
         self.dir.path().join("ca.crt")
+    }
+
+    /// A certificate of that authority and its key.
+    pub(crate) fn identity(&self) -> [std::path::PathBuf; 2] {
+        ["tls.crt", "tls.key"].map(|name| self.dir.path().join(name))
     }
 
     /// Pushes an image for linux/amd64 that differs with `seed`, under a tag.
@@ -313,6 +326,9 @@ fn configuration(dir: &Path, address: SocketAddr, options: &Options) -> Value {
         config["http"]["tls"] =
             json!({"certificate": dir.join("tls.crt"), "key": dir.join("tls.key")});
     }
+    if options.clients {
+        config["http"]["tls"]["clientcas"] = json!([dir.join("ca.crt")]);
+    }
     config
 }
 
@@ -469,6 +485,9 @@ fn serve(mut client: TcpStream, state: &ProxyState) -> std::io::Result<()> {
             return client.write_all((text + body).as_bytes());
         }
     };
+    if seen.method == "CONNECT" {
+        return tunnel(client, &seen.path);
+    }
     let mut upstream = TcpStream::connect(&state.upstream)?;
     // The client's own name of the host, so that an address in an answer leads through the proxy again.
     let host = field("host").unwrap_or_else(|| state.upstream.clone());
@@ -496,6 +515,18 @@ fn serve(mut client: TcpStream, state: &ProxyState) -> std::io::Result<()> {
         text += &format!("Docker-Content-Digest: {digest}\r\n");
     }
     client.write_all((text + "\r\n").as_bytes())?;
+    std::io::copy(&mut upstream, &mut client).map(|_| ())
+}
+
+/// Passes everything on, as a proxy does for TLS.
+fn tunnel(mut client: TcpStream, to: &str) -> std::io::Result<()> {
+    let mut upstream = TcpStream::connect(to)?;
+    client.write_all(b"HTTP/1.1 200 x\r\n\r\n")?;
+    let (mut sent, mut to) = (client.try_clone()?, upstream.try_clone()?);
+    std::thread::spawn(move || {
+        std::io::copy(&mut sent, &mut to).ok();
+        to.shutdown(Shutdown::Write).ok()
+    });
     std::io::copy(&mut upstream, &mut client).map(|_| ())
 }
 
