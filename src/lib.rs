@@ -57,7 +57,8 @@
 //! objects and nothing of ours, so that the same code shows what somebody exported from a cluster; `policy` is new,
 //! so that the core never sees a configuration file; what a restart may forget ([`observed::soft`]) is a value of its
 //! own beside the observed state, so that law 3 is `==`; planning is by [`plan::Key`], and one check of a registry
-//! serves all tags that ask the same.
+//! serves all tags that ask the same. How much registries may be asked is in [`observed::quota`], as the journal proves it
+//! and as this process knows it; [`admit`] knows only whether there is room.
 //!
 //! # Who may use whom
 //!
