@@ -47,7 +47,7 @@ impl Engine {
         let Some(soft) = self.soft.copies.get_mut(tag) else { return };
         let Some(check) = soft.in_flight.take() else { return };
         if let Some(short) = short {
-            soft.wants = short.allowed.saturating_mul(2);
+            soft.wants = short.next(short.allowed);
             self.admission.give_back(&registry_of(&check));
             self.dirty.insert(Key::Tag(tag.clone()));
             self.mark_leftover(&check);

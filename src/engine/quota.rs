@@ -31,6 +31,8 @@ pub(super) struct Taken {
     knew: Option<Digest>,
     /// Whether that did not suffice.
     short: bool,
+    /// What was asked of what was let.
+    asked: u64,
 }
 
 /// Whether a check ended because what it was allowed did not suffice.
@@ -38,10 +40,24 @@ pub(super) struct Taken {
 pub(super) struct Short {
     /// What it was allowed.
     pub(super) allowed: u64,
+    /// Whether it asked all of that; else the registry told that it has nothing left, which says nothing of the image.
+    pub(super) used_up: bool,
     /// What it knew.
     pub(super) knew: Option<Digest>,
     /// Whether more than that can never be had.
     pub(super) for_ever: bool,
+}
+
+impl Short {
+    /// How many requests to let it make next, where reading an image takes `read` mostly.
+    ///
+    /// Where as many did not suffice, it takes more: an index of many images.
+    pub(super) fn next(self, read: u64) -> u64 {
+        match self.used_up && self.allowed >= read {
+            true => self.allowed.saturating_mul(2),
+            false => self.allowed.max(read),
+        }
+    }
 }
 
 /// What the journal has to be told of registries before anything is started.
@@ -327,7 +343,7 @@ impl Engine {
             self.marks.push(mark);
         }
         let allowed = requests;
-        self.taken.insert(id, Taken { account, requests, allowed, knew, short: false });
+        self.taken.insert(id, Taken { account, requests, allowed, knew, short: false, asked: 0 });
     }
 
     /// Notes what an action asked of registries. One that nobody waits for any more was noted before.
@@ -343,8 +359,11 @@ impl Engine {
                 self.marks.push(mark);
             }
         }
+        let counted = |account: &Account| self.limit_of(account).map(|(limit, _)| limit.counted);
+        let asked = spent.by.iter().filter_map(|by| Some(counted(&by.account)?.of(by.requests)));
+        let asked = asked.sum();
         if let Some(taken) = self.taken.get_mut(&id) {
-            taken.short = spent.short;
+            (taken.short, taken.asked) = (spent.short, asked);
         }
         if let Some((last, image)) = spent.by.last().zip(self.image_of(id)) {
             let (host, repository) = (image.registry_host(), image.repository_path());
@@ -377,8 +396,9 @@ impl Engine {
         self.give_back(id);
         let taken = self.taken.remove(&id).filter(|taken| taken.short)?;
         let most = self.limit_of(&taken.account).map_or(u64::MAX, |(_, most)| most);
-        let for_ever = taken.allowed >= most;
-        Some(Short { allowed: taken.allowed, knew: taken.knew, for_ever })
+        let used_up = taken.asked >= taken.allowed;
+        let for_ever = used_up && taken.allowed >= most;
+        Some(Short { allowed: taken.allowed, used_up, knew: taken.knew, for_ever })
     }
 
     /// What is to be read once there are requests for it.
@@ -392,8 +412,7 @@ impl Engine {
         let before = self.soft.checks.get(check).and_then(|soft| soft.unread.as_ref());
         let read = self.limit_of(&self.account_of(&check.image));
         let read = read.map_or(0, |(limit, _)| limit.counted.of_a_read(check.mode));
-        // Where so many did not suffice, it takes more: an index of many images.
-        let more = if short.allowed >= read { short.allowed.saturating_mul(2) } else { read };
+        let more = short.next(read);
         Unread {
             reason: before.map_or(reason, |before| &before.reason).clone(),
             probed: probed.filter(|probed| short.knew != Some(*probed)),

@@ -237,6 +237,34 @@ fn i111_what_the_registry_says_is_left_counts_whoever_took_the_rest() {
     assert!(waited > 5 * 60, "only two could be read before the others had room again");
 }
 
+/// That a registry has nothing left says nothing about how much an image takes: however long others use up all of it, the
+/// import neither fails nor asks for more room than it needs.
+#[test]
+fn i111_what_others_use_up_for_long_is_no_failure_of_an_image() {
+    let mut world = World::with(with_limit(HUB, RateLimit::DOCKER_HUB));
+    let mut hub = Registry::new(HUB, limit(100, 6, Counted::Manifests));
+    hub.images = [(image(0), "first".to_owned())].into();
+    world.commit(&stream("web", 0..1));
+    for _ in 0..24 * 60 {
+        // Others take what comes free, and leave what pulls need.
+        hub.counted.clear();
+        hub.counted.push_back((world.now.mono, 80));
+        hub.answer_all(&mut world);
+        world.advance(60);
+    }
+    assert_eq!(behind(&world, &hub), ["shop/web:t0"]);
+    let records = world.journal.iter();
+    let failed = records.filter(|record| matches!(record.fact, Fact::ImportFailed(_)));
+    assert_eq!(failed.count(), 0, "waiting is no failure");
+    hub.counted.clear();
+    hub.counted.push_back((world.now.mono, 78));
+    for _ in 0..20 {
+        world.advance(60);
+        hub.answer_all(&mut world);
+    }
+    assert_eq!(behind(&world, &hub), Vec::<String>::new(), "two requests are enough");
+}
+
 /// A tag that moved and cannot be read yet is not current, and says so.
 #[test]
 fn i111_a_moved_image_that_waits_for_requests_is_visibly_not_current() {
