@@ -108,6 +108,10 @@ fn claim<'a>(hook: &Hook, notice: &Notice<'a>) -> Result<Claim<'a>, Unproven> {
             let place = "the token behind the hook's name: /hooks/NAME/TOKEN";
             notice.token.map(Claim::Token).ok_or_else(|| missing(place))
         }
+        // A script has the choice: what signs sends no secret over a network.
+        Kind::Generic | Kind::NotifyPush if header(&["x-hub-signature-256"]).is_some() => {
+            signature(header(&["x-hub-signature-256"]), "X-Hub-Signature-256")
+        }
         Kind::Distribution | Kind::Harbor | Kind::Generic | Kind::NotifyPush => {
             let place = || Unproven::Missing(format!("the header `{}`", hook.header));
             bearer(header(&[&hook.header])).ok_or_else(place)
@@ -176,6 +180,8 @@ mod tests {
             (Kind::Gitea, "x-forgejo-signature", ""),
             (Kind::Gitea, "x-hub-signature-256", "sha256="),
             (Kind::Bitbucket, "x-hub-signature", "sha256="),
+            (Kind::Generic, "x-hub-signature-256", "sha256="),
+            (Kind::NotifyPush, "x-hub-signature-256", ""),
         ] {
             let by = |secret: &str, body: &[u8]| format!("{prefix}{}", signed(secret, body));
             assert_eq!(shows(kind, &[(header, &by("s1", BODY))], None, "s1\n"), "right", "{kind}");

@@ -12,6 +12,10 @@ use super::source::back_off;
 /// After a restart, what fell due while nothing ran is spread over at most this (rule I111, item 1).
 const RESTART_SPREAD_MAX: Duration = Duration::from_secs(60);
 
+/// What a crontab line makes due is spread over the minute that is the finest it can name: else a thousand tags of
+/// `0 * * * *` would come at once.
+const CRON_SPREAD: Duration = Duration::from_secs(60);
+
 /// One thing that is asked again and again.
 pub(super) struct Pace<'a> {
     pub(super) view: &'a View<'a>,
@@ -66,6 +70,8 @@ impl Pace<'_> {
                 Some(now.mono.after(left).max(self.view.soft.began.after(spread)))
             }
             Schedule::Cron(cron) => {
+                // Not all in the first second of a slot.
+                let jitter = self.share_of(CRON_SPREAD);
                 // A time that a clock noted which was ahead would put every slot off until then.
                 let wall = self.attempts.and_then(|known| known.wall);
                 let last = match wall.zip(attempted) {
@@ -73,7 +79,14 @@ impl Pace<'_> {
                     Some((_, mono)) => now.wall_was(mono),
                     None => self.before?.min(now.wall_was(self.view.soft.began)),
                 };
-                Some(now.mono_at(cron.next_slot(last)?))
+                let slot = cron.next_slot(last)?;
+                let at = now.mono_at(slot.after(jitter));
+                if attempted.is_some() {
+                    return Some(at);
+                }
+                let period = cron.next_slot(slot).map_or(CRON_SPREAD, |next| next.since(slot));
+                let spread = self.share_of(RESTART_SPREAD_MAX.min(period / 10));
+                Some(at.max(self.view.soft.began.after(spread)))
             }
         }
     }

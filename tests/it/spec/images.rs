@@ -531,8 +531,47 @@ fn i111_a_cron_line_says_when() {
     world.advance(3590);
     world.restart();
     assert_eq!(world.pending(), "");
-    world.advance(20);
+    // Within the minute that the line names.
+    world.advance(70);
     assert_eq!(world.pending(), "resolve r.io/web:1 known #a");
+}
+
+/// I111: what a crontab line makes due at once is spread over the minute that it names, and none comes before it; the
+/// slots that passed while nothing ran are made good for over a minute too.
+#[test]
+fn i111_what_a_cron_line_makes_due_is_spread_over_its_minute() {
+    let tags = |at: &str| -> String {
+        (0..40).map(|n| format!(" t{n}=r{n}.io/web:1,scheduled,every:{at}")).collect()
+    };
+    // The world begins at minute 0 of an hour.
+    let mut world = committed(&format!("is web{}", tags("30_*_*_*_*")));
+    for n in 0..40 {
+        world.resolve(&format!("r{n}.io/web:1"), "a");
+    }
+    let due = |world: &World| world.pending().lines().count();
+    world.advance(30 * 60 - 1);
+    assert_eq!(due(&world), 0);
+    world.advance(1);
+    let mut seen = vec![due(&world)];
+    for _ in 0..6 {
+        world.advance(10);
+        seen.push(due(&world));
+    }
+    let most = seen.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!(seen[0] < 4 && most < Some(14) && seen[6] == 40, "{seen:?}");
+
+    for n in 0..40 {
+        world.resolve(&format!("r{n}.io/web:1"), "a");
+    }
+    world.advance(3600 * 3);
+    world.restart();
+    let mut seen = vec![due(&world)];
+    for _ in 0..6 {
+        world.advance(10);
+        seen.push(due(&world));
+    }
+    let most = seen.windows(2).map(|pair| pair[1] - pair[0]).max();
+    assert!(seen[0] < 4 && most < Some(14) && seen[6] == 40, "{seen:?}");
 }
 
 /// I111: one check serves every tag that asks the same, and a registry that limits requests is left alone.
@@ -700,8 +739,9 @@ fn i111_a_cron_schedule_survives_a_clock_that_was_ahead() {
         let right = std::mem::replace(&mut world.now.wall, ahead);
         world.commit("is web slow=r.io/slow:1,scheduled,every:*/5_*_*_*_*");
         world.resolve("r.io/slow:1", "a");
-        assert_eq!(checks_of(&mut world, "r.io/slow:1", 600), 2);
-        world.now.wall = right.after(Duration::from_secs(600));
+        // A slot is a minute long.
+        assert_eq!(checks_of(&mut world, "r.io/slow:1", 660), 2);
+        world.now.wall = right.after(Duration::from_secs(660));
         if restarts {
             world.step(vec![Input::Stop]);
             world.restart();
