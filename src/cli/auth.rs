@@ -10,9 +10,11 @@ use serde::Serialize;
 
 use super::offline::{self, Output};
 use super::{Context, ExitCode};
+use crate::action::ImportFailure;
 use crate::config::{self, Config};
 use crate::desired::ImageStream;
 use crate::effective;
+use crate::fact;
 use crate::names::Namespace;
 use crate::reference::ImageReference;
 use crate::report;
@@ -75,6 +77,9 @@ struct Found {
     /// Why no place may be asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused: Option<String>,
+    /// What to do about that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
     places: Vec<Place>,
 }
 
@@ -88,6 +93,9 @@ struct Place {
     /// What the registry says that has nothing to do with logins.
     #[serde(skip_serializing_if = "Option::is_none")]
     trouble: Option<String>,
+    /// What to do about that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -117,10 +125,11 @@ pub(super) fn run(arguments: &Arguments, context: &mut Context<'_>) -> anyhow::R
         let tried = runtime.block_on(tried);
         let (places, refused) = match tried {
             Ok(places) => (places, None),
-            Err(failure) => (Vec::new(), Some(failure.message)),
+            Err(failure) => (Vec::new(), Some(failure)),
         };
-        let places = places.into_iter().map(Place::from).collect();
-        let one = Found { image: image.to_string(), namespace, refused, places };
+        let places = places.into_iter().map(|place| Place::of(place, &image)).collect();
+        let (refused, advice) = told(refused, &image);
+        let one = Found { image: image.to_string(), namespace, refused, advice, places };
         if command.output == Output::Text {
             one.print(&mut *context.out)?;
         }
@@ -195,8 +204,18 @@ fn images(
     Ok(found.into_values().collect())
 }
 
-impl From<PlaceTried> for Place {
-    fn from(tried: PlaceTried) -> Self {
+/// What went wrong that is not about logins, and what to do about it.
+fn told(
+    failure: Option<ImportFailure>,
+    image: &ImageReference,
+) -> (Option<String>, Option<String>) {
+    let Some(failure) = failure else { return (None, None) };
+    let advice = fact::advice(failure.reason, &failure.message, Some(image));
+    (Some(failure.message), advice)
+}
+
+impl Place {
+    fn of(tried: PlaceTried, image: &ImageReference) -> Self {
         let PlaceTried { place, logins, problems, trouble, accepted } = tried;
         let verdict = match (accepted, logins.is_empty(), &trouble) {
             (true, ..) => "accepted",
@@ -204,7 +223,8 @@ impl From<PlaceTried> for Place {
             (false, ..) => "refused",
         };
         let logins = logins.into_iter().map(Login::from).collect();
-        Self { repository: place, verdict, logins, problems, trouble }
+        let (trouble, advice) = told(trouble, image);
+        Self { repository: place, verdict, logins, problems, trouble, advice }
     }
 }
 
@@ -240,6 +260,9 @@ impl Found {
         if let Some(why) = &self.refused {
             writeln!(out, "  not asked: {why}")?;
         }
+        if let Some(advice) = &self.advice {
+            writeln!(out, "    to do: {advice}")?;
+        }
         for place in &self.places {
             writeln!(out, "  {}: {}", place.repository, place.verdict)?;
             for login in &place.logins {
@@ -258,6 +281,9 @@ impl Found {
             }
             if let Some(trouble) = &place.trouble {
                 writeln!(out, "    {trouble}")?;
+            }
+            if let Some(advice) = &place.advice {
+                writeln!(out, "    to do: {advice}")?;
             }
         }
         Ok(())

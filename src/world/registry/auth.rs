@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use url::{Url, form_urlencoded};
 
 use super::logins::Login;
-use super::wire::{self, Access, Answer, Ask, Fault, Trust, clean};
+use super::wire::{self, Access, Answer, Ask, Fault, Trust, clean, steady};
 
 /// A header that is never printed.
 pub(super) fn secret_header(text: &str) -> Option<HeaderValue> {
@@ -257,7 +257,9 @@ fn refusal(answer: &Answer) -> TokenError {
     let access = ["unauthorized", "denied", "incorrect", "forbidden", "credential"];
     match words {
         Some(words) => TokenError::Refused(words),
-        None if access.iter().any(|word| lower.contains(word)) => TokenError::Refused(clean(&body)),
+        None if access.iter().any(|word| lower.contains(word)) => {
+            TokenError::Refused(steady(&body))
+        }
         None if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
             TokenError::Refused(format!("its token server answered `{status}`"))
         }

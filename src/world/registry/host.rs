@@ -462,7 +462,12 @@ impl Host {
             Some(client) => Ok(client),
             None => {
                 let found = certs::read(&self.certs, &self.name).map_err(Fault::Client)?;
-                let client = wire::client(self.trust, (&self.roots, &found), redirects)?;
+                let client = wire::client(
+                    self.trust,
+                    (&self.roots, &found),
+                    redirects,
+                    wire::connect_timeout(self.timeout),
+                )?;
                 Ok(made.get_or_init(|| client))
             }
         }

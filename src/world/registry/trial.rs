@@ -21,7 +21,7 @@ pub struct PlaceTried {
     /// Files and helpers that could not be looked at.
     pub problems: Vec<String>,
     /// Whether an import could go on: what the registry says that is not about logins; none where all is well.
-    pub trouble: Option<String>,
+    pub trouble: Option<ImportFailure>,
     /// Whether anything was accepted, or is not wanted.
     pub accepted: bool,
 }
@@ -80,13 +80,13 @@ impl Registries {
                     trouble: trial
                         .answer
                         .filter(|answer| answer.status != StatusCode::OK)
-                        .map(|answer| failures.of_answer(&answer).message),
+                        .map(|answer| failures.of_answer(&answer)),
                 },
                 Err(failure) => PlaceTried {
                     place,
                     logins: Vec::new(),
                     problems: Vec::new(),
-                    trouble: Some(failure.message),
+                    trouble: Some(failure),
                     accepted: false,
                 },
             });

@@ -4,10 +4,12 @@
 //! servers as well, and sends a ping before each request, so all of them are read here.
 
 use std::error::Error as _;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::fmt::{rfc2822, strtime};
 use jiff::tz::TimeZone;
+use regex::Regex;
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, Method, StatusCode, header, redirect};
 
@@ -85,11 +87,17 @@ pub(super) enum Trust {
     Insecure,
 }
 
+/// How long one connection may take: a part of the time for the request, so that what does not even connect is told so.
+pub(super) fn connect_timeout(timeout: Duration) -> Duration {
+    limits::REGISTRY_CONNECT_TIMEOUT.min(timeout / 2)
+}
+
 /// Makes a client; connections are kept and shared by all requests to a registry.
 pub(super) fn client(
     trust: Trust,
     (roots, found): (&[Vec<u8>], &Certificates),
     redirects: usize,
+    connect: Duration,
 ) -> Result<Client, Fault> {
     let plain = trust == Trust::Insecure;
     let hops = redirect::Policy::custom(move |attempt| {
@@ -105,7 +113,7 @@ pub(super) fn client(
     });
     let mut builder = Client::builder()
         .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(limits::REGISTRY_CONNECT_TIMEOUT)
+        .connect_timeout(connect)
         .pool_max_idle_per_host(limits::REGISTRY_CHECKS_IN_FLIGHT_MAX)
         .redirect(hops);
     match trust {
@@ -250,7 +258,7 @@ impl Answer {
         let errors: Errors = serde_json::from_slice(&self.body).ok()?;
         let first = errors.errors.into_iter().next()?;
         let message = first.message.filter(|text| !text.is_empty());
-        Some((clean(&first.code), clean(message.as_ref().unwrap_or(&first.code))))
+        Some((clean(&first.code), steady(message.as_ref().unwrap_or(&first.code))))
     }
 }
 
@@ -273,6 +281,26 @@ pub(super) fn clean(text: &str) -> String {
     words.join(" ").chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
+/// As [`clean`], without what a registry says differently each time: the number of the request (UUIDs, and whatever
+/// stands behind `RequestId:` and the like) and the time. An equal message is not written again (rule I70).
+pub(super) fn steady(text: &str) -> String {
+    static ONCE: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(
+            r"(?ix) (?<label> \b (?:request|correlation|trace|activity|transaction|ray|host) [\ _-]? id [\x22\ :=]+ )
+                    [a-z0-9/+_-] [a-z0-9/+=_-]*
+              | \b [0-9a-f]{8} - (?: [0-9a-f]{4} - ){3} [0-9a-f]{12} \b
+              | \b \d{4} - \d\d - \d\d [T\ ] \d\d : \d\d (?: : \d\d (?: [.,] \d+ )? )? (?: Z | [+-] \d\d :? \d\d )?",
+        )
+        .ok()
+    });
+    // Cleaned first: what is looked for is in one line then. Cut last: a cut number would not be known as one.
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match ONCE.as_ref() {
+        Some(once) => clean(&once.replace_all(&line, "${label}*")),
+        None => clean(&line),
+    }
+}
+
 /// Sorts an error of the HTTP library by what it means for an import.
 pub(super) fn fault_of(error: &reqwest::Error, timeout: Duration) -> Fault {
     match tls_error(error) {
@@ -283,7 +311,9 @@ pub(super) fn fault_of(error: &reqwest::Error, timeout: Duration) -> Fault {
         None => {}
     }
     let cause = root_cause(error);
-    if error.is_timeout() {
+    if error.is_timeout() && error.is_connect() {
+        Fault::Connect(format!("no connection within {} s", connect_timeout(timeout).as_secs()))
+    } else if error.is_timeout() {
         Fault::Timeout(timeout)
     } else if error.is_redirect() {
         Fault::Redirect(cause)
@@ -392,6 +422,28 @@ mod tests {
         assert_eq!(answer(&[], "<html>busy</html>").registry_error(), None);
         let bare = answer(&[], r#"{"errors":[{"code":"UNKNOWN"}]}"#).registry_error();
         assert_eq!(bare, Some(("UNKNOWN".into(), "UNKNOWN".into())));
+    }
+
+    /// I70, with the words of Azure's, Amazon's and other registries.
+    #[test]
+    fn the_number_of_a_request_and_the_time_are_not_in_a_message() {
+        for (said, shown) in [
+            (
+                "authentication required, visit https://aka.ms/acr CorrelationId: 0c5e5a1e-8f7b-4f0e-9d7c-aaaaaaaaaaaa",
+                "authentication required, visit https://aka.ms/acr CorrelationId: *",
+            ),
+            ("denied (RequestId: 3P1QZ0X/9+a=, HostId:ab_c-d)", "denied (RequestId: *, HostId:*)"),
+            ("busy\nrequest id = \"77\", try later", "busy request id = \"*\", try later"),
+            ("0C5E5A1E-8F7B-4F0E-9D7C-AAAAAAAAAAAA failed", "* failed"),
+            ("until 2026-11-22T10:00:00.123Z or 2026-11-22 10:00:00 +0100", "until * or * +0100"),
+            ("no sha256:0c5e5a1e8f7b4f0e here, id 17", "no sha256:0c5e5a1e8f7b4f0e here, id 17"),
+            ("the valid identity", "the valid identity"),
+        ] {
+            assert_eq!(steady(said), shown);
+            assert_eq!(steady(shown), shown);
+        }
+        let long = format!("{} trace-id: {}", "x".repeat(180), "7".repeat(90));
+        assert!(steady(&long).ends_with("trace-id: *"));
     }
 
     #[test]

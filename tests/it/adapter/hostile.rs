@@ -54,6 +54,28 @@ fn endless(status: &str, headers: &str) -> Reply {
     Reply::Endless(head.into_bytes(), vec![b' '; 0x8000])
 }
 
+/// What stands behind a firewall that drops everything is no slow registry. A queue of connections that is full drops
+/// them too.
+#[tokio::test]
+async fn what_cannot_be_connected_to_is_told_as_that() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut full = Vec::new();
+    while let Ok(Ok(stream)) =
+        tokio::time::timeout(Duration::from_millis(300), tokio::net::TcpStream::connect(address))
+            .await
+    {
+        full.push(stream);
+    }
+    let ours = Ours::new(RegistryConfig { timeout: Duration::from_secs(4), ..quick() });
+    let failure = ours.ask(check(&format!("{address}/team/web:1")), None).await.unwrap_err();
+    let message = failure.message.replace(&address.to_string(), "HOST");
+    insta::assert_snapshot!(message, @"Internal error occurred: HOST/team/web:1: cannot connect to `HOST`: no connection within 2 s");
+    assert!(failure.transient);
+}
+
 #[tokio::test]
 async fn what_comes_slower_than_the_time_for_a_request_ends_with_it() {
     let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";

@@ -122,6 +122,7 @@ fn i168_auth_check_tells_each_login_that_was_tried_and_where_it_is_from() {
         (&json!("accepted"), &json!("anna"))
     );
     assert!(place["trouble"].as_str().unwrap().ends_with("not found"), "{text}");
+    assert!(place["advice"].as_str().unwrap().contains("team/none:1"), "{text}");
 }
 
 #[test]
