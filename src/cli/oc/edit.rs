@@ -212,13 +212,6 @@ pub(super) fn edit_then(
     let config = offline::settings(&arguments.settings, context)?;
     let writer = writer(arguments, &config)?;
     let is_dry = arguments.is_dry();
-    if !is_dry {
-        let keep = if arguments.no_commit { Keep::WorkTree } else { Keep::Commit("") };
-        writer.check(keep)?;
-        if arguments.push {
-            writer.check_push()?;
-        }
-    }
     let attempts = if writer.is_bare() { ATTEMPTS_BARE } else { ATTEMPTS };
     for attempt in 1..=attempts {
         let snapshot = writer.read()?;
@@ -237,6 +230,11 @@ pub(super) fn edit_then(
         let written = if edits.is_empty() || is_dry {
             Ok(None)
         } else {
+            // Not asked of somebody for whom nothing is to be written, such as one who only imports.
+            writer.check(keep)?;
+            if arguments.push {
+                writer.check_push()?;
+            }
             writer.write(&desk.snapshot, &edits, keep).map(Some)
         };
         match written {

@@ -273,6 +273,12 @@ fn i146_a_running_daemon_is_asked_and_waited_for() {
     assert_eq!(shop.imports(), 2);
     let (code, name, _) = shop.told(&["import-image", "app:1", "-o", "name"]);
     assert_eq!((code, name.as_str()), (0, "imagestream.image.openshift.io/app\n"));
+    // Who changes nothing has to be nobody.
+    std::fs::remove_file(shop.host.path("gitconfig")).unwrap();
+    let (code, _, err) = shop.told(&["import-image", "app:1"]);
+    assert_eq!(code, 0, "{err}");
+    let (code, _, err) = shop.told(&["import-image", "app:1", "--scheduled"]);
+    assert!(code == 1 && err.contains("git does not know who you are"), "{err}");
 }
 
 /// I145: a tag that fails is told first, the stream after it, and the command fails.
