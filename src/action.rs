@@ -13,8 +13,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::fact::{
-    ConfigAdopted, HistoryDropped, ImportReason, PruneOptions, RolloutCause, RolloutImage, Space,
-    StoredManifest, TagSpec,
+    ConfigAdopted, HistoryDropped, ImportReason, PruneOptions, RolloutCause, RolloutImage,
+    RolloutStep, Space, StoredManifest, TagSpec,
 };
 use crate::names::{
     BlobId, CommitId, ContentHash, Digest, Namespace, ObjectKey, Revision, RolloutKey, Seq,
@@ -275,6 +275,30 @@ pub struct RolloutRequest {
     pub manifest: ContentHash,
     /// Where it goes.
     pub target: TargetName,
+    /// The step that is asked for, where the target is told each.
+    pub step: Option<StepOrder>,
+}
+
+/// One step of a rollout (rule R3). Each may be asked for again: a crash forgets how far it got.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StepOrder {
+    /// Which.
+    pub step: RolloutStep,
+    /// What is going to run, in the object store; none before it is put together.
+    pub rendered: Option<ContentHash>,
+    /// What ran last that was complete.
+    pub previous: Option<Previous>,
+    /// The step that a rollout got to that is rolled back.
+    pub got_to: Option<RolloutStep>,
+}
+
+/// A revision that a target ran, in the object store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Previous {
+    /// The manifest.
+    pub manifest: ContentHash,
+    /// What it became there.
+    pub rendered: ContentHash,
 }
 
 /// Ask how a rollout goes on.
@@ -357,6 +381,13 @@ pub enum RolloutReport {
     Running {
         /// Where to ask.
         status_url: String,
+    },
+    /// A step is done.
+    Stepped {
+        /// What is going to run, in the object store, where the step put it together.
+        rendered: Option<ContentHash>,
+        /// What people should know of it.
+        note: String,
     },
     /// It was ended because it was cancelled.
     Cancelled,

@@ -494,6 +494,8 @@ fn read_sections(
     policy.login_namespaces = owners.namespaces;
     let targets = sections::targets(&mut reader, environment);
     policy.routes = sections::routes(&mut reader, &targets);
+    let hosts = targets.iter().filter(|(_, target)| target.is_told_each_step());
+    policy.hosts = hosts.map(|(name, _)| name.clone()).collect();
     policy.targets =
         targets.iter().map(|(name, target)| (name.clone(), target.timeout())).collect();
     let listener = listener::settings(&mut reader, environment);

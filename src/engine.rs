@@ -17,6 +17,7 @@ mod overlays;
 mod prune;
 mod pushes;
 mod quota;
+mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -384,6 +385,7 @@ impl Engine {
                 self.mark_left();
             }
             Fact::RolloutStarted(_)
+            | Fact::RolloutStepped(_)
             | Fact::RolloutSuperseded(_)
             | Fact::RolloutFinished(_)
             | Fact::DigestHeld(_)

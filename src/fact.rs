@@ -30,9 +30,9 @@ pub use prune::{
     ImageDeleted, ImagesPruned, Keep, ManifestDeleted, PruneOptions, PrunedItems, StoredManifest,
 };
 pub use rollout::{
-    ContainerList, ContainerRef, DigestHeld, HoldReleased, Outcome, Release, RolloutCause,
-    RolloutFinished, RolloutImage, RolloutStarted, RolloutSuperseded, StopFinished, StopStarted,
-    TriggerFired, TriggerOutcome,
+    ContainerList, ContainerRef, DigestHeld, Ending, HoldReleased, Outcome, Release, RolloutCause,
+    RolloutFinished, RolloutImage, RolloutStarted, RolloutStep, RolloutStepped, RolloutSuperseded,
+    StopFinished, StopStarted, TriggerFired, TriggerOutcome,
 };
 pub use source::{
     Appeared, CommitAdopted, CommitRefused, CommitWithdrawn, Position, Rejected, RemovalFate,
@@ -95,6 +95,8 @@ pub enum Fact {
     TriggerFired(TriggerFired),
     /// A rollout is about to be given to its target; its `seq` is its identity (law 1).
     RolloutStarted(Box<RolloutStarted>),
+    /// A rollout is about to take a step at its target (rule R3).
+    RolloutStepped(Box<RolloutStepped>),
     /// A running rollout is to be ended because something newer is wanted (rule D16).
     RolloutSuperseded(RolloutSuperseded),
     /// A rollout ended.
@@ -123,7 +125,7 @@ pub enum Fact {
 
 impl Fact {
     /// Every name that [`Self::kind`] gives, in the order of the variants.
-    pub const KINDS: [&'static str; 32] = [
+    pub const KINDS: [&'static str; 33] = [
         "CommitAdopted",
         "CommitRefused",
         "CommitWithdrawn",
@@ -144,6 +146,7 @@ impl Fact {
         "ManifestDeleted",
         "TriggerFired",
         "RolloutStarted",
+        "RolloutStepped",
         "RolloutSuperseded",
         "RolloutFinished",
         "DigestHeld",
@@ -182,6 +185,7 @@ impl Fact {
             Self::ManifestDeleted(_) => "ManifestDeleted",
             Self::TriggerFired(_) => "TriggerFired",
             Self::RolloutStarted(_) => "RolloutStarted",
+            Self::RolloutStepped(_) => "RolloutStepped",
             Self::RolloutSuperseded(_) => "RolloutSuperseded",
             Self::RolloutFinished(_) => "RolloutFinished",
             Self::DigestHeld(_) => "DigestHeld",

@@ -36,6 +36,7 @@
 //! | [`policy`] | what the core needs of the configuration |
 //! | [`desired`] | files at one commit become objects and diagnostics |
 //! | [`observed`] | records become the observed state |
+//! | [`pods`] | a workload as the pods of one host: which steps, what is played, when it is healthy |
 //! | [`effective`] | manifest, defaults and overlays: the objects that rules speak of |
 //! | [`plan`] | desired, observed and now become steps and holds, by key |
 //! | [`admit`] | who may start now, where there is less room than work |
@@ -66,7 +67,8 @@
 //! shell   async, IO     main → cli → daemon, control, listener → world   config · telemetry
 //! edge    sync IO                       journal → Disk
 //! core    pure, sync    edit → report · oc · engine → plan · admit → effective → desired, observed, hook
-//!                       → policy · fact · action · api · names · reference · time · limits · dense · secret · sabotage
+//!                       → policy · pods · fact · action · api · names · reference · time · limits · dense · secret
+//!                       · sabotage
 //! ```
 //!
 //! A module uses what is to its right or below it. The core imports no tokio, no filesystem, no environment, no clock,
@@ -112,6 +114,7 @@ pub mod names;
 pub mod observed;
 pub mod oc;
 pub mod plan;
+pub mod pods;
 pub mod policy;
 pub mod reference;
 pub mod report;

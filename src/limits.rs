@@ -134,6 +134,18 @@ pub const ROLLOUT_RETRY_MAX: Duration = Duration::from_secs(30);
 /// How often a rollout is delivered again after a passing failure (rule T25).
 pub const ROLLOUT_RETRIES: u32 = 3;
 
+/// How often a revision is put back again after a passing failure: nobody else does it.
+pub const ROLLBACK_RETRIES: u32 = 20;
+
+/// One look of podman at what runs: it answers in a tenth of a second, and later under load.
+pub const PODMAN_LOOK_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// One change that podman makes, beside what the program itself may take to end.
+pub const PODMAN_ACT_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// One image that podman pulls.
+pub const PODMAN_PULL_TIMEOUT: Duration = Duration::from_secs(1800);
+
 /// Time that one rollout may take, from its start to its end (DBT 1.1, `timeoutSeconds`).
 pub const ROLLOUT_TIMEOUT: Duration = Duration::from_secs(600);
 

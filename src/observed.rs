@@ -272,6 +272,7 @@ impl ObservedState {
             }
             Fact::TriggerFired(_)
             | Fact::RolloutStarted(_)
+            | Fact::RolloutStepped(_)
             | Fact::RolloutSuperseded(_)
             | Fact::RolloutFinished(_)
             | Fact::DigestHeld(_)

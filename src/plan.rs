@@ -127,6 +127,8 @@ pub enum Step {
         outcome: Outcome,
         /// Why.
         reason: String,
+        /// As in [`crate::fact::RolloutFinished::rolled_back`].
+        rolled_back: Option<bool>,
     },
     /// Start stopping a workload.
     Stop(Box<StopStarted>),

@@ -158,6 +158,8 @@ pub struct Policy {
     pub rollouts_in_flight_max: usize,
     /// Which target serves which object.
     pub routes: Routes,
+    /// Those of the targets that run pods on a host and are told each step of a rollout (rule R3).
+    pub hosts: BTreeSet<TargetName>,
     /// The targets that exist, with the longest time that one rollout may take there.
     pub targets: BTreeMap<TargetName, Duration>,
     /// `prune.grace`: time between the removal of a workload and its stop (rule D51).
@@ -205,6 +207,7 @@ impl Default for Policy {
             rollouts_in_flight_max: limits::ROLLOUTS_IN_FLIGHT_MAX,
             routes: Routes::default(),
             targets: BTreeMap::new(),
+            hosts: BTreeSet::new(),
             prune_grace: Duration::ZERO,
             prune_objects_max: limits::PRUNE_OBJECTS_MAX,
             image_size_limits: BTreeMap::new(),

@@ -66,6 +66,10 @@ pub enum Bug {
     NewKey,
     /// What runs already is rolled out again now and then.
     RollOutAgain,
+    /// A step that fails is not rolled back.
+    SkipRollback,
+    /// The old revision ends before the new one was seen to be healthy.
+    SkipVerify,
     /// A prune takes what runs and what may have to be put back.
     PruneInUse,
     /// History goes whatever its age.
@@ -78,7 +82,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::SkipAppendSync,
         Self::SkipDirectorySync,
         Self::GoOnAfterFailure,
@@ -109,6 +113,8 @@ impl Bug {
         Self::CallItSuccess,
         Self::NewKey,
         Self::RollOutAgain,
+        Self::SkipRollback,
+        Self::SkipVerify,
         Self::PruneInUse,
         Self::DropYoung,
         Self::SkipBase,

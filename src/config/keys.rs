@@ -220,8 +220,15 @@ pub const KEYS: &[KeyDoc] = &[
         "Whether images are copied into it, or it is a cache that fetches them itself",
     ),
     key("rollouts.in_flight", "number", "2", "Rollouts in flight at once, over all targets"),
-    key("targets.*.kind", "none, exec or webhook", "none; it is needed", "What the target is"),
+    key(
+        "targets.*.kind",
+        "none, exec, webhook or podman",
+        "none; it is needed",
+        "What the target is",
+    ),
     key("targets.*.command", "list of text", "none; exec needs it", "Program and arguments (exec)"),
+    key("targets.*.program", "name or path", "podman", "The program (podman)"),
+    key("targets.*.network", "name", "podman's own", "Network of podman that pods join (podman)"),
     key("targets.*.url", "URL", "none; webhook needs it", "Where the events are posted (webhook)"),
     key(
         "targets.*.secret_file",

@@ -1,11 +1,11 @@
 //! The sections, one function each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::keys::KeyPath;
-use super::layer::Origin;
+use super::layer::{Origin, Value};
 use super::read::{Reader, Show};
 use super::size::{size_or_unlimited, span_or_forever};
 use super::{
@@ -17,7 +17,9 @@ use crate::limits;
 use crate::names::{Namespace, ObjectKey, TargetName};
 use crate::policy::{OnInvalid, Policy, Routes};
 use crate::secret::sounds_secret;
-use crate::world::target::{ExecTarget, Secret, SecretSource, TargetConfig, WebhookTarget};
+use crate::world::target::{
+    ExecTarget, PodmanTarget, Secret, SecretSource, TargetConfig, WebhookTarget,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -168,6 +170,7 @@ pub(super) fn policy(reader: &mut Reader, source_poll: Duration) -> Policy {
         ),
         routes: Routes::default(),
         targets: BTreeMap::new(),
+        hosts: BTreeSet::new(),
         prune_grace: reader.span("prune.grace", defaults.prune_grace, Duration::ZERO),
         prune_objects_max: reader.count("prune.max_objects", defaults.prune_objects_max, 0),
         image_size_limits: image_size_limits(reader),
@@ -283,6 +286,7 @@ enum Kind {
     None,
     Exec,
     Webhook,
+    Podman,
 }
 
 fn target(
@@ -296,7 +300,8 @@ fn target(
         "none" => Ok(Kind::None),
         "exec" => Ok(Kind::Exec),
         "webhook" => Ok(Kind::Webhook),
-        other => Err(format!("`{other}` is not one of `none`, `exec`, `webhook`")),
+        "podman" => Ok(Kind::Podman),
+        other => Err(format!("`{other}` is not one of `none`, `exec`, `webhook`, `podman`")),
     });
     let timeout_key = path.child("timeout");
     let timeout = reader.read(&timeout_key, Show::Plain, |value| value.span(SECOND));
@@ -313,14 +318,15 @@ fn target(
         Some(Kind::None) => &[],
         Some(Kind::Exec) => &["command", "timeout"],
         Some(Kind::Webhook) => &["url", "secret_file", "headers", "timeout"],
+        Some(Kind::Podman) => &["program", "network"],
         None => {
             if reader.origin(&kind_key) == Origin::Default {
-                reader.problem(path, "needs a `kind`: `none`, `exec` or `webhook`");
+                reader.problem(path, "needs a `kind`: `none`, `exec`, `webhook` or `podman`");
             }
             return TargetConfig::None;
         }
     };
-    for key in ["command", "url", "secret_file", "headers", "timeout"] {
+    for key in ["command", "url", "secret_file", "headers", "timeout", "program", "network"] {
         let key_path = path.child(key);
         if !own.contains(&key) && reader.origin(&key_path) != Origin::Default {
             reader.problem(&key_path, "has no meaning for this kind of target: remove it");
@@ -350,8 +356,40 @@ fn target(
             };
             TargetConfig::Webhook(WebhookTarget { url, secret, headers, timeout })
         }
+        Some(Kind::Podman) => TargetConfig::Podman(podman(reader, environment, path)),
         Some(Kind::None) | None => TargetConfig::None,
     }
+}
+
+fn podman(reader: &mut Reader, environment: &Environment, path: &KeyPath) -> PodmanTarget {
+    let key = path.child("program");
+    let program = reader.read(&key, Show::Plain, Value::text).unwrap_or_else(|| "podman".into());
+    let program =
+        if program.contains('/') { reader.absolute(&key, &program) } else { program.into() };
+    let network = reader.read(&path.child("network"), Show::Plain, |value| {
+        let text = value.text()?;
+        let odd = |c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_' | '.');
+        match text.is_empty() || text.contains(odd) {
+            true => Err(format!("`{text}` is not the name of a network of podman")),
+            false => Ok(text),
+        }
+    });
+    // What podman's programs look at; nothing else of ours reaches them.
+    let environment = environment.kept(&[
+        "PATH",
+        "HOME",
+        "LANG",
+        "TMPDIR",
+        "XDG_RUNTIME_DIR",
+        "XDG_CONFIG_HOME",
+        "XDG_DATA_HOME",
+        "DBUS_SESSION_BUS_ADDRESS",
+        "CONTAINERS_CONF",
+        "CONTAINERS_STORAGE_CONF",
+        "CONTAINERS_REGISTRIES_CONF",
+        "REGISTRY_AUTH_FILE",
+    ]);
+    PodmanTarget { program, network, environment }
 }
 
 fn command(reader: &mut Reader, key: &KeyPath) -> Option<(PathBuf, Vec<String>)> {

@@ -1,7 +1,7 @@
 //! Tests of the whole; those of the parts are with them.
 
 use super::*;
-use crate::names::{Namespace, ObjectKey};
+use crate::names::ObjectKey;
 use crate::policy::{Counted, OnInvalid, RegistryMode, Transport};
 
 fn folder(text: &str) -> tempfile::TempDir {
@@ -93,6 +93,10 @@ timeout = "2m"
 kind = "webhook"
 url = "https://deploy.example.com/hook?token=abc"
 secret_file = "hook.key"
+[targets.pods]
+kind = "podman"
+program = "./podman"
+network = "shop"
 [targets.hook.headers]
 Authorization = "Bearer hunter2"
 
@@ -179,36 +183,33 @@ fn every_key_is_read() {
     assert_eq!(config.control_socket, base.join("c.sock"));
     assert_eq!(config.source.repository, base.join("../manifests").display().to_string());
     assert_eq!(config.source.paths, ["apps", "infra/base"]);
-    assert_eq!(config.source.poll, Duration::from_secs(30));
-    assert_eq!(config.source.timeout, Duration::from_secs(120));
+    assert_eq!([config.source.poll, config.source.timeout].map(|span| span.as_secs()), [30, 120]);
     assert_eq!(config.source.ssh_command.as_deref(), Some("ssh -F /etc/tidegate/ssh"));
     assert_eq!(config.registries.ca_files["localhost:5000"], base.join("ca.pem"));
     let policy = &config.policy;
-    assert_eq!(policy.on_invalid, OnInvalid::Refuse);
-    assert_eq!(policy.default_namespace.as_str(), "shop");
+    let namespace = policy.default_namespace.as_str();
+    assert_eq!((policy.on_invalid, namespace), (OnInvalid::Refuse, "shop"));
     assert_eq!(policy.platform.to_string(), "linux/arm64");
     assert_eq!(policy.namespaces["apps/web"].as_str(), "web");
     assert_eq!(policy.parameters["apps/db.yaml"]["SIZE"], "3.10");
     assert_eq!(policy.import_interval, Duration::from_secs(300));
     assert!(!policy.scheduled_imports && policy.strict_openshift);
-    assert_eq!((policy.checks_in_flight_max, policy.rollouts_in_flight_max), (8, 1));
+    let in_flight = (policy.checks_in_flight_max, policy.rollouts_in_flight_max);
+    assert_eq!((in_flight, policy.prune_objects_max), ((8, 1), 0));
     assert!(policy.insecure_registries.contains("localhost:5000"));
-    assert_eq!(policy.prune_objects_max, 0);
     let limit = policy.registry_limits["localhost:5000"];
     assert_eq!((limit.to_string().as_str(), limit.counted), ("600/1h", Counted::All));
     assert_eq!((limit.reserved(), limit.assumed), (60, false));
-    assert_eq!(policy.registry_rates["localhost:5000"].get(), 30);
-    assert_eq!(policy.scheduled_per_minute.map(u32::from), Some(60));
+    let rates = (policy.registry_rates["localhost:5000"].get(), policy.scheduled_per_minute);
+    assert_eq!((rates.0, rates.1.map(u32::from)), (30, Some(60)));
     let integrated = policy.integrated_registry.as_ref().unwrap();
     assert_eq!(integrated.mode, RegistryMode::PullThrough);
     assert_eq!(integrated.public_address.as_deref(), Some("images.example.com"));
     let stream = "shop/web".parse().unwrap();
     assert_eq!(integrated.repository(&stream), "registry.example.com:5000/shop/web");
-    let limits = [("web".parse().unwrap(), 500 << 20)].into();
-    assert_eq!(policy.image_size_limits, limits);
+    assert_eq!(policy.image_size_limits, [("web".parse().unwrap(), 500 << 20)].into());
     assert_eq!(policy.routes.default.as_ref().unwrap().as_str(), "script");
-    let web: Namespace = "web".parse().unwrap();
-    assert_eq!(policy.routes.namespaces[&web].as_str(), "hook");
+    assert_eq!(policy.routes.namespaces[&"web".parse().unwrap()].as_str(), "hook");
     let object: ObjectKey = "DeploymentConfig/shop/web".parse().unwrap();
     assert_eq!(policy.routes.objects[&object].as_str(), "none");
     let script: TargetName = "script".parse().unwrap();
@@ -348,7 +349,7 @@ command = ["x"]
 [targets.c]
 kind = "exec"
 [targets.d]
-kind = "podman"
+kind = "docker"
 [targets.e]
 kind = "webhook"
 url = "ftp://host/"
@@ -373,11 +374,11 @@ level = "loud=x"
     DIR/tidegate.toml:8: `source.namespaces.x`: `Web` is not a namespace: a namespace has lower-case letters, digits and `-`, and no `-` at either end (RFC 1123 label)
     DIR/tidegate.toml:10: `imports.interval`: `5s` is too short: write at least "10s"
     DIR/tidegate.toml:12: `registries.checks_in_flight`: expected a number of at least 1, found the number 0
-    DIR/tidegate.toml:13: `targets.a`: needs a `kind`: `none`, `exec` or `webhook`
+    DIR/tidegate.toml:13: `targets.a`: needs a `kind`: `none`, `exec`, `webhook` or `podman`
     DIR/tidegate.toml:14: `targets.b`: a webhook target needs `url`, like "https://host/hook"
     DIR/tidegate.toml:16: `targets.b.command`: has no meaning for this kind of target: remove it
     DIR/tidegate.toml:17: `targets.c`: an exec target needs `command`, like ["/usr/local/bin/roll-out"]
-    DIR/tidegate.toml:20: `targets.d.kind`: `podman` is not one of `none`, `exec`, `webhook`
+    DIR/tidegate.toml:20: `targets.d.kind`: `docker` is not one of `none`, `exec`, `webhook`, `podman`
     DIR/tidegate.toml:23: `targets.e.url`: expected an http or https URL, found `ftp`
     DIR/tidegate.toml:26: `targets.f.url`: put no password into the URL: use `headers` or `secret_file`
     DIR/tidegate.toml:27: `targets.f.headers.Host`: this header is Tidegate's own

@@ -218,6 +218,7 @@ pub(super) fn log(record: &Record, desired: &DesiredState) {
         Fact::TagProbed(_)
         | Fact::TagTrimmed(_)
         | Fact::TriggerFired(_)
+        | Fact::RolloutStepped(_)
         | Fact::RolloutSuperseded(_)
         | Fact::StopStarted(_)
         | Fact::Checkpoint(_) => {}

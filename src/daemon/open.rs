@@ -232,12 +232,15 @@ pub(super) fn world(config: &Config, store: &ObjectStore) -> anyhow::Result<Worl
         Arc::new(move |bytes: &[u8]| puts.put(bytes).map_err(told)),
     )
     .context("cannot set up the registry client")?;
-    let gets = store.clone();
+    let (gets, keeps) = (store.clone(), store.clone());
     let targets = Targets::new(
         config.targets.clone(),
         "tidegate".to_owned(),
         &config.state_dir,
-        Arc::new(move |hash: &ContentHash| gets.get(hash).map_err(told)),
+        (
+            Arc::new(move |hash: &ContentHash| gets.get(hash).map_err(told)),
+            Arc::new(move |bytes: &[u8]| keeps.put(bytes).map_err(told)),
+        ),
     )
     .context("cannot set up the targets")?;
     Ok(World { source: Arc::new(source), registries, targets })

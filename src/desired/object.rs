@@ -9,6 +9,7 @@ use serde::de::IgnoredAny;
 
 use crate::fact::Position;
 use crate::names::{Kind, Namespace, ObjectKey, ObjectName};
+use crate::pods;
 use crate::policy::Policy;
 use crate::time::{Schedule, Span};
 
@@ -375,8 +376,8 @@ const KEYS: [(&str, u8, bool); 21] = [
     ("retry", W, true),
     ("allow-cycle", B, false),
     ("target", W, true),
-    ("publish", W, false),
-    ("verify", W, false),
+    ("publish", W, true),
+    ("verify", W, true),
     ("config-hash", W, false),
     ("triggers", W, true),
     ("revision", W, true),
@@ -480,10 +481,15 @@ impl<'d, 'a> Ours<'d, 'a> {
         .unwrap_or_default()
     }
 
-    /// Checks the values of keys that this version does not act on yet: a bad one does not wait for that day.
+    /// Checks the values of keys that are read later, or that this version does not act on yet: a bad one does not wait
+    /// for that day.
     pub(crate) fn check_rest(&self) {
         for name in ["allow-cycle", "verify", "config-hash"] {
             let _: Option<bool> = self.flag(name); // only checked
+        }
+        if let Some(Err(why)) = self.get("publish").map(pods::check_publish) {
+            let message = format!("metadata.annotations[tidegate.dev/publish]: {why}");
+            self.draft.error("D7", &self.at("publish"), message);
         }
         for name in ["minimum-age", "min-interval"] {
             let _: Option<Span> = self.parsed(name, "expected a span of time like `15m`"); // only checked

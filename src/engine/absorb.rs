@@ -4,16 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::action::{
-    Action, ActionId, Ask, Check, ImportFailure, Input, Notice, NoticeKind, Nudge, Request,
-    Resolution, RolloutReport, SourceFailure,
+    ActionId, Ask, Check, ImportFailure, Input, Nudge, Request, Resolution, RolloutReport,
+    SourceFailure,
 };
-use crate::admit::Scarce;
 use crate::desired::{ImageStream, TagSource};
 use crate::effective;
 use crate::fact::{
-    CommitRefused, DigestHeld, Fact, HoldReleased, ImportFailed, Outcome, Reason, RecordsLost,
-    Release, RemovalsReleased, RolloutFinished, SourceFailed, StopFinished, TagEvent, TagImported,
-    TagProbed, TagRecovered, Via,
+    CommitRefused, Fact, HoldReleased, ImportFailed, Outcome, Reason, RecordsLost, Release,
+    RemovalsReleased, SourceFailed, TagEvent, TagImported, TagProbed, TagRecovered, Via,
 };
 use crate::limits::{ROLLOUT_RETRY_FIRST, ROLLOUT_RETRY_MAX};
 use crate::names::{Digest, Generation, ObjectKey, Seq, StreamName, StreamTag};
@@ -27,6 +25,7 @@ use crate::sabotage::{self, Bug};
 use crate::time::Now;
 
 use super::quota::Short;
+use super::steps::End;
 use super::{Answer, Batch, Engine, InFlight, registry_of, registry_of_list};
 
 /// How soon a target that said "running" is asked again.
@@ -326,7 +325,12 @@ impl Engine {
             delivery.in_flight = false;
             delivery.cancelled = false;
         }
+        if self.running(object, seq).is_some_and(|running| running.step.is_some()) {
+            return self.stepped(object, seq, report, now, batch);
+        }
         let (outcome, reason, log) = match report {
+            // Only a step is answered by that.
+            RolloutReport::Stepped { note, .. } => (Outcome::Complete, String::new(), note),
             RolloutReport::Complete { log } => (Outcome::Complete, String::new(), log),
             RolloutReport::Failed { log, .. } if sabotage::is(Bug::CallItSuccess) => {
                 (Outcome::Complete, String::new(), log)
@@ -350,10 +354,17 @@ impl Engine {
                 return;
             }
         };
-        self.finish(object, seq, End { outcome, reason, log }, now, batch);
+        let end = End { outcome, reason, log, rolled_back: None };
+        self.finish(object, seq, end, now, batch);
     }
 
-    fn try_again(&mut self, seq: Seq, reason: String, retry_after: Option<Duration>, now: Now) {
+    pub(super) fn try_again(
+        &mut self,
+        seq: Seq,
+        reason: String,
+        retry_after: Option<Duration>,
+        now: Now,
+    ) {
         if let Some(delivery) = self.soft.deliveries.get_mut(&seq) {
             delivery.reason = Some(reason);
             delivery.failures = delivery.failures.saturating_add(1);
@@ -363,75 +374,9 @@ impl Engine {
         }
     }
 
-    fn running(&self, object: &ObjectKey, seq: Seq) -> Option<&Rollout> {
+    pub(super) fn running(&self, object: &ObjectKey, seq: Seq) -> Option<&Rollout> {
         let running = self.observed.workloads.get(object)?.running()?;
         (running.seq == seq).then_some(running)
-    }
-
-    /// Records the end of a rollout or of a stop, and the hold that a failed rollout leaves.
-    pub(super) fn finish(
-        &mut self,
-        object: &ObjectKey,
-        seq: Seq,
-        end: End,
-        now: Now,
-        batch: &mut Batch,
-    ) {
-        let stop = self.observed.workloads.get(object).and_then(|state| state.stopping());
-        if stop.is_some_and(|stop| stop.seq == seq) {
-            return self.finish_stop(object, seq, end, now, batch);
-        }
-        let Some(running) = self.running(object, seq).cloned() else { return };
-        self.soft.deliveries.remove(&seq);
-        self.admission.give_back(&Scarce::Rollouts);
-        let End { outcome, reason, log } = end;
-        let words = if reason.is_empty() { outcome.to_string() } else { reason.clone() };
-        let finished =
-            RolloutFinished { rollout: seq, object: object.clone(), outcome, reason, log };
-        self.record(Fact::RolloutFinished(finished), now, batch);
-        let kind = match outcome {
-            Outcome::Complete => NoticeKind::Finished,
-            Outcome::Cancelled => NoticeKind::Cancelled,
-            Outcome::Failed => {
-                let held = DigestHeld {
-                    object: object.clone(),
-                    rollout: seq,
-                    digests: running.digests(),
-                    template: running.started.template,
-                    reason: words.clone(),
-                };
-                self.record(Fact::DigestHeld(held), now, batch);
-                NoticeKind::Held
-            }
-        };
-        let notice = Notice {
-            kind,
-            key: running.started.key(seq),
-            object: object.clone(),
-            at: now.wall,
-            message: words,
-            target: running.started.target.clone(),
-        };
-        let id = self.new_action(InFlight::Silent);
-        batch.starts.push((id, Action::Notify(Box::new(notice))));
-        self.in_flight.remove(&id); // nobody answers
-    }
-
-    fn finish_stop(
-        &mut self,
-        object: &ObjectKey,
-        stop: Seq,
-        end: End,
-        now: Now,
-        batch: &mut Batch,
-    ) {
-        self.soft.deliveries.remove(&stop);
-        if !sabotage::is(Bug::KeepPlace) {
-            self.admission.give_back(&Scarce::Rollouts);
-        }
-        let (object, End { outcome, reason, .. }) = (object.clone(), end);
-        let fact = Fact::StopFinished(StopFinished { stop, object, outcome, reason });
-        self.record(fact, now, batch);
     }
 
     pub(super) fn new_action(&mut self, about: InFlight) -> ActionId {
@@ -511,13 +456,6 @@ impl Engine {
         let delivery = self.soft.deliveries.entry(seq).or_insert_with(begin);
         delivery.in_flight = true;
     }
-}
-
-/// How something ended.
-pub(super) struct End {
-    pub(super) outcome: Outcome,
-    pub(super) reason: String,
-    pub(super) log: String,
 }
 
 fn is_current(state: &TagState, event: &TagEvent) -> bool {

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use crate::action::{Action, AskRollout, ReadSource, ResolveRequest, RolloutRequest, StopRequest};
+use crate::action::{
+    Action, AskRollout, Previous, ReadSource, ResolveRequest, RolloutRequest, StepOrder,
+    StopRequest,
+};
 use crate::effective;
-use crate::fact::{Fact, RolloutStarted};
+use crate::fact::{Fact, RolloutStarted, RolloutStepped};
 use crate::names::{ObjectKey, RolloutKey, Seq};
 use crate::observed::rollout::{Rollout, Stop};
 use crate::plan::{Key, Plan, Step};
 use crate::sabotage::{self, Bug};
 use crate::time::Now;
 
-use super::absorb::End;
+use super::steps::End;
 use super::{Batch, Engine, InFlight};
 
 impl Engine {
@@ -72,18 +75,14 @@ impl Engine {
                 self.record(*fact, now, batch);
             }
             Step::Start { rollout, manifest } => {
-                if !manifest.is_empty() {
-                    batch.store.push(manifest);
-                }
-                let seq = self.record(Fact::RolloutStarted(rollout), now, batch);
-                self.deliver(key, seq, now, batch);
+                self.start(key, rollout, manifest, now, batch);
             }
             Step::Deliver(seq) => self.deliver(key, seq, now, batch),
             Step::Ask(seq) => self.ask(key, seq, now, batch),
             Step::Cancel(seq) => self.cancel(seq, batch),
-            Step::Finish { rollout, outcome, reason } => {
+            Step::Finish { rollout, outcome, reason, rolled_back } => {
                 if let Key::Workload(object) = key {
-                    let end = End { outcome, reason, log: String::new() };
+                    let end = End { outcome, reason, log: String::new(), rolled_back };
                     self.finish(object, rollout, end, now, batch);
                 }
             }
@@ -93,6 +92,33 @@ impl Engine {
             }
             Step::DeliverStop(seq) => self.deliver_stop(key, seq, now, batch),
         }
+    }
+
+    fn start(
+        &mut self,
+        key: &Key,
+        rollout: Box<RolloutStarted>,
+        manifest: Arc<[u8]>,
+        now: Now,
+        batch: &mut Batch,
+    ) {
+        if !manifest.is_empty() {
+            batch.store.push(manifest);
+        }
+        let (object, first) = (rollout.object.clone(), rollout.steps.first().copied());
+        let seq = self.record(Fact::RolloutStarted(rollout), now, batch);
+        if let Some(step) = first {
+            let stepped = RolloutStepped {
+                rollout: seq,
+                object,
+                step,
+                rendered: None,
+                note: String::new(),
+                ending: None,
+            };
+            self.record(Fact::RolloutStepped(Box::new(stepped)), now, batch);
+        }
+        self.deliver(key, seq, now, batch);
     }
 
     fn rollout(&self, object: &ObjectKey, seq: Seq) -> Option<&Rollout> {
@@ -118,6 +144,12 @@ impl Engine {
         if sabotage::is(Bug::NewKey) && self.soft.deliveries.contains_key(&seq) {
             key_told.seq = self.observed.next_seq();
         }
+        let step = rollout.step.as_ref().map(|stepped| StepOrder {
+            step: stepped.step,
+            rendered: rollout.rendered,
+            previous: self.previous(object, seq),
+            got_to: stepped.ending.as_ref().map(|ending| ending.step),
+        });
         let request = RolloutRequest {
             key: key_told,
             started: rollout.at,
@@ -128,10 +160,18 @@ impl Engine {
             images,
             manifest,
             target,
+            step,
         };
         self.begin_delivery(seq, now);
         let id = self.new_action(InFlight::Delivery { rollout: seq, key: key.clone() });
         batch.starts.push((id, Action::RollOut(Box::new(request))));
+    }
+
+    /// What the target ran before a rollout, as it was rendered.
+    fn previous(&self, object: &ObjectKey, seq: Seq) -> Option<Previous> {
+        let active = self.observed.workloads.get(object)?.active()?;
+        let rendered = active.rendered.filter(|_| active.seq != seq)?;
+        Some(Previous { manifest: active.started.manifest, rendered })
     }
 
     fn ask(&mut self, key: &Key, seq: Seq, now: Now, batch: &mut Batch) {

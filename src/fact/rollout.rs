@@ -10,6 +10,7 @@ use crate::names::{
     CommitId, ContentHash, Digest, Incarnation, ObjectKey, Revision, RolloutKey, Seq, StreamTag,
     TargetName,
 };
+use crate::sabotage::{self, Bug};
 use crate::time::Timestamp;
 
 /// What a trigger's firing led to.
@@ -119,6 +120,45 @@ impl fmt::Display for RolloutCause {
     }
 }
 
+/// A step of a rollout at a target that is told each of them (rule R3), in the order in which they come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum RolloutStep {
+    /// Images are pulled and what is to run is put together; nothing that runs is touched.
+    Pulling,
+    /// The hook before everything else.
+    PreHook,
+    /// The new revision is tried beside the old one (rule R13).
+    Verifying,
+    /// The old revision ends.
+    StoppingOld,
+    /// The hook while nothing runs.
+    MidHook,
+    /// The new revision is started in the place of the old one.
+    StartingNew,
+    /// It is waited for until it is healthy.
+    Checking,
+    /// The hook after everything else.
+    PostHook,
+    /// It failed or was ended: what ran before is put back.
+    RollingBack,
+}
+
+impl fmt::Display for RolloutStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Pulling => "Pulling",
+            Self::PreHook => "PreHook",
+            Self::Verifying => "Verifying",
+            Self::StoppingOld => "StoppingOld",
+            Self::MidHook => "MidHook",
+            Self::StartingNew => "StartingNew",
+            Self::Checking => "Checking",
+            Self::PostHook => "PostHook",
+            Self::RollingBack => "RollingBack",
+        })
+    }
+}
+
 /// A rollout is about to be given to its target (rule R2).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,9 +187,26 @@ pub struct RolloutStarted {
     /// When records were lost last, see [`RolloutKey::epoch`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub epoch: Option<Timestamp>,
+    /// The steps that it takes, where its target is told each of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<RolloutStep>,
+    /// When it is given up, whatever it does then (rule D39a).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
 }
 
 impl RolloutStarted {
+    /// The step that comes after one; none after the last.
+    #[must_use]
+    pub fn step_after(&self, step: RolloutStep) -> Option<RolloutStep> {
+        let at = self.steps.iter().position(|known| *known == step)?;
+        let next = self.steps.get(at + 1).copied()?;
+        if next == RolloutStep::Verifying && sabotage::is(Bug::SkipVerify) {
+            return self.steps.get(at + 2).copied();
+        }
+        Some(next)
+    }
+
     /// The idempotency key of the rollout that the record `seq` started.
     #[must_use]
     pub fn key(&self, seq: Seq) -> RolloutKey {
@@ -161,6 +218,43 @@ impl RolloutStarted {
             epoch: self.epoch,
         }
     }
+}
+
+/// How a rollout that is rolled back is going to end.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ending {
+    /// The step that it got to.
+    pub step: RolloutStep,
+    /// How.
+    pub outcome: Outcome,
+    /// Why, in words.
+    #[serde(default)]
+    pub reason: String,
+    /// The last lines that its containers printed.
+    #[serde(default)]
+    pub log: String,
+}
+
+/// A rollout is about to take a step at its target (rule R3).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RolloutStepped {
+    /// The rollout.
+    pub rollout: Seq,
+    /// Its object.
+    pub object: ObjectKey,
+    /// The step that begins.
+    pub step: RolloutStep,
+    /// What the target is going to run, in the object store: known once the images are pulled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rendered: Option<ContentHash>,
+    /// What the step before has to tell.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// How it is going to end, where it is rolled back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
 }
 
 /// A running rollout is to be ended.
@@ -212,6 +306,10 @@ pub struct RolloutFinished {
     /// The last lines that the target printed.
     #[serde(default)]
     pub log: String,
+    /// Whether the revision before runs again or was never touched, where the target is told each step: false where nobody
+    /// knows what runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back: Option<bool>,
 }
 
 /// What failed at a target is not tried there again by itself.

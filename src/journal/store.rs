@@ -11,7 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::disk::{Access, Disk, RealDisk};
 use super::snapshot::write_new;
 use crate::fact::{
-    CommitAdopted, Fact, Rejected, RemovalFate, Removed, RolloutStarted, StopStarted, TagImported,
+    CommitAdopted, Fact, Rejected, RemovalFate, Removed, RolloutStarted, RolloutStepped,
+    StopStarted, TagImported,
 };
 use crate::names::ContentHash;
 
@@ -214,8 +215,15 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
                 images: _,
                 target: _,
                 epoch: _,
+                steps: _,
+                deadline: _,
             } = &**started;
             vec![*manifest]
+        }
+        Fact::RolloutStepped(stepped) => {
+            let RolloutStepped { rollout: _, object: _, step: _, rendered, note: _, ending: _ } =
+                &**stepped;
+            Vec::from_iter(*rendered)
         }
         Fact::StopStarted(StopStarted {
             object: _,

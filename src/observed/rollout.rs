@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::dense;
 use crate::fact::{
-    DigestHeld, Fact, Outcome, Record, RolloutCause, RolloutFinished, RolloutStarted,
-    RolloutSuperseded, StopFinished, StopStarted, TriggerFired,
+    DigestHeld, Ending, Fact, Outcome, Record, RolloutCause, RolloutFinished, RolloutStarted,
+    RolloutStep, RolloutStepped, RolloutSuperseded, StopFinished, StopStarted, TriggerFired,
 };
 use crate::limits::ROLLOUT_HISTORY_LEN;
 use crate::names::{ContentHash, Digest, ObjectKey, Revision, Seq, StreamTag};
@@ -49,9 +49,27 @@ pub struct Rollout {
     /// Why it is to be ended, once something newer is wanted.
     #[serde(default)]
     pub superseded: Option<String>,
+    /// The step that it takes, where its target is told each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Stepped>,
+    /// What its target runs, in the object store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rendered: Option<ContentHash>,
     /// How it ended.
     #[serde(default)]
     pub end: Option<End>,
+}
+
+/// The step that a rollout takes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Stepped {
+    /// Since when.
+    pub at: Timestamp,
+    /// Which.
+    pub step: RolloutStep,
+    /// How the rollout is going to end, where it is rolled back.
+    #[serde(default)]
+    pub ending: Option<Ending>,
 }
 
 /// How a rollout ended.
@@ -65,6 +83,9 @@ pub struct End {
     pub reason: String,
     /// The last lines that the target printed.
     pub log: String,
+    /// As in [`RolloutFinished::rolled_back`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back: Option<bool>,
 }
 
 /// What a trigger saw last.
@@ -147,9 +168,11 @@ impl WorkloadState {
     /// Why the last restore failed, if nothing came after it: then nobody knows what the target runs.
     #[must_use]
     pub fn restore_failed(&self) -> Option<&str> {
-        let last = self.last().filter(|last| last.started.cause == RolloutCause::Restore)?;
-        let end = last.end.as_ref().filter(|end| end.outcome == Outcome::Failed)?;
-        Some(&end.reason)
+        let last = self.last()?;
+        let end = last.end.as_ref()?;
+        let is_restore = last.started.cause == RolloutCause::Restore;
+        let failed = is_restore && end.outcome == Outcome::Failed;
+        (failed || end.rolled_back == Some(false)).then_some(&end.reason)
     }
 
     /// The stop that has not ended.
@@ -187,12 +210,21 @@ impl WorkloadState {
                     at: record.at,
                     started: started.clone(),
                     superseded: None,
+                    step: None,
+                    rendered: None,
                     end: None,
                 });
             }
             Event::Superseded(superseded) => {
                 if let Some(rollout) = self.rollout_mut(superseded.rollout) {
                     rollout.superseded = Some(superseded.reason.clone());
+                }
+            }
+            Event::Stepped(stepped) => {
+                if let Some(rollout) = self.rollout_mut(stepped.rollout) {
+                    let (at, step, ending) = (record.at, stepped.step, stepped.ending.clone());
+                    rollout.step = Some(Stepped { at, step, ending });
+                    rollout.rendered = stepped.rendered.or(rollout.rendered);
                 }
             }
             Event::Finished(finished) => self.finish(record.at, finished),
@@ -212,7 +244,8 @@ impl WorkloadState {
                 let (at, outcome) = (record.at, finished.outcome);
                 let reason = finished.reason.clone();
                 if let Some(stop) = &mut self.stop {
-                    stop.end = Some(End { at, outcome, reason, log: String::new() });
+                    let (log, rolled_back) = (String::new(), None);
+                    stop.end = Some(End { at, outcome, reason, log, rolled_back });
                 }
                 if outcome == Outcome::Complete && !sabotage::is(Bug::StopTwice) {
                     let stop = self.stop.take();
@@ -225,8 +258,9 @@ impl WorkloadState {
 
     fn finish(&mut self, at: Timestamp, finished: &RolloutFinished) {
         if let Some(rollout) = self.rollout_mut(finished.rollout) {
-            let (reason, log) = (finished.reason.clone(), finished.log.clone());
-            rollout.end = Some(End { at, outcome: finished.outcome, reason, log });
+            let RolloutFinished { reason, log, outcome, rolled_back, .. } = finished.clone();
+            rollout.end = Some(End { at, outcome, reason, log, rolled_back });
+            rollout.step = None;
             let failed = failed(rollout);
             self.hold_back(failed);
         }
@@ -286,6 +320,7 @@ fn hold(since: Timestamp, held: &DigestHeld) -> Hold {
 enum Event<'a> {
     Fired(&'a TriggerFired),
     Started(&'a RolloutStarted),
+    Stepped(&'a RolloutStepped),
     Superseded(&'a RolloutSuperseded),
     Finished(&'a RolloutFinished),
     Held(&'a DigestHeld),
@@ -299,6 +334,7 @@ fn event_of(fact: &Fact) -> Option<(&ObjectKey, Event<'_>)> {
     Some(match fact {
         Fact::TriggerFired(fired) => (&fired.object, Event::Fired(fired)),
         Fact::RolloutStarted(started) => (&started.object, Event::Started(started)),
+        Fact::RolloutStepped(stepped) => (&stepped.object, Event::Stepped(stepped)),
         Fact::RolloutSuperseded(fact) => (&fact.object, Event::Superseded(fact)),
         Fact::RolloutFinished(finished) => (&finished.object, Event::Finished(finished)),
         Fact::DigestHeld(held) => (&held.object, Event::Held(held)),

@@ -66,6 +66,13 @@ pub enum HeldReason {
         /// The target.
         target: TargetName,
     },
+    /// It asks for what its target does not do.
+    Unsupported {
+        /// The target.
+        target: TargetName,
+        /// What.
+        why: String,
+    },
     /// It is to be stopped at a target that is not configured any more.
     NoTargetToStop {
         /// The target.
@@ -151,6 +158,7 @@ impl fmt::Display for HeldReason {
                 f,
                 "target `{target}` is not configured; add `[targets.{target}]` or change the route"
             ),
+            Self::Unsupported { target, why } => unsupported(f, target, why),
             Self::WaitingForSlot { in_flight, slots } => write!(
                 f,
                 "a rollout waits for a slot: {in_flight} in flight, at most {slots} (`rollouts.in_flight`)"
@@ -187,6 +195,13 @@ impl fmt::Display for HeldReason {
             }
         }
     }
+}
+
+fn unsupported(f: &mut fmt::Formatter<'_>, target: &TargetName, why: &str) -> fmt::Result {
+    write!(
+        f,
+        "target `{target}` cannot run it: {why}; change the manifest or its target (`tidegate.dev/target`)"
+    )
 }
 
 fn vanished_in_use(f: &mut fmt::Formatter<'_>, tag: &StreamTag, user: &str) -> fmt::Result {

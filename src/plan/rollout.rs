@@ -1,5 +1,7 @@
 //! When a workload is rolled out, restored, stopped, or waits (rules D16 to D25, D51, T25 to T33).
 
+mod steps;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,13 +100,17 @@ impl Planning<'_> {
 
     /// Ends the action that delivers a superseded rollout; without one there is nobody left to report its end.
     fn cancel(&self, running: &Rollout) -> Plan {
+        if let Some(plan) = self.step(running, crate::limits::ROLLOUT_RETRIES) {
+            return plan;
+        }
         let rollout = running.seq;
         match self.view.soft.deliveries.get(&rollout) {
             Some(delivery) if delivery.in_flight && delivery.cancelled => Plan::default(),
             Some(delivery) if delivery.in_flight => Plan::step(Step::Cancel(rollout)),
             Some(_) | None => {
                 let reason = running.superseded.clone().unwrap_or_default();
-                Plan::step(Step::Finish { rollout, outcome: Outcome::Cancelled, reason })
+                let outcome = Outcome::Cancelled;
+                Plan::step(Step::Finish { rollout, outcome, reason, rolled_back: None })
             }
         }
     }
@@ -112,6 +118,9 @@ impl Planning<'_> {
     /// Gives a rollout to its target, asks how it goes on, or gives up when its retries are used up or its time is over
     /// (rules T14, T25, R30).
     fn deliver(&self, running: &Rollout, retries: u32) -> Plan {
+        if let Some(plan) = self.step(running, retries) {
+            return plan;
+        }
         let Some(delivery) = self.view.soft.deliveries.get(&running.seq) else {
             if sabotage::is(Bug::ForgetRunning) {
                 return Plan::default();
@@ -155,6 +164,7 @@ impl Planning<'_> {
                 rollout: seq,
                 outcome: Outcome::Failed,
                 reason,
+                rolled_back: None,
             }));
         }
         if now < delivery.not_before {
@@ -184,6 +194,9 @@ impl Planning<'_> {
     /// Once, if that fails; again, if it was ended from outside: nobody knows what it left behind.
     fn restore(&self) -> Option<Plan> {
         let last = self.state.last()?;
+        if last.end.as_ref()?.rolled_back.is_some() {
+            return None; // its target did it
+        }
         let is_restore = last.started.cause == RolloutCause::Restore;
         match last.outcome()? {
             Outcome::Failed if !is_restore => {}
@@ -196,6 +209,8 @@ impl Planning<'_> {
             replaces: Some(last.seq),
             images: with_previous(previous.started.images.clone(), Some(last)),
             epoch: self.view.observed.epoch,
+            steps: Vec::new(),
+            deadline: None,
             ..previous.started.clone()
         };
         let rollout = Box::new(started);
@@ -293,6 +308,10 @@ impl Planning<'_> {
     ) -> Plan {
         let revision = self.state.latest_revision.next();
         let manifest: Arc<[u8]> = effective::render(workload, &wanted.images).into();
+        let (steps, deadline) = match self.course(&target, &manifest) {
+            Ok(course) => course,
+            Err(held) => return held,
+        };
         let last = self.state.last();
         let rollout = RolloutStarted {
             object: self.object.clone(),
@@ -306,6 +325,8 @@ impl Planning<'_> {
             images: with_previous(wanted.images, self.state.active()),
             target,
             epoch: self.view.observed.epoch,
+            steps,
+            deadline,
         };
         let mut steps = self.releases(&rollout);
         steps.extend(self.fired(workload, &TriggerOutcome::Rollout(revision)));
@@ -454,7 +475,8 @@ impl Planning<'_> {
         }
         if !self.is_configured(target) {
             let reason = format!("there is no target `{target}` in the configuration");
-            return Plan::step(Step::Finish { rollout: seq, outcome: Outcome::Failed, reason });
+            let (rollout, outcome) = (seq, Outcome::Failed);
+            return Plan::step(Step::Finish { rollout, outcome, reason, rolled_back: None });
         }
         delivery
             .and_then(|delivery| self.go_on(seq, target, delivery, false))

@@ -110,6 +110,9 @@ fn words(reason: &HeldReason) -> (&'static str, &'static str) {
         HeldReason::NoSuchTarget { .. } => {
             ("noSuchTarget", "a target of that name, or another route")
         }
+        HeldReason::Unsupported { .. } => {
+            ("unsupported", "another manifest or another target in a commit")
+        }
         HeldReason::NoTargetToStop { .. } => ("noTargetToStop", "a target of that name"),
         HeldReason::WaitingForSlot { .. } => ("waitingForSlot", "the end of another rollout"),
         HeldReason::Due => ("due", "a running daemon"),

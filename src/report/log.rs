@@ -71,6 +71,7 @@ pub fn named(fact: &Fact) -> (BTreeSet<ObjectKey>, BTreeSet<StreamTag>) {
         | Fact::ImageDeleted(_)
         | Fact::ManifestDeleted(_)
         | Fact::RolloutStarted(_)
+        | Fact::RolloutStepped(_)
         | Fact::RolloutSuperseded(_)
         | Fact::RolloutFinished(_)
         | Fact::DigestHeld(_)

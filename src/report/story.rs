@@ -99,6 +99,8 @@ fn started(revision: u64, cause: RolloutCause, old: Option<u8>, new: u8) -> Fact
         }],
         target: "none".parse().unwrap(),
         epoch: None,
+        steps: Vec::new(),
+        deadline: None,
     }))
 }
 
@@ -109,6 +111,7 @@ fn finished(rollout: u64, outcome: Outcome, reason: &str) -> Fact {
         outcome,
         reason: reason.into(),
         log: String::new(),
+        rolled_back: None,
     })
 }
 

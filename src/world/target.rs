@@ -7,6 +7,7 @@ mod event;
 mod exec;
 mod lock;
 mod log;
+mod podman;
 mod webhook;
 
 use std::collections::BTreeMap;
@@ -18,12 +19,15 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::action::{AskRollout, Notice, RolloutReport, RolloutRequest, StopRequest};
+use crate::action::{
+    AskRollout, Notice, Previous, RolloutReport, RolloutRequest, StepOrder, StopRequest,
+};
 use crate::limits;
 use crate::names::{ContentHash, TargetName};
 use event::Event;
 
 pub use event::SIGNATURE_HEADER;
+pub use podman::PodmanTarget;
 
 /// What a target is (`[targets.NAME]`).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,6 +38,8 @@ pub enum TargetConfig {
     Exec(ExecTarget),
     /// An event is posted.
     Webhook(WebhookTarget),
+    /// Pods of this host.
+    Podman(PodmanTarget),
 }
 
 impl TargetConfig {
@@ -41,9 +47,18 @@ impl TargetConfig {
     #[must_use]
     pub fn timeout(&self) -> Duration {
         match self {
-            Self::None => limits::ROLLOUT_TIMEOUT,
+            Self::None | Self::Podman(_) => limits::ROLLOUT_TIMEOUT,
             Self::Exec(exec) => exec.timeout,
             Self::Webhook(webhook) => webhook.timeout,
+        }
+    }
+
+    /// Whether it is told each step of a rollout (rule R3); the others do all of it by themselves.
+    #[must_use]
+    pub fn is_told_each_step(&self) -> bool {
+        match self {
+            Self::Podman(_) => true,
+            Self::None | Self::Exec(_) | Self::Webhook(_) => false,
         }
     }
 }
@@ -111,6 +126,9 @@ impl fmt::Debug for Secret {
 /// Reads a manifest out of the object store.
 pub type ReadManifest = Arc<dyn Fn(&ContentHash) -> io::Result<Vec<u8>> + Send + Sync>;
 
+/// Puts something into the object store.
+pub type Keep = Arc<dyn Fn(&[u8]) -> io::Result<ContentHash> + Send + Sync>;
+
 /// The targets of the configuration, ready to be used. Cheap to clone.
 #[derive(Clone)]
 pub struct Targets(Arc<Inner>);
@@ -121,6 +139,7 @@ struct Inner {
     instance: String,
     locks: PathBuf,
     manifests: ReadManifest,
+    keep: Keep,
     client: reqwest::Client,
 }
 
@@ -139,12 +158,12 @@ impl Targets {
         targets: BTreeMap<TargetName, TargetConfig>,
         instance: String,
         state_dir: &Path,
-        manifests: ReadManifest,
+        (manifests, keep): (ReadManifest, Keep),
     ) -> io::Result<Self> {
         let locks = state_dir.join("locks");
         std::fs::create_dir_all(&locks)?;
         let client = webhook::client().map_err(io::Error::other)?;
-        Ok(Self(Arc::new(Inner { targets, instance, locks, manifests, client })))
+        Ok(Self(Arc::new(Inner { targets, instance, locks, manifests, keep, client })))
     }
 
     /// Gives a rollout to its target and says what became of it.
@@ -153,15 +172,69 @@ impl Targets {
         request: &RolloutRequest,
         cancel: CancellationToken,
     ) -> RolloutReport {
-        let event = match self.read_manifest(request.manifest).await {
-            Ok(manifest) => Event::rollout(&self.0.instance, request, &manifest),
+        let manifest = match self.read_manifest(request.manifest).await {
+            Ok(manifest) => manifest,
             Err(reason) => return transient(reason),
         };
+        if let (Some(TargetConfig::Podman(target)), Some(order)) =
+            (self.0.targets.get(&request.target), &request.step)
+        {
+            return self.take_step(target, (request, order), &manifest, &cancel).await;
+        }
+        let event = Event::rollout(&self.0.instance, request, &manifest);
         self.deliver(&request.target, &event, &cancel).await
+    }
+
+    async fn take_step(
+        &self,
+        target: &PodmanTarget,
+        (request, order): (&RolloutRequest, &StepOrder),
+        manifest: &[u8],
+        cancel: &CancellationToken,
+    ) -> RolloutReport {
+        let read = async {
+            let rendered = match order.rendered {
+                Some(hash) => Some(self.read_text(hash).await?),
+                None => None,
+            };
+            let previous = match order.previous {
+                Some(Previous { manifest, rendered }) => Some(podman::Revision {
+                    manifest: self.read_manifest(manifest).await?,
+                    rendered: self.read_text(rendered).await?,
+                }),
+                None => None,
+            };
+            Ok((rendered, previous))
+        };
+        let (rendered, previous) = match read.await {
+            Ok(read) => read,
+            Err(reason) => return transient(reason),
+        };
+        let (locks, keep) = (&*self.0.locks, &self.0.keep);
+        let work = podman::Work {
+            target,
+            locks,
+            request,
+            order,
+            manifest,
+            rendered,
+            previous,
+            keep,
+            cancel,
+        };
+        work.run().await
+    }
+
+    async fn read_text(&self, hash: ContentHash) -> Result<String, String> {
+        let bytes = self.read_manifest(hash).await?;
+        String::from_utf8(bytes).map_err(|error| format!("object `{hash}` is no text: {error}"))
     }
 
     /// Makes a target stop something.
     pub async fn stop(&self, request: &StopRequest, cancel: CancellationToken) -> RolloutReport {
+        if let Some(TargetConfig::Podman(target)) = self.0.targets.get(&request.target) {
+            return podman::stop(target, &self.0.locks, &request.object, &cancel).await;
+        }
         let event = match self.read_manifest(request.manifest).await {
             Ok(manifest) => Event::stop(&self.0.instance, request, &manifest),
             Err(reason) => return transient(reason),
@@ -184,7 +257,7 @@ impl Targets {
                 until(&cancel, asked).await
             }
             // Only a webhook answers with an address; the target was changed since.
-            Some(TargetConfig::None | TargetConfig::Exec(_)) => {
+            Some(TargetConfig::None | TargetConfig::Exec(_) | TargetConfig::Podman(_)) => {
                 transient(format!("target `{}` is no webhook any more", ask.target))
             }
             None => missing(&ask.target),
@@ -221,6 +294,10 @@ impl Targets {
             Some(TargetConfig::Exec(exec)) => exec::run(exec, event, &self.0.locks, cancel).await,
             Some(TargetConfig::Webhook(webhook)) => {
                 until(cancel, webhook::deliver(&self.0.client, webhook, event)).await
+            }
+            // What began at a target of another kind under this name.
+            Some(TargetConfig::Podman(_)) => {
+                transient(format!("target `{target}` is now of another kind"))
             }
             None => missing(target),
         }

@@ -25,6 +25,7 @@ const VOCABULARY: &[&str] = &[
     "fact",
     "limits",
     "names",
+    "pods",
     "policy",
     "reference",
     "sabotage",

@@ -410,6 +410,7 @@ fn held(run: &Simulated, imports: &[ImportReport]) -> Vec<DryHeld> {
         | HeldReason::Failed { .. }
         | HeldReason::Paused
         | HeldReason::NoSuchTarget { .. }
+        | HeldReason::Unsupported { .. }
         | HeldReason::NoTargetToStop { .. }
         | HeldReason::Rejected { .. }
         | HeldReason::RemovalGuarded

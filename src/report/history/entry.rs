@@ -5,7 +5,7 @@ use std::fmt;
 
 use crate::fact::{
     CommitAdopted, Fact, ImagesPruned, Outcome, Reason, Record, RecordsLost, Release, RemovalFate,
-    RolloutStarted, StoredManifest, TagsListed, TriggerOutcome, Via,
+    RolloutStarted, StoredManifest, TagsListed, TriggerFired, TriggerOutcome, Via,
 };
 use crate::names::{Digest, ObjectKey, Seq, StreamTag, TagName};
 use crate::observed::rollout::object_of;
@@ -35,8 +35,10 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
         | Fact::SpaceShort(_)
         | Fact::RecordsLost(_) => BAD,
         Fact::DigestHeld(_) | Fact::RolloutSuperseded(_) | Fact::OverlaySet(_) => WAITS,
+        Fact::RolloutStepped(stepped) if stepped.ending.is_some() => BAD,
         Fact::StopFinished(finished) if finished.outcome != Outcome::Complete => BAD,
         Fact::CommitWithdrawn(_)
+        | Fact::RolloutStepped(_)
         | Fact::SourceRecovered
         | Fact::TagRecovered(_)
         | Fact::TagTrimmed(_)
@@ -169,21 +171,13 @@ impl Reader<'_> {
                 let StoredManifest { repository, digest } = &deleted.manifest;
                 said("delete", digest, format!(" in {repository}"))
             }
-            Fact::TriggerFired(fired) => {
-                let change = change(fired.old.as_ref(), Some(&fired.new));
-                let outcome = match fired.outcome {
-                    TriggerOutcome::Rollout(revision) => format!("rollout {revision}"),
-                    TriggerOutcome::AlreadyRunning => "already running, nothing to do".into(),
-                    TriggerOutcome::Held => "held".into(),
-                };
-                let text = format!(" sees {} {change}: {outcome}", fired.from);
-                said("trigger", &fired.object, text).because([fired.event])
-            }
+            Fact::TriggerFired(fired) => fires(fired),
             Fact::ConfigAdopted(config) => {
                 said("config", &"taken into use", format!(" by version {}", config.version))
             }
             Fact::Checkpoint(_) => return None,
             Fact::RolloutStarted(_)
+            | Fact::RolloutStepped(_)
             | Fact::RolloutSuperseded(_)
             | Fact::RolloutFinished(_)
             | Fact::DigestHeld(_)
@@ -264,6 +258,16 @@ impl Reader<'_> {
         };
         let said = match &record.fact {
             Fact::RolloutStarted(started) => rollout(record.seq, started),
+            Fact::RolloutStepped(fact) => {
+                let mut text = format!("{} {}", revision(&fact.rollout), fact.step);
+                let ending = fact.ending.as_ref().map(|ending| ending.reason.as_str());
+                for words in
+                    ending.into_iter().chain([fact.note.as_str()]).filter(|words| !words.is_empty())
+                {
+                    text = format!("{text}: {}", one_line(words));
+                }
+                said("step", &fact.object, text).because([fact.rollout])
+            }
             Fact::RolloutSuperseded(fact) => {
                 let text = format!("{}: {}", revision(&fact.rollout), one_line(&fact.reason));
                 said("supersede", &fact.object, text).because([fact.rollout])
@@ -405,6 +409,17 @@ fn listing(listed: &TagsListed) -> Said {
         text = format!("{text}; left out: {}", names(&mut listed.left_out.iter()));
     }
     said("listing", &listed.stream, text)
+}
+
+fn fires(fired: &TriggerFired) -> Said {
+    let change = change(fired.old.as_ref(), Some(&fired.new));
+    let outcome = match fired.outcome {
+        TriggerOutcome::Rollout(revision) => format!("rollout {revision}"),
+        TriggerOutcome::AlreadyRunning => "already running, nothing to do".into(),
+        TriggerOutcome::Held => "held".into(),
+    };
+    let text = format!(" sees {} {change}: {outcome}", fired.from);
+    said("trigger", &fired.object, text).because([fired.event])
 }
 
 fn records_lost(lost: &RecordsLost) -> Said {

@@ -217,6 +217,7 @@ fn after_a_failed_restore_nothing_is_said_to_run() {
         outcome: crate::fact::Outcome::Failed,
         reason: "exit status 1".into(),
         log: String::new(),
+        rolled_back: None,
     };
     let fact = crate::fact::Fact::RolloutFinished(failed);
     setting.observed.apply(&crate::fact::Record { seq: Seq(12), at: at(62), fact });

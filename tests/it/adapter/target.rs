@@ -31,7 +31,13 @@ fn targets_with(config: TargetConfig, state: &Path, manifest: Vec<u8>) -> Target
         assert_eq!(*hash, ContentHash::of(b"manifest"));
         Ok(manifest.clone())
     };
-    Targets::new(configs, "/tidegate/test".into(), state, Arc::new(read)).unwrap()
+    Targets::new(
+        configs,
+        "/tidegate/test".into(),
+        state,
+        (Arc::new(read), Arc::new(|bytes: &[u8]| Ok(ContentHash::of(bytes)))),
+    )
+    .unwrap()
 }
 
 fn targets(config: TargetConfig, state: &Path) -> Targets {
@@ -70,6 +76,7 @@ fn request() -> RolloutRequest {
         }],
         manifest: ContentHash::of(b"manifest"),
         target: "t".parse().unwrap(),
+        step: None,
     }
 }
 

@@ -10,14 +10,14 @@ use proptest::prelude::*;
 use tidegate::action::ImportMode;
 use tidegate::fact::{
     Appeared, Checkpoint, CommitAdopted, CommitRefused, CommitWithdrawn, ConfigAdopted,
-    ContainerList, ContainerRef, DigestHeld, Fact, HistoryDropped, HoldReleased, ImageDeleted,
-    ImagesPruned, ImportFailed, ImportReason, Keep, ListingFailed, ManifestDeleted, Outcome,
-    Overlaid, OverlaySet, Position, PruneOptions, PrunedItems, QuotaMark, Reason, Record,
+    ContainerList, ContainerRef, DigestHeld, Ending, Fact, HistoryDropped, HoldReleased,
+    ImageDeleted, ImagesPruned, ImportFailed, ImportReason, Keep, ListingFailed, ManifestDeleted,
+    Outcome, Overlaid, OverlaySet, Position, PruneOptions, PrunedItems, QuotaMark, Reason, Record,
     RecordsLost, Rejected, Release, RemovalFate, RemovalsReleased, Removed, RolloutCause,
-    RolloutFinished, RolloutImage, RolloutStarted, RolloutSuperseded, SourceFailed, Space,
-    SpecSource, StopFinished, StopStarted, StoredManifest, StreamChanged, TagEvent, TagImported,
-    TagProbed, TagRecovered, TagRemoval, TagRemoved, TagSpec, TagTrimmed, TagsListed, TriggerFired,
-    TriggerOutcome, Vanished, VanishedTag, Via,
+    RolloutFinished, RolloutImage, RolloutStarted, RolloutStep, RolloutStepped, RolloutSuperseded,
+    SourceFailed, Space, SpecSource, StopFinished, StopStarted, StoredManifest, StreamChanged,
+    TagEvent, TagImported, TagProbed, TagRecovered, TagRemoval, TagRemoved, TagSpec, TagTrimmed,
+    TagsListed, TriggerFired, TriggerOutcome, Vanished, VanishedTag, Via,
 };
 use tidegate::journal::{LineHash, encode};
 use tidegate::names::{
@@ -116,6 +116,8 @@ fn started() -> Fact {
         }],
         target: "local".parse().unwrap(),
         epoch: None,
+        steps: Vec::new(),
+        deadline: None,
     }))
 }
 
@@ -133,6 +135,7 @@ fn rollout_facts() -> Vec<Fact> {
             outcome: Outcome::Failed,
             reason: "exit code 1".into(),
             log: "línea 1\n\"línea\" 2\u{1}".into(),
+            rolled_back: None,
         }),
         Fact::DigestHeld(DigestHeld {
             object: web(),
@@ -245,6 +248,22 @@ fn prune_facts() -> Vec<Fact> {
 }
 
 /// One fact of each kind, with every field in use.
+fn stepped() -> Fact {
+    Fact::RolloutStepped(Box::new(RolloutStepped {
+        rollout: Seq(10),
+        object: web(),
+        step: RolloutStep::RollingBack,
+        rendered: Some(content("rendered")),
+        note: "healthy after 2.1 s".into(),
+        ending: Some(Ending {
+            step: RolloutStep::Checking,
+            outcome: Outcome::Failed,
+            reason: "not healthy within 10m".into(),
+            log: "boom".into(),
+        }),
+    }))
+}
+
 fn every_fact() -> Vec<Fact> {
     let mut facts = vec![
         adopted(),
@@ -304,6 +323,7 @@ fn every_fact() -> Vec<Fact> {
         quota: vec![QuotaMark { account, since, requests: 7 }],
         resting: vec![("quay.io".into(), since)],
     }));
+    facts.push(stepped());
     facts
 }
 
@@ -322,7 +342,7 @@ fn every_record() -> Vec<Record> {
 #[test]
 fn each_fact_is_written_as_in_the_first_version() {
     let kinds: BTreeSet<_> = every_fact().iter().map(Fact::kind).collect();
-    assert_eq!(kinds.len(), 32, "{kinds:?}");
+    assert_eq!(kinds.len(), 33, "{kinds:?}");
     let batches: Vec<_> = every_record().chunks(4).map(<[Record]>::to_vec).collect();
     let root = journal_of(PLAIN, &batches);
     let written = fs::read_to_string(&segments(root.path())[0]).unwrap();
@@ -394,6 +414,7 @@ fn any_fact() -> impl Strategy<Value = Fact> {
             outcome: Outcome::Complete,
             reason,
             log,
+            rolled_back: Some(true),
         })
     });
     prop_oneof![known, text, log]

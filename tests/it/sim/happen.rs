@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use tidegate::action::{
     Action, ActionId, Ask, ImageContents, ImportFailure, ImportOrder, Input, Nudge, OverlayOrder,
-    PruneRequest, Request, RolloutReport, RolloutRequest, StopRequest,
+    PruneRequest, Request, RolloutReport, RolloutRequest, StepOrder, StopRequest,
 };
-use tidegate::fact::{ImportReason, Keep, PruneOptions, SpecSource, TagSpec};
+use tidegate::fact::{ImportReason, Keep, PruneOptions, RolloutStep, SpecSource, TagSpec};
 use tidegate::reference::ImageReference;
 use tidegate::time::{Span, Timestamp};
 
-use super::meter;
 use super::oracle::ORDER;
 use super::outside::{self, Mood, Targets};
 use super::repository::IMAGES;
 use super::simulation::{Flight, HOST, Simulation};
+use super::{host, meter};
 
 const HOSTS: [&str; 2] = ["r0.io", "r1.io"];
 
@@ -306,6 +306,7 @@ impl Simulation {
                     works_on_it()
                 } else if let Some(object) = self.targets.stops.get(&key) {
                     self.targets.runs.remove(object);
+                    self.targets.host.stop(object);
                     RolloutReport::Complete { log: String::new() }
                 } else {
                     let request = self.targets.seen[&key].request.clone().unwrap();
@@ -324,6 +325,9 @@ impl Simulation {
         if self.is_gone(&request.target) || self.faults && self.rng.one_in(6) {
             return transient();
         }
+        if let Some(order) = &request.step {
+            return self.take_step(request, order);
+        }
         if self.rng.one_in(5) {
             self.targets.note(request);
             self.oracle.accepted(&request.key);
@@ -334,6 +338,25 @@ impl Simulation {
             return transient(); // it did, and the answer is lost
         }
         Targets::report(outcome)
+    }
+
+    /// A step on the host; its answer may be lost, and so may what it is to keep.
+    fn take_step(&mut self, request: &RolloutRequest, order: &StepOrder) -> RolloutReport {
+        if order.step == RolloutStep::Pulling
+            && self.process().store.put(&host::kept(&request.key)).is_err()
+        {
+            return transient();
+        }
+        let healthy = Targets::is_healthy(request);
+        let report = self.targets.host.step(request, order, healthy);
+        self.targets.works(&request.object);
+        if self.faults && self.rng.one_in(8) {
+            return transient();
+        }
+        if self.faults && order.step == RolloutStep::Checking && self.rng.one_in(8) {
+            return RolloutReport::Failed { reason: "unhealthy".into(), log: String::new() };
+        }
+        report
     }
 
     fn stop(&mut self, request: &StopRequest, cancelled: bool) -> RolloutReport {
@@ -352,6 +375,7 @@ impl Simulation {
             return RolloutReport::Failed { reason: "stuck".into(), log: String::new() };
         }
         self.targets.runs.remove(&request.object);
+        self.targets.host.stop(&request.object);
         if self.faults && self.rng.one_in(8) {
             return transient();
         }

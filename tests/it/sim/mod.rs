@@ -50,6 +50,7 @@
 
 mod disk;
 mod happen;
+mod host;
 mod meter;
 #[cfg(feature = "sabotage")]
 mod mutations;

@@ -7,8 +7,8 @@ use tidegate::desired::ImageStream;
 use tidegate::engine::Engine;
 use tidegate::fact::{
     CommitAdopted, Fact, ImagesPruned, Outcome, Overlaid, OverlaySet, Record, Release, RemovalFate,
-    RolloutCause, RolloutFinished, RolloutStarted, StopStarted, TagImported, TagRemoval,
-    TagRemoved, TagTrimmed, TagsListed, Via,
+    RolloutCause, RolloutFinished, RolloutStarted, RolloutStep, StopStarted, TagImported,
+    TagRemoval, TagRemoved, TagTrimmed, TagsListed, Via,
 };
 use tidegate::names::StreamTag;
 use tidegate::names::{
@@ -221,6 +221,7 @@ impl Oracle {
             | Fact::ImportFailed(_)
             | Fact::ListingFailed(_)
             | Fact::TagRecovered(_)
+            | Fact::RolloutStepped(_)
             | Fact::RolloutSuperseded(_)
             | Fact::DigestHeld(_)
             | Fact::ManifestDeleted(_)
@@ -250,13 +251,29 @@ impl Oracle {
         assert!(rollout.end.is_none(), "a rollout ended twice");
         let key = rollout.started.key(rollout.seq);
         // A target that could not be reached may have done it all the same.
-        let verdict = finished.reason == "unhealthy";
-        if finished.outcome != Outcome::Failed || verdict {
+        let verdict = finished.outcome != Outcome::Failed || finished.reason == "unhealthy";
+        if !rollout.started.steps.is_empty() {
+            self.stepped(finished, &key, targets);
+        } else if verdict {
             Self::truthful(&key, finished.outcome, targets);
         }
         if finished.outcome == Outcome::Failed {
             let failed = (rollout.digests(), rollout.started.template);
             self.held.entry(finished.object.clone()).or_default().push(failed);
+        }
+    }
+
+    /// Law 8, R7: a rollout in steps ends as its host is.
+    fn stepped(&self, finished: &RolloutFinished, key: &RolloutKey, targets: &Targets) {
+        let active = self.shadow.workloads[&finished.object].active();
+        let active = active.map(|active| active.started.key(active.seq));
+        match (finished.outcome, finished.rolled_back) {
+            (Outcome::Complete, _) => targets.host.is_complete(&finished.object, key),
+            (_, Some(true)) => {
+                targets.host.is_rolled_back(&finished.object, key, active.as_ref());
+            }
+            // Nobody knows what runs: that is a failure, whatever it was to be.
+            how => assert_eq!(how, (Outcome::Failed, Some(false)), "law 8: {key}"),
         }
     }
 
@@ -556,6 +573,10 @@ impl Oracle {
     fn superseded_end(&self, flights: &[(&Action, bool)]) {
         for (action, cancelled) in flights {
             let Action::RollOut(request) = action else { continue };
+            // Putting back what ran before is how it ends.
+            if request.step.as_ref().is_some_and(|order| order.step == RolloutStep::RollingBack) {
+                continue;
+            }
             let running = self.shadow.workloads[&request.object].running();
             let superseded = running
                 .filter(|running| running.seq == request.key.seq)

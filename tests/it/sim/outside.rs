@@ -11,6 +11,7 @@ use tidegate::action::{
 use tidegate::fact::{ImportReason, Outcome};
 use tidegate::names::{ContentHash, Digest, ObjectKey, RolloutKey};
 
+use super::host::Host;
 use super::meter::Meter;
 use super::repository::{IMAGES, LISTED, OTHERS};
 use super::rng::Rng;
@@ -180,11 +181,13 @@ pub(crate) struct Targets {
     pub(crate) runs: BTreeMap<ObjectKey, BTreeSet<Digest>>,
     /// Stops that they work on.
     pub(crate) stops: BTreeMap<RolloutKey, ObjectKey>,
+    /// The one that is told each step.
+    pub(crate) host: Host,
 }
 
 impl Targets {
     /// The images of one in five never become healthy.
-    fn is_healthy(request: &RolloutRequest) -> bool {
+    pub(crate) fn is_healthy(request: &RolloutRequest) -> bool {
         !request.images.iter().filter_map(|image| image.digest).any(|digest| BAD.contains(&digest))
     }
 
@@ -202,6 +205,14 @@ impl Targets {
         let digests = request.images.iter().filter_map(|image| image.digest).collect();
         self.runs.insert(request.object.clone(), digests);
         outcome
+    }
+
+    /// What the host runs of an object by now.
+    pub(crate) fn works(&mut self, object: &ObjectKey) {
+        match self.host.digests(object) {
+            Some(digests) => drop(self.runs.insert(object.clone(), digests)),
+            None => drop(self.runs.remove(object)),
+        }
     }
 
     /// Remembers a request; the same key always comes with the same request.

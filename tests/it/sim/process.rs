@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tidegate::action::{Action, ActionId, Input};
 use tidegate::engine::Engine;
-use tidegate::fact::{HistoryDropped, Record};
+use tidegate::fact::{HistoryDropped, Record, RolloutStep};
 use tidegate::journal::disk::{Access, Disk as _};
 use tidegate::journal::{
     Compacted, Compaction, From, Journal, JournalError, ObjectStore, Options, Place, Reader,
@@ -18,6 +18,7 @@ use tidegate::observed::ObservedState;
 use tidegate::time::Timestamp;
 
 use super::disk::SimDisk;
+use super::outside::Targets;
 use super::rng::Rng;
 use super::simulation::Simulation;
 
@@ -291,7 +292,16 @@ impl Simulation {
             if let Action::RollOut(request) = &flight.action
                 && self.rng.below(2) == 1
             {
-                self.targets.roll_out(request);
+                match &request.step {
+                    // What it was to keep is not kept: nobody hears of it.
+                    Some(order) if order.step == RolloutStep::Pulling => {}
+                    Some(order) => {
+                        let healthy = Targets::is_healthy(request);
+                        self.targets.host.step(request, order, healthy);
+                        self.targets.works(&request.object);
+                    }
+                    None => drop(self.targets.roll_out(request)),
+                }
             }
         }
         self.lose(end);

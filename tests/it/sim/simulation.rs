@@ -82,6 +82,7 @@ impl Simulation {
             rollouts_in_flight_max: 1 + rng.place(3),
             prune_objects_max: 2,
             source_poll: Duration::from_secs(300),
+            hosts: [HOST.parse().unwrap()].into(),
             targets: [(HOST.parse().unwrap(), Duration::from_secs(600))].into(),
             integrated_registry: Some(IntegratedRegistry {
                 address: "own.io".into(),

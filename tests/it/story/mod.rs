@@ -12,6 +12,7 @@ mod lost_records;
 pub(crate) mod main_job;
 mod past;
 pub(crate) mod play;
+mod podman;
 mod pruning;
 mod pushes;
 mod quota;

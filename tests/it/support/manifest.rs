@@ -45,7 +45,7 @@ impl Manifest {
     }
 
     fn word(&mut self, word: &str) {
-        const FLAGS: [&str; 17] = [
+        const FLAGS: [&str; 18] = [
             "history",
             "env",
             "noconfig",
@@ -63,6 +63,7 @@ impl Manifest {
             "open",
             "lookup",
             "resolve",
+            "volume",
         ];
         let at = word.find(['=', '<', '~']).unwrap_or(word.len());
         let (name, rest) = word.split_at(at);
@@ -214,6 +215,9 @@ impl Manifest {
         }
         let _ = writeln!(text, "  template:\n    metadata: {{labels: {{app: {}}}}}", self.name);
         text.push_str("    spec:\n");
+        if let Some(kind) = self.flags.get("volume") {
+            let _ = writeln!(text, "      volumes: [{{name: v, {kind}: {{name: v}}}}]");
+        }
         for (list, init) in [("initContainers", true), ("containers", false)] {
             let mine = self.parts.iter().filter(|part| part.0.starts_with("init:") == init);
             let mut mine: Vec<_> = mine.collect();

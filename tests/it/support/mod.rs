@@ -9,6 +9,7 @@ pub(crate) mod hook;
 pub(crate) mod hostile;
 pub(crate) mod limited;
 pub(crate) mod manifest;
+pub(crate) mod podman;
 pub(crate) mod registry;
 pub(crate) mod start;
 pub(crate) mod story;

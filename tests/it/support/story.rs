@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use tidegate::action::Action;
-use tidegate::fact::{Fact, Overlaid, Record, RemovalFate, RolloutImage, SpecSource, Via};
+use tidegate::fact::{
+    Fact, Overlaid, Record, RemovalFate, RolloutImage, RolloutStepped, SpecSource, Via,
+};
 use tidegate::names::{Digest, ObjectKey, StreamTag};
 use tidegate::plan::Held;
 
@@ -149,6 +151,12 @@ fn via(via: &Via) -> String {
     }
 }
 
+fn step(kind: &str, stepped: &RolloutStepped) -> String {
+    let ending = stepped.ending.as_ref();
+    let ending = ending.map(|ending| format!(" {}: {}", ending.outcome, ending.reason));
+    format!("{kind} {} {}{}", object(&stepped.object), stepped.step, ending.unwrap_or_default())
+}
+
 /// One record as a line.
 pub(crate) fn record(record: &Record) -> String {
     let kind = record.fact.kind();
@@ -197,6 +205,7 @@ pub(crate) fn record(record: &Record) -> String {
             started.cause,
             images(&started.images)
         ),
+        Fact::RolloutStepped(stepped) => step(kind, stepped),
         Fact::RolloutSuperseded(superseded) => {
             format!("{kind} {}: {}", object(&superseded.object), superseded.reason)
         }
@@ -236,11 +245,13 @@ pub(crate) fn action(action: &Action) -> String {
             format!("delete {}@{}", manifest.repository, manifest.digest)
         }
         Action::RollOut(request) => {
+            let step = request.step.as_ref().map(|order| format!(" {}", order.step));
             format!(
-                "roll out {} {} {}",
+                "roll out {} {} {}{}",
                 object(&request.object),
                 request.revision,
-                images(&request.images)
+                images(&request.images),
+                step.unwrap_or_default()
             )
         }
         Action::AskRollout(ask) => format!("ask {}/{}", ask.key.namespace, ask.key.name),

@@ -338,7 +338,13 @@ async fn a_manifest_that_cannot_be_read_starts_nothing() {
     };
     let configs = BTreeMap::from([("t".parse().unwrap(), TargetConfig::Webhook(target))]);
     let read = |_: &ContentHash| Err(std::io::Error::other("disk on fire"));
-    let targets = Targets::new(configs, "/x".into(), state.path(), Arc::new(read)).unwrap();
+    let targets = Targets::new(
+        configs,
+        "/x".into(),
+        state.path(),
+        (Arc::new(read), Arc::new(|bytes: &[u8]| Ok(ContentHash::of(bytes)))),
+    )
+    .unwrap();
     let report = targets.roll_out(&request(), CancellationToken::new()).await;
     let RolloutReport::Transient { reason, .. } = report else { panic!("{report:?}") };
     assert!(reason.contains("disk on fire"), "{reason}");

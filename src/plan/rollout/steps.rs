@@ -1,0 +1,119 @@
+//! A rollout at a target that is told each step (rules R3, R4, R6).
+
+use crate::fact::{Ending, Fact, Outcome, RolloutStep, RolloutStepped};
+use crate::limits::ROLLBACK_RETRIES;
+use crate::names::TargetName;
+use crate::observed::rollout::{Rollout, Stepped};
+use crate::pods::Pods;
+use crate::time::Timestamp;
+
+use super::super::{HeldReason, Plan, Step};
+use super::{Planning, attempts};
+
+impl Planning<'_> {
+    /// The steps of a rollout that begins, and when it is given up; none where its target does all by itself.
+    ///
+    /// # Errors
+    /// Why it waits: it asks for what its target does not do.
+    pub(super) fn course(
+        &self,
+        target: &TargetName,
+        manifest: &[u8],
+    ) -> Result<(Vec<RolloutStep>, Option<Timestamp>), Plan> {
+        if !self.view.policy.hosts.contains(target) {
+            return Ok((Vec::new(), None));
+        }
+        let pods = Pods::read(self.object, manifest).map_err(|why| {
+            self.held(HeldReason::Unsupported { target: target.clone(), why: why.to_string() })
+        })?;
+        let is_first = self.state.active().is_none_or(|active| active.rendered.is_none());
+        Ok((pods.course(is_first), Some(self.view.now.wall.after(pods.deadline))))
+    }
+
+    /// What is next for a rollout that is told step by step; nothing if it is not.
+    pub(super) fn step(&self, running: &Rollout, retries: u32) -> Option<Plan> {
+        let first = running.started.steps.first().copied()?;
+        let Some(stepped) = &running.step else {
+            // The record of the first step was lost with what followed it.
+            return Some(self.take(running, first, None));
+        };
+        let now = self.view.now;
+        let delivery = self.view.soft.deliveries.get(&running.seq);
+        let in_flight = delivery.is_some_and(|delivery| delivery.in_flight);
+        let rolls_back = stepped.step == RolloutStep::RollingBack;
+        let deadline = running.started.deadline.filter(|_| !rolls_back);
+        if let Some(ending) = self.to_end(running, stepped, deadline) {
+            return Some(match delivery {
+                Some(delivery) if in_flight && delivery.cancelled => Plan::default(),
+                Some(_) if in_flight => Plan::step(Step::Cancel(running.seq)),
+                _ => self.take(running, RolloutStep::RollingBack, Some(ending)),
+            });
+        }
+        let due = deadline.map(|deadline| now.mono_at(deadline));
+        if in_flight {
+            return Some(Plan::default().also_due(due));
+        }
+        let deliver = Plan::step(Step::Deliver(running.seq)).also_due(due);
+        let Some(delivery) = delivery else { return Some(deliver) };
+        let retries = if rolls_back { ROLLBACK_RETRIES } else { retries };
+        if delivery.failures > retries {
+            let why = delivery.reason.clone().unwrap_or_default();
+            let reason = format!("{} failed {}: {why}", stepped.step, times(delivery.failures));
+            return Some(self.give_up(running, stepped, reason));
+        }
+        if now.mono < delivery.not_before {
+            return Some(Plan::due(delivery.not_before).also_due(due));
+        }
+        Some(deliver)
+    }
+
+    /// Why a rollout does not go on.
+    fn to_end(
+        &self,
+        running: &Rollout,
+        stepped: &Stepped,
+        deadline: Option<Timestamp>,
+    ) -> Option<Ending> {
+        if stepped.step == RolloutStep::RollingBack {
+            return None;
+        }
+        let (outcome, reason) = match (&running.superseded, deadline) {
+            (Some(why), _) => (Outcome::Cancelled, why.clone()),
+            (None, Some(deadline)) if self.view.now.wall >= deadline => {
+                let allowed = crate::time::Span(deadline.since(running.at));
+                (Outcome::Failed, format!("it was not done within {allowed}"))
+            }
+            (None, _) => return None,
+        };
+        Some(Ending { step: stepped.step, outcome, reason, log: String::new() })
+    }
+
+    fn give_up(&self, running: &Rollout, stepped: &Stepped, reason: String) -> Plan {
+        let outcome = Outcome::Failed;
+        if stepped.step != RolloutStep::RollingBack {
+            let (step, log) = (stepped.step, String::new());
+            let ending = Ending { step, outcome, reason, log };
+            return self.take(running, RolloutStep::RollingBack, Some(ending));
+        }
+        let before = stepped.ending.as_ref().map(|ending| ending.reason.as_str());
+        let reason = format!("{}; {reason}", before.unwrap_or_default());
+        let (rollout, rolled_back) = (running.seq, Some(false));
+        Plan::step(Step::Finish { rollout, outcome, reason, rolled_back })
+    }
+
+    fn take(&self, running: &Rollout, step: RolloutStep, ending: Option<Ending>) -> Plan {
+        let stepped = RolloutStepped {
+            rollout: running.seq,
+            object: self.object.clone(),
+            step,
+            rendered: None,
+            note: String::new(),
+            ending,
+        };
+        Plan::step(Step::Record(Box::new(Fact::RolloutStepped(Box::new(stepped)))))
+    }
+}
+
+fn times(count: u32) -> String {
+    format!("in {}", attempts(count))
+}

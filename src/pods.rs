@@ -1,0 +1,155 @@
+//! A workload as the pods of one host: what its manifest asks for there (section 8 of the triggers specification). Pure.
+//!
+//! A host runs pods, and knows no `DeploymentConfig`, `Deployment` or `StatefulSet` (rule R8). What they mean is said
+//! here: which steps a rollout takes ([`Pods::course`]), what is played ([`Pods::render`]) and when it is healthy
+//! ([`Pods::probes`]). It reads the manifest as it was rolled out, so that a restart, a restore and a test see the same.
+
+mod probe;
+mod render;
+mod spec;
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::fact::RolloutStep;
+use crate::names::ObjectKey;
+
+pub use probe::{Handler, Probe};
+pub use render::{Instance, LABEL_CHECK, LABEL_OBJECT, LABEL_ROLLOUT, documents};
+
+/// Why something cannot run on one host.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unsupported(String);
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a workload is on a host.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Pods {
+    /// The object.
+    pub object: ObjectKey,
+    /// How many instances run.
+    pub replicas: u32,
+    /// How one revision takes the place of another.
+    pub strategy: Strategy,
+    /// How long an instance is ready before it counts as available (rule D39b).
+    pub min_ready: Duration,
+    /// Time without progress before a rollout is given up (rule R6).
+    pub timeout: Duration,
+    /// Time for the whole rollout, by the wall clock (rule D39a).
+    pub deadline: Duration,
+    /// How long a program may take to end.
+    pub grace: Duration,
+    /// Why a second instance cannot run beside the first (rule R12); none where it can.
+    pub exclusive: Option<String>,
+    /// Ports of the host: `tidegate.dev/publish`.
+    publish: Vec<Publish>,
+    /// Whether a new revision is tried beside the old one: `tidegate.dev/verify`.
+    verify: bool,
+    /// The pod template.
+    template: Value,
+}
+
+/// How one revision takes the place of another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Strategy {
+    /// The new one is seen to be healthy before the old one ends, where a host can run both.
+    Rolling,
+    /// The old one ends first.
+    Recreate,
+}
+
+/// A port of the host that leads to one of a container.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Publish {
+    address: Option<String>,
+    host: u16,
+    container: u16,
+}
+
+impl Pods {
+    /// Reads a manifest as it was rolled out, of this object.
+    ///
+    /// # Errors
+    /// What it asks for that a host does not do.
+    pub fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Self, Unsupported> {
+        spec::read(object, manifest)
+    }
+
+    /// The steps of a rollout (rules R3, R13 to R15); `first` where nothing of the object runs there.
+    #[must_use]
+    pub fn course(&self, first: bool) -> Vec<RolloutStep> {
+        let mut steps = vec![RolloutStep::Pulling];
+        if !first {
+            if self.is_verified() {
+                steps.push(RolloutStep::Verifying);
+            }
+            steps.push(RolloutStep::StoppingOld);
+        }
+        steps.extend([RolloutStep::StartingNew, RolloutStep::Checking]);
+        steps
+    }
+
+    /// Whether a new revision is tried beside the old one before that is stopped (rule R13).
+    #[must_use]
+    pub fn is_verified(&self) -> bool {
+        self.verify
+            && self.strategy == Strategy::Rolling
+            && self.replicas > 0
+            && self.exclusive.is_none()
+    }
+
+    /// The names of its pods (rule R11).
+    pub fn names(&self) -> impl Iterator<Item = String> {
+        (0..self.replicas).map(|ordinal| format!("{}-{ordinal}", self.object.name))
+    }
+
+    /// The names of its init containers.
+    pub fn init_containers(&self) -> impl Iterator<Item = &str> {
+        let list = self.template.pointer("/spec/initContainers").and_then(Value::as_array);
+        list.into_iter().flatten().filter_map(|one| one.get("name")?.as_str())
+    }
+
+    /// The names of all its containers, init containers first.
+    pub fn all_containers(&self) -> impl Iterator<Item = &str> {
+        self.containers().filter_map(|one| one.get("name")?.as_str())
+    }
+
+    /// The images of its containers, each once.
+    #[must_use]
+    pub fn images(&self) -> std::collections::BTreeSet<&str> {
+        self.containers().filter_map(|one| one.get("image")?.as_str()).collect()
+    }
+
+    /// The name of the pod that is tried beside them.
+    #[must_use]
+    pub fn check_name(&self) -> String {
+        format!("{}-check", self.object.name)
+    }
+
+    /// Its readiness probes, with the container that each is of (rule R5).
+    ///
+    /// # Errors
+    /// When one cannot be made sense of.
+    pub fn probes(&self) -> Result<Vec<(String, Probe)>, Unsupported> {
+        probe::of(&self.template)
+    }
+}
+
+/// Looks whether a value of `tidegate.dev/publish` can be read.
+///
+/// # Errors
+/// What cannot, and how it is written.
+pub fn check_publish(text: &str) -> Result<(), Unsupported> {
+    spec::publish(text).map(drop)
+}
+
+fn unsupported<T>(what: impl Into<String>) -> Result<T, Unsupported> {
+    Err(Unsupported(what.into()))
+}

@@ -1,0 +1,165 @@
+//! Readiness probes (rule R5), with the kubelet's defaults.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Unsupported, unsupported};
+
+/// When a container is ready.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Probe {
+    /// What is asked.
+    pub handler: Handler,
+    /// How long after the start it is asked first.
+    pub initial_delay: Duration,
+    /// How often it is asked.
+    pub period: Duration,
+    /// How long one answer may take.
+    pub timeout: Duration,
+    /// How many answers in a row make it ready.
+    pub successes: u32,
+    /// How many failures in a row make it unready again.
+    pub failures: u32,
+}
+
+/// What a probe asks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Handler {
+    /// An HTTP request, answered with a status from 200 to 399.
+    Http {
+        /// Path and query.
+        path: String,
+        /// The port.
+        port: u16,
+        /// Further headers.
+        headers: Vec<(String, String)>,
+    },
+    /// A connection.
+    Tcp {
+        /// The port.
+        port: u16,
+    },
+    /// A command in the container that ends with 0.
+    Exec {
+        /// Program and arguments.
+        command: Vec<String>,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Written {
+    http_get: Option<HttpGet>,
+    tcp_socket: Option<TcpSocket>,
+    exec: Option<Exec>,
+    grpc: Option<Value>,
+    initial_delay_seconds: Option<u64>,
+    period_seconds: Option<u64>,
+    timeout_seconds: Option<u64>,
+    success_threshold: Option<u32>,
+    failure_threshold: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct HttpGet {
+    #[serde(default)]
+    path: String,
+    port: Value,
+    #[serde(default)]
+    scheme: String,
+    #[serde(default)]
+    http_headers: Vec<Header>,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    name: String,
+    value: String,
+}
+
+#[derive(Deserialize)]
+struct TcpSocket {
+    port: Value,
+}
+
+#[derive(Deserialize)]
+struct Exec {
+    #[serde(default)]
+    command: Vec<String>,
+}
+
+/// The readiness probes of a pod template, each with its container.
+pub(super) fn of(template: &Value) -> Result<Vec<(String, Probe)>, Unsupported> {
+    let containers = template.pointer("/spec/containers").and_then(Value::as_array);
+    let mut probes = Vec::new();
+    for container in containers.into_iter().flatten() {
+        let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
+        let Some(probe) = container.get("readinessProbe").filter(|probe| !probe.is_null()) else {
+            continue;
+        };
+        match read(container, probe) {
+            Ok(probe) => probes.push((name.to_owned(), probe)),
+            Err(why) => {
+                return unsupported(format!("the readiness probe of container `{name}`: {why}"));
+            }
+        }
+    }
+    Ok(probes)
+}
+
+fn read(container: &Value, probe: &Value) -> Result<Probe, String> {
+    let written = Written::deserialize(probe).map_err(|error| error.to_string())?;
+    let handler = match written {
+        Written { http_get: Some(get), .. } if get.scheme.eq_ignore_ascii_case("https") => {
+            return Err(
+                "`scheme: HTTPS` is not asked yet; use `HTTP`, `tcpSocket` or `exec`".into()
+            );
+        }
+        Written { http_get: Some(get), .. } => Handler::Http {
+            path: if get.path.starts_with('/') { get.path } else { format!("/{}", get.path) },
+            port: port(container, &get.port)?,
+            headers: get.http_headers.into_iter().map(|one| (one.name, one.value)).collect(),
+        },
+        Written { tcp_socket: Some(tcp), .. } => Handler::Tcp { port: port(container, &tcp.port)? },
+        Written { exec: Some(exec), .. } if exec.command.is_empty() => {
+            return Err("`exec` has no command".into());
+        }
+        Written { exec: Some(exec), .. } => Handler::Exec { command: exec.command },
+        Written { grpc: Some(_), .. } => {
+            return Err("`grpc` is not asked yet; use `tcpSocket` or `exec`".into());
+        }
+        _ => return Err("it has none of `httpGet`, `tcpSocket`, `exec`, `grpc`".into()),
+    };
+    // Zero means the default too, as the API server has it.
+    let seconds = |value: Option<u64>, default: u64| {
+        Duration::from_secs(value.filter(|value| *value > 0).unwrap_or(default))
+    };
+    let count =
+        |value: Option<u32>, default: u32| value.filter(|value| *value > 0).unwrap_or(default);
+    Ok(Probe {
+        handler,
+        initial_delay: seconds(written.initial_delay_seconds, 0),
+        period: seconds(written.period_seconds, 10),
+        timeout: seconds(written.timeout_seconds, 1),
+        successes: count(written.success_threshold, 1),
+        failures: count(written.failure_threshold, 3),
+    })
+}
+
+/// A number, or the name of one of the container's ports.
+fn port(container: &Value, port: &Value) -> Result<u16, String> {
+    let number = |value: &Value| {
+        let number = value.as_u64().and_then(|number| u16::try_from(number).ok());
+        number.filter(|number| *number != 0)
+    };
+    if let Some(number) = number(port).or_else(|| port.as_str()?.parse().ok()) {
+        return Ok(number);
+    }
+    let ports = container.get("ports").and_then(Value::as_array).into_iter().flatten();
+    let mut named = ports.filter(|one| one.get("name").is_some_and(|name| name == port));
+    let found = named.next().and_then(|one| number(one.get("containerPort")?));
+    found.ok_or_else(|| format!("the container has no port {port}"))
+}

@@ -1,0 +1,156 @@
+//! What is played: one `Pod` for each instance, byte-stable, with nothing in it that podman would take for itself (R11).
+
+use serde_json::{Map, Value, json};
+
+use super::Pods;
+use crate::names::{Kind, Revision, RolloutKey};
+
+/// Label of a pod: the object that it is of.
+pub const LABEL_OBJECT: &str = "tidegate.dev/object";
+
+/// Label of a pod: the key of the rollout that it is of.
+pub const LABEL_ROLLOUT: &str = "tidegate.dev/rollout";
+
+/// Label of a pod that is tried beside those of the object.
+pub const LABEL_CHECK: &str = "tidegate.dev/check";
+
+/// What separates two documents.
+const SEPARATOR: &str = "\n---\n";
+
+/// Which pod of a rollout.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Instance {
+    /// One that does the work.
+    Ordinal(u32),
+    /// The one that is tried before.
+    Check,
+}
+
+/// The documents of a rendered file, one for each instance.
+#[must_use]
+pub fn documents(rendered: &str) -> Vec<&str> {
+    rendered.split(SEPARATOR).filter(|document| !document.trim().is_empty()).collect()
+}
+
+impl Pods {
+    /// All instances of a revision, as one file.
+    #[must_use]
+    pub fn render(&self, key: &RolloutKey, revision: Revision) -> String {
+        let one = |ordinal| self.pod(Instance::Ordinal(ordinal), key, revision);
+        (0..self.replicas).map(one).collect::<Vec<_>>().join(SEPARATOR)
+    }
+
+    /// One instance, as JSON, which is YAML.
+    #[must_use]
+    pub fn pod(&self, instance: Instance, key: &RolloutKey, revision: Revision) -> String {
+        let name = match instance {
+            Instance::Ordinal(ordinal) => format!("{}-{ordinal}", self.object.name),
+            Instance::Check => self.check_name(),
+        };
+        let mut labels = self.template.pointer("/metadata/labels").cloned().unwrap_or_default();
+        let ours = [(LABEL_OBJECT, self.object.to_string()), (LABEL_ROLLOUT, key.to_string())];
+        // Rule D11.
+        let openshifts = (self.object.kind == Kind::DeploymentConfig).then(|| {
+            [
+                ("deploymentconfig", self.object.name.to_string()),
+                ("deployment", format!("{}-{}", self.object.name, revision.0)),
+            ]
+        });
+        let openshifts = openshifts.into_iter().flatten();
+        let check = (instance == Instance::Check).then(|| (LABEL_CHECK, "true".to_owned()));
+        put(&mut labels, ours.into_iter().chain(openshifts).chain(check));
+        let mut annotations =
+            self.template.pointer("/metadata/annotations").cloned().unwrap_or_default();
+        put(&mut annotations, [("tidegate.dev/revision", revision.0.to_string())]);
+        let mut spec = self.template.get("spec").cloned().unwrap_or_default();
+        for list in ["initContainers", "containers"] {
+            let containers = spec.get_mut(list).and_then(Value::as_array_mut);
+            for container in containers.into_iter().flatten() {
+                self.container(container, instance);
+            }
+        }
+        if instance != Instance::Check {
+            self.undeclared(&mut spec);
+        }
+        if let Some(spec) = spec.as_object_mut() {
+            // Images are pulled with our logins, before anything is stopped.
+            spec.remove("imagePullSecrets");
+        }
+        let pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": { "name": name, "labels": labels, "annotations": annotations },
+            "spec": spec,
+        });
+        pod.to_string()
+    }
+
+    fn container(&self, container: &mut Value, instance: Instance) {
+        let Some(fields) = container.as_object_mut() else { return };
+        fields.insert("imagePullPolicy".into(), "IfNotPresent".into());
+        // Asked by us; some versions of podman know the name and do something else.
+        for key in ["readinessProbe", "startupProbe", "lifecycle"] {
+            fields.remove(key);
+        }
+        let ports = fields.entry("ports").or_insert_with(|| json!([]));
+        if let Some(ports) = ports.as_array_mut() {
+            self.ports(ports, instance);
+            if ports.is_empty() {
+                fields.remove("ports");
+            }
+        }
+    }
+
+    /// Ports that are published and that no container names: the first container is meant.
+    fn undeclared(&self, spec: &mut Value) {
+        let named = |port: u16| {
+            let ports = self.containers().filter_map(|one| one.get("ports")?.as_array()).flatten();
+            let mut numbers = ports.filter_map(|port| port.get("containerPort")?.as_u64());
+            numbers.any(|number| number == u64::from(port))
+        };
+        let missing = self.publish.iter().filter(|one| !named(one.container));
+        let missing = missing.map(|one| match &one.address {
+            Some(address) => {
+                json!({"containerPort": one.container, "hostPort": one.host, "hostIP": address})
+            }
+            None => json!({"containerPort": one.container, "hostPort": one.host}),
+        });
+        let missing: Vec<_> = missing.collect();
+        let first = spec.pointer_mut("/containers/0").and_then(Value::as_object_mut);
+        let Some(first) = first.filter(|_| !missing.is_empty()) else { return };
+        let ports = first.entry("ports").or_insert_with(|| json!([]));
+        if let Some(ports) = ports.as_array_mut() {
+            ports.extend(missing);
+        }
+    }
+
+    /// What is tried publishes nothing; the others publish what the manifest and the annotation say.
+    fn ports(&self, ports: &mut [Value], instance: Instance) {
+        for port in ports {
+            let Some(fields) = port.as_object_mut() else { continue };
+            if instance == Instance::Check {
+                fields.remove("hostPort");
+                fields.remove("hostIP");
+                continue;
+            }
+            let number = fields.get("containerPort").and_then(Value::as_u64);
+            let is_it = |container: u16| number == Some(u64::from(container));
+            if let Some(publish) = self.publish.iter().find(|one| is_it(one.container)) {
+                fields.insert("hostPort".into(), publish.host.into());
+                if let Some(address) = &publish.address {
+                    fields.insert("hostIP".into(), address.clone().into());
+                }
+            }
+        }
+    }
+}
+
+/// Puts texts into an object, which is made if there is none.
+fn put<'a>(object: &mut Value, texts: impl IntoIterator<Item = (&'a str, String)>) {
+    if !object.is_object() {
+        *object = Value::Object(Map::new());
+    }
+    if let Some(fields) = object.as_object_mut() {
+        fields.extend(texts.into_iter().map(|(key, text)| (key.to_owned(), Value::String(text))));
+    }
+}

@@ -1,0 +1,214 @@
+//! From a manifest to what a host has to know of it.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::{Pods, Publish, Strategy, Unsupported, unsupported};
+use crate::names::{Kind, ObjectKey};
+
+/// Kubernetes' default of `terminationGracePeriodSeconds`.
+const GRACE: u64 = 30;
+
+/// OpenShift's default of `timeoutSeconds` and Kubernetes' of `progressDeadlineSeconds`.
+const TIMEOUT: u64 = 600;
+
+/// OpenShift's default of `activeDeadlineSeconds`.
+const DEADLINE: u64 = 21_600;
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Object {
+    metadata: Metadata,
+    spec: Spec,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Metadata {
+    annotations: Option<Map<String, Value>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec {
+    replicas: Option<u32>,
+    min_ready_seconds: Option<u64>,
+    progress_deadline_seconds: Option<u64>,
+    strategy: Option<StrategySpec>,
+    template: Option<Value>,
+    volume_claim_templates: Option<Vec<Value>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct StrategySpec {
+    r#type: Option<String>,
+    active_deadline_seconds: Option<u64>,
+    rolling_params: Option<Params>,
+    recreate_params: Option<Params>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Params {
+    timeout_seconds: Option<u64>,
+    pre: Option<Value>,
+    mid: Option<Value>,
+    post: Option<Value>,
+}
+
+pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsupported> {
+    let read: Object = match serde_json::from_slice(manifest) {
+        Ok(read) => read,
+        Err(error) => return unsupported(format!("the manifest cannot be read: {error}")),
+    };
+    let Spec { replicas, template, strategy, volume_claim_templates, .. } = read.spec;
+    let default = match object.kind {
+        Kind::DeploymentConfig => 0, // rule D2
+        Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => 1,
+        Kind::CronJob | Kind::ImageStream | Kind::BuildConfig => {
+            return unsupported(format!("a {} does not run on this kind of target", object.kind));
+        }
+    };
+    if volume_claim_templates.is_some_and(|claims| !claims.is_empty()) {
+        return unsupported("`volumeClaimTemplates` are not known to this kind of target");
+    }
+    let Some(template) = template.filter(Value::is_object) else {
+        return unsupported("there is no pod template");
+    };
+    let replicas = replicas.filter(|_| object.kind != Kind::DaemonSet).unwrap_or(default);
+    let strategy = strategy.unwrap_or_default();
+    let (how, params) = match strategy.r#type.as_deref().unwrap_or_default() {
+        "Recreate" => (Strategy::Recreate, strategy.recreate_params),
+        "Custom" => return unsupported("strategy Custom is not enabled"), // rule D38
+        _ => (Strategy::Rolling, strategy.rolling_params),
+    };
+    let params = params.unwrap_or_default();
+    if [&params.pre, &params.mid, &params.post].into_iter().flatten().any(|hook| !hook.is_null()) {
+        return unsupported("lifecycle hooks are not known to this kind of target");
+    }
+    let timeout = params.timeout_seconds.or(read.spec.progress_deadline_seconds);
+    let annotations = read.metadata.annotations.unwrap_or_default();
+    let annotation = |key: &str| annotations.get(key).and_then(Value::as_str);
+    let publish = publish(annotation("tidegate.dev/publish").unwrap_or_default())?;
+    let pods = Pods {
+        object: object.clone(),
+        replicas,
+        strategy: how,
+        min_ready: Duration::from_secs(read.spec.min_ready_seconds.unwrap_or(0)),
+        timeout: Duration::from_secs(timeout.unwrap_or(TIMEOUT)),
+        deadline: Duration::from_secs(strategy.active_deadline_seconds.unwrap_or(DEADLINE)),
+        grace: Duration::from_secs(grace(&template)),
+        exclusive: exclusive(&template),
+        publish,
+        verify: annotation("tidegate.dev/verify") != Some("false"),
+        template,
+    };
+    check(&pods)?;
+    Ok(pods)
+}
+
+/// What would be found out too late, or by nobody.
+fn check(pods: &Pods) -> Result<(), Unsupported> {
+    if pods.replicas > 1 && pods.publishes() {
+        return unsupported("replicas > 1 needs a host port range"); // rule R14
+    }
+    let sources = pods.template.pointer("/spec/volumes").and_then(Value::as_array);
+    for volume in sources.into_iter().flatten() {
+        let name = volume.get("name").and_then(Value::as_str).unwrap_or_default();
+        let known = ["emptyDir", "hostPath", "persistentVolumeClaim"];
+        let is_odd = |key: &&String| *key != "name" && !known.contains(&key.as_str());
+        if let Some(odd) = volume.as_object().and_then(|volume| volume.keys().find(is_odd)) {
+            let known = known.map(|kind| format!("`{kind}`")).join(", ");
+            return unsupported(format!(
+                "volume `{name}` is a `{odd}`, which is not known to this kind of target; it knows {known}"
+            ));
+        }
+    }
+    for container in pods.containers() {
+        let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
+        let env = container.get("env").and_then(Value::as_array).into_iter().flatten();
+        let sources = env.filter_map(|one| one.get("valueFrom")).filter(|from| !from.is_null());
+        let from = container.get("envFrom").and_then(Value::as_array).into_iter().flatten();
+        if sources.chain(from).next().is_some() {
+            return unsupported(format!(
+                "container `{name}` takes values of its environment from elsewhere (`valueFrom`, `envFrom`), which is not known \
+                 to this kind of target"
+            ));
+        }
+    }
+    pods.probes().map(drop)
+}
+
+fn grace(template: &Value) -> u64 {
+    let grace = template.pointer("/spec/terminationGracePeriodSeconds");
+    grace.and_then(Value::as_u64).unwrap_or(GRACE)
+}
+
+/// Why two instances cannot run beside each other (rule R12). A port of the host is no reason: what is tried publishes
+/// none.
+fn exclusive(template: &Value) -> Option<String> {
+    if template.pointer("/spec/hostNetwork").and_then(Value::as_bool) == Some(true) {
+        return Some("it uses the network of the host".into());
+    }
+    let volumes = template.pointer("/spec/volumes").and_then(Value::as_array)?;
+    volumes.iter().find_map(|volume| {
+        let name = volume.get("name").and_then(Value::as_str).unwrap_or_default();
+        let claim = volume.get("persistentVolumeClaim").filter(|claim| !claim.is_null());
+        let read_only = claim.and_then(|claim| claim.get("readOnly")).and_then(Value::as_bool);
+        let path = volume.get("hostPath").filter(|path| !path.is_null());
+        let is_shared = match (claim, path) {
+            (Some(_), _) => read_only == Some(true),
+            (None, Some(_)) => is_mounted_read_only(template, name),
+            (None, None) => true,
+        };
+        (!is_shared).then(|| format!("volume {name:?} cannot be shared"))
+    })
+}
+
+fn is_mounted_read_only(template: &Value, volume: &str) -> bool {
+    let lists = ["/spec/initContainers", "/spec/containers"];
+    let containers = lists.iter().filter_map(|list| template.pointer(list)?.as_array()).flatten();
+    let mounts = containers.filter_map(|one| one.get("volumeMounts")?.as_array()).flatten();
+    let mut ours = mounts.filter(|mount| mount.get("name").and_then(Value::as_str) == Some(volume));
+    ours.all(|mount| mount.get("readOnly").and_then(Value::as_bool) == Some(true))
+}
+
+/// `8080:8080`, `127.0.0.1:8080:80`, several with commas.
+pub(super) fn publish(text: &str) -> Result<Vec<Publish>, Unsupported> {
+    let one = |text: &str| {
+        let (rest, container) = text.rsplit_once(':')?;
+        let (address, host) = match rest.rsplit_once(':') {
+            Some((address, host)) => (Some(address.to_owned()), host),
+            None => (None, rest),
+        };
+        let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port != 0);
+        Some(Publish { address, host: port(host)?, container: port(container)? })
+    };
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    items
+        .map(|item| match one(item) {
+            Some(publish) => Ok(publish),
+            None => unsupported(format!(
+                "`{item}` is not written like `8080:80` or `127.0.0.1:8080:80`"
+            )),
+        })
+        .collect()
+}
+
+impl Pods {
+    /// Its containers, init containers first.
+    pub(super) fn containers(&self) -> impl Iterator<Item = &Value> {
+        let lists = ["/spec/initContainers", "/spec/containers"];
+        lists.into_iter().filter_map(|list| self.template.pointer(list)?.as_array()).flatten()
+    }
+
+    /// Whether it takes a port of the host.
+    pub(super) fn publishes(&self) -> bool {
+        let ports = self.containers().filter_map(|one| one.get("ports")?.as_array()).flatten();
+        let mut fixed = ports.filter_map(|port| port.get("hostPort").and_then(Value::as_u64));
+        !self.publish.is_empty() || fixed.any(|port| port != 0)
+    }
+}

@@ -1,0 +1,364 @@
+//! The podman target: pods on this host, step by step (rules R5 to R15).
+//!
+//! Each step may be asked for again, after a crash or a failure of podman itself: what is there already is left as it is,
+//! told by the labels of the pods. A step that fails touches nothing that ran before; putting that back is a step of its
+//! own.
+
+mod health;
+mod probe;
+mod program;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::Keep;
+use crate::action::{RolloutReport, RolloutRequest, StepOrder};
+use crate::fact::RolloutStep;
+use crate::limits::{PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT, PODMAN_PULL_TIMEOUT};
+use crate::names::ObjectKey;
+use crate::pods::{self, Instance, LABEL_CHECK, LABEL_OBJECT, LABEL_ROLLOUT, Pods};
+use program::{Podman, Trouble};
+
+/// Lines of a container's log that are kept of a failure.
+const LOG_LINES: &str = "5";
+
+/// Podman on this host.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PodmanTarget {
+    /// An absolute path, or a name to look up in `PATH`.
+    pub program: PathBuf,
+    /// The network that pods join; podman's own default, if none is named.
+    pub network: Option<String>,
+    /// What it gets of our environment.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// A manifest, and what it became on this host.
+pub(super) struct Revision {
+    pub(super) manifest: Vec<u8>,
+    pub(super) rendered: String,
+}
+
+/// One step of one rollout, with everything that it needs.
+pub(super) struct Work<'a> {
+    pub(super) target: &'a PodmanTarget,
+    pub(super) locks: &'a Path,
+    pub(super) request: &'a RolloutRequest,
+    pub(super) order: &'a StepOrder,
+    pub(super) manifest: &'a [u8],
+    /// What is going to run; none before it is put together.
+    pub(super) rendered: Option<String>,
+    pub(super) previous: Option<Revision>,
+    pub(super) keep: &'a Keep,
+    pub(super) cancel: &'a CancellationToken,
+}
+
+impl Work<'_> {
+    pub(super) async fn run(self) -> RolloutReport {
+        let object = &self.request.object;
+        let pods = match Pods::read(object, self.manifest) {
+            Ok(pods) => pods,
+            Err(why) => {
+                return RolloutReport::Failed { reason: why.to_string(), log: String::new() };
+            }
+        };
+        let Self { target, locks, cancel, .. } = self;
+        let podman = Podman { target, locks, object, cancel };
+        let host = Host { podman, pods, work: &self };
+        let step = self.order.step;
+        let done = match step {
+            RolloutStep::Pulling => host.pull().await,
+            RolloutStep::Verifying => host.verify().await,
+            RolloutStep::StoppingOld => host.stop_old().await,
+            RolloutStep::StartingNew => host.start().await,
+            RolloutStep::Checking => host.check().await,
+            RolloutStep::RollingBack => host.roll_back().await,
+            // No course has them.
+            RolloutStep::PreHook | RolloutStep::MidHook | RolloutStep::PostHook => {
+                Ok(String::new())
+            }
+        };
+        match done {
+            Ok(note) if step == RolloutStep::Pulling => self.render(&host.pods, note).await,
+            Ok(note) => RolloutReport::Stepped { rendered: None, note },
+            Err(Trouble::Cancelled) => RolloutReport::Cancelled,
+            Err(Trouble::Passing(reason)) => RolloutReport::Transient { reason, retry_after: None },
+            Err(Trouble::Refused(reason)) => {
+                let log = host.log().await;
+                RolloutReport::Failed { reason, log }
+            }
+        }
+    }
+
+    /// Puts what is going to run into the object store.
+    async fn render(&self, pods: &Pods, note: String) -> RolloutReport {
+        let rendered = pods.render(&self.request.key, self.request.revision).into_bytes();
+        let keep = std::sync::Arc::clone(self.keep);
+        let kept = tokio::task::spawn_blocking(move || keep(&rendered)).await;
+        match kept.map_err(std::io::Error::other).flatten() {
+            Ok(hash) => RolloutReport::Stepped { rendered: Some(hash), note },
+            Err(error) => {
+                let reason = format!("cannot keep what is to run: {error}");
+                RolloutReport::Transient { reason, retry_after: None }
+            }
+        }
+    }
+}
+
+/// Stops and removes all that runs of an object.
+pub(super) async fn stop(
+    target: &PodmanTarget,
+    locks: &Path,
+    object: &ObjectKey,
+    cancel: &CancellationToken,
+) -> RolloutReport {
+    let podman = Podman { target, locks, object, cancel };
+    let removed = async {
+        for pod in podman.pods().await? {
+            podman.remove(&pod.name, None).await?;
+        }
+        Ok(())
+    };
+    match removed.await {
+        Ok(()) => RolloutReport::Complete { log: String::new() },
+        Err(Trouble::Cancelled) => RolloutReport::Cancelled,
+        Err(Trouble::Refused(reason) | Trouble::Passing(reason)) => {
+            RolloutReport::Transient { reason, retry_after: None }
+        }
+    }
+}
+
+/// A pod that is there.
+struct Pod {
+    name: String,
+    rollout: String,
+    is_check: bool,
+}
+
+impl Podman<'_> {
+    /// The pods of the object.
+    async fn pods(&self) -> Result<Vec<Pod>, Trouble> {
+        let filter = format!("label={LABEL_OBJECT}={}", self.object);
+        let arguments = ["pod", "ps", "--filter", &filter, "--format", "json"];
+        let text = self.look(&arguments, PODMAN_LOOK_TIMEOUT).await?;
+        let all: Option<Vec<Value>> = serde_json::from_str(&text)
+            .map_err(|error| Trouble::Passing(format!("podman pod ps: {error}")))?;
+        let all = all.unwrap_or_default();
+        let text = |pod: &Value, path: &str| {
+            pod.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let label =
+            |pod: &Value, label: &str| text(pod, &format!("/Labels/{}", label.replace('/', "~1")));
+        let pods = all.iter().map(|pod| Pod {
+            name: text(pod, "/Name"),
+            rollout: label(pod, LABEL_ROLLOUT),
+            is_check: label(pod, LABEL_CHECK) == "true",
+        });
+        Ok(pods.collect())
+    }
+
+    /// Ends a pod, with the time that its programs may take, and removes it.
+    async fn remove(&self, pod: &str, grace: Option<Duration>) -> Result<(), Trouble> {
+        let grace = grace.unwrap_or(Duration::from_secs(30));
+        let seconds = grace.as_secs().to_string();
+        let timeout = grace.saturating_mul(2).saturating_add(PODMAN_ACT_TIMEOUT);
+        for arguments in [
+            &["pod", "stop", "--ignore", "--time", &seconds, pod][..],
+            &["pod", "rm", "--force", "--ignore", pod],
+        ] {
+            self.act(arguments, &[], timeout).await?;
+        }
+        Ok(())
+    }
+
+    async fn play(&self, document: &str) -> Result<(), Trouble> {
+        let mut arguments = vec!["kube", "play", "--quiet"];
+        if let Some(network) = &self.target.network {
+            arguments.extend(["--network", network]);
+        }
+        arguments.push("-");
+        self.act(&arguments, document.as_bytes(), PODMAN_ACT_TIMEOUT).await.map(drop)
+    }
+}
+
+/// What a rendered document says of its pod.
+fn named(document: &str) -> Result<(String, String), Trouble> {
+    let pod: Value = serde_json::from_str(document)
+        .map_err(|error| Trouble::Refused(format!("what is to run is no pod: {error}")))?;
+    let label = format!("/metadata/labels/{}", LABEL_ROLLOUT.replace('/', "~1"));
+    let text =
+        |path: &str| pod.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    Ok((text("/metadata/name"), text(&label)))
+}
+
+struct Host<'a> {
+    podman: Podman<'a>,
+    pods: Pods,
+    work: &'a Work<'a>,
+}
+
+impl Host<'_> {
+    fn key(&self) -> String {
+        self.work.request.key.to_string()
+    }
+
+    /// Everything that can be found out before anything is touched.
+    async fn pull(&self) -> Result<String, Trouble> {
+        let names: Vec<String> = self.pods.names().chain([self.pods.check_name()]).collect();
+        for name in names {
+            let Some(seen) = health::look(&self.podman, &name).await? else { continue };
+            let owner = seen.labels.get(LABEL_OBJECT);
+            if owner.is_none_or(|owner| *owner != self.podman.object.to_string()) {
+                let owner = owner.map_or("somebody else", String::as_str);
+                return Err(Trouble::Refused(format!(
+                    "there is a pod `{name}` of {owner}: rename one of them, or remove it"
+                )));
+            }
+        }
+        let mut pulled = 0;
+        for image in self.pods.images() {
+            pulled += usize::from(self.pull_image(image).await?);
+        }
+        Ok(format!("{pulled} of {} images pulled", self.pods.images().len()))
+    }
+
+    /// Whether it had to be pulled.
+    async fn pull_image(&self, image: &str) -> Result<bool, Trouble> {
+        let is_pinned = image.contains('@');
+        let there = match self.podman.look(&["image", "exists", image], PODMAN_LOOK_TIMEOUT).await {
+            Ok(_) => is_pinned,
+            Err(Trouble::Refused(_)) => false,
+            Err(trouble) => return Err(trouble),
+        };
+        if !there {
+            let pulled =
+                self.podman.act(&["pull", "--quiet", image], &[], PODMAN_PULL_TIMEOUT).await;
+            // A registry that is gone or says no is no verdict about the image (rule T25).
+            pulled.map_err(|trouble| match &trouble {
+                Trouble::Refused(why) => Trouble::Passing(format!("cannot pull {image}: {why}")),
+                Trouble::Passing(_) | Trouble::Cancelled => trouble,
+            })?;
+        }
+        let arguments = ["image", "inspect", "--format", "{{.Os}}/{{.Architecture}}", image];
+        let built = self.podman.look(&arguments, PODMAN_LOOK_TIMEOUT).await?;
+        let format = "{{.Host.OS}}/{{.Host.Arch}}";
+        let host = self.podman.look(&["info", "--format", format], PODMAN_LOOK_TIMEOUT).await?;
+        if built.trim() != host.trim() && !built.trim().is_empty() {
+            let (built, host) = (built.trim(), host.trim());
+            return Err(Trouble::Refused(format!(
+                "{image} is built for {built}, and this host is {host}"
+            )));
+        }
+        Ok(!there)
+    }
+
+    /// The new revision beside the old one (rule R13, steps 2 to 4).
+    async fn verify(&self) -> Result<String, Trouble> {
+        let name = self.pods.check_name();
+        let document =
+            self.pods.pod(Instance::Check, &self.work.request.key, self.work.request.revision);
+        self.ensure(&document).await?;
+        let took = health::wait(&self.podman, &self.pods, &[name]).await?;
+        Ok(format!("healthy beside the old one after {}", seconds(took)))
+    }
+
+    async fn stop_old(&self) -> Result<String, Trouble> {
+        let key = self.key();
+        let old =
+            self.podman.pods().await?.into_iter().filter(|pod| !pod.is_check && pod.rollout != key);
+        for pod in old {
+            self.podman.remove(&pod.name, Some(self.pods.grace)).await?;
+        }
+        Ok(match &self.pods.exclusive {
+            Some(why) => format!("replaced in place: {why}"),
+            None => String::new(),
+        })
+    }
+
+    async fn start(&self) -> Result<String, Trouble> {
+        let rendered = self.work.rendered.as_deref().unwrap_or_default();
+        for document in pods::documents(rendered) {
+            self.ensure(document).await?;
+        }
+        Ok(String::new())
+    }
+
+    async fn check(&self) -> Result<String, Trouble> {
+        let names: Vec<String> = self.pods.names().collect();
+        let took = health::wait(&self.podman, &self.pods, &names).await?;
+        self.remove_check().await?;
+        Ok(format!("healthy after {}", seconds(took)))
+    }
+
+    /// Rule R13, steps 4 and 7, and R13a, step 6.
+    async fn roll_back(&self) -> Result<String, Trouble> {
+        self.remove_check().await?;
+        let untouched = [RolloutStep::Pulling, RolloutStep::PreHook, RolloutStep::Verifying];
+        if self.work.order.got_to.is_some_and(|step| untouched.contains(&step)) {
+            return Ok("what ran before was not touched".into());
+        }
+        let rendered =
+            self.work.previous.as_ref().map_or("", |previous| previous.rendered.as_str());
+        let documents = pods::documents(rendered);
+        let mut kept = Vec::new();
+        for document in &documents {
+            kept.push(named(document)?.0);
+        }
+        for pod in self.podman.pods().await?.iter().filter(|pod| !kept.contains(&pod.name)) {
+            self.podman.remove(&pod.name, Some(self.pods.grace)).await?;
+        }
+        for document in &documents {
+            self.ensure(document).await?;
+        }
+        let Some(previous) = &self.work.previous else {
+            return Ok("nothing ran before".into());
+        };
+        let pods = Pods::read(self.podman.object, &previous.manifest);
+        let pods = pods.map_err(|why| Trouble::Refused(why.to_string()))?;
+        let took = health::wait(&self.podman, &pods, &kept).await?;
+        Ok(format!("what ran before is healthy again after {}", seconds(took)))
+    }
+
+    async fn remove_check(&self) -> Result<(), Trouble> {
+        for pod in self.podman.pods().await?.iter().filter(|pod| pod.is_check) {
+            self.podman.remove(&pod.name, Some(self.pods.grace)).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the pod of a document runs; one of its name that is of another rollout or has ended goes first.
+    async fn ensure(&self, document: &str) -> Result<(), Trouble> {
+        let (name, rollout) = named(document)?;
+        if let Some(seen) = health::look(&self.podman, &name).await? {
+            if seen.labels.get(LABEL_ROLLOUT) == Some(&rollout) && seen.runs() {
+                return Ok(());
+            }
+            self.podman.remove(&name, Some(self.pods.grace)).await?;
+        }
+        self.podman.play(document).await
+    }
+
+    /// The last lines of what failed, of all its containers.
+    async fn log(&self) -> String {
+        let mut containers = Vec::new();
+        for pod in [self.pods.check_name()].into_iter().chain(self.pods.names()) {
+            containers.extend(self.pods.all_containers().map(|name| format!("{pod}-{name}")));
+        }
+        let mut lines = Vec::new();
+        for container in containers {
+            let arguments = ["logs", "--tail", LOG_LINES, &container];
+            let logs = self.podman.look(&arguments, PODMAN_LOOK_TIMEOUT);
+            lines.extend(logs.await.unwrap_or_default().lines().map(str::to_owned));
+        }
+        let from = lines.len().saturating_sub(5);
+        crate::secret::masked(&lines.get(from..).unwrap_or_default().join("\n"))
+    }
+}
+
+fn seconds(took: Duration) -> String {
+    format!("{:.1} s", took.as_secs_f64())
+}

@@ -1,0 +1,282 @@
+//! Whether pods are healthy: every readiness probe passes, and nothing was restarted (rule R5).
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::probe::{self, Place};
+use super::program::{Podman, Trouble};
+use crate::limits;
+use crate::pods::{Pods, Probe};
+use crate::time::Span;
+
+/// How long something without a readiness probe has to run (rule R5).
+const RUNS_MIN: Duration = Duration::from_secs(10);
+
+/// How often what runs is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+#[derive(Deserialize)]
+struct PodInspect {
+    #[serde(rename = "InfraContainerID", default)]
+    infra: String,
+    #[serde(rename = "Containers", default)]
+    containers: Vec<Member>,
+}
+
+#[derive(Deserialize)]
+struct Member {
+    #[serde(rename = "Id")]
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Container {
+    #[serde(rename = "Id")]
+    id: String,
+    #[serde(rename = "Name")]
+    name: String,
+    #[serde(rename = "RestartCount", default)]
+    restarts: u64,
+    #[serde(rename = "State")]
+    state: State,
+    #[serde(rename = "NetworkSettings", default)]
+    network: Network,
+    #[serde(rename = "IsInfra", default)]
+    is_infra: bool,
+    #[serde(rename = "Config", default)]
+    config: ContainerConfig,
+}
+
+#[derive(Deserialize, Default)]
+struct ContainerConfig {
+    #[serde(rename = "Labels", default)]
+    labels: Option<std::collections::BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+struct State {
+    #[serde(rename = "Running", default)]
+    running: bool,
+    #[serde(rename = "Status", default)]
+    status: String,
+    #[serde(rename = "ExitCode", default)]
+    exit_code: i64,
+    #[serde(rename = "Pid", default)]
+    pid: u32,
+}
+
+#[derive(Deserialize, Default)]
+struct Network {
+    #[serde(rename = "IPAddress", default)]
+    address: String,
+    #[serde(rename = "Networks", default)]
+    networks: Option<std::collections::BTreeMap<String, Attached>>,
+}
+
+#[derive(Deserialize)]
+struct Attached {
+    #[serde(rename = "IPAddress", default)]
+    address: String,
+}
+
+/// What a pod is, at one look.
+pub(super) struct Seen {
+    pub(super) place: Option<Place>,
+    /// Its containers but the one that holds its network: name, whether it runs, and why it does not.
+    containers: Vec<(String, Result<(), String>)>,
+    /// Labels of its containers.
+    pub(super) labels: std::collections::BTreeMap<String, String>,
+}
+
+impl Seen {
+    /// Whether all of it runs.
+    pub(super) fn runs(&self) -> bool {
+        !self.containers.is_empty() && self.containers.iter().all(|(_, state)| state.is_ok())
+    }
+}
+
+/// Looks at a pod; none if there is none of that name.
+pub(super) async fn look(podman: &Podman<'_>, pod: &str) -> Result<Option<Seen>, Trouble> {
+    let timeout = limits::PODMAN_LOOK_TIMEOUT;
+    let text = match podman.look(&["pod", "inspect", pod], timeout).await {
+        Ok(text) => text,
+        Err(Trouble::Refused(why)) if why.contains("no such pod") => return Ok(None),
+        Err(trouble) => return Err(trouble),
+    };
+    // One object in podman 4, a list of one in 5.
+    let found: PodInspect =
+        match serde_json::from_str::<Vec<PodInspect>>(&text).map(|mut all| all.pop()) {
+            Ok(Some(found)) => found,
+            _ => serde_json::from_str(&text)
+                .map_err(|error| Trouble::Passing(format!("podman pod inspect: {error}")))?,
+        };
+    let mut arguments = vec!["container", "inspect"];
+    arguments.extend(found.containers.iter().map(|member| member.id.as_str()));
+    let mut seen = Seen { place: None, containers: Vec::new(), labels: Default::default() };
+    if found.containers.is_empty() {
+        return Ok(Some(seen));
+    }
+    let text = podman.look(&arguments, timeout).await?;
+    let all: Vec<Container> = serde_json::from_str(&text)
+        .map_err(|error| Trouble::Passing(format!("podman container inspect: {error}")))?;
+    for container in all {
+        if container.is_infra || container.id == found.infra {
+            seen.place = Some(Place { pid: container.state.pid, address: container.address() });
+            continue;
+        }
+        seen.labels.extend(container.config.labels.clone().unwrap_or_default());
+        let state = &container.state;
+        let ended = || format!("{} with exit status {}", state.status, state.exit_code);
+        let how = match container.restarts {
+            _ if !state.running => Err(ended()),
+            0 => Ok(()),
+            1 => Err("ended and was started again".to_owned()),
+            count => Err(format!("ended and was started again, {count} times")),
+        };
+        seen.containers.push((container.name, how));
+    }
+    Ok(Some(seen))
+}
+
+impl Container {
+    fn address(&self) -> IpAddr {
+        let networks = self.network.networks.iter().flatten().map(|(_, one)| one.address.as_str());
+        let addresses = [self.network.address.as_str()].into_iter().chain(networks);
+        let found = addresses.filter_map(|text| text.parse().ok()).next();
+        found.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+}
+
+/// Waits until pods are healthy and stay so for their time; says how long that took.
+///
+/// Init containers are over before `podman kube play` returns, and are left out by their name.
+pub(super) async fn wait(
+    podman: &Podman<'_>,
+    pods: &Pods,
+    names: &[String],
+) -> Result<Duration, Trouble> {
+    let began = Instant::now();
+    let waits = names.iter().map(|name| one(podman, pods, name));
+    futures_util::future::try_join_all(waits).await?;
+    Ok(began.elapsed())
+}
+
+async fn one(podman: &Podman<'_>, pods: &Pods, pod: &str) -> Result<(), Trouble> {
+    let began = Instant::now();
+    let probes = pods.probes().map_err(|why| Trouble::Refused(why.to_string()))?;
+    let gone = || Trouble::Refused(format!("pod {pod} is gone"));
+    let place = watch(podman, pods, pod).await?.ok_or_else(gone)?;
+    let mut told = format!("pod {pod} is not ready");
+    let ready = async {
+        let mut asking: Vec<Asking<'_>> = probes
+            .iter()
+            .map(|(container, probe)| Asking::new(pod, container, probe, began))
+            .collect();
+        // To become ready is progress (rule R6): what is ready has the time that it needs to show that it stays so.
+        let (mut since, mut progress) = (None, began);
+        loop {
+            for one in &mut asking {
+                one.ask(podman, &place).await?;
+                if let Some(why) = &one.why {
+                    told = format!("container {} is not ready: {why}", one.container);
+                }
+            }
+            let is_ready = asking.iter().all(|one| one.ready);
+            if is_ready && since.is_none() {
+                (since, progress) = (Some(Instant::now()), Instant::now());
+            } else if !is_ready {
+                since = None;
+            }
+            let wanted =
+                if asking.is_empty() { pods.min_ready.max(RUNS_MIN) } else { pods.min_ready };
+            if since.is_some_and(|since: Instant| since.elapsed() >= wanted) {
+                return Ok::<(), Trouble>(());
+            }
+            if since.is_none() && progress.elapsed() >= pods.timeout {
+                let within = Span(pods.timeout);
+                return Err(Trouble::Refused(format!("not healthy within {within}: {told}")));
+            }
+            let next = asking.iter().map(|one| one.next).min();
+            let next = next.unwrap_or_else(Instant::now).min(Instant::now() + LOOK);
+            tokio::time::sleep_until(next.max(Instant::now() + Duration::from_millis(20))).await;
+        }
+    };
+    let breaks = async {
+        loop {
+            tokio::time::sleep_until(Instant::now() + LOOK).await;
+            if watch(podman, pods, pod).await?.is_none() {
+                return Err::<(), _>(gone());
+            }
+        }
+    };
+    tokio::select! {
+        ready = ready => ready?,
+        broken = breaks => broken?,
+        () = podman.cancel.cancelled() => return Err(Trouble::Cancelled),
+    }
+    // What broke in the same moment is seen.
+    watch(podman, pods, pod).await?.map(drop).ok_or_else(gone)
+}
+
+/// Looks at a pod: where it is, or what is wrong with it.
+async fn watch(podman: &Podman<'_>, pods: &Pods, pod: &str) -> Result<Option<Place>, Trouble> {
+    let Some(seen) = look(podman, pod).await? else { return Ok(None) };
+    for (name, state) in &seen.containers {
+        let is_init = pods.init_containers().any(|init| *name == format!("{pod}-{init}"));
+        if let (false, Err(why)) = (is_init, state) {
+            return Err(Trouble::Refused(format!("container {name} {why}")));
+        }
+    }
+    Ok(seen.place)
+}
+
+/// One probe as it goes on.
+struct Asking<'a> {
+    container: String,
+    probe: &'a Probe,
+    next: Instant,
+    successes: u32,
+    failures: u32,
+    ready: bool,
+    why: Option<String>,
+}
+
+impl<'a> Asking<'a> {
+    fn new(pod: &str, container: &str, probe: &'a Probe, began: Instant) -> Self {
+        Self {
+            container: format!("{pod}-{container}"),
+            probe,
+            next: began + probe.initial_delay,
+            successes: 0,
+            failures: 0,
+            ready: false,
+            why: None,
+        }
+    }
+
+    /// Asks if it is time.
+    async fn ask(&mut self, podman: &Podman<'_>, place: &Place) -> Result<(), Trouble> {
+        if Instant::now() < self.next {
+            return Ok(());
+        }
+        let asked = probe::ask(podman, place, &self.container, self.probe).await;
+        self.next = Instant::now() + self.probe.period;
+        match asked {
+            Ok(()) => {
+                (self.successes, self.failures, self.why) = (self.successes + 1, 0, None);
+                self.ready |= self.successes >= self.probe.successes;
+            }
+            Err(Trouble::Cancelled) => return Err(Trouble::Cancelled),
+            Err(Trouble::Refused(why) | Trouble::Passing(why)) => {
+                (self.successes, self.failures, self.why) = (0, self.failures + 1, Some(why));
+                if self.failures >= self.probe.failures {
+                    self.ready = false;
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,184 @@
+//! One call of the podman program: bounded in time, ended with its children, and never beside an earlier one.
+//!
+//! What it prints goes to files, not through pipes: the monitor of a container that it starts lives on and would keep a
+//! pipe open.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal};
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+
+use super::super::exec::{signal_group, take_lock};
+use super::PodmanTarget;
+use crate::limits;
+use crate::names::ObjectKey;
+use crate::time::Span;
+
+/// Bytes that are read of what it prints.
+const OUTPUT_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Calls for one object, one after the other.
+pub(super) struct Podman<'a> {
+    pub(super) target: &'a PodmanTarget,
+    pub(super) locks: &'a Path,
+    pub(super) object: &'a ObjectKey,
+    pub(super) cancel: &'a CancellationToken,
+}
+
+/// Why a call has no result.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The program said no; its words.
+    Refused(String),
+    /// It could not be run, was killed or took too long: nothing is known against what it was asked.
+    Passing(String),
+    /// The rollout was cancelled.
+    Cancelled,
+}
+
+impl Podman<'_> {
+    /// Runs it to change something, never beside an earlier run, and returns what it printed; `input` is its standard
+    /// input.
+    pub(super) async fn act(
+        &self,
+        arguments: &[&str],
+        input: &[u8],
+        timeout: Duration,
+    ) -> Result<String, Trouble> {
+        let path = super::super::lock::path(self.locks, self.object);
+        let locked = tokio::select! {
+            locked = take_lock(&path, timeout) => locked,
+            () = self.cancel.cancelled() => return Err(Trouble::Cancelled),
+        };
+        let locking = |error: io::Error| {
+            Trouble::Passing(format!("cannot lock `{}`: {error}", path.display()))
+        };
+        let mut lock = locked.map_err(locking)?;
+        let ran = self
+            .run(arguments, input, timeout, |command| lock.spawn(|| command.spawn(), Child::id));
+        let ran = ran.await;
+        lock.give_back();
+        ran
+    }
+
+    /// Runs it to look at something.
+    pub(super) async fn look(
+        &self,
+        arguments: &[&str],
+        timeout: Duration,
+    ) -> Result<String, Trouble> {
+        self.run(arguments, &[], timeout, Command::spawn).await
+    }
+
+    async fn run(
+        &self,
+        arguments: &[&str],
+        input: &[u8],
+        timeout: Duration,
+        spawn: impl FnOnce(&mut Command) -> io::Result<Child>,
+    ) -> Result<String, Trouble> {
+        let shown = arguments.iter().take(2).copied().collect::<Vec<_>>().join(" ");
+        let passing =
+            |why: &dyn std::fmt::Display| Trouble::Passing(format!("podman {shown}: {why}"));
+        let files = Files::new(input).map_err(|error| passing(&error))?;
+        let mut command = files.command(self.target, arguments).map_err(|error| passing(&error))?;
+        let child = spawn(&mut command).map_err(|error| {
+            let program = self.target.program.display();
+            Trouble::Passing(format!("cannot start `{program}`: {error}"))
+        })?;
+        let Some(status) = self.supervise(child, timeout).await.map_err(|why| passing(&why))?
+        else {
+            return Err(Trouble::Cancelled);
+        };
+        let (out, err) = files.read().map_err(|error| passing(&error))?;
+        match (status.code(), status.signal()) {
+            (Some(0), _) => Ok(out),
+            (Some(_), _) => Err(Trouble::Refused(words(&err, &out))),
+            (None, signal) => {
+                Err(passing(&format!("it was ended by signal {}", signal.unwrap_or_default())))
+            }
+        }
+    }
+
+    /// Waits for its end; none if it was cancelled.
+    async fn supervise(
+        &self,
+        mut child: Child,
+        timeout: Duration,
+    ) -> Result<Option<std::process::ExitStatus>, String> {
+        let group = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        let why = tokio::select! {
+            status = child.wait() => return status.map(Some).map_err(|error| error.to_string()),
+            () = tokio::time::sleep_until(tokio::time::Instant::now() + timeout) => Some(format!("it did not end within {}", Span(timeout))),
+            () = self.cancel.cancelled() => None,
+        };
+        if let Some(group) = group {
+            signal_group(group, Signal::TERM);
+            let ended = tokio::time::timeout(limits::TARGET_KILL_GRACE, child.wait()).await;
+            signal_group(group, Signal::KILL);
+            if ended.is_err() {
+                child.wait().await.map_err(|error| error.to_string())?;
+            }
+        }
+        why.map_or(Ok(None), Err)
+    }
+}
+
+/// Its standard input and outputs.
+struct Files {
+    input: File,
+    out: File,
+    err: File,
+}
+
+impl Files {
+    fn new(bytes: &[u8]) -> io::Result<Self> {
+        let mut input = tempfile::tempfile()?;
+        input.write_all(bytes)?;
+        input.rewind()?;
+        Ok(Self { input, out: tempfile::tempfile()?, err: tempfile::tempfile()? })
+    }
+
+    fn command(&self, target: &PodmanTarget, arguments: &[&str]) -> io::Result<Command> {
+        let mut command = Command::new(&target.program);
+        command
+            .args(arguments)
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .envs(&target.environment)
+            .stdin(Stdio::from(self.input.try_clone()?))
+            .stdout(self.out.try_clone()?)
+            .stderr(self.err.try_clone()?)
+            .process_group(0)
+            .kill_on_drop(true);
+        Ok(command)
+    }
+
+    fn read(mut self) -> io::Result<(String, String)> {
+        let mut texts = [String::new(), String::new()];
+        for (file, text) in [&mut self.out, &mut self.err].into_iter().zip(&mut texts) {
+            file.rewind()?;
+            let mut bytes = Vec::new();
+            file.take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes)?;
+            *text = String::from_utf8_lossy(&bytes).into_owned();
+        }
+        let [out, err] = texts;
+        Ok((out, err))
+    }
+}
+
+/// The last line that says something, without what podman puts before it.
+fn words(err: &str, out: &str) -> String {
+    let mut lines = err.lines().chain(out.lines()).map(str::trim).filter(|line| !line.is_empty());
+    let errors: Vec<&str> = lines.clone().filter(|line| line.starts_with("Error:")).collect();
+    let line = errors.last().copied().or_else(|| lines.next_back()).unwrap_or("it said nothing");
+    let line = line.trim_start_matches("Error:").trim();
+    let line: String = line.chars().filter(|c| !c.is_control()).take(500).collect();
+    crate::secret::masked(&line)
+}

@@ -1,0 +1,121 @@
+//! A host that runs pods, and is told each step of a rollout (rules R3, R13).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidegate::action::{RolloutReport, RolloutRequest, StepOrder};
+use tidegate::fact::RolloutStep;
+use tidegate::names::{ContentHash, Digest, ObjectKey, RolloutKey};
+
+/// What runs of each object.
+#[derive(Debug, Default)]
+pub(crate) struct Host {
+    pods: BTreeMap<ObjectKey, Pods>,
+    /// What was ever put together, by what it is called in the object store.
+    rendered: BTreeMap<ContentHash, Works>,
+}
+
+#[derive(Clone, PartialEq, Debug, Default)]
+struct Pods {
+    /// What does the work.
+    works: Option<Works>,
+    /// The rollout that is tried beside it.
+    check: Option<RolloutKey>,
+}
+
+/// One revision.
+#[derive(Clone, PartialEq, Debug)]
+struct Works {
+    key: RolloutKey,
+    digests: BTreeSet<Digest>,
+    healthy: bool,
+}
+
+/// What is kept of a revision.
+pub(crate) fn kept(key: &RolloutKey) -> Vec<u8> {
+    format!("what {key} is on the host").into_bytes()
+}
+
+impl Host {
+    /// Takes a step; what it puts together is already kept.
+    pub(crate) fn step(
+        &mut self,
+        request: &RolloutRequest,
+        order: &StepOrder,
+        healthy: bool,
+    ) -> RolloutReport {
+        let key = &request.key;
+        let new = Works {
+            key: key.clone(),
+            digests: request.images.iter().filter_map(|image| image.digest).collect(),
+            healthy,
+        };
+        let name = ContentHash::of(&kept(key));
+        let is_put_together = self.rendered.contains_key(&name);
+        let needs = ![RolloutStep::Pulling, RolloutStep::RollingBack].contains(&order.step);
+        assert!(!needs || is_put_together, "R3: {:?} comes before Pulling", order.step);
+        let before = order.previous.map(|previous| self.rendered[&previous.rendered].clone());
+        let pods = self.pods.entry(request.object.clone()).or_default();
+        let works_new = pods.works.as_ref().is_some_and(|works| works.key == *key);
+        let mut rendered = None;
+        match order.step {
+            RolloutStep::Pulling => {
+                self.rendered.insert(name, new);
+                rendered = Some(name);
+            }
+            RolloutStep::Verifying => pods.check = Some(key.clone()),
+            RolloutStep::StoppingOld => {
+                let tried = pods.check.as_ref() == Some(key) && healthy;
+                assert!(tried || works_new, "R13: the old one ends before the new one is proven");
+                pods.works = pods.works.take().filter(|_| works_new);
+            }
+            RolloutStep::StartingNew => {
+                let is_other = pods.works.as_ref().is_some_and(|works| works.key != *key);
+                assert!(!is_other || before.is_none(), "R3: the old one was not ended");
+                pods.works = Some(new);
+            }
+            RolloutStep::Checking => {
+                assert!(works_new, "R3: what is checked was never started");
+                pods.check = None;
+            }
+            RolloutStep::RollingBack => {
+                pods.check = None;
+                pods.works = before;
+            }
+            RolloutStep::PreHook | RolloutStep::MidHook | RolloutStep::PostHook => {}
+        }
+        let looks = [RolloutStep::Verifying, RolloutStep::Checking].contains(&order.step);
+        if looks && !healthy {
+            return RolloutReport::Failed { reason: "unhealthy".into(), log: String::new() };
+        }
+        RolloutReport::Stepped { rendered, note: String::new() }
+    }
+
+    pub(crate) fn stop(&mut self, object: &ObjectKey) {
+        self.pods.remove(object);
+    }
+
+    /// The digests that do the work of an object.
+    pub(crate) fn digests(&self, object: &ObjectKey) -> Option<BTreeSet<Digest>> {
+        Some(self.pods.get(object)?.works.as_ref()?.digests.clone())
+    }
+
+    /// Law 8: a rollout that is complete runs and is healthy.
+    pub(crate) fn is_complete(&self, object: &ObjectKey, key: &RolloutKey) {
+        let works = self.pods.get(object).and_then(|pods| pods.works.as_ref());
+        let right = works.is_some_and(|works| works.key == *key && works.healthy);
+        assert!(right, "law 8: {key} is not complete: {works:?}");
+    }
+
+    /// R7: after a rollout that was rolled back nothing of it runs, and what was complete before does.
+    pub(crate) fn is_rolled_back(
+        &self,
+        object: &ObjectKey,
+        key: &RolloutKey,
+        before: Option<&RolloutKey>,
+    ) {
+        let pods = self.pods.get(object);
+        let works = pods.and_then(|pods| pods.works.as_ref()).map(|works| &works.key);
+        assert_eq!(works, before, "R7: what {key} replaced does not run again");
+        assert_eq!(pods.and_then(|pods| pods.check.as_ref()), None, "R13: what was tried is left");
+    }
+}

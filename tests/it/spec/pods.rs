@@ -1,0 +1,229 @@
+//! What a workload is on one host (section 8.2 of the triggers specification).
+
+use serde_json::{Value, json};
+use tidegate::fact::RolloutStep;
+use tidegate::names::{Incarnation, ObjectKey, Revision, RolloutKey, Seq};
+use tidegate::pods::{Handler, Instance, Pods, documents};
+
+use RolloutStep::{Checking, Pulling, StartingNew, StoppingOld, Verifying};
+
+fn object() -> ObjectKey {
+    "DeploymentConfig/shop/web".parse().unwrap()
+}
+
+fn key() -> RolloutKey {
+    RolloutKey {
+        namespace: "shop".parse().unwrap(),
+        name: "web".parse().unwrap(),
+        incarnation: Incarnation(1),
+        seq: Seq(7),
+        epoch: None,
+    }
+}
+
+/// A manifest as it is rolled out; `change` makes it another.
+fn manifest(change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let mut manifest = json!({
+        "apiVersion": "apps.openshift.io/v1",
+        "kind": "DeploymentConfig",
+        "metadata": {"name": "web", "namespace": "shop", "annotations": {}},
+        "spec": {
+            "replicas": 1,
+            "template": {
+                "metadata": {"labels": {"app": "web"}},
+                "spec": {
+                    "containers": [{
+                        "name": "main",
+                        "image": "r.io/web@sha256:0f",
+                        "ports": [{"containerPort": 8080, "name": "http"}],
+                    }],
+                },
+            },
+        },
+    });
+    change(&mut manifest);
+    manifest.to_string().into_bytes()
+}
+
+fn read(change: impl FnOnce(&mut Value)) -> Result<Pods, String> {
+    Pods::read(&object(), &manifest(change)).map_err(|why| why.to_string())
+}
+
+fn probe(probe: Value) -> Result<Vec<(String, tidegate::pods::Probe)>, String> {
+    let pods = read(|m| m["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] = probe)?;
+    pods.probes().map_err(|why| why.to_string())
+}
+
+/// R5: the kubelet's defaults, and ports by their names.
+#[test]
+fn r005_a_probe_has_the_kubelets_defaults() {
+    let probes = probe(json!({"httpGet": {"path": "healthz", "port": "http"}})).unwrap();
+    let [(container, probe)] = &probes[..] else { panic!("{probes:?}") };
+    assert_eq!(container, "main");
+    let Handler::Http { path, port, .. } = &probe.handler else { panic!("{probe:?}") };
+    assert_eq!((path.as_str(), *port), ("/healthz", 8080));
+    let seconds = [probe.initial_delay, probe.period, probe.timeout].map(|span| span.as_secs());
+    assert_eq!((seconds, probe.successes, probe.failures), ([0, 10, 1], 1, 3));
+}
+
+/// R5, law 8: what cannot be asked is refused before anything is touched.
+#[test]
+fn r005_a_probe_that_cannot_be_asked_is_refused() {
+    let why = |written: Value| probe(written).unwrap_err();
+    insta::assert_snapshot!(why(json!({"httpGet": {"port": "admin"}})), @r#"the readiness probe of container `main`: the container has no port "admin""#);
+    insta::assert_snapshot!(why(json!({"exec": {}})), @"the readiness probe of container `main`: `exec` has no command");
+    insta::assert_snapshot!(why(json!({"periodSeconds": 3})), @"the readiness probe of container `main`: it has none of `httpGet`, `tcpSocket`, `exec`, `grpc`");
+    insta::assert_snapshot!(why(json!({"grpc": {"port": 9000}})), @"the readiness probe of container `main`: `grpc` is not asked yet; use `tcpSocket` or `exec`");
+    insta::assert_snapshot!(why(json!({"httpGet": {"port": 443, "scheme": "HTTPS"}})), @"the readiness probe of container `main`: `scheme: HTTPS` is not asked yet; use `HTTP`, `tcpSocket` or `exec`");
+}
+
+/// R11: byte for byte the same, with the names of OpenShift, and nothing that podman would take for itself.
+#[test]
+fn r011_a_pod_is_rendered_byte_for_byte_the_same() {
+    let pods = || {
+        read(|m| {
+            m["metadata"]["annotations"] =
+                json!({"tidegate.dev/publish": "127.0.0.1:18080:8080, 9000:9000"});
+            let spec = &mut m["spec"]["template"]["spec"];
+            spec["imagePullSecrets"] = json!([{"name": "login"}]);
+            spec["containers"][0]["readinessProbe"] = json!({"tcpSocket": {"port": 8080}});
+            spec["containers"][0]["lifecycle"] = json!({"preStop": {}});
+        })
+        .unwrap()
+    };
+    let rendered = pods().render(&key(), Revision(3));
+    assert_eq!(rendered, pods().render(&key(), Revision(3)));
+    let document = documents(&rendered).concat();
+    let shown: Value = serde_json::from_str(&document).unwrap();
+    insta::assert_snapshot!(serde_json::to_string_pretty(&shown).unwrap(), @r#"
+    {
+      "apiVersion": "v1",
+      "kind": "Pod",
+      "metadata": {
+        "annotations": {
+          "tidegate.dev/revision": "3"
+        },
+        "labels": {
+          "app": "web",
+          "deployment": "web-3",
+          "deploymentconfig": "web",
+          "tidegate.dev/object": "DeploymentConfig/shop/web",
+          "tidegate.dev/rollout": "shop/web/1/7"
+        },
+        "name": "web-0"
+      },
+      "spec": {
+        "containers": [
+          {
+            "image": "r.io/web@sha256:0f",
+            "imagePullPolicy": "IfNotPresent",
+            "name": "main",
+            "ports": [
+              {
+                "containerPort": 8080,
+                "hostIP": "127.0.0.1",
+                "hostPort": 18080,
+                "name": "http"
+              },
+              {
+                "containerPort": 9000,
+                "hostPort": 9000
+              }
+            ]
+          }
+        ]
+      }
+    }
+    "#);
+    let check: Value =
+        serde_json::from_str(&pods().pod(Instance::Check, &key(), Revision(3))).unwrap();
+    assert_eq!(check["metadata"]["name"], "web-check");
+    assert_eq!(check["metadata"]["labels"]["tidegate.dev/check"], "true");
+    let ports = &check["spec"]["containers"][0]["ports"];
+    assert_eq!(*ports, json!([{"containerPort": 8080, "name": "http"}]), "it publishes nothing");
+}
+
+/// R12: what only one instance may have; a port of the host is not among it.
+#[test]
+fn r012_what_cannot_be_shared_is_replaced_in_place() {
+    let volume = |volume: Value, read_only: bool| {
+        let pods = read(|m| {
+            let spec = &mut m["spec"]["template"]["spec"];
+            spec["volumes"] = json!([volume]);
+            let mount = json!({"name": "data", "mountPath": "/data", "readOnly": read_only});
+            spec["containers"][0]["volumeMounts"] = json!([mount]);
+        });
+        pods.unwrap().exclusive
+    };
+    let cannot = Some("volume \"data\" cannot be shared".to_owned());
+    let claim = json!({"name": "data", "persistentVolumeClaim": {"claimName": "data"}});
+    assert_eq!(volume(claim.clone(), false), cannot);
+    let claim =
+        json!({"name": "data", "persistentVolumeClaim": {"claimName": "data", "readOnly": true}});
+    assert_eq!(volume(claim, false), None);
+    let path = json!({"name": "data", "hostPath": {"path": "/srv"}});
+    assert_eq!(volume(path.clone(), false), cannot);
+    assert_eq!(volume(path, true), None);
+    assert_eq!(volume(json!({"name": "data", "emptyDir": {}}), false), None);
+    let network = read(|m| m["spec"]["template"]["spec"]["hostNetwork"] = json!(true)).unwrap();
+    assert_eq!(network.exclusive.as_deref(), Some("it uses the network of the host"));
+    assert_eq!(network.course(false), [Pulling, StoppingOld, StartingNew, Checking]);
+    let port = read(|m| {
+        m["spec"]["template"]["spec"]["containers"][0]["ports"][0]["hostPort"] = json!(80);
+    });
+    assert_eq!(
+        port.unwrap().course(false),
+        [Pulling, Verifying, StoppingOld, StartingNew, Checking]
+    );
+}
+
+/// R13: the course of a rollout, by its strategy and by what runs already.
+#[test]
+fn r013_a_new_revision_is_tried_beside_the_old_one() {
+    let pods = read(|_| {}).unwrap();
+    assert_eq!(pods.course(true), [Pulling, StartingNew, Checking]);
+    assert_eq!(pods.course(false), [Pulling, Verifying, StoppingOld, StartingNew, Checking]);
+    let in_place = [Pulling, StoppingOld, StartingNew, Checking];
+    let recreate = read(|m| m["spec"]["strategy"] = json!({"type": "Recreate"})).unwrap();
+    assert_eq!(recreate.course(false), in_place);
+    let told = read(|m| m["metadata"]["annotations"] = json!({"tidegate.dev/verify": "false"}));
+    assert_eq!(told.unwrap().course(false), in_place);
+    assert_eq!(read(|m| m["spec"]["replicas"] = json!(0)).unwrap().course(false), in_place);
+}
+
+/// R14: several instances cannot have one port.
+#[test]
+fn r014_several_instances_publish_no_port() {
+    let three = |publish: &str| {
+        read(|m| {
+            m["spec"]["replicas"] = json!(3);
+            m["metadata"]["annotations"] = json!({"tidegate.dev/publish": publish});
+        })
+    };
+    assert_eq!(three("").unwrap().names().collect::<Vec<_>>(), ["web-0", "web-1", "web-2"]);
+    assert_eq!(three("8080:8080").unwrap_err(), "replicas > 1 needs a host port range");
+    assert_eq!(
+        three("http").unwrap_err(),
+        "`http` is not written like `8080:80` or `127.0.0.1:8080:80`"
+    );
+}
+
+/// R1, law 8: what is not done is refused, never left out.
+#[test]
+fn r001_what_is_not_done_is_refused_with_its_name() {
+    let hook = json!({"failurePolicy": "Abort", "execNewPod": {"command": ["x"]}});
+    let why = read(|m| m["spec"]["strategy"] = json!({"rollingParams": {"pre": hook}}));
+    insta::assert_snapshot!(why.unwrap_err(), @"lifecycle hooks are not known to this kind of target");
+    let why = read(|m| m["spec"]["strategy"] = json!({"type": "Custom"}));
+    insta::assert_snapshot!(why.unwrap_err(), @"strategy Custom is not enabled");
+    let why = read(|m| {
+        m["spec"]["template"]["spec"]["volumes"] =
+            json!([{"name": "c", "configMap": {"name": "c"}}]);
+    });
+    insta::assert_snapshot!(why.unwrap_err(), @"volume `c` is a `configMap`, which is not known to this kind of target; it knows `emptyDir`, `hostPath`, `persistentVolumeClaim`");
+    let why = read(|m| {
+        let env = json!([{"name": "P", "valueFrom": {"secretKeyRef": {"name": "s", "key": "p"}}}]);
+        m["spec"]["template"]["spec"]["containers"][0]["env"] = env;
+    });
+    insta::assert_snapshot!(why.unwrap_err(), @"container `main` takes values of its environment from elsewhere (`valueFrom`, `envFrom`), which is not known to this kind of target");
+}

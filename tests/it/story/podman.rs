@@ -1,0 +1,239 @@
+//! The main job on one host: tags move, pods follow, and what does not become healthy takes nothing away (section 8.2).
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use tidegate::action::ImportOrder;
+use tidegate::control::{Question, Reply};
+use tidegate::fact::{Fact, Outcome, RolloutStep};
+
+use crate::support::daemon::{Host, eventually};
+use crate::support::git::Repo;
+use crate::support::podman::{Podman, Program, alone};
+
+fn manifests(registry: &str, more: &str) -> String {
+    format!(
+        "apiVersion: image.openshift.io/v1
+kind: ImageStream
+metadata: {{name: web, namespace: shop}}
+spec:
+  tags:
+  - name: latest
+    from: {{kind: DockerImage, name: '{registry}/shop/web:latest'}}
+    importPolicy: {{insecure: true}}
+---
+apiVersion: apps.openshift.io/v1
+kind: DeploymentConfig
+metadata: {{name: web, namespace: shop, annotations: {{tidegate.dev/publish: '127.0.0.1:18080:8080'{more}}}}}
+spec:
+  replicas: 1
+  strategy: {{type: Rolling, rollingParams: {{timeoutSeconds: 8}}}}
+  triggers:
+  - type: ImageChange
+    imageChangeParams: {{automatic: true, containerNames: [main], from: {{kind: ImageStreamTag, name: 'web:latest'}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec:
+      terminationGracePeriodSeconds: 3
+      containers:
+      - name: main
+        image: ' '
+        ports: [{{containerPort: 8080}}]
+        readinessProbe: {{httpGet: {{path: /healthz, port: 8080}}, periodSeconds: 1}}
+"
+    )
+}
+
+fn without_probe(registry: &str) -> String {
+    let manifests = manifests(registry, ", tidegate.dev/verify: 'false'");
+    let lines = manifests.lines().filter(|line| !line.contains("readinessProbe"));
+    let lines = lines.map(|line| match line.contains("  triggers:") {
+        true => format!("{line}\n  - type: ConfigChange"),
+        false => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// What the published port answers; none where nothing does.
+fn served() -> Option<String> {
+    let mut stream = TcpStream::connect("127.0.0.1:18080").ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    Some(text.rsplit("\r\n").next()?.to_owned())
+}
+
+struct Shop {
+    podman: Podman,
+    repo: Repo,
+    host: Host,
+    rollouts: usize,
+}
+
+impl Shop {
+    fn open(more: &str) -> Option<Self> {
+        let podman = Podman::start()?;
+        podman.push("shop/web:latest", "v1", Program::Healthy);
+        let repo = Repo::new();
+        repo.write("web.yaml", manifests(&podman.registry.address(), more)).commit("the shop");
+        let toml = format!(
+            "[targets.here]\nkind = \"podman\"\nprogram = {:?}\n[routes]\ndefault = \"here\"\n",
+            podman.program().display()
+        );
+        let host = Host::new(repo.path(), &toml);
+        Some(Self { podman, repo, host, rollouts: 0 })
+    }
+
+    /// How the next rollout ends: outcome, reason, and whether the one before runs.
+    fn rolled_out(&mut self) -> (Outcome, String, Option<bool>) {
+        self.rollouts += 1;
+        let wanted = self.rollouts;
+        eventually(&format!("rollout {wanted}; {}", self.host.story()), || {
+            let records = self.host.records();
+            let mut ends = records.into_iter().filter_map(|record| match record.fact {
+                Fact::RolloutFinished(end) => Some((end.outcome, end.reason, end.rolled_back)),
+                _ => None,
+            });
+            ends.nth(wanted - 1)
+        })
+    }
+
+    fn moves(&mut self, version: &str, program: Program) {
+        self.podman.push("shop/web:latest", version, program);
+        let stream = "shop/web".parse().unwrap();
+        let tags = vec!["latest".parse().unwrap()];
+        let order = ImportOrder { stream, tags, repository: false, commit: None };
+        let reply = self.host.ask(&Question::Import(order));
+        assert!(matches!(reply, Some(Reply::Done(_))), "{reply:?}");
+    }
+
+    /// The steps of the last rollout.
+    fn steps(&self) -> Vec<RolloutStep> {
+        let mut steps = Vec::new();
+        for record in self.host.records() {
+            match record.fact {
+                Fact::RolloutStarted(_) => steps.clear(),
+                Fact::RolloutStepped(stepped) => steps.push(stepped.step),
+                _ => {}
+            }
+        }
+        steps
+    }
+
+    fn pods(&self) -> String {
+        self.podman.run(&["pod", "ps", "--format", "{{.Name}} {{.Status}}"])
+    }
+
+    fn container(&self) -> String {
+        self.podman.run(&[
+            "container",
+            "inspect",
+            "--format",
+            "{{.Id}} {{.ImageName}}",
+            "web-0-main",
+        ])
+    }
+}
+
+#[test]
+fn r013_a_new_image_takes_over_when_it_is_healthy_and_never_before() {
+    if !alone("story::podman::r013_a_new_image_takes_over_when_it_is_healthy_and_never_before") {
+        return;
+    }
+    use RolloutStep::{Checking, Pulling, RollingBack, StartingNew, StoppingOld, Verifying};
+    let Some(mut shop) = Shop::open("") else { return };
+    shop.host.start();
+    assert_eq!(
+        shop.rolled_out(),
+        (Outcome::Complete, String::new(), None),
+        "{}",
+        shop.host.story()
+    );
+    assert_eq!(served().as_deref(), Some("v1"));
+    assert_eq!(shop.steps(), [Pulling, StartingNew, Checking]);
+    assert_eq!(shop.pods(), "web-0 Running");
+    assert!(shop.container().contains("/shop/web@sha256:"), "{}", shop.container());
+
+    shop.moves("v2", Program::Healthy);
+    assert_eq!(
+        shop.rolled_out(),
+        (Outcome::Complete, String::new(), None),
+        "{}",
+        shop.host.story()
+    );
+    assert_eq!(served().as_deref(), Some("v2"));
+    assert_eq!(shop.steps(), [Pulling, Verifying, StoppingOld, StartingNew, Checking]);
+    assert_eq!(shop.pods(), "web-0 Running");
+
+    let before = shop.container();
+    shop.moves("v3", Program::NeverReady);
+    let (outcome, reason, rolled_back) = shop.rolled_out();
+    assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
+    assert!(
+        reason.starts_with(
+            "not healthy within 8s: container web-check-main is not ready: GET http://"
+        ),
+        "{reason}"
+    );
+    assert!(reason.ends_with("/healthz: status 404"), "{reason}");
+    assert_eq!(shop.steps(), [Pulling, Verifying, RollingBack]);
+    assert_eq!((served().as_deref(), shop.container()), (Some("v2"), before), "it was not touched");
+    assert_eq!(shop.pods(), "web-0 Running");
+
+    let manifests = manifests(&shop.podman.registry.address(), "");
+    let stream = manifests.split("---").next().unwrap();
+    shop.repo.write("web.yaml", stream).commit("the shop closes");
+    shop.host.wait_for(
+        "the stop",
+        |fact| matches!(fact, Fact::StopFinished(stop) if stop.outcome == Outcome::Complete),
+    );
+    assert_eq!(shop.pods(), "");
+}
+
+/// What ends at once is seen at once, and said with what it printed.
+#[test]
+fn r005_what_crashes_is_no_success() {
+    if !alone("story::podman::r005_what_crashes_is_no_success") {
+        return;
+    }
+    let Some(mut shop) = Shop::open(", tidegate.dev/verify: 'false'") else { return };
+    shop.host.start();
+    assert_eq!(shop.rolled_out().0, Outcome::Complete, "{}", shop.host.story());
+    shop.repo.write("web.yaml", without_probe(&shop.podman.registry.address())).commit("no probe");
+    assert_eq!(shop.rolled_out().0, Outcome::Complete, "{}", shop.host.story());
+    shop.moves("v2", Program::Crashes(5));
+    let (outcome, reason, rolled_back) = shop.rolled_out();
+    assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
+    assert_eq!(reason, "container web-0-main ended and was started again");
+    assert_eq!(served().as_deref(), Some("v1"));
+    let status = shop.host.text(&["status"]);
+    assert!(status.contains("| it breaks"), "{status}");
+}
+
+#[test]
+fn r013a_what_fails_in_place_is_replaced_by_what_ran_before() {
+    if !alone("story::podman::r013a_what_fails_in_place_is_replaced_by_what_ran_before") {
+        return;
+    }
+    use RolloutStep::{Checking, Pulling, RollingBack, StartingNew, StoppingOld};
+    let Some(mut shop) = Shop::open(", tidegate.dev/verify: 'false'") else { return };
+    shop.host.start();
+    assert_eq!(
+        shop.rolled_out(),
+        (Outcome::Complete, String::new(), None),
+        "{}",
+        shop.host.story()
+    );
+    let image = shop.container().split_once(' ').unwrap().1.to_owned();
+    shop.moves("v2", Program::NeverReady);
+    let (outcome, reason, rolled_back) = shop.rolled_out();
+    assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
+    assert_eq!(shop.steps(), [Pulling, StoppingOld, StartingNew, Checking, RollingBack]);
+    assert_eq!(served().as_deref(), Some("v1"));
+    assert_eq!(shop.container().split_once(' ').unwrap().1, image);
+    assert_eq!(shop.pods(), "web-0 Running");
+    let status = shop.host.text(&["status"]);
+    assert!(status.contains("failed with these digests"), "{status}");
+}

@@ -1,0 +1,154 @@
+//! A real podman with images, containers and a network of its own, and a registry beside it.
+//!
+//! A test that uses it runs in namespaces of its own ([`alone`]): ports, bridges and firewall rules go away with it, and
+//! so does every process that it leaves behind.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::registry::{DockerRegistry, write};
+
+/// Says to the test that runs in namespaces of its own that it does.
+const ALONE: &str = "TIDEGATE_TEST_ALONE";
+
+/// Runs the test of this name in namespaces of its own; true in there, false when it is done.
+pub(crate) fn alone(test: &str) -> bool {
+    if std::env::var_os(ALONE).is_some() {
+        let up = Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap();
+        assert!(up.success());
+        return true;
+    }
+    for program in ["unshare", "ip", "podman", "buildah", "runc", "docker-registry"] {
+        if super::need(program).is_none() {
+            return false;
+        }
+    }
+    if !rustix::process::geteuid().is_root() {
+        super::skip("containers of a test need root");
+        return false;
+    }
+    let spaces = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    let status = Command::new("unshare")
+        .args(spaces)
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(ALONE, "1")
+        .status()
+        .unwrap();
+    assert!(status.success(), "{test} failed in namespaces of its own");
+    false
+}
+
+/// What an image does.
+#[derive(Clone, Copy)]
+pub(crate) enum Program {
+    /// Serves its version and is healthy.
+    Healthy,
+    /// Serves its version and never says that it is ready.
+    NeverReady,
+    /// Is healthy for this many seconds and then ends.
+    Crashes(u32),
+}
+
+pub(crate) struct Podman {
+    dir: tempfile::TempDir,
+    pub(crate) registry: DockerRegistry,
+}
+
+impl Podman {
+    pub(crate) fn start() -> Option<Self> {
+        let podman = Self { registry: DockerRegistry::start()?, dir: tempfile::tempdir().unwrap() };
+        let dir = podman.dir.path();
+        for folder in ["tmp", "networks", "root/bin", "root/www", "root/tmp"] {
+            std::fs::create_dir_all(dir.join(folder)).unwrap();
+        }
+        // What a podman of Debian 12 needs that is root without all capabilities, on hybrid cgroups, without systemd.
+        let shown = dir.display();
+        let containers = format!(
+            "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1000:1000\"]\npids_limit = 0\nlog_driver = \"k8s-file\"\n\
+             [engine]\ncgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"runc\"\nvolume_path = \"{shown}/volumes\"\n\
+             [network]\nnetwork_backend = \"netavark\"\nnetwork_config_dir = \"{shown}/networks\"\n"
+        );
+        write(&dir.join("containers.conf"), &containers);
+        let storage = format!(
+            "[storage]\ndriver = \"overlay\"\ngraphroot = \"{shown}/graph\"\nrunroot = \"{shown}/run\"\n"
+        );
+        write(&dir.join("storage.conf"), &storage);
+        let address = podman.registry.address();
+        let registries = format!("[[registry]]\nlocation = \"{address}\"\ninsecure = true\n");
+        write(&dir.join("registries.conf"), &registries);
+        write(&dir.join("auth.json"), "{}");
+        let script = format!(
+            "#!/bin/sh\nexport CONTAINERS_CONF={shown}/containers.conf CONTAINERS_STORAGE_CONF={shown}/storage.conf\n\
+             export CONTAINERS_REGISTRIES_CONF={shown}/registries.conf REGISTRY_AUTH_FILE={shown}/auth.json\n\
+             export BUILDAH_ISOLATION=chroot TMPDIR={shown}/tmp\nexec \"$(basename \"$0\")\" \"$@\"\n"
+        );
+        std::fs::create_dir(dir.join("bin")).unwrap();
+        for name in ["podman", "buildah"] {
+            super::git::program(&dir.join("bin").join(name), &script);
+        }
+        std::fs::copy("/bin/busybox", dir.join("root/bin/busybox")).unwrap();
+        std::os::unix::fs::symlink("busybox", dir.join("root/bin/sh")).unwrap();
+        Some(podman)
+    }
+
+    /// The program with this podman's settings.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.dir.path().join("bin/podman")
+    }
+
+    /// Runs podman, and returns what it printed.
+    pub(crate) fn run(&self, args: &[&str]) -> String {
+        self.call("podman", args)
+    }
+
+    fn call(&self, program: &str, args: &[&str]) -> String {
+        let output =
+            Command::new(self.dir.path().join("bin").join(program)).args(args).output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program} {args:?}: {err}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Builds an image and pushes it, as `HOST/NAME`.
+    pub(crate) fn push(&self, name: &str, version: &str, program: Program) {
+        let dir = self.dir.path();
+        write(&dir.join("root/www/index.html"), version);
+        let health = dir.join("root/www/healthz");
+        match program {
+            Program::NeverReady => drop(std::fs::remove_file(&health)),
+            Program::Healthy | Program::Crashes(_) => write(&health, "ok"),
+        }
+        let serve = "busybox httpd -f -p 8080 -h /www & trap 'kill $!; exit 0' TERM;";
+        let run = match program {
+            Program::Crashes(seconds) => {
+                format!("{serve} busybox sleep {seconds}; echo it breaks; exit 3")
+            }
+            Program::Healthy | Program::NeverReady => format!("{serve} wait"),
+        };
+        let image = format!("{}/{name}", self.registry.address());
+        let from = self.call("buildah", &["from", "scratch"]);
+        self.call("buildah", &["copy", "--quiet", &from, &path(&dir.join("root")), "/"]);
+        let command = serde_json::to_string(&["/bin/sh", "-c", &run]).unwrap();
+        self.call("buildah", &["config", "--cmd", &command, &from]);
+        self.call("buildah", &["commit", "--quiet", "--rm", &from, &image]);
+        self.call("buildah", &["push", "--quiet", &image]);
+        self.call("buildah", &["rmi", "--force", &image]);
+    }
+}
+
+fn path(path: &Path) -> String {
+    path.display().to_string()
+}
+
+impl Drop for Podman {
+    fn drop(&mut self) {
+        for args in
+            [&["pod", "rm", "--all", "--force"][..], &["rm", "--all", "--force", "--time", "0"]]
+        {
+            drop(Command::new(self.program()).args(args).output());
+        }
+        let graph = self.dir.path().join("graph/overlay");
+        drop(Command::new("umount").arg("--recursive").arg(graph).output());
+    }
+}
