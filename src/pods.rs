@@ -4,6 +4,7 @@
 //! here: which steps a rollout takes ([`Pods::course`]), what is played ([`Pods::render`]) and when it is healthy
 //! ([`Pods::probes`]). It reads the manifest as it was rolled out, so that a restart, a restore and a test see the same.
 
+mod hook;
 mod probe;
 mod render;
 mod spec;
@@ -16,8 +17,9 @@ use serde_json::Value;
 use crate::fact::RolloutStep;
 use crate::names::ObjectKey;
 
+pub use hook::{FailurePolicy, Hook};
 pub use probe::{Handler, Probe};
-pub use render::{Instance, LABEL_CHECK, LABEL_OBJECT, LABEL_ROLLOUT, documents};
+pub use render::{Instance, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, documents};
 
 /// Why something cannot run on one host.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +50,8 @@ pub struct Pods {
     pub grace: Duration,
     /// Why a second instance cannot run beside the first (rule R12); none where it can.
     pub exclusive: Option<String>,
+    /// What runs before, between and after.
+    hooks: hook::Hooks,
     /// Ports of the host: `tidegate.dev/publish`.
     publish: Vec<Publish>,
     /// Whether a new revision is tried beside the old one: `tidegate.dev/verify`.
@@ -85,15 +89,26 @@ impl Pods {
     /// The steps of a rollout (rules R3, R13 to R15); `first` where nothing of the object runs there.
     #[must_use]
     pub fn course(&self, first: bool) -> Vec<RolloutStep> {
-        let mut steps = vec![RolloutStep::Pulling];
-        if !first {
-            if self.is_verified() {
-                steps.push(RolloutStep::Verifying);
+        let all = [
+            RolloutStep::Pulling,
+            RolloutStep::PreHook,
+            RolloutStep::Verifying,
+            RolloutStep::StoppingOld,
+            RolloutStep::MidHook,
+            RolloutStep::StartingNew,
+            RolloutStep::Checking,
+            RolloutStep::PostHook,
+        ];
+        let is_taken = |step: &RolloutStep| match step {
+            RolloutStep::Pulling | RolloutStep::StartingNew | RolloutStep::Checking => true,
+            RolloutStep::Verifying => !first && self.is_verified(),
+            RolloutStep::StoppingOld => !first,
+            RolloutStep::PreHook | RolloutStep::MidHook | RolloutStep::PostHook => {
+                self.hook(*step).is_some()
             }
-            steps.push(RolloutStep::StoppingOld);
-        }
-        steps.extend([RolloutStep::StartingNew, RolloutStep::Checking]);
-        steps
+            RolloutStep::RollingBack => false,
+        };
+        all.into_iter().filter(is_taken).collect()
     }
 
     /// Whether a new revision is tried beside the old one before that is stopped (rule R13).

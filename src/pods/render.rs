@@ -14,6 +14,9 @@ pub const LABEL_ROLLOUT: &str = "tidegate.dev/rollout";
 /// Label of a pod that is tried beside those of the object.
 pub const LABEL_CHECK: &str = "tidegate.dev/check";
 
+/// Label of the pod of a hook.
+pub const LABEL_HOOK: &str = "tidegate.dev/hook";
+
 /// What separates two documents.
 const SEPARATOR: &str = "\n---\n";
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::hook::{self, Hooks};
 use super::{Pods, Publish, Strategy, Unsupported, unsupported};
 use crate::names::{Kind, ObjectKey};
 
@@ -86,9 +87,16 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
         _ => (Strategy::Rolling, strategy.rolling_params),
     };
     let params = params.unwrap_or_default();
-    if [&params.pre, &params.mid, &params.post].into_iter().flatten().any(|hook| !hook.is_null()) {
-        return unsupported("lifecycle hooks are not known to this kind of target");
-    }
+    let containers = template.pointer("/spec/containers").and_then(Value::as_array);
+    let only = match containers.map(Vec::as_slice) {
+        Some([only]) => only.get("name").and_then(Value::as_str),
+        _ => None,
+    };
+    let hooks = Hooks {
+        pre: hook::read("pre", params.pre, only)?,
+        mid: hook::read("mid", params.mid, only)?.filter(|_| how == Strategy::Recreate),
+        post: hook::read("post", params.post, only)?,
+    };
     let timeout = params.timeout_seconds.or(read.spec.progress_deadline_seconds);
     let annotations = read.metadata.annotations.unwrap_or_default();
     let annotation = |key: &str| annotations.get(key).and_then(Value::as_str);
@@ -102,6 +110,7 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
         deadline: Duration::from_secs(strategy.active_deadline_seconds.unwrap_or(DEADLINE)),
         grace: Duration::from_secs(grace(&template)),
         exclusive: exclusive(&template),
+        hooks,
         publish,
         verify: annotation("tidegate.dev/verify") != Some("false"),
         template,

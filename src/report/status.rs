@@ -172,6 +172,9 @@ struct RolloutReport {
     started_at: Timestamp,
     ended_at: Option<Timestamp>,
     outcome: Option<String>,
+    /// The step that it takes, where its target is told each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<String>,
     reason: String,
     /// What the target printed last.
     #[serde(skip_serializing_if = "Vec::is_empty")]

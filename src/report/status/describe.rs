@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::api;
 use crate::desired::TagSource;
 use crate::effective;
-use crate::fact::{Outcome, RolloutCause, RolloutImage};
+use crate::fact::{Outcome, RolloutCause, RolloutImage, RolloutStep};
 use crate::names::{Generation, Namespace, ObjectKey, StreamTag};
 use crate::observed::Presence;
 use crate::observed::rollout::{Rollout, WorkloadState};
@@ -240,9 +240,11 @@ fn phase(state: &WorkloadState, gone: bool) -> &'static str {
     }
     let Some(last) = state.last() else { return "NotStarted" };
     let restore = last.started.cause == RolloutCause::Restore;
+    let rolls_back =
+        last.step.as_ref().is_some_and(|stepped| stepped.step == RolloutStep::RollingBack);
     match last.outcome() {
         None if last.superseded.is_some() => "Cancelling",
-        None if restore => "RollingBack",
+        None if restore || rolls_back => "RollingBack",
         None => "Running",
         Some(Outcome::Complete) if restore => "RolledBack",
         Some(Outcome::Complete) if gone => "NotInGit",
@@ -264,10 +266,18 @@ fn rollout(rollout: &Rollout) -> RolloutReport {
         started_at: rollout.at,
         ended_at: rollout.end.as_ref().map(|end| end.at),
         outcome: rollout.outcome().map(|outcome| outcome.to_string()),
-        reason: rollout.end.as_ref().map(|end| one_line(&end.reason)).unwrap_or_default(),
+        step: rollout.step.as_ref().map(|stepped| stepped.step.to_string()),
+        reason: reason(rollout),
         log: rollout.end.as_ref().map(|end| lines_of(&end.log)).unwrap_or_default(),
         images: images(&started.images),
     }
+}
+
+/// Why it ended, or why it is going to.
+fn reason(rollout: &Rollout) -> String {
+    let ending = rollout.step.as_ref().and_then(|stepped| stepped.ending.as_ref());
+    let why = rollout.end.as_ref().map(|end| &end.reason);
+    why.or(ending.map(|ending| &ending.reason)).map(|why| one_line(why)).unwrap_or_default()
 }
 
 pub(in crate::report) fn images(images: &[RolloutImage]) -> Vec<ImageReport> {

@@ -230,6 +230,36 @@ fn after_a_failed_restore_nothing_is_said_to_run() {
     assert_eq!(Status::of(&input).health(), Health::Held);
 }
 
+/// R3: where a rollout is, and why it goes back, is shown while it does.
+#[test]
+fn a_rollout_shows_the_step_that_it_takes() {
+    use crate::fact::{Ending, Fact, Outcome, Record, RolloutStep, RolloutStepped};
+    let shown = |step, ending| {
+        let mut setting = until(8);
+        let (rollout, object) = (Seq(8), story::object());
+        let (rendered, note) = (None, String::new());
+        let stepped = RolloutStepped { rollout, object, step, rendered, note, ending };
+        let fact = Fact::RolloutStepped(Box::new(stepped));
+        setting.observed.apply(&Record { seq: Seq(9), at: at(62), fact });
+        text(&setting.input())
+    };
+    let verifying = shown(RolloutStep::Verifying, None);
+    assert!(verifying.contains("DeploymentConfig/shop/web at target none: Running"), "{verifying}");
+    assert!(verifying.contains(", Verifying, image change"), "{verifying}");
+    let ending = Ending {
+        step: RolloutStep::Checking,
+        outcome: Outcome::Failed,
+        reason: "not healthy within 10m".into(),
+        log: String::new(),
+    };
+    let back = shown(RolloutStep::RollingBack, Some(ending));
+    assert!(back.contains("at target none: RollingBack"), "{back}");
+    assert!(
+        back.contains(", RollingBack, image change") && back.contains(": not healthy within"),
+        "{back}"
+    );
+}
+
 /// Where it runs is where it was rolled out, whatever the next route says.
 #[test]
 fn a_changed_route_is_shown_as_the_next_target() {

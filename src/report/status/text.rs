@@ -208,6 +208,9 @@ impl RolloutReport {
             (Some(outcome), Some(at)) => format!(", {outcome} {}", when_exactly(at, now)),
             _ => format!(", started {}", when_exactly(self.started_at, now)),
         });
+        if let Some(step) = &self.step {
+            text.push_str(&format!(", {step}"));
+        }
         let (cause, commit, record) = (&self.cause, self.commit.short(), self.record);
         text.push_str(&format!(", {cause}, commit {commit}, record {record}"));
         if !self.reason.is_empty() {

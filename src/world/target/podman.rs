@@ -20,11 +20,17 @@ use crate::action::{RolloutReport, RolloutRequest, StepOrder};
 use crate::fact::RolloutStep;
 use crate::limits::{PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT, PODMAN_PULL_TIMEOUT};
 use crate::names::ObjectKey;
-use crate::pods::{self, Instance, LABEL_CHECK, LABEL_OBJECT, LABEL_ROLLOUT, Pods};
+use crate::pods::{
+    self, FailurePolicy, Instance, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, Pods,
+};
 use program::{Podman, Trouble};
 
 /// Lines of a container's log that are kept of a failure.
 const LOG_LINES: &str = "5";
+
+/// How long after its end a hook runs again (rule R16); then twice as long, up to the other.
+const HOOK_RETRY_FIRST: Duration = Duration::from_secs(5);
+const HOOK_RETRY_MAX: Duration = Duration::from_secs(60);
 
 /// Podman on this host.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -77,9 +83,8 @@ impl Work<'_> {
             RolloutStep::StartingNew => host.start().await,
             RolloutStep::Checking => host.check().await,
             RolloutStep::RollingBack => host.roll_back().await,
-            // No course has them.
             RolloutStep::PreHook | RolloutStep::MidHook | RolloutStep::PostHook => {
-                Ok(String::new())
+                host.hook(step).await
             }
         };
         match done {
@@ -137,6 +142,7 @@ struct Pod {
     name: String,
     rollout: String,
     is_check: bool,
+    is_hook: bool,
 }
 
 impl Podman<'_> {
@@ -157,6 +163,7 @@ impl Podman<'_> {
             name: text(pod, "/Name"),
             rollout: label(pod, LABEL_ROLLOUT),
             is_check: label(pod, LABEL_CHECK) == "true",
+            is_hook: label(pod, LABEL_HOOK) == "true",
         });
         Ok(pods.collect())
     }
@@ -287,16 +294,68 @@ impl Host<'_> {
         Ok(String::new())
     }
 
+    /// Runs a hook to its end; one that ran already is not run again (rules D40.3, D40.4).
+    async fn hook(&self, step: RolloutStep) -> Result<String, Trouble> {
+        let request = self.work.request;
+        let document = self.pods.hook_pod(step, &request.key, request.revision);
+        let (Some(hook), Some(document)) = (self.pods.hook(step), document) else {
+            return Err(Trouble::Refused("the hook names a container that there is not".into()));
+        };
+        let [pod, container] = self.pods.hook_name(step, request.revision);
+        let mut pause = HOOK_RETRY_FIRST;
+        loop {
+            if self.exit_status(&container).await?.is_none() {
+                self.podman.play(&document).await?;
+            }
+            // It may run as long as the rollout may.
+            let waited = self.podman.look(&["wait", &container], self.pods.deadline).await?;
+            let status = waited.trim();
+            match hook.policy {
+                _ if status == "0" => return Ok(format!("{pod} succeeded")),
+                FailurePolicy::Abort => {
+                    return Err(Trouble::Refused(format!("{pod} failed: exit status {status}")));
+                }
+                FailurePolicy::Ignore => {
+                    return Ok(format!("{pod} failed and is ignored: exit status {status}"));
+                }
+                FailurePolicy::Retry => {
+                    self.podman.remove(&pod, Some(Duration::ZERO)).await?;
+                    let until = tokio::time::Instant::now() + pause;
+                    tokio::select! {
+                        () = tokio::time::sleep_until(until) => {}
+                        () = self.podman.cancel.cancelled() => return Err(Trouble::Cancelled),
+                    }
+                    pause = pause.saturating_mul(2).min(HOOK_RETRY_MAX);
+                }
+            }
+        }
+    }
+
+    /// Whether a container is there, and how it ended where it did.
+    async fn exit_status(&self, container: &str) -> Result<Option<String>, Trouble> {
+        let arguments = ["container", "inspect", "--format", "{{.State.ExitCode}}", container];
+        match self.podman.look(&arguments, PODMAN_LOOK_TIMEOUT).await {
+            Ok(status) => Ok(Some(status)),
+            Err(Trouble::Refused(why)) if why.contains("no such container") => Ok(None),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
     async fn check(&self) -> Result<String, Trouble> {
         let names: Vec<String> = self.pods.names().collect();
         let took = health::wait(&self.podman, &self.pods, &names).await?;
-        self.remove_check().await?;
+        for pod in self.podman.pods().await?.iter().filter(|pod| pod.is_check) {
+            self.podman.remove(&pod.name, Some(self.pods.grace)).await?;
+        }
         Ok(format!("healthy after {}", seconds(took)))
     }
 
     /// Rule R13, steps 4 and 7, and R13a, step 6.
     async fn roll_back(&self) -> Result<String, Trouble> {
-        self.remove_check().await?;
+        if self.work.order.got_to == Some(RolloutStep::Pulling) {
+            return Ok("what ran before was not touched".into()); // nor is anything there of the new one
+        }
+        self.remove_tried().await?;
         let untouched = [RolloutStep::Pulling, RolloutStep::PreHook, RolloutStep::Verifying];
         if self.work.order.got_to.is_some_and(|step| untouched.contains(&step)) {
             return Ok("what ran before was not touched".into());
@@ -323,8 +382,11 @@ impl Host<'_> {
         Ok(format!("what ran before is healthy again after {}", seconds(took)))
     }
 
-    async fn remove_check(&self) -> Result<(), Trouble> {
-        for pod in self.podman.pods().await?.iter().filter(|pod| pod.is_check) {
+    /// What ran of this rollout beside the pods that do the work.
+    async fn remove_tried(&self) -> Result<(), Trouble> {
+        let key = self.key();
+        let is_tried = |pod: &&Pod| pod.is_check || pod.is_hook && pod.rollout == key;
+        for pod in self.podman.pods().await?.iter().filter(is_tried) {
             self.podman.remove(&pod.name, Some(self.pods.grace)).await?;
         }
         Ok(())
@@ -344,7 +406,9 @@ impl Host<'_> {
 
     /// The last lines of what failed, of all its containers.
     async fn log(&self) -> String {
-        let mut containers = Vec::new();
+        let [_, hook] = self.pods.hook_name(self.work.order.step, self.work.request.revision);
+        let is_hook = self.pods.hook(self.work.order.step).is_some();
+        let mut containers: Vec<String> = is_hook.then_some(hook).into_iter().collect();
         for pod in [self.pods.check_name()].into_iter().chain(self.pods.names()) {
             containers.extend(self.pods.all_containers().map(|name| format!("{pod}-{name}")));
         }

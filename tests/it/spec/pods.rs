@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use tidegate::fact::RolloutStep;
 use tidegate::names::{Incarnation, ObjectKey, Revision, RolloutKey, Seq};
-use tidegate::pods::{Handler, Instance, Pods, documents};
+use tidegate::pods::{FailurePolicy, Handler, Instance, Pods, documents};
 
-use RolloutStep::{Checking, Pulling, StartingNew, StoppingOld, Verifying};
+use RolloutStep::{Checking, PostHook, PreHook, Pulling, StartingNew, StoppingOld, Verifying};
 
 fn object() -> ObjectKey {
     "DeploymentConfig/shop/web".parse().unwrap()
@@ -191,6 +191,29 @@ fn r013_a_new_revision_is_tried_beside_the_old_one() {
     assert_eq!(read(|m| m["spec"]["replicas"] = json!(0)).unwrap().course(false), in_place);
 }
 
+/// D40.1, R16: a hook has the image and the environment of its container, and what is named of its volumes.
+#[test]
+fn d040_1_a_hook_is_a_pod_of_its_own() {
+    let pods = read(|m| {
+        let exec = json!({"command": ["migrate"], "env": [{"name": "A", "value": "2"}], "volumes": ["data"]});
+        let hook = json!({"failurePolicy": "Retry", "execNewPod": exec});
+        m["spec"]["strategy"] = json!({"rollingParams": {"pre": hook.clone(), "post": hook}});
+        let spec = &mut m["spec"]["template"]["spec"];
+        spec["volumes"] = json!([{"name": "data", "emptyDir": {}}, {"name": "other", "emptyDir": {}}]);
+        let container = &mut spec["containers"][0];
+        container["env"] = json!([{"name": "A", "value": "1"}, {"name": "B", "value": "1"}]);
+        container["workingDir"] = json!("/srv");
+        container["volumeMounts"] = json!([{"name": "data", "mountPath": "/data"}, {"name": "other", "mountPath": "/other"}]);
+    })
+    .unwrap();
+    let steps = [Pulling, PreHook, StartingNew, Checking, PostHook];
+    assert_eq!(pods.course(true), steps);
+    assert_eq!(pods.hook(PreHook).unwrap().policy, FailurePolicy::Retry);
+    let pod = pods.hook_pod(PreHook, &key(), Revision(3)).unwrap();
+    insta::assert_snapshot!(pod, @r#"{"apiVersion":"v1","kind":"Pod","metadata":{"labels":{"tidegate.dev/hook":"true","tidegate.dev/object":"DeploymentConfig/shop/web","tidegate.dev/rollout":"shop/web/1/7"},"name":"web-3-hook-pre"},"spec":{"containers":[{"command":["migrate"],"env":[{"name":"B","value":"1"},{"name":"A","value":"2"},{"name":"OPENSHIFT_DEPLOYMENT_NAME","value":"web-3"},{"name":"OPENSHIFT_DEPLOYMENT_NAMESPACE","value":"shop"}],"image":"r.io/web@sha256:0f","imagePullPolicy":"IfNotPresent","name":"lifecycle","volumeMounts":[{"mountPath":"/data","name":"data"}],"workingDir":"/srv"}],"restartPolicy":"Never","terminationGracePeriodSeconds":10,"volumes":[{"emptyDir":{},"name":"data"}]}}"#);
+    assert_eq!(pods.hook_pod(RolloutStep::MidHook, &key(), Revision(3)), None);
+}
+
 /// R14: several instances cannot have one port.
 #[test]
 fn r014_several_instances_publish_no_port() {
@@ -211,9 +234,9 @@ fn r014_several_instances_publish_no_port() {
 /// R1, law 8: what is not done is refused, never left out.
 #[test]
 fn r001_what_is_not_done_is_refused_with_its_name() {
-    let hook = json!({"failurePolicy": "Abort", "execNewPod": {"command": ["x"]}});
+    let hook = json!({"failurePolicy": "Abort", "tagImages": [{"to": {"name": "a:b"}}]});
     let why = read(|m| m["spec"]["strategy"] = json!({"rollingParams": {"pre": hook}}));
-    insta::assert_snapshot!(why.unwrap_err(), @"lifecycle hooks are not known to this kind of target");
+    insta::assert_snapshot!(why.unwrap_err(), @"the `pre` hook has `tagImages`, which is not known to this kind of target");
     let why = read(|m| m["spec"]["strategy"] = json!({"type": "Custom"}));
     insta::assert_snapshot!(why.unwrap_err(), @"strategy Custom is not enabled");
     let why = read(|m| {

@@ -122,6 +122,11 @@ impl Shop {
         steps
     }
 
+    /// How many rollouts were started.
+    fn started(&self) -> usize {
+        self.host.count(|fact| matches!(fact, Fact::RolloutStarted(_)))
+    }
+
     fn pods(&self) -> String {
         self.podman.run(&["pod", "ps", "--format", "{{.Name}} {{.Status}}"])
     }
@@ -210,6 +215,94 @@ fn r005_what_crashes_is_no_success() {
     assert_eq!(served().as_deref(), Some("v1"));
     let status = shop.host.text(&["status"]);
     assert!(status.contains("| it breaks"), "{status}");
+}
+
+/// R4: whichever step a kill meets, the next start goes on, and the image takes over once.
+#[test]
+fn r004_a_kill_at_each_step_converges_once() {
+    if !alone("story::podman::r004_a_kill_at_each_step_converges_once") {
+        return;
+    }
+    use RolloutStep::{Checking, Pulling, StartingNew, StoppingOld, Verifying};
+    let Some(mut shop) = Shop::open("") else { return };
+    shop.host.start();
+    assert_eq!(shop.rolled_out().0, Outcome::Complete, "{}", shop.host.story());
+    for (revision, step) in (2..).zip([Pulling, Verifying, StoppingOld, StartingNew, Checking]) {
+        let version = format!("v{revision}");
+        shop.moves(&version, Program::Healthy);
+        eventually(&format!("{step} of {version}"), || {
+            let steps = shop.steps();
+            (shop.started() == revision && steps.contains(&step)).then_some(())
+        });
+        shop.host.kill();
+        shop.host.start();
+        let end = shop.rolled_out();
+        assert_eq!(end, (Outcome::Complete, String::new(), None), "{step}: {}", shop.host.story());
+        assert_eq!(served(), Some(version), "{step}");
+        assert_eq!(shop.pods(), "web-0 Running", "{step}");
+        assert_eq!(shop.started(), revision, "{step}: once");
+    }
+}
+
+/// D40, R16: hooks run with the image of the new revision; one that fails under `Abort` fails the rollout.
+#[test]
+fn d040_3_a_hook_that_fails_ends_the_rollout_before_anything_is_touched() {
+    if !alone("story::podman::d040_3_a_hook_that_fails_ends_the_rollout_before_anything_is_touched")
+    {
+        return;
+    }
+    use RolloutStep::{Checking, PreHook, Pulling, RollingBack, StartingNew};
+    let Some(mut shop) = Shop::open("") else { return };
+    let command = "[/bin/sh, -c, 'read v < /www/index.html; echo $OPENSHIFT_DEPLOYMENT_NAME migrates to $v; test $v = v1']";
+    let hook = format!("pre: {{failurePolicy: Abort, execNewPod: {{command: {command}}}}}");
+    let manifests = manifests(&shop.podman.registry.address(), "");
+    let manifests = manifests.replace("timeoutSeconds: 8", &format!("timeoutSeconds: 8, {hook}"));
+    shop.repo.write("web.yaml", manifests).commit("a hook");
+    shop.host.start();
+    assert_eq!(shop.rolled_out().0, Outcome::Complete, "{}", shop.host.story());
+    assert_eq!(shop.steps(), [Pulling, PreHook, StartingNew, Checking]);
+    shop.moves("v2", Program::Healthy);
+    let end = shop.rolled_out();
+    let why = "web-2-hook-pre failed: exit status 1".to_owned();
+    assert_eq!(end, (Outcome::Failed, why, Some(true)), "{}", shop.host.story());
+    assert_eq!(shop.steps(), [Pulling, PreHook, RollingBack]);
+    assert_eq!(served().as_deref(), Some("v1"));
+    let status = shop.host.text(&["status"]);
+    assert!(status.contains("| web-2 migrates to v2"), "{status}");
+}
+
+/// T25: where podman is not there nothing is known against the image, and nothing is touched.
+#[test]
+fn t025_without_podman_nothing_is_touched() {
+    if !alone("story::podman::t025_without_podman_nothing_is_touched") {
+        return;
+    }
+    let Some(mut shop) = Shop::open(", tidegate.dev/retry: '0'") else { return };
+    shop.host.configure(|text| text.replace("bin/podman", "bin/none"));
+    shop.host.start();
+    let (outcome, reason, rolled_back) = shop.rolled_out();
+    assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
+    assert!(reason.starts_with("Pulling failed in 1 attempt: cannot start `"), "{reason}");
+    assert!(reason.ends_with("/bin/none`: No such file or directory (os error 2)"), "{reason}");
+}
+
+/// A port that somebody else has is a failure with its words; what was begun is removed.
+#[test]
+fn r010_a_port_that_is_taken_fails_the_rollout() {
+    if !alone("story::podman::r010_a_port_that_is_taken_fails_the_rollout") {
+        return;
+    }
+    let Some(mut shop) = Shop::open("") else { return };
+    let taken = std::net::TcpListener::bind("127.0.0.1:18080").unwrap();
+    shop.host.start();
+    let (outcome, reason, rolled_back) = shop.rolled_out();
+    assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
+    assert!(reason.contains("address already in use"), "{reason}");
+    assert_eq!(shop.pods(), "");
+    drop(taken);
+    shop.host.text(&["release", "dc/web", "-n", "shop"]);
+    assert_eq!(shop.rolled_out().0, Outcome::Complete, "{}", shop.host.story());
+    assert_eq!(served().as_deref(), Some("v1"));
 }
 
 #[test]

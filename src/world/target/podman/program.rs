@@ -173,12 +173,39 @@ impl Files {
     }
 }
 
-/// The last line that says something, without what podman puts before it.
+/// Why it said no: which container does not start, else its last error, else the last line that says something.
 fn words(err: &str, out: &str) -> String {
     let mut lines = err.lines().chain(out.lines()).map(str::trim).filter(|line| !line.is_empty());
-    let errors: Vec<&str> = lines.clone().filter(|line| line.starts_with("Error:")).collect();
-    let line = errors.last().copied().or_else(|| lines.next_back()).unwrap_or("it said nothing");
-    let line = line.trim_start_matches("Error:").trim();
+    let start = lines.clone().find_map(|line| {
+        // Without the number of the container: it is another at each attempt (rule I70).
+        let (_, why) = line.strip_prefix("starting container ")?.split_once(": ")?;
+        (!why.starts_with("a dependency of container")).then(|| format!("cannot start: {why}"))
+    });
+    let error = lines.clone().filter_map(|line| line.strip_prefix("Error:")).next_back();
+    let line = start.unwrap_or_else(|| {
+        error.or_else(|| lines.next_back()).unwrap_or("it said nothing").trim().to_owned()
+    });
     let line: String = line.chars().filter(|c| !c.is_control()).take(500).collect();
     crate::secret::masked(&line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_podman_says_is_cut_to_why() {
+        let err = "failed to connect to syslog: Initialization\n\
+                   starting container 29fd: cannot listen on the TCP port: listen tcp4 127.0.0.1:80: bind: address already in use\n\
+                   starting container 7fc4: a dependency of container 7fc4 failed to start: container state improper\n\
+                   Error: failed to start 2 containers\n";
+        insta::assert_snapshot!(words(err, ""), @"cannot start: cannot listen on the TCP port: listen tcp4 127.0.0.1:80: bind: address already in use");
+        assert_eq!(
+            words("Trying to pull r.io/a...\nError: initializing source: EOF\n", ""),
+            "initializing source: EOF"
+        );
+        assert_eq!(words("", "no such pod\n"), "no such pod");
+        assert_eq!(words("", ""), "it said nothing");
+        assert_eq!(words("Error: PASSWORD=hunter2 is wrong", ""), "PASSWORD=*** is wrong");
+    }
 }

@@ -1,0 +1,196 @@
+//! Lifecycle hooks: a container that runs once before, between or after (rules D40.1, R16).
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, Pods, Unsupported, unsupported};
+use crate::fact::RolloutStep;
+use crate::names::{Revision, RolloutKey};
+
+/// Seconds that a hook may take to end (rule D40.1).
+const GRACE: u64 = 10;
+
+/// The container of a hook, as OpenShift calls it.
+const CONTAINER: &str = "lifecycle";
+
+/// One hook.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Hook {
+    /// What becomes of the rollout when it fails.
+    pub policy: FailurePolicy,
+    command: Vec<String>,
+    env: Vec<Value>,
+    container: String,
+    volumes: Vec<String>,
+}
+
+/// What becomes of a rollout whose hook fails (rule D40.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+pub enum FailurePolicy {
+    /// It fails.
+    Abort,
+    /// The hook runs again, until it succeeds or the rollout is out of time.
+    Retry,
+    /// It goes on.
+    Ignore,
+}
+
+/// The hooks of a strategy.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(super) struct Hooks {
+    pub(super) pre: Option<Hook>,
+    pub(super) mid: Option<Hook>,
+    pub(super) post: Option<Hook>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Written {
+    failure_policy: FailurePolicy,
+    exec_new_pod: Option<ExecNewPod>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ExecNewPod {
+    #[serde(default)]
+    command: Vec<String>,
+    #[serde(default)]
+    env: Vec<Value>,
+    #[serde(default)]
+    container_name: String,
+    #[serde(default)]
+    volumes: Vec<String>,
+}
+
+/// Reads a hook; `only` is the container that is meant where none is named (rule D5).
+pub(super) fn read(
+    name: &str,
+    written: Option<Value>,
+    only: Option<&str>,
+) -> Result<Option<Hook>, Unsupported> {
+    let Some(written) = written.filter(|written| !written.is_null()) else { return Ok(None) };
+    let Written { failure_policy, exec_new_pod } = match serde_json::from_value(written) {
+        Ok(written) => written,
+        Err(error) => return unsupported(format!("the `{name}` hook cannot be read: {error}")),
+    };
+    let Some(exec) = exec_new_pod else {
+        return unsupported(format!(
+            "the `{name}` hook has `tagImages`, which is not known to this kind of target"
+        ));
+    };
+    let ExecNewPod { command, env, container_name, volumes } = exec;
+    let container = match (container_name.as_str(), only) {
+        ("", Some(only)) => only.to_owned(),
+        ("", None) => return unsupported(format!("the `{name}` hook does not name a container")),
+        (named, _) => named.to_owned(),
+    };
+    Ok(Some(Hook { policy: failure_policy, command, env, container, volumes }))
+}
+
+impl Pods {
+    /// The hook of a step.
+    #[must_use]
+    pub fn hook(&self, step: RolloutStep) -> Option<&Hook> {
+        match step {
+            RolloutStep::PreHook => self.hooks.pre.as_ref(),
+            RolloutStep::MidHook => self.hooks.mid.as_ref(),
+            RolloutStep::PostHook => self.hooks.post.as_ref(),
+            RolloutStep::Pulling
+            | RolloutStep::Verifying
+            | RolloutStep::StoppingOld
+            | RolloutStep::StartingNew
+            | RolloutStep::Checking
+            | RolloutStep::RollingBack => None,
+        }
+    }
+
+    /// The name of the pod of a hook (rule D10), and that of its container.
+    #[must_use]
+    pub fn hook_name(&self, step: RolloutStep, revision: Revision) -> [String; 2] {
+        let which = match step {
+            RolloutStep::PreHook => "pre",
+            RolloutStep::MidHook => "mid",
+            RolloutStep::PostHook
+            | RolloutStep::Pulling
+            | RolloutStep::Verifying
+            | RolloutStep::StoppingOld
+            | RolloutStep::StartingNew
+            | RolloutStep::Checking
+            | RolloutStep::RollingBack => "post",
+        };
+        let pod = format!("{}-{}-hook-{which}", self.object.name, revision.0);
+        let container = format!("{pod}-{CONTAINER}");
+        [pod, container]
+    }
+
+    /// The pod of a hook, as JSON.
+    #[must_use]
+    pub fn hook_pod(
+        &self,
+        step: RolloutStep,
+        key: &RolloutKey,
+        revision: Revision,
+    ) -> Option<String> {
+        let hook = self.hook(step)?;
+        let [name, _] = self.hook_name(step, revision);
+        let of = self
+            .containers()
+            .find(|one| one.get("name").is_some_and(|name| *name == hook.container))?;
+        let mut container = json!({
+            "name": CONTAINER,
+            "imagePullPolicy": "IfNotPresent",
+            "command": hook.command,
+            "env": self.hook_env(hook, of, revision),
+        });
+        for field in ["image", "workingDir", "resources", "securityContext"] {
+            if let (Some(value), Some(fields)) = (of.get(field), container.as_object_mut()) {
+                fields.insert(field.into(), value.clone());
+            }
+        }
+        let named = |one: &&Value, key: &str| {
+            let name = one.get(key).and_then(Value::as_str).unwrap_or_default();
+            hook.volumes.iter().any(|volume| volume == name)
+        };
+        let list = |value: Option<&Value>| {
+            let items = value.and_then(Value::as_array).into_iter().flatten();
+            Value::Array(items.filter(|one| named(one, "name")).cloned().collect())
+        };
+        if let Some(fields) = container.as_object_mut() {
+            fields.insert("volumeMounts".into(), list(of.get("volumeMounts")));
+        }
+        let pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": name,
+                "labels": {
+                    (LABEL_OBJECT): self.object.to_string(),
+                    (LABEL_ROLLOUT): key.to_string(),
+                    (LABEL_HOOK): "true",
+                },
+            },
+            "spec": {
+                "restartPolicy": "Never",
+                "terminationGracePeriodSeconds": GRACE,
+                "containers": [container],
+                "volumes": list(self.template.pointer("/spec/volumes")),
+            },
+        });
+        Some(pod.to_string())
+    }
+
+    /// The environment of the container, with that of the hook over it and OpenShift's own.
+    fn hook_env(&self, hook: &Hook, of: &Value, revision: Revision) -> Vec<Value> {
+        let rollout = format!("{}-{}", self.object.name, revision.0);
+        let own = [
+            json!({"name": "OPENSHIFT_DEPLOYMENT_NAME", "value": rollout}),
+            json!({"name": "OPENSHIFT_DEPLOYMENT_NAMESPACE", "value": self.object.namespace.to_string()}),
+        ];
+        let over: Vec<&Value> = hook.env.iter().chain(&own).collect();
+        let is_over = |one: &&Value| over.iter().any(|other| other.get("name") == one.get("name"));
+        let base = of.get("env").and_then(Value::as_array).into_iter().flatten();
+        let base = base.filter(|one| !is_over(one));
+        base.chain(over.iter().copied()).cloned().collect()
+    }
+}
