@@ -182,9 +182,15 @@ impl Podman<'_> {
         Ok(())
     }
 
-    async fn play(&self, document: &str) -> Result<(), Trouble> {
+    /// Starts the pod of a document; in the network that is configured it has this name beside its own.
+    async fn play(&self, document: &str, alias: Option<&str>) -> Result<(), Trouble> {
+        let network = self.target.network.as_ref();
+        let network = network.map(|network| match alias {
+            Some(alias) => format!("{network}:alias={alias}"),
+            None => network.clone(),
+        });
         let mut arguments = vec!["kube", "play", "--quiet"];
-        if let Some(network) = &self.target.network {
+        if let Some(network) = &network {
             arguments.extend(["--network", network]);
         }
         arguments.push("-");
@@ -215,16 +221,24 @@ impl Host<'_> {
 
     /// Everything that can be found out before anything is touched.
     async fn pull(&self) -> Result<String, Trouble> {
+        if let Some(network) = &self.podman.target.network {
+            let found =
+                self.podman.look(&["network", "exists", network], PODMAN_LOOK_TIMEOUT).await;
+            found.map_err(|trouble| match trouble {
+                Trouble::Refused(_) => Trouble::Passing(format!(
+                    "podman has no network `{network}`: make it with `podman network create {network}`"
+                )),
+                Trouble::Passing(_) | Trouble::Cancelled => trouble,
+            })?;
+        }
+        let ours: Vec<String> = self.podman.pods().await?.into_iter().map(|pod| pod.name).collect();
         let names: Vec<String> = self.pods.names().chain([self.pods.check_name()]).collect();
-        for name in names {
-            let Some(seen) = health::look(&self.podman, &name).await? else { continue };
-            let owner = seen.labels.get(LABEL_OBJECT);
-            if owner.is_none_or(|owner| *owner != self.podman.object.to_string()) {
-                let owner = owner.map_or("somebody else", String::as_str);
-                return Err(Trouble::Refused(format!(
-                    "there is a pod `{name}` of {owner}: rename one of them, or remove it"
-                )));
-            }
+        for name in names.iter().filter(|name| !ours.contains(name)) {
+            let Some(seen) = health::look(&self.podman, name).await? else { continue };
+            let owner = seen.labels.get(LABEL_OBJECT).map_or("somebody else", String::as_str);
+            return Err(Trouble::Refused(format!(
+                "there is a pod `{name}` of {owner}: rename one of them, or remove it"
+            )));
         }
         let mut pulled = 0;
         for image in self.pods.images() {
@@ -304,8 +318,14 @@ impl Host<'_> {
         let [pod, container] = self.pods.hook_name(step, request.revision);
         let mut pause = HOOK_RETRY_FIRST;
         loop {
-            if self.exit_status(&container).await?.is_none() {
-                self.podman.play(&document).await?;
+            match self.state(&container).await?.as_deref() {
+                Some("running" | "exited" | "stopped" | "stopping" | "paused") => {}
+                // One that a crash left half made never ends.
+                Some(_) => {
+                    self.podman.remove(&pod, Some(Duration::ZERO)).await?;
+                    self.podman.play(&document, None).await?;
+                }
+                None => self.podman.play(&document, None).await?,
             }
             // It may run as long as the rollout may.
             let waited = self.podman.look(&["wait", &container], self.pods.deadline).await?;
@@ -331,11 +351,11 @@ impl Host<'_> {
         }
     }
 
-    /// Whether a container is there, and how it ended where it did.
-    async fn exit_status(&self, container: &str) -> Result<Option<String>, Trouble> {
-        let arguments = ["container", "inspect", "--format", "{{.State.ExitCode}}", container];
+    /// What podman calls the state of a container; none where there is none.
+    async fn state(&self, container: &str) -> Result<Option<String>, Trouble> {
+        let arguments = ["container", "inspect", "--format", "{{.State.Status}}", container];
         match self.podman.look(&arguments, PODMAN_LOOK_TIMEOUT).await {
-            Ok(status) => Ok(Some(status)),
+            Ok(state) => Ok(Some(state.trim().to_owned())),
             Err(Trouble::Refused(why)) if why.contains("no such container") => Ok(None),
             Err(trouble) => Err(trouble),
         }
@@ -401,7 +421,9 @@ impl Host<'_> {
             }
             self.podman.remove(&name, Some(self.pods.grace)).await?;
         }
-        self.podman.play(document).await
+        // What is only tried has no part of the work (rule R13).
+        let alias = (name != self.pods.check_name()).then(|| self.podman.object.name.as_str());
+        self.podman.play(document, alias).await
     }
 
     /// The last lines of what failed, of all its containers.

@@ -286,6 +286,42 @@ fn t025_without_podman_nothing_is_touched() {
     assert!(reason.ends_with("/bin/none`: No such file or directory (os error 2)"), "{reason}");
 }
 
+/// A name is taken by what somebody else runs: it is left alone, and said whose it is.
+#[test]
+fn r011_a_pod_of_somebody_else_is_left_alone() {
+    if !alone("story::podman::r011_a_pod_of_somebody_else_is_left_alone") {
+        return;
+    }
+    let Some(mut shop) = Shop::open("") else { return };
+    shop.podman.run(&["pod", "create", "--name", "web-0"]);
+    let before = shop.podman.run(&["pod", "inspect", "--format", "{{.ID}}", "web-0"]);
+    shop.host.start();
+    let why = "there is a pod `web-0` of somebody else: rename one of them, or remove it";
+    assert_eq!(shop.rolled_out(), (Outcome::Failed, why.to_owned(), Some(true)));
+    assert_eq!(shop.podman.run(&["pod", "inspect", "--format", "{{.ID}}", "web-0"]), before);
+}
+
+/// In a network of its own a workload is found by its name, whatever its pods are called.
+#[test]
+fn r011_a_workload_is_found_by_its_name() {
+    if !alone("story::podman::r011_a_workload_is_found_by_its_name") {
+        return;
+    }
+    let Some(mut shop) = Shop::open(", tidegate.dev/retry: '0'") else { return };
+    shop.host.configure(|text| text.replace("[routes]", "network = \"shop\"\n[routes]"));
+    shop.host.start();
+    let (outcome, reason, rolled_back) = shop.rolled_out();
+    assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
+    assert!(reason.contains("podman has no network `shop`: make it with"), "{reason}");
+    shop.podman.run(&["network", "create", "shop"]);
+    shop.host.text(&["release", "dc/web", "-n", "shop"]);
+    assert_eq!(shop.rolled_out().0, Outcome::Complete, "{}", shop.host.story());
+    let image = shop.container().split_once(' ').unwrap().1.to_owned();
+    let ask = ["run", "--rm", "--network", "shop", &image, "busybox", "nslookup", "web"];
+    let answer = shop.podman.run(&ask);
+    assert!(answer.contains("web.dns.podman"), "{answer}");
+}
+
 /// A port that somebody else has is a failure with its words; what was begun is removed.
 #[test]
 fn r010_a_port_that_is_taken_fails_the_rollout() {

@@ -22,7 +22,7 @@ pub(crate) fn alone(test: &str) -> bool {
         assert!(Command::new("mount").args(own).status().unwrap().success());
         return true;
     }
-    for program in ["unshare", "ip", "podman", "buildah", "runc", "docker-registry"] {
+    for program in ["setpriv", "unshare", "ip", "podman", "buildah", "runc", "docker-registry"] {
         if super::need(program).is_none() {
             return false;
         }
@@ -32,7 +32,9 @@ pub(crate) fn alone(test: &str) -> bool {
         return false;
     }
     let spaces = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
-    let status = Command::new("unshare")
+    // Whoever kills this test kills that one, too.
+    let status = Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "unshare"])
         .args(spaces)
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--nocapture"])
