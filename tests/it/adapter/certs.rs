@@ -45,6 +45,8 @@ async fn i178_a_registry_is_shown_the_certificate_of_its_folder() {
     let without = Ours::new(quick()).ask(secure(), None).await.unwrap_err();
     assert!(without.message.contains("no secure connection to"), "{without:?}");
     assert_eq!(with().ask(secure(), None).await.unwrap().probed, digest);
+    let log = registry.log();
+    assert!(log.contains("HEAD /v2/web/manifests/1 HTTP/2.0"), "TLS is asked by HTTP/2: {log}");
     let careless = Check { insecure: true, ..secure() };
     assert_eq!(with().ask(careless, None).await.unwrap().probed, digest);
     // What is wrong is told with its file and its registry, and mended it counts at the next attempt.

@@ -130,6 +130,35 @@ async fn i175_mirrors_are_tried_in_order_and_then_the_source() {
     assert_eq!(places.counts(), [4, 0, 0], "an unchanged tag costs one request");
 }
 
+/// I175: a pull-through cache of the CNCF's registry is a mirror like others: a tag that moves at its source is seen through
+/// it, and it has what it had when its source is gone.
+#[tokio::test]
+async fn i175_a_pull_through_cache_follows_its_source_and_outlives_it() {
+    let Some(mut source) = DockerRegistry::start() else { return };
+    let caches = Some(source.address());
+    let Some(cache) = DockerRegistry::start_with(&Options { caches, ..Options::default() }) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("registries.conf");
+    let (at, mirror) = (source.address(), cache.address());
+    let conf = format!(
+        "[[registry]]\nprefix = \"{at}\"\ninsecure = true\n\
+         [[registry.mirror]]\nlocation = \"{mirror}\"\ninsecure = true\n"
+    );
+    write(&path, &conf);
+    let ours = Ours::new(RegistryConfig { conf: Some(path), ..quick() });
+    let check = || Check { insecure: false, ..check(&format!("{at}/team/web:1")) };
+    let one = source.push_image("team/web", "1", "one").await;
+    assert_eq!(ours.ask(check(), None).await.unwrap().image.unwrap().digest, one);
+    let two = source.push_image("team/web", "1", "two").await;
+    let moved = ours.ask(check(), Some(one)).await.unwrap();
+    assert_eq!((moved.probed, moved.image.unwrap().digest), (two, two));
+    source.stop();
+    let left = ours.ask(check(), None).await.unwrap();
+    assert_eq!(left.image.unwrap().digest, two, "of the cache alone");
+}
+
 /// I175: a mirror that is down, busy, or has only a part of an image is passed over.
 #[tokio::test]
 async fn i175_a_mirror_that_fails_is_passed_over() {

@@ -40,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) tokens: Option<(String, std::path::PathBuf)>,
     /// Where it posts what happens, and the token that it shows there.
     pub(crate) notifies: Option<(String, &'static str)>,
+    /// The address of the registry that it is a pull-through cache of.
+    pub(crate) caches: Option<String>,
 }
 
 /// Debian's `docker-registry` on a free port; ends, with its data, when dropped.
@@ -129,6 +131,11 @@ impl DockerRegistry {
             std::thread::sleep(Duration::from_millis(10));
         }
         panic!("docker-registry does not answer on {}", self.address)
+    }
+
+    /// What it logged; one with TLS logs each request.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap()
     }
 
     /// As an image reference begins: `127.0.0.1:41234`.
@@ -318,10 +325,14 @@ fn configuration(dir: &Path, address: SocketAddr, options: &Options) -> Value {
             {"name": "hook", "url": url, "headers": headers, "timeout": "5s", "threshold": 3, "backoff": "1s"},
         ]});
     }
+    if let Some(source) = &options.caches {
+        config["proxy"] = json!({"remoteurl": format!("http://{source}")});
+    }
     if options.foreign_layers {
         config["validation"] = json!({"disabled": true});
     }
     if options.tls {
+        config["log"] = json!({"level": "error"});
         make_certificates(dir, "DNS:localhost,IP:127.0.0.1", 2);
         config["http"]["tls"] =
             json!({"certificate": dir.join("tls.crt"), "key": dir.join("tls.key")});
