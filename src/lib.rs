@@ -59,7 +59,8 @@
 //! so that the core never sees a configuration file; what a restart may forget ([`observed::soft`]) is a value of its
 //! own beside the observed state, so that law 3 is `==`; planning is by [`plan::Key`], and one check of a registry
 //! serves all tags that ask the same. How much registries may be asked is in [`observed::quota`], as the journal proves it
-//! and as this process knows it; [`admit`] knows only whether there is room.
+//! and as this process knows it; [`admit`] knows only whether there is room. What a manifest means on a host is [`pods`]:
+//! planning takes the steps of a rollout from it, and the podman target in [`world`] what it plays.
 //!
 //! # Who may use whom
 //!

@@ -58,7 +58,8 @@ impl Planning<'_> {
         let retries = if rolls_back { ROLLBACK_RETRIES } else { retries };
         if delivery.failures > retries {
             let why = delivery.reason.clone().unwrap_or_default();
-            let reason = format!("{} failed {}: {why}", stepped.step, times(delivery.failures));
+            let reason =
+                format!("{} failed in {}: {why}", stepped.step, attempts(delivery.failures));
             return Some(self.give_up(running, stepped, reason));
         }
         if now.mono < delivery.not_before {
@@ -112,8 +113,4 @@ impl Planning<'_> {
         };
         Plan::step(Step::Record(Box::new(Fact::RolloutStepped(Box::new(stepped)))))
     }
-}
-
-fn times(count: u32) -> String {
-    format!("in {}", attempts(count))
 }

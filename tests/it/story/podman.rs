@@ -74,6 +74,9 @@ struct Shop {
 
 impl Shop {
     fn open(more: &str) -> Option<Self> {
+        if !alone() {
+            return None;
+        }
         let podman = Podman::start()?;
         podman.push("shop/web:latest", "v1", Program::Healthy);
         let repo = Repo::new();
@@ -84,6 +87,17 @@ impl Shop {
         );
         let host = Host::new(repo.path(), &toml);
         Some(Self { podman, repo, host, rollouts: 0 })
+    }
+
+    /// The daemon starts, and its first rollout is complete.
+    fn begin(&mut self) {
+        self.host.start();
+        self.completes();
+    }
+
+    fn completes(&mut self) {
+        let end = self.rolled_out();
+        assert_eq!(end, (Outcome::Complete, String::new(), None), "{}", self.host.story());
     }
 
     /// How the next rollout ends: outcome, reason, and whether the one before runs.
@@ -144,30 +158,16 @@ impl Shop {
 
 #[test]
 fn r013_a_new_image_takes_over_when_it_is_healthy_and_never_before() {
-    if !alone("story::podman::r013_a_new_image_takes_over_when_it_is_healthy_and_never_before") {
-        return;
-    }
     use RolloutStep::{Checking, Pulling, RollingBack, StartingNew, StoppingOld, Verifying};
     let Some(mut shop) = Shop::open("") else { return };
-    shop.host.start();
-    assert_eq!(
-        shop.rolled_out(),
-        (Outcome::Complete, String::new(), None),
-        "{}",
-        shop.host.story()
-    );
+    shop.begin();
     assert_eq!(served().as_deref(), Some("v1"));
     assert_eq!(shop.steps(), [Pulling, StartingNew, Checking]);
     assert_eq!(shop.pods(), "web-0 Running");
     assert!(shop.container().contains("/shop/web@sha256:"), "{}", shop.container());
 
     shop.moves("v2", Program::Healthy);
-    assert_eq!(
-        shop.rolled_out(),
-        (Outcome::Complete, String::new(), None),
-        "{}",
-        shop.host.story()
-    );
+    shop.completes();
     assert_eq!(served().as_deref(), Some("v2"));
     assert_eq!(shop.steps(), [Pulling, Verifying, StoppingOld, StartingNew, Checking]);
     assert_eq!(shop.pods(), "web-0 Running");
@@ -200,14 +200,10 @@ fn r013_a_new_image_takes_over_when_it_is_healthy_and_never_before() {
 /// What ends at once is seen at once, and said with what it printed.
 #[test]
 fn r005_what_crashes_is_no_success() {
-    if !alone("story::podman::r005_what_crashes_is_no_success") {
-        return;
-    }
     let Some(mut shop) = Shop::open(", tidegate.dev/verify: 'false'") else { return };
-    shop.host.start();
-    assert_eq!(shop.rolled_out().0, Outcome::Complete, "{}", shop.host.story());
+    shop.begin();
     shop.repo.write("web.yaml", without_probe(&shop.podman.registry.address())).commit("no probe");
-    assert_eq!(shop.rolled_out().0, Outcome::Complete, "{}", shop.host.story());
+    shop.completes();
     shop.moves("v2", Program::Crashes(5));
     let (outcome, reason, rolled_back) = shop.rolled_out();
     assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
@@ -220,13 +216,9 @@ fn r005_what_crashes_is_no_success() {
 /// R4: whichever step a kill meets, the next start goes on, and the image takes over once.
 #[test]
 fn r004_a_kill_at_each_step_converges_once() {
-    if !alone("story::podman::r004_a_kill_at_each_step_converges_once") {
-        return;
-    }
     use RolloutStep::{Checking, Pulling, StartingNew, StoppingOld, Verifying};
     let Some(mut shop) = Shop::open("") else { return };
-    shop.host.start();
-    assert_eq!(shop.rolled_out().0, Outcome::Complete, "{}", shop.host.story());
+    shop.begin();
     for (revision, step) in (2..).zip([Pulling, Verifying, StoppingOld, StartingNew, Checking]) {
         let version = format!("v{revision}");
         shop.moves(&version, Program::Healthy);
@@ -247,10 +239,6 @@ fn r004_a_kill_at_each_step_converges_once() {
 /// D40, R16: hooks run with the image of the new revision; one that fails under `Abort` fails the rollout.
 #[test]
 fn d040_3_a_hook_that_fails_ends_the_rollout_before_anything_is_touched() {
-    if !alone("story::podman::d040_3_a_hook_that_fails_ends_the_rollout_before_anything_is_touched")
-    {
-        return;
-    }
     use RolloutStep::{Checking, PreHook, Pulling, RollingBack, StartingNew};
     let Some(mut shop) = Shop::open("") else { return };
     let command = "[/bin/sh, -c, 'read v < /www/index.html; echo $OPENSHIFT_DEPLOYMENT_NAME migrates to $v; test $v = v1']";
@@ -258,8 +246,7 @@ fn d040_3_a_hook_that_fails_ends_the_rollout_before_anything_is_touched() {
     let manifests = manifests(&shop.podman.registry.address(), "");
     let manifests = manifests.replace("timeoutSeconds: 8", &format!("timeoutSeconds: 8, {hook}"));
     shop.repo.write("web.yaml", manifests).commit("a hook");
-    shop.host.start();
-    assert_eq!(shop.rolled_out().0, Outcome::Complete, "{}", shop.host.story());
+    shop.begin();
     assert_eq!(shop.steps(), [Pulling, PreHook, StartingNew, Checking]);
     shop.moves("v2", Program::Healthy);
     let end = shop.rolled_out();
@@ -274,9 +261,6 @@ fn d040_3_a_hook_that_fails_ends_the_rollout_before_anything_is_touched() {
 /// T25: where podman is not there nothing is known against the image, and nothing is touched.
 #[test]
 fn t025_without_podman_nothing_is_touched() {
-    if !alone("story::podman::t025_without_podman_nothing_is_touched") {
-        return;
-    }
     let Some(mut shop) = Shop::open(", tidegate.dev/retry: '0'") else { return };
     shop.host.configure(|text| text.replace("bin/podman", "bin/none"));
     shop.host.start();
@@ -289,9 +273,6 @@ fn t025_without_podman_nothing_is_touched() {
 /// A name is taken by what somebody else runs: it is left alone, and said whose it is.
 #[test]
 fn r011_a_pod_of_somebody_else_is_left_alone() {
-    if !alone("story::podman::r011_a_pod_of_somebody_else_is_left_alone") {
-        return;
-    }
     let Some(mut shop) = Shop::open("") else { return };
     shop.podman.run(&["pod", "create", "--name", "web-0"]);
     let before = shop.podman.run(&["pod", "inspect", "--format", "{{.ID}}", "web-0"]);
@@ -304,9 +285,6 @@ fn r011_a_pod_of_somebody_else_is_left_alone() {
 /// In a network of its own a workload is found by its name, whatever its pods are called.
 #[test]
 fn r011_a_workload_is_found_by_its_name() {
-    if !alone("story::podman::r011_a_workload_is_found_by_its_name") {
-        return;
-    }
     let Some(mut shop) = Shop::open(", tidegate.dev/retry: '0'") else { return };
     shop.host.configure(|text| text.replace("[routes]", "network = \"shop\"\n[routes]"));
     shop.host.start();
@@ -315,7 +293,7 @@ fn r011_a_workload_is_found_by_its_name() {
     assert!(reason.contains("podman has no network `shop`: make it with"), "{reason}");
     shop.podman.run(&["network", "create", "shop"]);
     shop.host.text(&["release", "dc/web", "-n", "shop"]);
-    assert_eq!(shop.rolled_out().0, Outcome::Complete, "{}", shop.host.story());
+    shop.completes();
     let image = shop.container().split_once(' ').unwrap().1.to_owned();
     let ask = ["run", "--rm", "--network", "shop", &image, "busybox", "nslookup", "web"];
     let answer = shop.podman.run(&ask);
@@ -325,9 +303,6 @@ fn r011_a_workload_is_found_by_its_name() {
 /// A port that somebody else has is a failure with its words; what was begun is removed.
 #[test]
 fn r010_a_port_that_is_taken_fails_the_rollout() {
-    if !alone("story::podman::r010_a_port_that_is_taken_fails_the_rollout") {
-        return;
-    }
     let Some(mut shop) = Shop::open("") else { return };
     let taken = std::net::TcpListener::bind("127.0.0.1:18080").unwrap();
     shop.host.start();
@@ -337,24 +312,15 @@ fn r010_a_port_that_is_taken_fails_the_rollout() {
     assert_eq!(shop.pods(), "");
     drop(taken);
     shop.host.text(&["release", "dc/web", "-n", "shop"]);
-    assert_eq!(shop.rolled_out().0, Outcome::Complete, "{}", shop.host.story());
+    shop.completes();
     assert_eq!(served().as_deref(), Some("v1"));
 }
 
 #[test]
 fn r013a_what_fails_in_place_is_replaced_by_what_ran_before() {
-    if !alone("story::podman::r013a_what_fails_in_place_is_replaced_by_what_ran_before") {
-        return;
-    }
     use RolloutStep::{Checking, Pulling, RollingBack, StartingNew, StoppingOld};
     let Some(mut shop) = Shop::open(", tidegate.dev/verify: 'false'") else { return };
-    shop.host.start();
-    assert_eq!(
-        shop.rolled_out(),
-        (Outcome::Complete, String::new(), None),
-        "{}",
-        shop.host.story()
-    );
+    shop.begin();
     let image = shop.container().split_once(' ').unwrap().1.to_owned();
     shop.moves("v2", Program::NeverReady);
     let (outcome, reason, rolled_back) = shop.rolled_out();

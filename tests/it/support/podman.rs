@@ -11,8 +11,8 @@ use super::registry::{DockerRegistry, write};
 /// Says to the test that runs in namespaces of its own that it does.
 const ALONE: &str = "TIDEGATE_TEST_ALONE";
 
-/// Runs the test of this name in namespaces of its own; true in there, false when it is done.
-pub(crate) fn alone(test: &str) -> bool {
+/// Runs this test in namespaces of its own; true in there, false when it is done.
+pub(crate) fn alone() -> bool {
     if std::env::var_os(ALONE).is_some() {
         let up = Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap();
         assert!(up.success());
@@ -32,6 +32,8 @@ pub(crate) fn alone(test: &str) -> bool {
         return false;
     }
     let spaces = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+    let thread = std::thread::current();
+    let test = thread.name().expect("libtest names its threads by their tests");
     // Whoever kills this test kills that one, too.
     let status = Command::new("setpriv")
         .args(["--pdeathsig", "KILL", "unshare"])
