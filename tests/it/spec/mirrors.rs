@@ -130,8 +130,8 @@ async fn i175_mirrors_are_tried_in_order_and_then_the_source() {
     assert_eq!(places.counts(), [4, 0, 0], "an unchanged tag costs one request");
 }
 
-/// I175: a pull-through cache of the CNCF's registry is a mirror like others: a tag that moves at its source is seen through
-/// it, and it has what it had when its source is gone.
+/// I175: a pull-through cache of the CNCF's registry is a mirror like others: a tag that moves at its source is seen
+/// through it, and it has what it had when its source is gone.
 #[tokio::test]
 async fn i175_a_pull_through_cache_follows_its_source_and_outlives_it() {
     let Some(mut source) = DockerRegistry::start() else { return };
