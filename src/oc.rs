@@ -10,6 +10,7 @@ pub mod image;
 pub mod import;
 pub mod json_path;
 pub mod order;
+mod pod_template;
 pub mod selector;
 pub mod size;
 pub mod stream;
@@ -72,6 +73,11 @@ impl Block {
     }
 
     pub(crate) fn finish(self) -> String {
-        tabs::describe(&self.text)
+        self.finish_as(tabs::describe)
+    }
+
+    /// Ends it with another layout than that of `oc`.
+    pub(crate) fn finish_as(self, lay_out: fn(&str) -> String) -> String {
+        lay_out(&self.text)
     }
 }

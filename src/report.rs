@@ -13,6 +13,7 @@ pub mod hooks;
 pub mod live;
 pub mod log;
 pub mod prune;
+pub mod rollout;
 pub mod select;
 pub mod status;
 

@@ -15,6 +15,7 @@ mod kinds;
 mod metadata;
 mod prune;
 mod resource;
+mod rollout;
 mod set;
 mod tag;
 mod watch;
@@ -40,6 +41,7 @@ pub(super) enum Verb {
     Create(create::Command),
     Delete(delete::Command),
     Set(set::Command),
+    Rollout(rollout::Command),
     Annotate(metadata::Annotate),
     Label(metadata::Label),
     Prune(prune::Command),
@@ -139,6 +141,7 @@ pub(super) fn run(verb: &Verb, context: &mut Context<'_>) -> anyhow::Result<Exit
         Verb::Create(command) => create::run(command, context),
         Verb::Delete(command) => delete::run(command, context),
         Verb::Set(command) => set::run(command, context),
+        Verb::Rollout(command) => rollout::run(command, context),
         Verb::Annotate(command) => metadata::annotate(command, context),
         Verb::Label(command) => metadata::label(command, context),
         Verb::Prune(command) => prune::run(command, context),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::table::{Row, Table};
+use super::{Block, pod_template};
 
 /// What nobody can tell: how many pods run is the target's knowledge.
 const UNKNOWN: &str = "<unknown>";
@@ -12,11 +13,11 @@ const UNKNOWN: &str = "<unknown>";
 /// A ref that is longer and all hex digits is a commit, which is shown by its beginning.
 const REF_CHARS_MAX: usize = 20;
 
-fn text<'v>(object: &'v Value, path: &str) -> &'v str {
+pub(super) fn text<'v>(object: &'v Value, path: &str) -> &'v str {
     object.pointer(path).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn items<'v>(object: &'v Value, path: &str) -> impl Iterator<Item = &'v Value> {
+pub(super) fn items<'v>(object: &'v Value, path: &str) -> impl Iterator<Item = &'v Value> {
     object.pointer(path).and_then(Value::as_array).into_iter().flatten()
 }
 
@@ -70,6 +71,14 @@ fn triggered_by(object: &Value) -> String {
     });
     let triggers: BTreeSet<String> = triggers.collect();
     triggers.into_iter().collect::<Vec<_>>().join(",")
+}
+
+/// A pod template by itself (rule D44): nobody lays its columns out.
+#[must_use]
+pub fn pod_template(template: &Value) -> String {
+    let mut block = Block::default();
+    pod_template::write(&mut block, "Pod Template:", template);
+    block.finish_as(str::to_owned)
 }
 
 /// `BuildConfig`s (rule C2).

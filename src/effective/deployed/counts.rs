@@ -1,0 +1,107 @@
+//! How many instances run, as far as a target that is told each step lets it be known.
+
+use serde_json::Value;
+
+use crate::desired::Workload;
+use crate::effective::target_of;
+use crate::fact::{Outcome, RolloutStep};
+use crate::names::Kind;
+use crate::observed::rollout::{Rollout, WorkloadState};
+
+use super::Deployed;
+
+/// Instances of a workload.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Counts {
+    /// Those of an earlier revision.
+    pub old: u64,
+    /// Those of the last one.
+    pub updated: u64,
+    /// Those that are healthy.
+    pub available: u64,
+    /// Those that are wanted.
+    pub desired: u64,
+}
+
+/// `spec.replicas`, or what its absence means (rule D2).
+pub(super) fn desired(kind: Kind, object: &Value) -> u64 {
+    let default = u64::from(kind != Kind::DeploymentConfig);
+    let replicas = object.pointer("/spec/replicas").and_then(Value::as_u64);
+    match kind {
+        Kind::DaemonSet => 1,
+        Kind::DeploymentConfig
+        | Kind::Deployment
+        | Kind::StatefulSet
+        | Kind::CronJob
+        | Kind::ImageStream
+        | Kind::BuildConfig => replicas.unwrap_or(default),
+    }
+}
+
+/// How many instances of a workload are wanted.
+#[must_use]
+pub fn replicas_of(workload: &Workload) -> u64 {
+    let manifest: Value = serde_json::from_str(&workload.manifest).unwrap_or_default();
+    desired(workload.object.kind, &manifest)
+}
+
+impl Deployed<'_> {
+    /// The instances that a rollout brings.
+    fn size(&self, rollout: &Rollout) -> Option<u64> {
+        let manifest = self.manifest(rollout)?;
+        Some(desired(rollout.started.object.kind, &manifest))
+    }
+
+    /// How many instances run; none where nobody knows.
+    #[must_use]
+    pub fn counts(&self, workload: &Workload, state: &WorkloadState) -> Option<Counts> {
+        let desired = replicas_of(workload);
+        let Some(last) = state.last() else {
+            let is_host = self.policy.hosts.contains(&target_of(workload, self.policy));
+            return is_host.then_some(Counts { old: 0, updated: 0, available: 0, desired });
+        };
+        let [old, updated, available] = self.running(state, last)?;
+        Some(Counts { old, updated, available, desired })
+    }
+
+    /// Instances of the revision before, of this one, and healthy ones.
+    pub(super) fn running(&self, state: &WorkloadState, last: &Rollout) -> Option<[u64; 3]> {
+        if last.started.steps.is_empty() || state.restore_failed().is_some() {
+            return None; // nobody tells how many instances there are
+        }
+        let before = match state.active() {
+            Some(active) => self.size(active)?,
+            None => 0,
+        };
+        Some(match (last.outcome(), last.step.as_ref().map(|stepped| stepped.step)) {
+            (Some(Outcome::Complete), _) => [0, before, before],
+            (Some(Outcome::Failed | Outcome::Cancelled), _)
+            | (None, None | Some(RolloutStep::Pulling | RolloutStep::PreHook)) => {
+                [before, 0, before]
+            }
+            (None, Some(RolloutStep::Verifying)) => [before, 0, before],
+            (None, Some(RolloutStep::StoppingOld | RolloutStep::RollingBack)) => return None,
+            (None, Some(RolloutStep::MidHook | RolloutStep::StartingNew)) => [0, 0, 0],
+            (None, Some(RolloutStep::Checking)) => [0, self.size(last)?, 0],
+            (None, Some(RolloutStep::PostHook)) => {
+                let size = self.size(last)?;
+                [0, size, size]
+            }
+        })
+    }
+
+    /// How many instances a rollout should have now, and has; none where nobody knows (rule D22).
+    pub(super) fn replicas(&self, state: &WorkloadState, rollout: &Rollout) -> [Option<u64>; 2] {
+        let revision = rollout.started.revision;
+        let is = |other: Option<&Rollout>| other.is_some_and(|o| o.started.revision == revision);
+        let (is_last, is_active) = (is(super::latest(state)), is(state.active()));
+        if !is_last && !is_active {
+            return [Some(0), Some(0)];
+        }
+        let running = state.last().and_then(|last| self.running(state, last));
+        let current = running.map(|[old, updated, _]| if is_last { updated } else { old });
+        let ended = rollout.outcome().is_some_and(|outcome| outcome != Outcome::Complete);
+        let desired = if ended && !is_active { Some(0) } else { self.size(rollout) };
+        [desired, current]
+    }
+}

@@ -1,0 +1,173 @@
+//! What commands show of deployments (sections 1.4, 1.10, 1.11 and 7 of the deployments specification).
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use insta::assert_snapshot;
+use tidegate::fact::Fact;
+
+use crate::support::daemon::Host;
+use crate::support::git::Repo;
+
+/// A host whose target does what it is told through a pipe.
+struct Shop {
+    host: Host,
+    repo: Repo,
+    pipe: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+const WEB: &str = "apiVersion: apps.openshift.io/v1
+kind: DeploymentConfig
+metadata: {name: web, namespace: shop, labels: {app: web}}
+spec:
+  replicas: 2
+  selector: {deploymentconfig: web}
+  template:
+    metadata: {labels: {deploymentconfig: web}}
+    spec: {containers: [{name: main, image: 'r.io/web:1', ports: [{containerPort: 8080}]}]}
+";
+
+impl Shop {
+    fn open(manifests: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let script = format!("read word < {}; echo it is $word; test $word = ok", pipe.display());
+        let toml = format!(
+            "[targets.host]\nkind = \"exec\"\ncommand = [\"sh\", \"-c\", '''{script}''']\n[routes]\ndefault = \"host\"\n"
+        );
+        let repo = Repo::new();
+        repo.write("web.yaml", manifests).commit("the shop");
+        let mut host = Host::new(repo.path(), &toml);
+        host.start();
+        Self { host, repo, pipe, _folder: folder }
+    }
+
+    /// Waits until this many rollouts were started.
+    fn started(&self, count: usize) {
+        self.nth(count, "started", |fact| matches!(fact, Fact::RolloutStarted(_)));
+    }
+
+    /// Lets the program end, and waits until this many rollouts ended.
+    fn ends(&self, word: &str, count: usize) {
+        std::fs::write(&self.pipe, format!("{word}\n")).unwrap();
+        self.nth(count, "ended", |fact| matches!(fact, Fact::RolloutFinished(_)));
+    }
+
+    fn nth(&self, count: usize, what: &str, is: impl Fn(&Fact) -> bool) {
+        crate::support::daemon::eventually(
+            &format!("{count} {what}: {}", self.host.story()),
+            || (self.host.count(&is) >= count).then_some(()),
+        );
+    }
+
+    /// What a command prints on both outputs, and how it ends.
+    fn says(&self, arguments: &[&str]) -> String {
+        let output = self.host.run(&[arguments, &["-n", "shop"]].concat());
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        format!("{text}exit {}", output.status.code().unwrap())
+    }
+}
+
+#[test]
+fn d044_rollout_history_lists_revisions_or_shows_the_template_of_one() {
+    let shop = Shop::open(WEB);
+    shop.started(1);
+    assert_eq!(
+        shop.says(&["rollout", "history", "dc/web"]),
+        "deploymentconfig.apps.openshift.io/web \nREVISION\tSTATUS\tCAUSE\n1\t\tRunning\tconfig change\n\nexit 0"
+    );
+    shop.ends("ok", 1);
+    shop.repo.write("web.yaml", WEB.replace("web:1", "web:2")).commit("two");
+    shop.started(2);
+    shop.ends("bad", 2);
+    shop.started(3); // the revision before is put back
+    shop.ends("ok", 3);
+    assert_eq!(
+        shop.says(&["rollout", "history", "dc", "web"]),
+        "deploymentconfig.apps.openshift.io/web \nREVISION\tSTATUS\t\tCAUSE\n\
+         1\t\tComplete\tconfig change\n2\t\tFailed\t\tconfig change\n\nexit 0"
+    );
+    assert_eq!(
+        shop.says(&["rollout", "history", "dc/web", "--revision=2"]),
+        "deploymentconfig.apps.openshift.io/web with revision #2\nPod Template:\n  Labels:\tdeploymentconfig=web\n  \
+         Containers:\n   main:\n    Image:\tr.io/web:2\n    Port:\t8080/TCP\n    Host Port:\t0/TCP\n    \
+         Environment:\t<none>\n    Mounts:\t<none>\n  Volumes:\t<none>\n\nexit 0"
+    );
+    assert_eq!(
+        shop.says(&["rollout", "history", "dc/web", "--revision=9"]),
+        "error: unable to find the specified revision\nexit 1"
+    );
+    assert_eq!(
+        shop.says(&["rollout", "history", "dc/nobody"]),
+        "Error from server (NotFound): deploymentconfigs.apps.openshift.io \"nobody\" not found\nexit 1"
+    );
+    assert_eq!(
+        shop.says(&["rollout", "history"]),
+        "error: required resource not specified\nSee 'tidegate rollout history -h' for help and examples\nexit 1"
+    );
+}
+
+#[test]
+fn d045_rollout_status_waits_for_the_end_and_never_calls_a_restore_a_success() {
+    let shop = Shop::open(WEB);
+    shop.started(1);
+    let waits = "Waiting for rollout to finish: 0 out of 2 new replicas have been updated...";
+    let once = ["rollout", "status", "dc/web", "--watch=false"];
+    assert_eq!(shop.says(&once), format!("{waits}\nexit 0"));
+    let mut command = shop.host.tidegate(&["rollout", "status", "dc/web", "-n", "shop"]);
+    let child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    shop.ends("ok", 1);
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let done = "replication controller \"web-1\" successfully rolled out\n";
+    assert!(output.status.success() && text.ends_with(done), "{text}");
+    assert_eq!(
+        shop.says(&["rollout", "status", "dc/web", "--revision=7"]),
+        "error: desired revision (7) is different from the running revision (1)\nexit 1"
+    );
+    shop.repo.write("web.yaml", WEB.replace("web:1", "web:2")).commit("two");
+    shop.started(2);
+    shop.ends("bad", 2);
+    shop.started(3);
+    shop.ends("ok", 3);
+    assert_snapshot!(shop.says(&["rollout", "status", "dc/web"]), @r#"
+    DeploymentConfig/shop/web: rollout 2 (record 6) failed with these digests: exit status 1; released by a new digest, a changed template or `tidegate release`
+    error: replication controller "web-2" has failed progressing
+    exit 1
+    "#);
+}
+
+#[test]
+fn d045_what_never_rolled_out_says_what_it_waits_for() {
+    let manual = WEB.replace("  replicas", "  triggers: []\n  replicas");
+    let image = "  triggers: [{type: ImageChange, imageChangeParams: {automatic: true, containerNames: [main], \
+                 from: {kind: ImageStreamTag, name: 'base:1'}}}]\n  replicas";
+    let image = WEB.replace("name: web,", "name: shop,").replace("  replicas", image);
+    let shop = Shop::open(&format!("{manual}---\n{image}"));
+    shop.host.wait_for("the commit", |fact| matches!(fact, Fact::CommitAdopted(_)));
+    let manual = |program: &str| {
+        format!(
+            "DeploymentConfig/shop/web: it has no triggers; add one under `spec.triggers`, or leave `triggers` out for a \
+             `ConfigChange`\nerror: Deployment config \"web\" waiting on manual update (use '{program} rollout latest \
+             web')\nexit 1"
+        )
+    };
+    assert_eq!(shop.says(&["rollout", "status", "dc/web"]), manual("tidegate"));
+    assert_eq!(shop.says(&["rollout", "status", "dc/web", "--oc-compatible"]), manual("oc"));
+    let image = "Deployment config \"shop\" waiting on image update\nDeploymentConfig/shop/shop: waiting on image update: tag \
+                 shop/base:1 has no image (git has no such tag)\n";
+    assert_eq!(
+        shop.says(&["rollout", "status", "dc/shop", "--watch=false"]),
+        format!("{image}exit 0")
+    );
+    assert_eq!(
+        shop.says(&["rollout", "status", "dc/shop", "--timeout=1ms"]),
+        format!("{image}error: timed out waiting for the condition\nexit 1")
+    );
+    assert_eq!(
+        shop.says(&["rollout", "history", "dc/web"]),
+        "deploymentconfig.apps.openshift.io/web \nNo rollout history found.\nexit 0"
+    );
+}
