@@ -51,6 +51,7 @@ pub use template::read_params;
 pub(crate) use tree::SpecTags;
 pub(crate) use tree::{DUPLICATE, SKIPPED, duplicate};
 pub use tree::{Has, Skipped, Tree};
+pub(crate) use workload::{TRIGGERS, selector_name};
 
 /// What git asks for at one commit.
 #[derive(Clone, PartialEq, Debug, Default)]

@@ -8,11 +8,14 @@
 mod change;
 mod diff;
 mod json;
+mod list;
 mod locate;
 mod lossless;
 mod metadata;
 pub mod tag;
+pub mod triggers;
 mod value;
+mod workload;
 
 use std::collections::BTreeMap;
 
@@ -29,6 +32,7 @@ pub use diff::diff;
 pub use locate::{Document, Place, Sort};
 pub use metadata::{Words, keys};
 pub use value::Value;
+pub use workload::{Container, Port};
 
 use locate::Contents;
 
@@ -357,6 +361,14 @@ impl Manifests {
             }),
         }
     }
+}
+
+/// Where a new object goes: `<folder>/<namespace>/<kind>-<name>.yaml`, with the kind in lower case (rule I102).
+#[must_use]
+pub fn new_path(folder: &str, namespace: &Namespace, kind: &str, name: &str) -> String {
+    let folder = folder.trim_matches('/');
+    let slash = if folder.is_empty() { "" } else { "/" };
+    format!("{folder}{slash}{namespace}/{kind}-{name}.yaml")
 }
 
 fn splice(text: &str, range: std::ops::Range<usize>, new: &str) -> String {

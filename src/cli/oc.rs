@@ -2,11 +2,14 @@
 
 mod adm;
 mod advice;
+mod chosen;
 mod create;
 mod delete;
 mod delete_image;
+mod deployment_hook;
 mod describe;
 mod edit;
+mod expose;
 mod get;
 mod image_lookup;
 mod import_image;
@@ -16,8 +19,11 @@ mod metadata;
 mod prune;
 mod resource;
 mod rollout;
+mod scale;
 mod set;
+mod set_image;
 mod tag;
+mod triggers;
 mod watch;
 
 use std::path::PathBuf;
@@ -44,6 +50,8 @@ pub(super) enum Verb {
     Rollout(rollout::Command),
     Annotate(metadata::Annotate),
     Label(metadata::Label),
+    Scale(scale::Command),
+    Expose(expose::Command),
     Prune(prune::Command),
     #[command(hide = true)]
     Adm(adm::Command),
@@ -118,6 +126,12 @@ impl ApiError {
         Self { reason: "AlreadyExists", message: format!("{resource} \"{name}\" already exists") }
     }
 
+    /// A kind that cannot do what is asked.
+    pub(super) fn no_resource() -> Self {
+        let message = "the server could not find the requested resource".to_owned();
+        Self { reason: "NotFound", message }
+    }
+
     pub(super) fn conflict(message: String) -> Self {
         Self { reason: "Conflict", message }
     }
@@ -144,6 +158,8 @@ pub(super) fn run(verb: &Verb, context: &mut Context<'_>) -> anyhow::Result<Exit
         Verb::Rollout(command) => rollout::run(command, context),
         Verb::Annotate(command) => metadata::annotate(command, context),
         Verb::Label(command) => metadata::label(command, context),
+        Verb::Scale(command) => scale::run(command, context),
+        Verb::Expose(command) => expose::run(command, context),
         Verb::Prune(command) => prune::run(command, context),
         Verb::Adm(command) => adm::run(command, context),
         Verb::Apply(words) => advice::refuse(Refused::Apply, words, context),

@@ -371,7 +371,7 @@ fn container_of(
 }
 
 /// The name in `?(@.name=="NAME")`; blanks, single quotes and escaped quotes are accepted (T3).
-fn selector_name(selector: &str) -> Option<&str> {
+pub(crate) fn selector_name(selector: &str) -> Option<&str> {
     let inner = selector.trim().strip_prefix("?(")?.strip_suffix(')')?.trim();
     let value = inner.strip_prefix("@.name")?.trim_start().strip_prefix("==")?.trim();
     let quotes = ["\\\"", "\"", "'"];

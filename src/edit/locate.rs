@@ -84,7 +84,7 @@ impl Document {
 
     /// The texts of a mapping in it: labels, annotations.
     #[must_use]
-    pub(super) fn texts(&self, path: &[&str]) -> BTreeMap<String, String> {
+    pub fn texts(&self, path: &[&str]) -> BTreeMap<String, String> {
         let entries = self.node.at(path).map(Node::entries).unwrap_or_default();
         let text = |node: &Node| node.as_text().unwrap_or_default().to_owned();
         entries.iter().map(|(key, value)| (key.to_string(), text(value))).collect()
@@ -102,6 +102,20 @@ impl Document {
         self.node.at(path)?.as_text()
     }
 
+    /// Whether something stands there.
+    #[must_use]
+    pub fn has(&self, path: &[&str]) -> bool {
+        self.node.at(path).is_some_and(|node| !node.is_null())
+    }
+
+    /// The names of the items of a list.
+    #[must_use]
+    pub fn names(&self, path: &[&str]) -> Vec<String> {
+        let items = self.node.at(path).map(Node::items).unwrap_or_default();
+        let name = |item: &Node| item.get("name").and_then(Node::as_text).map(str::to_owned);
+        items.iter().filter_map(name).collect()
+    }
+
     /// The entry of `spec.tags` of a name, and its index.
     pub(super) fn tag(&self, name: &str) -> Option<(usize, &Node)> {
         let tags = self.node.at(&["spec", "tags"])?.items();
@@ -112,9 +126,7 @@ impl Document {
     /// The names of the entries of `spec.tags`.
     #[must_use]
     pub fn tags(&self) -> Vec<String> {
-        let tags = self.node.at(&["spec", "tags"]).map(Node::items).unwrap_or_default();
-        let name = |tag: &Node| Some(tag.get("name")?.as_text()?.to_owned());
-        tags.iter().filter_map(name).collect()
+        self.names(&["spec", "tags"])
     }
 
     /// Whether `spec.tags` has an entry of a name.

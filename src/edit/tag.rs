@@ -183,7 +183,7 @@ impl Manifests {
         if !spec.is_empty() {
             entries.push(("spec".to_owned(), Value::Map(spec)));
         }
-        let path = new_path(folder, stream);
+        let path = super::new_path(folder, &stream.namespace, "imagestream", stream.name.as_str());
         self.create(&path, &Value::Map(entries))?;
         Ok(path)
     }
@@ -301,13 +301,6 @@ fn mode_word(mode: ImportMode) -> &'static str {
         ImportMode::Legacy => "Legacy",
         ImportMode::PreserveOriginal => "PreserveOriginal",
     }
-}
-
-/// `<folder>/<namespace>/<kind>-<name>.yaml` (rule I102).
-fn new_path(folder: &str, stream: &StreamName) -> String {
-    let folder = folder.trim_matches('/');
-    let slash = if folder.is_empty() { "" } else { "/" };
-    format!("{folder}{slash}{}/imagestream-{}.yaml", stream.namespace, stream.name)
 }
 
 /// What says no more than the default, and may stay as it is written.

@@ -26,6 +26,7 @@ mod references;
 mod removals;
 mod rollouts;
 mod schedule;
+mod setting;
 mod shown;
 mod steps;
 mod traps;
