@@ -131,6 +131,7 @@ impl Event {
             ("ROLLOUT_CAUSE", request.cause.to_string()),
             ("ROLLOUT_REPLACES", replaces.unwrap_or_default()),
             ("ROLLOUT_REVISION", request.revision.to_string()),
+            ("ROLLOUT_IMAGES", lines(&request.images)),
         ]);
         event.secrets = secrets(manifest);
         event
@@ -157,7 +158,7 @@ impl Event {
             data,
         );
         event.environment.insert("ROLLOUT_ACTION", "stop".to_owned());
-        for empty in ["ROLLOUT_CAUSE", "ROLLOUT_REPLACES", "ROLLOUT_REVISION"] {
+        for empty in ["ROLLOUT_CAUSE", "ROLLOUT_REPLACES", "ROLLOUT_REVISION", "ROLLOUT_IMAGES"] {
             event.environment.insert(empty, String::new());
         }
         event.secrets = secrets(manifest);
@@ -222,6 +223,12 @@ struct Head<'a> {
 
 fn object(object: &ObjectKey) -> Object<'_> {
     Object { kind: object.kind.as_str(), name: object.name.as_str() }
+}
+
+/// `container=reference`, line by line: a shell script needs no reader of JSON.
+fn lines(images: &[RolloutImage]) -> String {
+    let lines = images.iter().map(|image| format!("{}={}", image.container.name, image.reference));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The manifest as it is kept if that is JSON, else as one text.

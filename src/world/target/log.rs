@@ -6,6 +6,10 @@ use crate::secret::masked;
 /// Shorter texts are not masked: `true` or `1` would stand for everything.
 const SECRET_LEN_MIN: usize = 4;
 
+/// What is kept of the beginning and the end of a line that is too long (rule B31).
+const LINE_HEAD: usize = 58;
+const LINE_TAIL: usize = 59;
+
 /// The end of an output of any length.
 #[derive(Default)]
 pub(super) struct Tail(Vec<u8>);
@@ -22,7 +26,8 @@ impl Tail {
 
     /// The last lines.
     pub(super) fn lines<'a>(&self, secrets: impl IntoIterator<Item = &'a str>) -> String {
-        last_lines(&String::from_utf8_lossy(&self.0), secrets)
+        let lines = last_lines(&String::from_utf8_lossy(&self.0), secrets);
+        lines.lines().map(cut).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -42,6 +47,16 @@ pub(super) fn last_lines<'a>(text: &str, secrets: impl IntoIterator<Item = &'a s
     kept.get(start..).unwrap_or_default().to_owned()
 }
 
+/// A line, or the beginning and the end of one that is too long (rule B31).
+fn cut(line: &str) -> String {
+    let signs = line.chars().count();
+    if signs <= limits::ROLLOUT_LOG_LINE_MAX {
+        return line.to_owned();
+    }
+    let head = line.chars().take(LINE_HEAD);
+    head.chain("...".chars()).chain(line.chars().skip(signs - LINE_TAIL)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,6 +65,17 @@ mod tests {
     fn the_last_five_lines_are_kept() {
         let text: String = (1..=9).map(|line| format!("line {line}\n")).collect();
         assert_eq!(last_lines(&text, []), "line 5\nline 6\nline 7\nline 8\nline 9");
+    }
+
+    #[test]
+    fn of_a_long_line_its_beginning_and_its_end_are_kept() {
+        let line = |len: usize| {
+            let mut tail = Tail::default();
+            tail.push(format!("{}{}\n", "a".repeat(len / 2), "z".repeat(len - len / 2)).as_bytes());
+            tail.lines([])
+        };
+        assert_eq!(line(120).len(), 120);
+        assert_eq!(line(121), format!("{}...{}", "a".repeat(58), "z".repeat(59)));
     }
 
     #[test]

@@ -8,6 +8,6 @@ mod mirror;
 pub(crate) mod registry;
 mod secrets;
 mod source;
-mod target;
+pub(crate) mod target;
 mod tokens;
 mod watch;

@@ -1,7 +1,7 @@
 //! Targets against a real HTTP receiver and real programs (rules R30, R31, T25).
 
 mod exec;
-mod receiver;
+pub(crate) mod receiver;
 mod webhook;
 
 use std::collections::BTreeMap;

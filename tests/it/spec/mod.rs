@@ -29,5 +29,6 @@ mod schedule;
 mod setting;
 mod shown;
 mod steps;
+mod targets;
 mod traps;
 mod triggers;

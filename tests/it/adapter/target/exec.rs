@@ -118,7 +118,7 @@ async fn let_go_after_looks(go: &Path) {
 }
 
 #[tokio::test]
-async fn r31_the_event_comes_on_stdin_and_in_short_in_the_environment() {
+async fn r031_the_event_comes_on_stdin_and_in_short_in_the_environment() {
     let fixture = Fixture::new("cat > ~/event; env | grep -v '^_=\\|^PWD=' | sort > ~/env");
     assert_eq!(fixture.roll_out().await, complete());
     let event: serde_json::Value = serde_json::from_str(&fixture.read("event")).unwrap();
@@ -131,6 +131,7 @@ async fn r31_the_event_comes_on_stdin_and_in_short_in_the_environment() {
     PATH=/usr/bin:/bin
     ROLLOUT_ACTION=rollout
     ROLLOUT_CAUSE=image change
+    ROLLOUT_IMAGES=main=registry.example.com/web@sha256:0
     ROLLOUT_KEY=shop/web/1/42
     ROLLOUT_KIND=DeploymentConfig
     ROLLOUT_NAME=web
@@ -165,7 +166,7 @@ async fn no_program_is_run_for_a_notice() {
 }
 
 #[tokio::test]
-async fn r31_the_exit_code_is_the_outcome() {
+async fn r031_the_exit_code_is_the_outcome() {
     for (script, expected) in [
         ("exit 0", complete()),
         (
@@ -205,7 +206,7 @@ async fn a_program_that_cannot_be_started_is_no_verdict() {
 }
 
 #[tokio::test]
-async fn r31_the_last_five_lines_are_kept_in_order_and_without_secrets() {
+async fn r031_the_last_five_lines_are_kept_in_order_and_without_secrets() {
     let script = "for i in 1 2 3; do echo out $i; echo err $i >&2; done; echo pw hunter2; exit 1";
     let report = Fixture::new(script).roll_out().await;
     let RolloutReport::Failed { log, .. } = report else { panic!("{report:?}") };
@@ -225,7 +226,7 @@ async fn a_program_that_does_not_read_its_input_does_not_stall() {
 }
 
 #[tokio::test]
-async fn r31_a_program_is_killed_at_its_deadline_with_all_that_it_started() {
+async fn r031_a_program_is_killed_at_its_deadline_with_all_that_it_started() {
     let script = "sleep 1000 & echo $! > ~/pid; echo waiting; wait";
     let fixture = Fixture::with(script, Duration::from_millis(500), manifest(0));
     let report = fixture.roll_out().await;

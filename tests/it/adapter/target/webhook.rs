@@ -60,7 +60,7 @@ fn is_signed_with(received: &Received, key: &[u8]) -> bool {
 }
 
 #[tokio::test]
-async fn r30_a_rollout_is_a_cloud_event_in_structured_json() {
+async fn r030_a_rollout_is_a_cloud_event_in_structured_json() {
     let fixture = Fixture::start().await;
     assert_eq!(fixture.roll_out().await, complete());
     let received = fixture.receiver.received().remove(0);
@@ -73,7 +73,7 @@ async fn r30_a_rollout_is_a_cloud_event_in_structured_json() {
 }
 
 #[tokio::test]
-async fn r30_a_repetition_is_the_same_to_the_byte_and_done_once() {
+async fn r030_a_repetition_is_the_same_to_the_byte_and_done_once() {
     let fixture = Fixture::start().await;
     for _ in 0..3 {
         assert_eq!(fixture.roll_out().await, complete());
@@ -84,7 +84,7 @@ async fn r30_a_repetition_is_the_same_to_the_byte_and_done_once() {
 }
 
 #[tokio::test]
-async fn r30_the_body_is_signed_with_the_key_that_the_file_holds_at_the_time() {
+async fn r030_the_body_is_signed_with_the_key_that_the_file_holds_at_the_time() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hook.key");
     let fixture = Fixture::with(|target| target.secret = Some(SecretSource(file.clone()))).await;
@@ -114,7 +114,7 @@ async fn r30_the_body_is_signed_with_the_key_that_the_file_holds_at_the_time() {
 }
 
 #[tokio::test]
-async fn r30_the_documented_command_verifies_a_signature() {
+async fn r030_the_documented_command_verifies_a_signature() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hook.key");
     // Blanks at the end are part of the key, for the shell as for us.
@@ -131,7 +131,7 @@ async fn r30_the_documented_command_verifies_a_signature() {
 }
 
 #[tokio::test]
-async fn r30_an_answer_of_2xx_says_its_state() {
+async fn r030_an_answer_of_2xx_says_its_state() {
     let fixture = Fixture::start().await;
     let done = fixture.answered(200, &[], r#"{"state":"Complete","message":"3 pods"}"#).await;
     assert_eq!(done, RolloutReport::Complete { log: "3 pods".into() });
@@ -145,7 +145,7 @@ async fn r30_an_answer_of_2xx_says_its_state() {
 }
 
 #[tokio::test]
-async fn r30_a_page_or_a_state_that_nobody_knows_is_no_success() {
+async fn r030_a_page_or_a_state_that_nobody_knows_is_no_success() {
     let fixture = Fixture::start().await;
     for body in [
         "<html>please log in</html>",
@@ -249,7 +249,7 @@ async fn an_endless_answer_is_cut() {
 }
 
 #[tokio::test]
-async fn r30_a_running_rollout_is_asked_at_its_address_until_it_ends() {
+async fn r030_a_running_rollout_is_asked_at_its_address_until_it_ends() {
     let fixture = Fixture::start().await;
     let url = fixture.receiver.url.join("/status/7").unwrap().to_string();
     let asked = async |status: u16, body: &str| {
@@ -307,7 +307,7 @@ async fn a_stop_is_an_event_of_its_own_type_without_images() {
 }
 
 #[tokio::test]
-async fn r30_a_notice_is_told_once_under_an_id_of_its_own() {
+async fn r030_a_notice_is_told_once_under_an_id_of_its_own() {
     let fixture = Fixture::start().await;
     let kinds = [NoticeKind::Finished, NoticeKind::Cancelled, NoticeKind::Held];
     for kind in kinds {
