@@ -256,8 +256,8 @@ pub const TARGET_OUTPUT_GRACE: Duration = Duration::from_millis(200);
 /// Lines of what a target printed that are kept with a rollout (rule R31).
 pub const ROLLOUT_LOG_LINES_MAX: usize = 5;
 
-/// How long a line of what a target printed may be: 120 characters, as in OpenShift's log snippets (rule B31). Of a longer one
-/// its beginning and its end are kept.
+/// How long a line of what a target printed may be: 120 characters, as in OpenShift's log snippets (rule B31). Of a longer
+/// one its beginning and its end are kept.
 pub const ROLLOUT_LOG_LINE_MAX: usize = 120;
 /// How far wall clock and monotonic clock may drift apart before everything is planned again.
 ///
