@@ -290,6 +290,8 @@ pub struct StepOrder {
     pub previous: Option<Previous>,
     /// The step that a rollout got to that is rolled back.
     pub got_to: Option<RolloutStep>,
+    /// Since when the ports of the host lead nowhere, as a step before told.
+    pub down: Option<Timestamp>,
 }
 
 /// A revision that a target ran, in the object store.
@@ -388,6 +390,8 @@ pub enum RolloutReport {
         rendered: Option<ContentHash>,
         /// What people should know of it.
         note: String,
+        /// Since when the ports of the host lead nowhere, where the step ended what had them.
+        down: Option<Timestamp>,
     },
     /// It was ended because it was cancelled.
     Cancelled,

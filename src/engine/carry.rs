@@ -115,6 +115,7 @@ impl Engine {
                 rendered: None,
                 note: String::new(),
                 ending: None,
+                down: None,
             };
             self.record(Fact::RolloutStepped(Box::new(stepped)), now, batch);
         }
@@ -149,6 +150,7 @@ impl Engine {
             rendered: rollout.rendered,
             previous: self.previous(object, seq),
             got_to: stepped.ending.as_ref().map(|ending| ending.step),
+            down: rollout.down,
         });
         let request = RolloutRequest {
             key: key_told,

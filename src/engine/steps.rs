@@ -8,7 +8,7 @@ use crate::fact::{
 use crate::names::{ContentHash, ObjectKey, Seq};
 use crate::observed::rollout::{Rollout, Stepped};
 use crate::sabotage::{self, Bug};
-use crate::time::Now;
+use crate::time::{Now, Timestamp};
 
 use super::{Batch, Engine, InFlight};
 
@@ -43,11 +43,11 @@ impl Engine {
                 let note = if log.is_empty() { reason } else { format!("{reason}\n{log}") };
                 self.end(object, seq, ending, Some(false), &note, now, batch);
             }
-            RolloutReport::Stepped { rendered, note } => {
-                self.go_on(object, &running, step, (rendered, note), now, batch);
+            RolloutReport::Stepped { rendered, note, down } => {
+                self.go_on(object, &running, step, (rendered, note, down), now, batch);
             }
             RolloutReport::Complete { log } => {
-                self.go_on(object, &running, step, (None, log), now, batch);
+                self.go_on(object, &running, step, (None, log, None), now, batch);
             }
             RolloutReport::Failed { reason, log } if sabotage::is(Bug::SkipRollback) => {
                 let ending = Some(end(Outcome::Failed, reason, log));
@@ -75,7 +75,7 @@ impl Engine {
         object: &ObjectKey,
         running: &Rollout,
         step: RolloutStep,
-        (rendered, note): (Option<ContentHash>, String),
+        (rendered, note, down): (Option<ContentHash>, String, Option<Timestamp>),
         now: Now,
         batch: &mut Batch,
     ) {
@@ -98,6 +98,7 @@ impl Engine {
             rendered,
             note,
             ending: None,
+            down,
         };
         self.record(Fact::RolloutStepped(Box::new(stepped)), now, batch);
     }
@@ -119,6 +120,7 @@ impl Engine {
             rendered: None,
             note: String::new(),
             ending: Some(ending),
+            down: None,
         };
         self.record(Fact::RolloutStepped(Box::new(stepped)), now, batch);
     }

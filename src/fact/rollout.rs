@@ -255,6 +255,9 @@ pub struct RolloutStepped {
     /// How it is going to end, where it is rolled back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
+    /// Since when the ports of the host lead nowhere, where the step before ended what had them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down: Option<Timestamp>,
 }
 
 /// A running rollout is to be ended.

@@ -220,11 +220,7 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
             } = &**started;
             vec![*manifest]
         }
-        Fact::RolloutStepped(stepped) => {
-            let RolloutStepped { rollout: _, object: _, step: _, rendered, note: _, ending: _ } =
-                &**stepped;
-            Vec::from_iter(*rendered)
-        }
+        Fact::RolloutStepped(stepped) => rendered_of(stepped),
         Fact::StopStarted(StopStarted {
             object: _,
             incarnation: _,
@@ -262,6 +258,12 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
         | Fact::HistoryDropped(_)
         | Fact::Checkpoint(_) => Vec::new(),
     }
+}
+
+fn rendered_of(stepped: &RolloutStepped) -> Vec<ContentHash> {
+    let RolloutStepped { rollout: _, object: _, step: _, rendered, note: _, ending: _, down: _ } =
+        stepped;
+    Vec::from_iter(*rendered)
 }
 
 fn objects_of_commit(adopted: &CommitAdopted) -> Vec<ContentHash> {

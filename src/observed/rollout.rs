@@ -55,6 +55,9 @@ pub struct Rollout {
     /// What its target runs, in the object store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rendered: Option<ContentHash>,
+    /// Since when the ports of the host lead nowhere, or led nowhere until it was healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down: Option<Timestamp>,
     /// How it ended.
     #[serde(default)]
     pub end: Option<End>,
@@ -212,6 +215,7 @@ impl WorkloadState {
                     superseded: None,
                     step: None,
                     rendered: None,
+                    down: None,
                     end: None,
                 });
             }
@@ -225,6 +229,7 @@ impl WorkloadState {
                     let (at, step, ending) = (record.at, stepped.step, stepped.ending.clone());
                     rollout.step = Some(Stepped { at, step, ending });
                     rollout.rendered = stepped.rendered.or(rollout.rendered);
+                    rollout.down = stepped.down.or(rollout.down);
                 }
             }
             Event::Finished(finished) => self.finish(record.at, finished),

@@ -215,7 +215,8 @@ impl Pods {
     }
 
     /// Whether it takes a port of the host.
-    pub(super) fn publishes(&self) -> bool {
+    #[must_use]
+    pub fn publishes(&self) -> bool {
         let ports = self.containers().filter_map(|one| one.get("ports")?.as_array()).flatten();
         let mut fixed = ports.filter_map(|port| port.get("hostPort").and_then(Value::as_u64));
         !self.publish.is_empty() || fixed.any(|port| port != 0)

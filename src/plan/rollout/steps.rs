@@ -110,6 +110,7 @@ impl Planning<'_> {
             rendered: None,
             note: String::new(),
             ending,
+            down: None,
         };
         Plan::step(Step::Record(Box::new(Fact::RolloutStepped(Box::new(stepped)))))
     }

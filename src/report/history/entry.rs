@@ -284,6 +284,11 @@ impl Reader<'_> {
                 if !fact.reason.is_empty() {
                     text = format!("{text}: {}", one_line(&fact.reason));
                 }
+                // What the last step has to tell, where there are steps; else what the target printed.
+                let is_told = of(&fact.rollout).is_some_and(|k| !k.started.steps.is_empty());
+                if is_told && fact.outcome == Outcome::Complete && !fact.log.is_empty() {
+                    text = format!("{text}: {}", one_line(&fact.log));
+                }
                 said(word, &fact.object, text).because([fact.rollout])
             }
             Fact::DigestHeld(fact) => {

@@ -238,7 +238,7 @@ fn a_rollout_shows_the_step_that_it_takes() {
         let mut setting = until(8);
         let (rollout, object) = (Seq(8), story::object());
         let (rendered, note) = (None, String::new());
-        let stepped = RolloutStepped { rollout, object, step, rendered, note, ending };
+        let stepped = RolloutStepped { rollout, object, step, rendered, note, ending, down: None };
         let fact = Fact::RolloutStepped(Box::new(stepped));
         setting.observed.apply(&Record { seq: Seq(9), at: at(62), fact });
         text(&setting.input())

@@ -5,11 +5,14 @@
 //! own.
 
 mod health;
+mod names;
 mod probe;
 mod program;
+mod swap;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -21,9 +24,11 @@ use crate::fact::RolloutStep;
 use crate::limits::{PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT, PODMAN_PULL_TIMEOUT};
 use crate::names::ObjectKey;
 use crate::pods::{
-    self, FailurePolicy, Instance, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, Pods,
+    FailurePolicy, Instance, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, Pods,
 };
+use crate::time::Timestamp;
 use program::{Podman, Trouble};
+use swap::seconds;
 
 /// Lines of a container's log that are kept of a failure.
 const LOG_LINES: &str = "5";
@@ -74,7 +79,7 @@ impl Work<'_> {
         };
         let Self { target, locks, cancel, .. } = self;
         let podman = Podman { target, locks, object, cancel };
-        let host = Host { podman, pods, work: &self };
+        let host = Host { podman, pods, work: &self, down: OnceLock::new() };
         let step = self.order.step;
         let done = match step {
             RolloutStep::Pulling => host.pull().await,
@@ -89,7 +94,10 @@ impl Work<'_> {
         };
         match done {
             Ok(note) if step == RolloutStep::Pulling => self.render(&host.pods, note).await,
-            Ok(note) => RolloutReport::Stepped { rendered: None, note },
+            Ok(note) => {
+                let down = host.down.get().copied();
+                RolloutReport::Stepped { rendered: None, note, down }
+            }
             Err(Trouble::Cancelled) => RolloutReport::Cancelled,
             Err(Trouble::Passing(reason)) => RolloutReport::Transient { reason, retry_after: None },
             Err(Trouble::Refused(reason)) => {
@@ -105,7 +113,7 @@ impl Work<'_> {
         let keep = std::sync::Arc::clone(self.keep);
         let kept = tokio::task::spawn_blocking(move || keep(&rendered)).await;
         match kept.map_err(std::io::Error::other).flatten() {
-            Ok(hash) => RolloutReport::Stepped { rendered: Some(hash), note },
+            Ok(hash) => RolloutReport::Stepped { rendered: Some(hash), note, down: None },
             Err(error) => {
                 let reason = format!("cannot keep what is to run: {error}");
                 RolloutReport::Transient { reason, retry_after: None }
@@ -140,6 +148,8 @@ pub(super) async fn stop(
 /// A pod that is there.
 struct Pod {
     name: String,
+    /// The container that holds its network.
+    infra: String,
     rollout: String,
     is_check: bool,
     is_hook: bool,
@@ -161,6 +171,7 @@ impl Podman<'_> {
             |pod: &Value, label: &str| text(pod, &format!("/Labels/{}", label.replace('/', "~1")));
         let pods = all.iter().map(|pod| Pod {
             name: text(pod, "/Name"),
+            infra: text(pod, "/InfraId"),
             rollout: label(pod, LABEL_ROLLOUT),
             is_check: label(pod, LABEL_CHECK) == "true",
             is_hook: label(pod, LABEL_HOOK) == "true",
@@ -182,12 +193,13 @@ impl Podman<'_> {
         Ok(())
     }
 
-    /// Starts the pod of a document; in the network that is configured it has this name beside its own.
-    async fn play(&self, document: &str, alias: Option<&str>) -> Result<(), Trouble> {
+    /// Starts the pod of a document; in the network that is configured it has these names beside its own.
+    async fn play(&self, document: &str, names: &[String]) -> Result<(), Trouble> {
         let network = self.target.network.as_ref();
-        let network = network.map(|network| match alias {
-            Some(alias) => format!("{network}:alias={alias}"),
-            None => network.clone(),
+        let network = network.map(|network| {
+            let names: Vec<String> = names.iter().map(|name| format!("alias={name}")).collect();
+            let names = names.join(",");
+            if names.is_empty() { network.clone() } else { format!("{network}:{names}") }
         });
         let mut arguments = vec!["kube", "play", "--quiet"];
         if let Some(network) = &network {
@@ -212,13 +224,11 @@ struct Host<'a> {
     podman: Podman<'a>,
     pods: Pods,
     work: &'a Work<'a>,
+    /// Since when the ports of the host lead nowhere.
+    down: OnceLock<Timestamp>,
 }
 
 impl Host<'_> {
-    fn key(&self) -> String {
-        self.work.request.key.to_string()
-    }
-
     /// Everything that can be found out before anything is touched.
     async fn pull(&self) -> Result<String, Trouble> {
         if let Some(network) = &self.podman.target.network {
@@ -282,30 +292,9 @@ impl Host<'_> {
         let name = self.pods.check_name();
         let document =
             self.pods.pod(Instance::Check, &self.work.request.key, self.work.request.revision);
-        self.ensure(&document).await?;
+        self.ensure(&document, None).await?;
         let took = health::wait(&self.podman, &self.pods, &[name]).await?;
         Ok(format!("healthy beside the old one after {}", seconds(took)))
-    }
-
-    async fn stop_old(&self) -> Result<String, Trouble> {
-        let key = self.key();
-        let old =
-            self.podman.pods().await?.into_iter().filter(|pod| !pod.is_check && pod.rollout != key);
-        for pod in old {
-            self.podman.remove(&pod.name, Some(self.pods.grace)).await?;
-        }
-        Ok(match &self.pods.exclusive {
-            Some(why) => format!("replaced in place: {why}"),
-            None => String::new(),
-        })
-    }
-
-    async fn start(&self) -> Result<String, Trouble> {
-        let rendered = self.work.rendered.as_deref().unwrap_or_default();
-        for document in pods::documents(rendered) {
-            self.ensure(document).await?;
-        }
-        Ok(String::new())
     }
 
     /// Runs a hook to its end; one that ran already is not run again (rules D40.3, D40.4).
@@ -323,9 +312,9 @@ impl Host<'_> {
                 // One that a crash left half made never ends.
                 Some(_) => {
                     self.podman.remove(&pod, Some(Duration::ZERO)).await?;
-                    self.podman.play(&document, None).await?;
+                    self.podman.play(&document, &[]).await?;
                 }
-                None => self.podman.play(&document, None).await?,
+                None => self.podman.play(&document, &[]).await?,
             }
             // It may run as long as the rollout may.
             let waited = self.podman.look(&["wait", &container], self.pods.deadline).await?;
@@ -361,71 +350,6 @@ impl Host<'_> {
         }
     }
 
-    async fn check(&self) -> Result<String, Trouble> {
-        let names: Vec<String> = self.pods.names().collect();
-        let took = health::wait(&self.podman, &self.pods, &names).await?;
-        for pod in self.podman.pods().await?.iter().filter(|pod| pod.is_check) {
-            self.podman.remove(&pod.name, Some(self.pods.grace)).await?;
-        }
-        Ok(format!("healthy after {}", seconds(took)))
-    }
-
-    /// Rule R13, steps 4 and 7, and R13a, step 6.
-    async fn roll_back(&self) -> Result<String, Trouble> {
-        if self.work.order.got_to == Some(RolloutStep::Pulling) {
-            return Ok("what ran before was not touched".into()); // nor is anything there of the new one
-        }
-        self.remove_tried().await?;
-        let untouched = [RolloutStep::Pulling, RolloutStep::PreHook, RolloutStep::Verifying];
-        if self.work.order.got_to.is_some_and(|step| untouched.contains(&step)) {
-            return Ok("what ran before was not touched".into());
-        }
-        let rendered =
-            self.work.previous.as_ref().map_or("", |previous| previous.rendered.as_str());
-        let documents = pods::documents(rendered);
-        let mut kept = Vec::new();
-        for document in &documents {
-            kept.push(named(document)?.0);
-        }
-        for pod in self.podman.pods().await?.iter().filter(|pod| !kept.contains(&pod.name)) {
-            self.podman.remove(&pod.name, Some(self.pods.grace)).await?;
-        }
-        for document in &documents {
-            self.ensure(document).await?;
-        }
-        let Some(previous) = &self.work.previous else {
-            return Ok("nothing ran before".into());
-        };
-        let pods = Pods::read(self.podman.object, &previous.manifest);
-        let pods = pods.map_err(|why| Trouble::Refused(why.to_string()))?;
-        let took = health::wait(&self.podman, &pods, &kept).await?;
-        Ok(format!("what ran before is healthy again after {}", seconds(took)))
-    }
-
-    /// What ran of this rollout beside the pods that do the work.
-    async fn remove_tried(&self) -> Result<(), Trouble> {
-        let key = self.key();
-        let is_tried = |pod: &&Pod| pod.is_check || pod.is_hook && pod.rollout == key;
-        for pod in self.podman.pods().await?.iter().filter(is_tried) {
-            self.podman.remove(&pod.name, Some(self.pods.grace)).await?;
-        }
-        Ok(())
-    }
-
-    /// Makes sure that the pod of a document runs; one of its name that is of another rollout or has ended goes first.
-    async fn ensure(&self, document: &str) -> Result<(), Trouble> {
-        let (name, rollout) = named(document)?;
-        if let Some(seen) = health::look(&self.podman, &name).await? {
-            if seen.labels.get(LABEL_ROLLOUT) == Some(&rollout) && seen.runs() {
-                return Ok(());
-            }
-            self.podman.remove(&name, Some(self.pods.grace)).await?;
-        }
-        // What is only tried has no part of the work (rule R13).
-        let alias = (name != self.pods.check_name()).then(|| self.podman.object.name.as_str());
-        self.podman.play(document, alias).await
-    }
-
     /// The last lines of what failed, of all its containers.
     async fn log(&self) -> String {
         let [_, hook] = self.pods.hook_name(self.work.order.step, self.work.request.revision);
@@ -443,8 +367,4 @@ impl Host<'_> {
         let from = lines.len().saturating_sub(5);
         crate::secret::masked(&lines.get(from..).unwrap_or_default().join("\n"))
     }
-}
-
-fn seconds(took: Duration) -> String {
-    format!("{:.1} s", took.as_secs_f64())
 }

@@ -261,6 +261,7 @@ fn stepped() -> Fact {
             reason: "not healthy within 10m".into(),
             log: "boom".into(),
         }),
+        down: None,
     }))
 }
 
@@ -324,6 +325,15 @@ fn every_fact() -> Vec<Fact> {
         resting: vec![("quay.io".into(), since)],
     }));
     facts.push(stepped());
+    facts.push(Fact::RolloutStepped(Box::new(RolloutStepped {
+        rollout: Seq(10),
+        object: web(),
+        step: RolloutStep::StartingNew,
+        rendered: None,
+        note: String::new(),
+        ending: None,
+        down: Some(since),
+    })));
     facts
 }
 

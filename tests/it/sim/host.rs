@@ -87,7 +87,7 @@ impl Host {
         if looks && !healthy {
             return RolloutReport::Failed { reason: "unhealthy".into(), log: String::new() };
         }
-        RolloutReport::Stepped { rendered, note: String::new() }
+        RolloutReport::Stepped { rendered, note: String::new(), down: None }
     }
 
     pub(crate) fn stop(&mut self, object: &ObjectKey) {

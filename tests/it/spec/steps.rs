@@ -31,7 +31,10 @@ fn asked(world: &World) -> Option<StepOrder> {
 fn done(world: &mut World) {
     let step = asked(world).expect("a step").step;
     let rendered = (step == Pulling).then(|| ContentHash::of(b"rendered"));
-    world.report("roll out app", RolloutReport::Stepped { rendered, note: String::new() });
+    world.report(
+        "roll out app",
+        RolloutReport::Stepped { rendered, note: String::new(), down: None },
+    );
 }
 
 /// The target goes on until it is asked for a step, or until the rollout ended.

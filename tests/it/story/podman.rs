@@ -300,6 +300,93 @@ fn r011_a_workload_is_found_by_its_name() {
     assert!(answer.contains("web.dns.podman"), "{answer}");
 }
 
+/// A client of the network that resolves the name for each request, for as long as it is there.
+const CLIENT: &str = "while :; do
+  a=$(busybox nslookup web | busybox awk '/^Name:/ {n = 1} n && /^Address/ {print $NF; exit}')
+  busybox wget -q -O - http://$a:8080/ || echo \"FAILED '$a'\"
+  echo
+  busybox usleep 20000
+done";
+
+impl Shop {
+    /// A shop with a network, and somebody in it who never stops asking.
+    fn with_client() -> Option<Self> {
+        let mut shop = Self::open("")?;
+        shop.host.configure(|text| text.replace("[routes]", "network = \"shop\"\n[routes]"));
+        shop.podman.run(&["network", "create", "shop"]);
+        shop.begin();
+        let image = shop.container().split_once(' ').unwrap().1.to_owned();
+        let run = ["run", "--detach", "--name", "client", "--network", "shop", &image];
+        shop.podman.run(&[&run[..], &["/bin/sh", "-c", CLIENT]].concat());
+        shop.until_served("v1");
+        Some(shop)
+    }
+
+    fn until_served(&self, version: &str) {
+        eventually(&format!("{version} in the network"), || {
+            let last = self.podman.run(&["logs", "--tail", "4", "client"]);
+            last.lines().any(|line| line == version).then_some(())
+        });
+    }
+
+    /// What the client saw.
+    fn seen(&self) -> String {
+        self.podman.run(&["logs", "client"])
+    }
+
+    /// Which pods have the name of the workload.
+    fn named(&self) -> Vec<String> {
+        let table = std::fs::read_to_string("/run/containers/networks/aardvark-dns/shop").unwrap();
+        let names = table.lines().filter_map(|line| line.split(' ').nth(3));
+        let names = names.map(|names| names.split(',').collect::<Vec<_>>());
+        let ours = names.filter(|names| names.contains(&"web"));
+        ours.map(|names| names[0].to_owned()).collect()
+    }
+}
+
+/// R13: who resolves the name for each request sees none fail, also where the new revision turns out to be none.
+#[test]
+fn r013_a_client_in_the_network_sees_no_failed_request() {
+    let Some(mut shop) = Shop::with_client() else { return };
+    shop.moves("v2", Program::Healthy);
+    shop.completes();
+    shop.until_served("v2");
+    assert_eq!(shop.named(), ["web-0"]);
+    assert_eq!(shop.pods(), "web-0 Running");
+    let history = shop.host.text(&["history"]);
+    assert!(history.contains("; ports of the host led nowhere for "), "{history}");
+    assert!(history.contains("connections drained in 1."), "{history}");
+    // It is healthy while it is tried, and not in its place: what ran before is back before the name leaves what was tried.
+    shop.moves("v3", Program::Crashes(9));
+    let (outcome, reason, rolled_back) = shop.rolled_out();
+    println!("{outcome}: {reason}");
+    assert_ne!(rolled_back, Some(false), "{reason}");
+    assert_eq!(shop.named(), ["web-0"]);
+    let seen = shop.seen();
+    assert!(!seen.contains("FAILED"), "{seen}");
+}
+
+/// R4, R13: whichever step a kill meets, at the end the name leads to the new revision, and to nothing else.
+#[test]
+fn r013_a_kill_at_each_step_loses_no_name() {
+    use RolloutStep::{Checking, StartingNew, StoppingOld};
+    let Some(mut shop) = Shop::with_client() else { return };
+    for (revision, step) in (2..).zip([StoppingOld, StartingNew, Checking]) {
+        let version = format!("v{revision}");
+        shop.moves(&version, Program::Healthy);
+        eventually(&format!("{step} of {version}"), || {
+            let steps = shop.steps();
+            (shop.started() == revision && steps.contains(&step)).then_some(())
+        });
+        shop.host.kill();
+        shop.host.start();
+        shop.completes();
+        shop.until_served(&version);
+        assert_eq!(shop.named(), ["web-0"], "{step}");
+        assert_eq!(shop.pods(), "web-0 Running", "{step}");
+    }
+}
+
 /// A port that somebody else has is a failure with its words; what was begun is removed.
 #[test]
 fn r010_a_port_that_is_taken_fails_the_rollout() {
