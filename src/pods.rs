@@ -7,6 +7,7 @@
 mod hook;
 mod probe;
 mod render;
+mod rolling;
 mod spec;
 
 use std::fmt;
@@ -15,11 +16,12 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::fact::RolloutStep;
-use crate::names::ObjectKey;
+use crate::names::{Kind, ObjectKey};
 
 pub use hook::{FailurePolicy, Hook};
 pub use probe::{Handler, Probe};
 pub use render::{Instance, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, documents};
+pub use rolling::{Budget, Scales};
 
 /// Why something cannot run on one host.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +50,8 @@ pub struct Pods {
     pub deadline: Duration,
     /// How long a program may take to end.
     pub grace: Duration,
+    /// How many instances may be missing or too many while they are replaced one after the other (rule D36).
+    budget: Budget,
     /// Why a second instance cannot run beside the first (rule R12); none where it can.
     pub exclusive: Option<String>,
     /// What runs before, between and after.
@@ -95,14 +99,17 @@ impl Pods {
             RolloutStep::Verifying,
             RolloutStep::StoppingOld,
             RolloutStep::MidHook,
+            RolloutStep::Updating,
             RolloutStep::StartingNew,
             RolloutStep::Checking,
             RolloutStep::PostHook,
         ];
         let is_taken = |step: &RolloutStep| match step {
-            RolloutStep::Pulling | RolloutStep::StartingNew | RolloutStep::Checking => true,
+            RolloutStep::Pulling => true,
             RolloutStep::Verifying => !first && self.is_verified(),
-            RolloutStep::StoppingOld => !first,
+            RolloutStep::Updating => !first && self.is_rolled(),
+            RolloutStep::StoppingOld => !first && !self.is_rolled(),
+            RolloutStep::StartingNew | RolloutStep::Checking => first || !self.is_rolled(),
             RolloutStep::PreHook | RolloutStep::MidHook | RolloutStep::PostHook => {
                 self.hook(*step).is_some()
             }
@@ -120,9 +127,37 @@ impl Pods {
             && self.exclusive.is_none()
     }
 
+    /// Whether instances are replaced a few at a time (rule R14); where there is but one, all at once is the same.
+    fn is_rolled(&self) -> bool {
+        self.strategy == Strategy::Rolling && self.replicas > 1
+    }
+
+    /// How many instances may be missing or too many while they are replaced (rules D36, R14).
+    #[must_use]
+    pub fn budget(&self) -> Budget {
+        let is_ordered = self.object.kind == Kind::StatefulSet;
+        if self.exclusive.is_some() || is_ordered {
+            self.budget.without_surge()
+        } else {
+            self.budget
+        }
+    }
+
+    /// Whether the last instance is replaced first, as Kubernetes does it where they are told apart (rule R17a).
+    #[must_use]
+    pub fn descends(&self) -> bool {
+        self.object.kind == Kind::StatefulSet
+    }
+
+    /// The name of one of its pods (rule R11).
+    #[must_use]
+    pub fn name(&self, ordinal: u32) -> String {
+        format!("{}-{ordinal}", self.object.name)
+    }
+
     /// The names of its pods (rule R11).
     pub fn names(&self) -> impl Iterator<Item = String> {
-        (0..self.replicas).map(|ordinal| format!("{}-{ordinal}", self.object.name))
+        (0..self.replicas).map(|ordinal| self.name(ordinal))
     }
 
     /// The names of its init containers.

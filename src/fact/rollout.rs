@@ -139,6 +139,8 @@ pub enum RolloutStep {
     Checking,
     /// The hook after everything else.
     PostHook,
+    /// Instances are replaced, a few at a time (rule R14).
+    Updating,
     /// It failed or was ended: what ran before is put back.
     RollingBack,
 }
@@ -154,6 +156,7 @@ impl fmt::Display for RolloutStep {
             Self::StartingNew => "StartingNew",
             Self::Checking => "Checking",
             Self::PostHook => "PostHook",
+            Self::Updating => "Updating",
             Self::RollingBack => "RollingBack",
         })
     }

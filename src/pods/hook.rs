@@ -101,6 +101,7 @@ impl Pods {
             | RolloutStep::StoppingOld
             | RolloutStep::StartingNew
             | RolloutStep::Checking
+            | RolloutStep::Updating
             | RolloutStep::RollingBack => None,
         }
     }
@@ -117,6 +118,7 @@ impl Pods {
             | RolloutStep::StoppingOld
             | RolloutStep::StartingNew
             | RolloutStep::Checking
+            | RolloutStep::Updating
             | RolloutStep::RollingBack => "post",
         };
         let pod = format!("{}-{}-hook-{which}", self.object.name, revision.0);

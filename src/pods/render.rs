@@ -47,7 +47,7 @@ impl Pods {
     #[must_use]
     pub fn pod(&self, instance: Instance, key: &RolloutKey, revision: Revision) -> String {
         let name = match instance {
-            Instance::Ordinal(ordinal) => format!("{}-{ordinal}", self.object.name),
+            Instance::Ordinal(ordinal) => self.name(ordinal),
             Instance::Check => self.check_name(),
         };
         let mut labels = self.template.pointer("/metadata/labels").cloned().unwrap_or_default();
@@ -98,6 +98,10 @@ impl Pods {
         let ports = fields.entry("ports").or_insert_with(|| json!([]));
         if let Some(ports) = ports.as_array_mut() {
             self.ports(ports, instance);
+            // Podman 4 opens a port of the host for each that is named without one, with the same number.
+            ports.retain(|port| {
+                port.get("hostPort").and_then(Value::as_u64).is_some_and(|port| port != 0)
+            });
             if ports.is_empty() {
                 fields.remove("ports");
             }

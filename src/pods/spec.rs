@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::hook::{self, Hooks};
+use super::rolling::{Amount, Budget};
 use super::{Pods, Publish, Strategy, Unsupported, unsupported};
 use crate::names::{Kind, ObjectKey};
 
@@ -49,12 +50,15 @@ struct StrategySpec {
     active_deadline_seconds: Option<u64>,
     rolling_params: Option<Params>,
     recreate_params: Option<Params>,
+    rolling_update: Option<Params>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Params {
     timeout_seconds: Option<u64>,
+    max_surge: Option<Value>,
+    max_unavailable: Option<Value>,
     pre: Option<Value>,
     mid: Option<Value>,
     post: Option<Value>,
@@ -84,9 +88,13 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
     let (how, params) = match strategy.r#type.as_deref().unwrap_or_default() {
         "Recreate" => (Strategy::Recreate, strategy.recreate_params),
         "Custom" => return unsupported("strategy Custom is not enabled"), // rule D38
-        _ => (Strategy::Rolling, strategy.rolling_params),
+        _ => (Strategy::Rolling, strategy.rolling_params.or(strategy.rolling_update)),
     };
     let params = params.unwrap_or_default();
+    let amounts =
+        [&params.max_surge, &params.max_unavailable].map(|one| Amount::read(one.as_ref()));
+    let is_openshift = object.kind == Kind::DeploymentConfig;
+    let budget = Budget::of(replicas, amounts.into(), is_openshift);
     let containers = template.pointer("/spec/containers").and_then(Value::as_array);
     let only = match containers.map(Vec::as_slice) {
         Some([only]) => only.get("name").and_then(Value::as_str),
@@ -109,6 +117,7 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
         timeout: Duration::from_secs(timeout.unwrap_or(TIMEOUT)),
         deadline: Duration::from_secs(strategy.active_deadline_seconds.unwrap_or(DEADLINE)),
         grace: Duration::from_secs(grace(&template)),
+        budget,
         exclusive: exclusive(&template),
         hooks,
         publish,

@@ -9,6 +9,7 @@ mod names;
 mod probe;
 mod program;
 mod swap;
+mod update;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -87,6 +88,7 @@ impl Work<'_> {
             RolloutStep::StoppingOld => host.stop_old().await,
             RolloutStep::StartingNew => host.start().await,
             RolloutStep::Checking => host.check().await,
+            RolloutStep::Updating => host.update().await,
             RolloutStep::RollingBack => host.roll_back().await,
             RolloutStep::PreHook | RolloutStep::MidHook | RolloutStep::PostHook => {
                 host.hook(step).await

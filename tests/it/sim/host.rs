@@ -77,13 +77,21 @@ impl Host {
                 assert!(works_new, "R3: what is checked was never started");
                 pods.check = None;
             }
+            // A few at a time; the last of the old ones ends when all of the new ones are healthy.
+            RolloutStep::Updating => {
+                pods.check = None;
+                if healthy {
+                    pods.works = Some(new);
+                }
+            }
             RolloutStep::RollingBack => {
                 pods.check = None;
                 pods.works = before;
             }
             RolloutStep::PreHook | RolloutStep::MidHook | RolloutStep::PostHook => {}
         }
-        let looks = [RolloutStep::Verifying, RolloutStep::Checking].contains(&order.step);
+        let looks = [RolloutStep::Verifying, RolloutStep::Updating, RolloutStep::Checking]
+            .contains(&order.step);
         if looks && !healthy {
             return RolloutReport::Failed { reason: "unhealthy".into(), log: String::new() };
         }

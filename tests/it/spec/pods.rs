@@ -3,9 +3,11 @@
 use serde_json::{Value, json};
 use tidegate::fact::RolloutStep;
 use tidegate::names::{Incarnation, ObjectKey, Revision, RolloutKey, Seq};
-use tidegate::pods::{FailurePolicy, Handler, Instance, Pods, documents};
+use tidegate::pods::{Budget, FailurePolicy, Handler, Instance, Pods, Scales, documents};
 
-use RolloutStep::{Checking, PostHook, PreHook, Pulling, StartingNew, StoppingOld, Verifying};
+use RolloutStep::{
+    Checking, PostHook, PreHook, Pulling, StartingNew, StoppingOld, Updating, Verifying,
+};
 
 fn object() -> ObjectKey {
     "DeploymentConfig/shop/web".parse().unwrap()
@@ -140,7 +142,7 @@ fn r011_a_pod_is_rendered_byte_for_byte_the_same() {
     assert_eq!(check["metadata"]["name"], "web-check");
     assert_eq!(check["metadata"]["labels"]["tidegate.dev/check"], "true");
     let ports = &check["spec"]["containers"][0]["ports"];
-    assert_eq!(*ports, json!([{"containerPort": 8080, "name": "http"}]), "it publishes nothing");
+    assert_eq!(*ports, Value::Null, "it publishes nothing");
 }
 
 /// R12: what only one instance may have; a port of the host is not among it.
@@ -249,4 +251,120 @@ fn r001_what_is_not_done_is_refused_with_its_name() {
         m["spec"]["template"]["spec"]["containers"][0]["env"] = env;
     });
     insta::assert_snapshot!(why.unwrap_err(), @"container `main` takes values of its environment from elsewhere (`valueFrom`, `envFrom`), which is not known to this kind of target");
+}
+
+/// The budget of a DeploymentConfig with so many instances and these parameters.
+fn budget(replicas: u32, params: &Value) -> Budget {
+    let pods = read(|m| {
+        m["spec"]["replicas"] = replicas.into();
+        m["spec"]["strategy"] = json!({"type": "Rolling", "rollingParams": params});
+    });
+    pods.unwrap().budget()
+}
+
+/// All that happens, as (new, old); a plus is one that becomes available.
+fn trace(budget: Budget, old: u32) -> String {
+    let mut now = Scales { old, new: 0, available: 0 };
+    let mut told = format!("({},{})", now.new, now.old);
+    while (now.old, now.new, now.available) != (0, budget.desired, budget.desired) {
+        let before = now;
+        now.new = budget.up(now);
+        if now != before {
+            told = format!("{told} ({},{})", now.new, now.old);
+        }
+        let up = now;
+        now.old = budget.down(now);
+        if now != up {
+            told = format!("{told} ({},{})", now.new, now.old);
+        }
+        assert!(now.old + now.new <= budget.desired.max(old) + budget.surge, "{told}");
+        assert!(now.old + now.available >= budget.available_min(old).min(old), "{told}");
+        if now == before {
+            assert!(now.available < now.new, "it stands still: {told}");
+            now.available += 1;
+            told = format!("{told} +");
+        }
+    }
+    told
+}
+
+#[test]
+fn d036_the_table_of_budgets_is_openshifts() {
+    let mut table = String::new();
+    for desired in [1, 2, 3, 4, 5, 10] {
+        let Budget { surge, unavailable, .. } = budget(desired, &json!({}));
+        let (max, min) = (desired + surge, desired - unavailable);
+        table += &format!("{desired}: {surge} {unavailable} {max} {min}\n");
+    }
+    let wanted = "1: 1 0 2 1\n2: 1 0 3 2\n3: 1 0 4 3\n4: 1 1 5 3\n5: 2 1 7 4\n10: 3 2 13 8\n";
+    assert_eq!(table, wanted);
+}
+
+#[test]
+fn d036_the_traces_are_openshifts() {
+    assert_eq!(trace(budget(1, &json!({})), 1), "(0,1) (1,1) + (1,0)");
+    let wanted = "(0,4) (1,4) (1,3) (2,3) + (2,2) (3,2) + (3,1) (4,1) + (4,0) +";
+    assert_eq!(trace(budget(4, &json!({})), 4), wanted);
+    // From more to none, and from none.
+    assert_eq!(trace(budget(0, &json!({})), 2), "(0,2) (0,0)");
+    assert_eq!(trace(budget(2, &json!({})), 0), "(0,0) (2,0) + +");
+}
+
+/// Whatever is written gets to its end, within its bounds: `trace` looks at both.
+#[test]
+fn d036_every_budget_gets_to_its_end() {
+    let amounts = [Value::Null, json!(0), json!(1), json!(3), json!("0%"), json!("50%")];
+    for desired in 0..6 {
+        for (surge, unavailable) in
+            amounts.iter().flat_map(|one| amounts.iter().map(move |other| (one, other)))
+        {
+            let params = json!({"maxSurge": surge, "maxUnavailable": unavailable});
+            let budget = budget(desired, &params);
+            for old in 0..6 {
+                trace(budget, old);
+            }
+        }
+    }
+}
+
+#[test]
+fn x054_a_surge_of_half_an_instance_is_a_whole_one() {
+    let half = budget(1, &json!({"maxSurge": "50%", "maxUnavailable": 0}));
+    assert_eq!((half.surge, half.unavailable), (1, 0));
+}
+
+/// D4: a zero that stands alone leaves the other what it is by default; anything else makes it none.
+#[test]
+fn x055_a_zero_that_stands_alone_does_not_stand_still() {
+    let alone = budget(4, &json!({"maxUnavailable": 0}));
+    assert_eq!((alone.surge, alone.unavailable), (1, 0));
+    let both = budget(4, &json!({"maxUnavailable": 0, "maxSurge": "0%"}));
+    assert_eq!((both.surge, both.unavailable), (0, 1));
+    let one = budget(4, &json!({"maxSurge": 2}));
+    assert_eq!((one.surge, one.unavailable), (2, 0));
+}
+
+/// R14: several instances go a few at a time, without one more where two of them cannot run at once.
+#[test]
+fn r014_several_instances_are_replaced_a_few_at_a_time() {
+    let three = |more: Value| {
+        read(|m| {
+            m["spec"]["replicas"] = 3.into();
+            m["spec"]["template"]["spec"]["volumes"] = more;
+        })
+        .unwrap()
+    };
+    let pods = three(Value::Null);
+    assert_eq!(pods.course(false), [Pulling, Verifying, Updating]);
+    assert_eq!(pods.course(true), [Pulling, StartingNew, Checking], "D35: all at once");
+    let claim = three(json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]));
+    assert_eq!(claim.course(false), [Pulling, Updating]);
+    assert_eq!((claim.budget().surge, claim.budget().unavailable), (0, 1));
+    assert_eq!(trace(claim.budget(), 3), "(0,3) (0,2) (1,2) + (1,1) (2,1) + (2,0) (3,0) +");
+    let recreated = read(|m| {
+        m["spec"]["replicas"] = 3.into();
+        m["spec"]["strategy"] = json!({"type": "Recreate"});
+    });
+    let recreated = recreated.unwrap().course(false);
+    assert_eq!(recreated, [Pulling, StoppingOld, StartingNew, Checking], "D37");
 }

@@ -74,13 +74,17 @@ struct Shop {
 
 impl Shop {
     fn open(more: &str) -> Option<Self> {
+        Self::open_with(|registry| manifests(registry, more))
+    }
+
+    fn open_with(manifests: impl FnOnce(&str) -> String) -> Option<Self> {
         if !alone() {
             return None;
         }
         let podman = Podman::start()?;
         podman.push("shop/web:latest", "v1", Program::Healthy);
         let repo = Repo::new();
-        repo.write("web.yaml", manifests(&podman.registry.address(), more)).commit("the shop");
+        repo.write("web.yaml", manifests(&podman.registry.address())).commit("the shop");
         let toml = format!(
             "[targets.here]\nkind = \"podman\"\nprogram = {:?}\n[routes]\ndefault = \"here\"\n",
             podman.program().display()
@@ -310,8 +314,8 @@ done";
 
 impl Shop {
     /// A shop with a network, and somebody in it who never stops asking.
-    fn with_client() -> Option<Self> {
-        let mut shop = Self::open("")?;
+    fn with_client(manifests: impl FnOnce(&str) -> String) -> Option<Self> {
+        let mut shop = Self::open_with(manifests)?;
         shop.host.configure(|text| text.replace("[routes]", "network = \"shop\"\n[routes]"));
         shop.podman.run(&["network", "create", "shop"]);
         shop.begin();
@@ -347,7 +351,7 @@ impl Shop {
 /// R13: who resolves the name for each request sees none fail, also where the new revision turns out to be none.
 #[test]
 fn r013_a_client_in_the_network_sees_no_failed_request() {
-    let Some(mut shop) = Shop::with_client() else { return };
+    let Some(mut shop) = Shop::with_client(|registry| manifests(registry, "")) else { return };
     shop.moves("v2", Program::Healthy);
     shop.completes();
     shop.until_served("v2");
@@ -370,7 +374,7 @@ fn r013_a_client_in_the_network_sees_no_failed_request() {
 #[test]
 fn r013_a_kill_at_each_step_loses_no_name() {
     use RolloutStep::{Checking, StartingNew, StoppingOld};
-    let Some(mut shop) = Shop::with_client() else { return };
+    let Some(mut shop) = Shop::with_client(|registry| manifests(registry, "")) else { return };
     for (revision, step) in (2..).zip([StoppingOld, StartingNew, Checking]) {
         let version = format!("v{revision}");
         shop.moves(&version, Program::Healthy);
@@ -385,6 +389,73 @@ fn r013_a_kill_at_each_step_loses_no_name() {
         assert_eq!(shop.named(), ["web-0"], "{step}");
         assert_eq!(shop.pods(), "web-0 Running", "{step}");
     }
+}
+
+/// The shop with several instances, which no port of the host leads to.
+fn several(registry: &str, replicas: u32) -> String {
+    manifests(registry, "")
+        .replace("tidegate.dev/publish: '127.0.0.1:18080:8080'", "")
+        .replace("replicas: 1", &format!("replicas: {replicas}"))
+}
+
+/// R14, D36: one more runs while one after the other is replaced, over a kill as well; who resolves the name sees none fail.
+#[test]
+fn r014_instances_are_replaced_one_after_the_other() {
+    use RolloutStep::{Checking, Pulling, StartingNew, Updating, Verifying};
+    let Some(mut shop) = Shop::with_client(|registry| several(registry, 3)) else { return };
+    assert_eq!(shop.steps(), [Pulling, StartingNew, Checking], "D35: all at once");
+    let all = "web-0 Running\nweb-1 Running\nweb-2 Running";
+    let pods = |shop: &Shop| {
+        let pods = shop.pods();
+        let mut lines: Vec<_> = pods.lines().collect();
+        lines.sort_unstable();
+        lines.join("\n")
+    };
+    assert_eq!(pods(&shop), all);
+    for (revision, is_killed) in [(2, false), (3, true)] {
+        let version = format!("v{revision}");
+        shop.moves(&version, Program::Healthy);
+        if is_killed {
+            eventually("three pods, one of them of the new revision", || {
+                (shop.started() == revision && shop.steps().contains(&Updating)).then_some(())
+            });
+            shop.host.kill();
+            shop.host.start();
+        }
+        shop.completes();
+        assert_eq!(shop.steps(), [Pulling, Verifying, Updating]);
+        assert_eq!(pods(&shop), all);
+        let mut named = shop.named();
+        named.sort_unstable();
+        assert_eq!(named, ["web-0", "web-1", "web-2"]);
+        shop.until_served(&version);
+        let seen = shop.seen();
+        assert!(is_killed || !seen.contains("FAILED"), "{seen}");
+    }
+    let history = shop.host.text(&["history"]);
+    assert!(history.contains(": 3 instances replaced in 3 rounds, in "), "{history}");
+}
+
+/// D37, X44: the second instance is broken; that the first is healthy does not make it a success.
+#[test]
+fn d037_x044_recreate_accepts_nothing_but_all_instances() {
+    let broken = |registry: &str| {
+        several(registry, 2)
+            .replace("type: Rolling, rollingParams", "type: Recreate, recreateParams")
+            .replace(
+                "httpGet: {path: /healthz, port: 8080}",
+                "exec: {command: [/bin/sh, -c, 'test $(busybox hostname) != web-1']}",
+            )
+    };
+    let Some(mut shop) = Shop::open_with(broken) else { return };
+    shop.host.start();
+    let (outcome, reason, rolled_back) = shop.rolled_out();
+    assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
+    assert!(
+        reason.starts_with("not healthy within 8s: container web-1-main is not ready: exec"),
+        "{reason}"
+    );
+    assert_eq!(shop.pods(), "");
 }
 
 /// A port that somebody else has is a failure with its words; what was begun is removed.

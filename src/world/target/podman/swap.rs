@@ -16,7 +16,7 @@ impl Host<'_> {
     }
 
     /// How its names can be moved; none where they go with its pods.
-    fn names(&self) -> Option<Names> {
+    pub(super) fn names(&self) -> Option<Names> {
         Names::of(self.podman.target.network.as_deref(), self.aliases())
     }
 
@@ -58,7 +58,7 @@ impl Host<'_> {
     }
 
     /// The names lead to others at once; then those that lose them have the time to answer what came to them.
-    async fn hand_over(
+    pub(super) async fn hand_over(
         &self,
         names: &Names,
         to: &[Pod],
@@ -157,7 +157,7 @@ impl Host<'_> {
         Ok(format!("what ran before is healthy again after {}", seconds(took)))
     }
 
-    async fn remove_tried(&self) -> Result<(), Trouble> {
+    pub(super) async fn remove_tried(&self) -> Result<(), Trouble> {
         for pod in self.tried().await? {
             self.podman.remove(&pod.name, Some(self.pods.grace)).await?;
         }
@@ -210,7 +210,7 @@ impl Host<'_> {
     }
 }
 
-fn infra(pods: &[Pod]) -> Vec<String> {
+pub(super) fn infra(pods: &[Pod]) -> Vec<String> {
     pods.iter().map(|pod| pod.infra.clone()).collect()
 }
 
