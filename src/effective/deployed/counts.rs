@@ -80,7 +80,10 @@ impl Deployed<'_> {
                 [before, 0, before]
             }
             (None, Some(RolloutStep::Verifying)) => [before, 0, before],
-            (None, Some(RolloutStep::StoppingOld | RolloutStep::RollingBack)) => return None,
+            (
+                None,
+                Some(RolloutStep::StoppingOld | RolloutStep::Updating | RolloutStep::RollingBack),
+            ) => return None,
             (None, Some(RolloutStep::MidHook | RolloutStep::StartingNew)) => [0, 0, 0],
             (None, Some(RolloutStep::Checking)) => [0, self.size(last)?, 0],
             (None, Some(RolloutStep::PostHook)) => {

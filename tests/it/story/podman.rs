@@ -398,7 +398,7 @@ fn several(registry: &str, replicas: u32) -> String {
         .replace("replicas: 1", &format!("replicas: {replicas}"))
 }
 
-/// R14, D36: one more runs while one after the other is replaced, over a kill as well; who resolves the name sees none fail.
+/// R14, D36: one more runs while each is replaced, over a kill as well; who resolves the name sees none fail.
 #[test]
 fn r014_instances_are_replaced_one_after_the_other() {
     use RolloutStep::{Checking, Pulling, StartingNew, Updating, Verifying};
