@@ -9,24 +9,29 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use tidegate::action::{
-    Action, Ask, ImageContents, Input, PruneRequest, Request, SourceFile, SourceRead,
+    Action, Ask, ImageContents, Input, PruneRequest, Request, RolloutReport, SourceFile, SourceRead,
 };
 use tidegate::control::{Question, Reply};
 use tidegate::desired::{Entry, ParsedFile, Tree, params_paths, parse_file};
+use tidegate::edit::triggers::{FromTag, Hook as BuildHook, HookKind, One, Wish};
+use tidegate::edit::{Document, Manifests, Place};
 use tidegate::engine::{Answer, Effect, Engine};
 use tidegate::fact::Record;
 use tidegate::hook::{self, Hint, Hook, Kind, Notice, Secrets, Silence};
 use tidegate::journal::{self, Journal, JournalError, Options, RealDisk, Replay};
 use tidegate::names::{BlobId, ContentHash, ObjectKey, StreamName, StreamTag};
 use tidegate::observed::ObservedState;
+use tidegate::pods::Pods;
 use tidegate::policy::Policy;
 use tidegate::reference::ImageReference;
 use tidegate::time::{Monotonic, Now, Schedule, Span, Timestamp};
+use tidegate::world::target::{WebhookTarget, read_answer};
 
 type Target = fn(&[u8]);
 
 /// Every target, by name.
 pub(crate) const ALL: &[(&str, Target)] = &[
+    ("answer", answer),
     ("config", config),
     ("control", control),
     ("hook", hook),
@@ -231,7 +236,113 @@ pub(crate) fn manifest(data: &[u8]) {
     tree.apply(&read, &policy);
     let state = tree.assemble();
     assert_eq!(state.objects(), state.keys().count());
+    for workload in state.workloads.values() {
+        pods(&workload.object, workload.manifest.as_bytes());
+    }
+    edits(bytes, &policy);
     plan(read, policy);
+}
+
+/// What a host makes of a workload: the same each time, or a refusal in plain words.
+fn pods(object: &ObjectKey, manifest: &[u8]) {
+    let read = || match Pods::read(object, manifest) {
+        Ok(pods) => {
+            Ok((pods.course(true), pods.course(false), pods.names().take(9).collect::<Vec<_>>()))
+        }
+        Err(why) => Err(why.to_string()),
+    };
+    let once = read();
+    assert_eq!(once, read(), "reading twice");
+    if let Err(why) = once {
+        assert!(!why.is_empty());
+    }
+}
+
+/// A changed manifest can be read, says what was wished, and is not changed by the same wish again.
+fn edits(bytes: &[u8], policy: &Policy) {
+    if bytes.len() > 4_000 {
+        return; // each wish reads the file several times
+    }
+    let image = |containers: &[&str]| One::Image {
+        from: FromTag { name: "fuzz:1".into(), namespace: Some("fuzz".into()) },
+        containers: containers.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    let hook = BuildHook { kind: HookKind::GitHub, allow_env: false };
+    let wishes = [
+        Wish::RemoveAll,
+        Wish::Remove(One::Config),
+        Wish::Remove(One::Hook { hook, secret: String::new() }),
+        Wish::All { automatic: false },
+        Wish::All { automatic: true },
+        Wish::Put { one: One::Config, automatic: true },
+        Wish::Put { one: image(&[]), automatic: true },
+        Wish::Put { one: image(&["web"]), automatic: true },
+        Wish::Put { one: image(&["main", "web"]), automatic: false },
+    ];
+    let all = Manifests::new([("a/x.yaml", Some(bytes))], policy);
+    let places: Vec<Place> = all.documents().map(Document::place).take(2).collect();
+    for place in &places {
+        for wish in &wishes {
+            let mut changed = all.clone();
+            if changed.set_triggers(place, wish).is_err() {
+                assert!(changed.edits().is_empty(), "{wish:?} is refused and changes something");
+                continue;
+            }
+            let edits = changed.edits();
+            changed.set_triggers(place, wish).expect("what was done can be done again");
+            assert_eq!(changed.edits(), edits, "{wish:?} twice");
+            if let Some(edit) = edits.first() {
+                let again = Manifests::new([("a/x.yaml", edit.after.as_deref())], policy);
+                assert_eq!(again.documents().count(), all.documents().count(), "{wish:?}");
+            }
+        }
+    }
+}
+
+/// A webhook's answer: its status on the first line, with `?` in front where it is asked how a rollout goes on; its body
+/// behind.
+///
+/// Reading twice gives the same; only 2xx and 409 are a success; where to ask is an address; what is kept is short.
+pub(crate) fn answer(data: &[u8]) {
+    let cut = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
+    let (head, body) = (&data[..cut], data.get(cut + 1..).unwrap_or_default());
+    let head = String::from_utf8_lossy(head);
+    let (asked, status) = match head.strip_prefix('?') {
+        Some(status) => (Some("https://example.com/status/1"), status),
+        None => (None, &*head),
+    };
+    let Ok(status) = status.trim().parse::<u16>() else { return };
+    let target = WebhookTarget {
+        url: "https://example.com/hook".parse().unwrap(),
+        secret: None,
+        headers: Default::default(),
+        timeout: Duration::from_secs(1),
+    };
+    let read = || read_answer(&target, asked, status, body);
+    let Ok(report) = read() else { return };
+    assert_eq!(read(), Ok(report.clone()), "reading twice");
+    let is_2xx = (200..300).contains(&status);
+    let kept = match &report {
+        RolloutReport::Complete { log } => {
+            assert!(is_2xx || status == 409 && asked.is_none(), "{status} is no success");
+            log.clone()
+        }
+        RolloutReport::Running { status_url } => {
+            assert!(
+                is_2xx && (status_url.starts_with("https:") || status_url.starts_with("http:"))
+            );
+            String::new()
+        }
+        RolloutReport::Failed { reason, log } => {
+            assert!(!reason.is_empty());
+            format!("{reason}{log}")
+        }
+        RolloutReport::Transient { reason, .. } => reason.clone(),
+        RolloutReport::Stepped { .. } | RolloutReport::Cancelled => panic!("{report:?}"),
+    };
+    let max = 2 * tidegate::limits::ROLLOUT_LOG_BYTES_MAX + 200;
+    assert!(kept.len() <= max, "{} bytes are kept", kept.len());
+    assert!(!kept.contains(|sign: char| sign.is_control() && !"\n\t".contains(sign)), "{kept:?}");
 }
 
 /// The cache leaves out the documents of other kinds: they may hold secrets.

@@ -24,6 +24,11 @@ impl<T: Clone> Item<T> {
     pub(super) fn at(index: usize, now: T) -> Self {
         Self { old: Some((index, now.clone())), now }
     }
+
+    /// What the text says.
+    pub(super) fn before(&self) -> Option<&T> {
+        self.old.as_ref().map(|(_, old)| old)
+    }
 }
 
 /// What differs, by its path below an item; no value means that it goes.

@@ -313,6 +313,21 @@ impl Targets {
     }
 }
 
+/// What the answer of a webhook target means (rule R30): a pure function, so that any bytes can be tried on it. `asked` is the
+/// address that was asked how a rollout goes on; none for its delivery.
+///
+/// # Errors
+/// When the status is none of HTTP's.
+pub fn read_answer(
+    target: &WebhookTarget,
+    asked: Option<&str>,
+    status: u16,
+    body: &[u8],
+) -> Result<RolloutReport, String> {
+    let status = reqwest::StatusCode::from_u16(status).map_err(|error| error.to_string())?;
+    Ok(webhook::read_answer(target, asked, status, body))
+}
+
 /// Nothing ran, so nothing is known against the images: not a verdict.
 fn transient(reason: String) -> RolloutReport {
     RolloutReport::Transient { reason, retry_after: None }

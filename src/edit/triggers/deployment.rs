@@ -154,7 +154,13 @@ fn put(
         Some(item) => item.now = Entry::Image(wanted),
         None => items.push(Item::new(Entry::Image(wanted))),
     }
-    items.retain(|item| !matches!(&item.now, Entry::Image(image) if image.containers.is_empty()));
+    // One that lost all of its containers goes.
+    items.retain(|item| match (&item.now, item.before()) {
+        (Entry::Image(now), Some(Entry::Image(before))) => {
+            !now.containers.is_empty() || before.containers.is_empty()
+        }
+        _ => true,
+    });
     Ok(())
 }
 

@@ -142,6 +142,17 @@ async fn send(
     }
 }
 
+/// What an answer means, for whoever has only its status and its bytes.
+pub(super) fn read_answer(
+    target: &WebhookTarget,
+    asked: Option<&str>,
+    status: StatusCode,
+    body: &[u8],
+) -> RolloutReport {
+    let asked = asked.map_or(Asked::ToDo, Asked::HowItGoes);
+    report(status, None, &String::from_utf8_lossy(body), target, asked, &[])
+}
+
 fn report(
     status: StatusCode,
     retry_after: Option<Duration>,

@@ -40,11 +40,11 @@ fn targets_with(config: TargetConfig, state: &Path, manifest: Vec<u8>) -> Target
     .unwrap()
 }
 
-fn targets(config: TargetConfig, state: &Path) -> Targets {
+pub(crate) fn targets(config: TargetConfig, state: &Path) -> Targets {
     targets_with(config, state, manifest(0))
 }
 
-fn object() -> ObjectKey {
+pub(crate) fn object() -> ObjectKey {
     "DeploymentConfig/shop/web".parse().unwrap()
 }
 
@@ -59,7 +59,7 @@ fn key(seq: u64) -> RolloutKey {
     }
 }
 
-fn request() -> RolloutRequest {
+pub(crate) fn request() -> RolloutRequest {
     RolloutRequest {
         key: key(42),
         started: "2026-11-21T01:02:03.004Z".parse().unwrap(),
@@ -90,7 +90,7 @@ fn stop_request() -> StopRequest {
     }
 }
 
-fn ask(status_url: &str) -> AskRollout {
+pub(crate) fn ask(status_url: &str) -> AskRollout {
     AskRollout { key: key(42), target: "t".parse().unwrap(), status_url: status_url.into() }
 }
 

@@ -136,6 +136,40 @@ fn objects() -> Vec<Row<Vec<u8>>> {
     ]
 }
 
+/// What our annotations, strategies and hooks cannot mean.
+#[rustfmt::skip]
+fn wishes() -> Vec<Row<Vec<u8>>> {
+    let row = |name, text: &str, says| Row::new(name, text.as_bytes().to_vec(), says);
+    let annotated = |key: &str, value: &str| {
+        let metadata = format!("{{name: d, annotations: {{tidegate.dev/{key}: \"{value}\"}}}}");
+        GOOD.replace("{name: good}", &metadata)
+    };
+    let rolling = |params: &str| deployment(&format!("strategy: {{rollingParams: {{{params}}}}}"));
+    let hook = |hook: &str| rolling(&format!("pre: {{{hook}}}"));
+    vec![
+        row("a published port beyond all ports", &annotated("publish", "99999:80"), &["tidegate.dev/publish", "`99999:80`", "`8080:80`"]),
+        row("a published port for a shell", &annotated("publish", "80:80;rm -rf /"), &["tidegate.dev/publish", "`80:80;rm -rf /`"]),
+        row("half a published port", &annotated("publish", "8080:80,:"), &["tidegate.dev/publish", "`:`"]),
+        row("perhaps a check pod", &annotated("verify", "perhaps"), &["tidegate.dev/verify", "perhaps"]),
+        row("a window without an end", &annotated("window", "0 2 * * *"), &["tidegate.dev/window"]),
+        row("a window that is no line", &annotated("window", "always 2h"), &["tidegate.dev/window"]),
+        row("an age below nothing", &annotated("minimum-age", "-5m"), &["tidegate.dev/minimum-age", "-5m"]),
+        row("an age beyond all numbers", &annotated("minimum-age", "99999999999999999999h"), &["tidegate.dev/minimum-age"]),
+        row("a target that is a path", &annotated("target", "../x"), &["tidegate.dev/target", "../x"]),
+        row("fewer than no attempts", &annotated("retry", "-1"), &["tidegate.dev/retry", "-1"]),
+        row("an unknown strategy", &deployment("strategy: {type: Canary}"), &["Canary", "unsupported strategy type"]),
+        row("a budget of a half", &rolling("maxSurge: half"), &["maxSurge", "value should be int(5) or percentage(5%)"]),
+        row("a budget of more than all", &rolling("maxUnavailable: 101%"), &["should not be more than 100%"]),
+        row("no budget at all", &rolling("maxUnavailable: 0, maxSurge: 0"), &["cannot be 0 when maxSurge is 0 as well"]),
+        row("a time-out before it begins", &rolling("timeoutSeconds: -1"), &["timeoutSeconds", "must be >0"]),
+        row("a hook that does two things", &hook("failurePolicy: Abort, execNewPod: {command: [x], containerName: web}, tagImages: [{containerName: web, to: {kind: ImageStreamTag, name: 'a:1'}}]"), &["only one of 'execNewPod' or 'tagImages' may be specified"]),
+        row("a hook that does nothing", &hook("failurePolicy: Abort"), &["One of execNewPod or tagImages must be specified"]),
+        row("a hook in no container", &hook("failurePolicy: Abort, execNewPod: {command: [x], containerName: no}"), &["no container \"no\" found"]),
+        row("a hook without a policy", &hook("execNewPod: {command: [x], containerName: web}"), &["failurePolicy"]),
+        row("a hook whose command is text", &hook("failurePolicy: Abort, execNewPod: {command: rm -rf /, containerName: web}"), &["command"]),
+    ]
+}
+
 /// What is left alone, with or without a word: another kind, another shape, another ending of lines.
 #[rustfmt::skip]
 fn fine() -> Vec<Row<Vec<u8>>> {
@@ -175,7 +209,7 @@ fn later() -> Vec<Row<Vec<u8>>> {
 
 /// Every row.
 pub(super) fn rows() -> Vec<Row<Vec<u8>>> {
-    [texts(), objects(), fine(), later()].concat()
+    [texts(), objects(), wishes(), fine(), later()].concat()
 }
 
 /// The rows' file names: `r07.yaml` and so on.

@@ -1,11 +1,13 @@
 //! Hostile input at every door: each row of each table names what comes in, and what has to be said about it. Whatever
 //! it is, the daemon goes on, or the command ends with its documented code; nobody panics.
 
+mod answers;
 mod arguments;
 mod config;
 mod hooks;
 mod journal;
 mod manifests;
+mod pods;
 mod registry;
 mod repository;
 mod socket;
@@ -92,6 +94,8 @@ fn there_are_a_hundred_rows_and_more() {
         ("repository", repository::rows().len() + repository::trees().len()),
         ("socket", socket::rows().len()),
         ("webhooks", hooks::rows().len()),
+        ("answers of webhooks", answers::rows().len()),
+        ("pods", pods::rows().len()),
         ("journal", journal::rows().len()),
     ];
     let all: usize = doors.iter().map(|(_, rows)| rows).sum();

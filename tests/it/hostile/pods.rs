@@ -1,0 +1,72 @@
+//! Hostile workloads for a host: probes, hooks and strategies that cannot be carried out are refused with their place, before
+//! anything is touched.
+
+use serde_json::{Value, json};
+use tidegate::names::ObjectKey;
+use tidegate::pods::Pods;
+
+use super::{Row, faults};
+
+/// A DeploymentConfig with these fields in its `spec` and in its container.
+fn workload(spec: &Value, container: &Value) -> Value {
+    let mut manifest = json!({
+        "kind": "DeploymentConfig",
+        "metadata": {"name": "web", "namespace": "shop"},
+        "spec": {
+            "replicas": 1,
+            "template": {"spec": {"containers": [{"name": "web", "image": "r.io/web:1"}]}},
+        },
+    });
+    for (key, value) in spec.as_object().unwrap() {
+        manifest["spec"][key] = value.clone();
+    }
+    for (key, value) in container.as_object().unwrap() {
+        manifest["spec"]["template"]["spec"]["containers"][0][key] = value.clone();
+    }
+    manifest
+}
+
+/// What is refused, and where it says that it stands.
+#[rustfmt::skip]
+pub(super) fn rows() -> Vec<Row<Value>> {
+    let probe = |name, probe: Value, says: &[&'static str]| {
+        Row::new(name, workload(&json!({}), &json!({"readinessProbe": probe})), says)
+    };
+    let hook = |name, hook: Value, says: &[&'static str]| {
+        let strategy = json!({"strategy": {"rollingParams": {"pre": hook}}});
+        Row::new(name, workload(&strategy, &json!({})), says)
+    };
+    let spec = |name, spec: Value, says: &[&'static str]| Row::new(name, workload(&spec, &json!({})), says);
+    const PROBE: &str = "the readiness probe of container `web`";
+    vec![
+        probe("a probe of a port that is none", json!({"httpGet": {"port": 70_000}}), &[PROBE]),
+        probe("a probe of a port without a number", json!({"tcpSocket": {"port": "nosuch"}}), &[PROBE, "nosuch"]),
+        probe("a probe of nothing", json!({"periodSeconds": 1}), &[PROBE]),
+        probe("a probe that is text", json!("curl localhost"), &[PROBE]),
+        probe("a probe before its time", json!({"tcpSocket": {"port": 80}, "periodSeconds": -1}), &[PROBE]),
+        hook("a hook that is text", json!("rm -rf /"), &["`pre` hook"]),
+        hook("a hook with a policy that nobody knows", json!({"failurePolicy": "Panic", "execNewPod": {"command": ["x"]}}), &["`pre` hook", "Panic"]),
+        hook("a hook whose command is a number", json!({"failurePolicy": "Abort", "execNewPod": {"command": [1]}}), &["`pre` hook"]),
+        spec("no template", json!({"template": null}), &["pod template"]),
+        spec("a template that is text", json!({"template": "web"}), &["pod template"]),
+        spec("replicas beyond all numbers", json!({"replicas": 1e30}), &["the manifest cannot be read"]),
+        spec("a strategy of its own", json!({"strategy": {"type": "Custom"}}), &["strategy Custom is not enabled"]),
+    ]
+}
+
+#[test]
+fn hostile_workloads_are_refused_with_their_place() {
+    let object: ObjectKey = "DeploymentConfig/shop/web".parse().unwrap();
+    let mut wrong = Vec::new();
+    for row in rows() {
+        match Pods::read(&object, row.input.to_string().as_bytes()) {
+            Ok(_) => wrong.push(format!("{}: it is taken", row.name)),
+            Err(why) => wrong.extend(row.check(&why.to_string())),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", faults(&wrong));
+    // What is no manifest at all.
+    for text in ["", "[]", "null", "{\"spec\": []}", "\u{1b}", &"[".repeat(100_000)] {
+        assert!(Pods::read(&object, text.as_bytes()).is_err(), "{text:?}");
+    }
+}
