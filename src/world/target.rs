@@ -313,8 +313,9 @@ impl Targets {
     }
 }
 
-/// What the answer of a webhook target means (rule R30): a pure function, so that any bytes can be tried on it. `asked` is the
-/// address that was asked how a rollout goes on; none for its delivery.
+/// What the answer of a webhook target means (rule R30): a pure function, so that any bytes can be tried on it.
+///
+/// `asked` is the address that was asked how a rollout goes on; none for its delivery.
 ///
 /// # Errors
 /// When the status is none of HTTP's.

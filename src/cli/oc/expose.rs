@@ -353,29 +353,7 @@ fn publish(
     outcome: &mut Outcome,
     desk: &mut Desk<'_>,
 ) -> anyhow::Result<()> {
-    let selector = service.texts(&["spec", "selector"]);
-    let desired = desk.desired();
-    let policy = &desk.config.policy;
-    let is_here = |workload: &&std::sync::Arc<Workload>| {
-        workload.object.namespace == desk.namespace
-            && policy.hosts.contains(&target_of(workload, policy))
-    };
-    let here: Vec<_> = desired.workloads.values().filter(is_here).collect();
-    let found: Vec<(ManifestKind, Place)> = here
-        .iter()
-        .filter_map(|workload| {
-            let is_kind = |kind: &&ManifestKind| kind.sort.kind == workload.object.kind.as_str();
-            let kind = super::kinds::KINDS.iter().find(is_kind)?;
-            let name = workload.object.name.as_str();
-            let document = desk.manifests.find(kind.sort, &desk.namespace, name).ok()??;
-            let path: Vec<&str> =
-                kind.pod_template()?.iter().copied().chain(["metadata", "labels"]).collect();
-            let labels = document.texts(&path);
-            let is_selected = !selector.is_empty()
-                && selector.iter().all(|(key, text)| labels.get(key) == Some(text));
-            is_selected.then(|| (*kind, document.place()))
-        })
-        .collect();
+    let found = selected(service, desk);
     if found.is_empty() {
         outcome.notes.push(
             "the Route is written, and nothing of this host serves it: no router is provided, and no workload that runs as \
@@ -384,33 +362,67 @@ fn publish(
         );
     }
     for (kind, place) in found {
-        let Some(document) = desk.manifests.at(&place).cloned() else { continue };
-        let name = format!("{}/{}", kind.singular(), document.name);
-        let target = port.target.clone().unwrap_or_else(|| port.number.to_string());
-        let containers = document.containers(kind.pod_template().unwrap_or_default());
-        let by_name =
-            || containers.iter().flat_map(|one| &one.ports).find(|one| one.name == target);
-        let number = target.parse::<u16>().ok().or_else(|| by_name().map(|port| port.number));
-        let Some(number) = number else {
-            outcome.notes.push(format!(
-                "{name} has no port that is called `{target}`; nothing is published"
-            ));
-            continue;
-        };
-        let path = ["metadata", "annotations", PUBLISH];
-        let before = document.text(&path).unwrap_or_default().to_owned();
-        let is_published = before.split(',').any(|one| one.trim().ends_with(&format!(":{number}")));
-        if is_published {
-            outcome.notes.push(format!("{name} publishes its port {number} already: `{before}`"));
-            continue;
-        }
-        let new = format!("{}:{number}", port.number);
-        let all = if before.is_empty() { new.clone() } else { format!("{before},{new}") };
-        desk.manifests.put(&place, &keys(&path), Value::text(all))?;
-        outcome.notes.push(format!(
-            "{name} publishes port {} of this host ({PUBLISH}: {new}): no router is provided",
-            port.number
-        ));
+        outcome.notes.push(publish_one(kind, &place, port, desk)?);
     }
     Ok(())
+}
+
+/// The workloads that run as pods of this host and have the labels of a service.
+fn selected(service: &Document, desk: &Desk<'_>) -> Vec<(ManifestKind, Place)> {
+    let selector = service.texts(&["spec", "selector"]);
+    let desired = desk.desired();
+    let policy = &desk.config.policy;
+    let is_here = |workload: &&std::sync::Arc<Workload>| {
+        workload.object.namespace == desk.namespace
+            && policy.hosts.contains(&target_of(workload, policy))
+    };
+    let place_of = |workload: &std::sync::Arc<Workload>| {
+        let is_kind = |kind: &&ManifestKind| kind.sort.kind == workload.object.kind.as_str();
+        let kind = super::kinds::KINDS.iter().find(is_kind)?;
+        let name = workload.object.name.as_str();
+        let document = desk.manifests.find(kind.sort, &desk.namespace, name).ok()??;
+        let path: Vec<&str> =
+            kind.pod_template()?.iter().copied().chain(["metadata", "labels"]).collect();
+        let labels = document.texts(&path);
+        let is_selected = !selector.is_empty()
+            && selector.iter().all(|(key, text)| labels.get(key) == Some(text));
+        is_selected.then(|| (*kind, document.place()))
+    };
+    desired.workloads.values().filter(is_here).filter_map(place_of).collect()
+}
+
+/// Publishes a port of one workload, and says what came of it.
+fn publish_one(
+    kind: ManifestKind,
+    place: &Place,
+    port: &Port,
+    desk: &mut Desk<'_>,
+) -> anyhow::Result<String> {
+    let Some(document) = desk.manifests.at(place).cloned() else { bail!("it is gone") };
+    let name = format!("{}/{}", kind.singular(), document.name);
+    let target = port.target.clone().unwrap_or_else(|| port.number.to_string());
+    let containers = document.containers(kind.pod_template().unwrap_or_default());
+    let by_name = || containers.iter().flat_map(|one| &one.ports).find(|one| one.name == target);
+    let number = target.parse::<u16>().ok().or_else(|| by_name().map(|port| port.number));
+    let Some(number) = number else {
+        return Ok(format!("{name} has no port that is called `{target}`; nothing is published"));
+    };
+    let path = ["metadata", "annotations", PUBLISH];
+    let before = document.text(&path).unwrap_or_default().to_owned();
+    if before.split(',').any(|one| one.trim().ends_with(&format!(":{number}"))) {
+        return Ok(format!("{name} publishes its port {number} already: `{before}`"));
+    }
+    let count = document.text(&["spec", "replicas"]).and_then(|text| text.parse::<u32>().ok());
+    if let Some(count @ 2..) = count {
+        return Ok(format!(
+            "{name} runs {count} instances, which cannot share a port of this host; nothing is published"
+        ));
+    }
+    let new = format!("{}:{number}", port.number);
+    let all = if before.is_empty() { new.clone() } else { format!("{before},{new}") };
+    desk.manifests.put(place, &keys(&path), Value::text(all))?;
+    Ok(format!(
+        "{name} publishes port {} of this host ({PUBLISH}: {new}): no router is provided",
+        port.number
+    ))
 }

@@ -1,11 +1,13 @@
-//! Real manifests: every image stream among them gets a label, a tag, another source, and loses a tag.
+//! Real manifests: every image stream among them gets a label, a tag, another source, and loses a tag; triggers become
+//! manual and automatic.
 
 use std::path::{Path, PathBuf};
 
 use similar::{ChangeTag, TextDiff};
 
 use tidegate::edit::tag::{Annotations, SourceKind, TagFields, TagFrom};
-use tidegate::edit::{Manifests, Sort, Words};
+use tidegate::edit::triggers::{TriggerError, Wish};
+use tidegate::edit::{Document, EditError, Manifests, Sort, Words};
 use tidegate::names::StreamName;
 use tidegate::policy::Policy;
 
@@ -112,4 +114,50 @@ fn every_image_stream_of_the_corpus_is_edited_and_only_there() {
     }
     assert!(wrong.is_empty(), "{} changes are too large:\n{}", wrong.len(), wrong.join("\n"));
     assert!(count > 100, "{count} streams");
+}
+
+/// Triggers become manual and automatic again, in every workload and build of the corpus: what is refused, is refused
+/// because nothing would set an image any more.
+#[test]
+fn the_triggers_of_the_corpus_are_set_and_only_they() {
+    let Some(files) = files() else { return };
+    let policy = Policy::default();
+    let (mut set, mut wrong) = (0, Vec::new());
+    for path in files {
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        let all = Manifests::new([("x.yaml", Some(text.as_bytes()))], &policy);
+        let is_tried = |document: &&Document| {
+            !document.in_template && matches!(document.triggers(), Some(Ok(_)))
+        };
+        let documents: Vec<&Document> = all.documents().filter(is_tried).take(EACH).collect();
+        for document in documents {
+            let place = document.place();
+            for automatic in [false, true] {
+                let mut changed = all.clone();
+                let wish = Wish::All { automatic };
+                match changed.set_triggers(&place, &wish) {
+                    Ok(_) => {}
+                    Err(TriggerError::Edit(EditError::Invalid { .. })) => continue,
+                    Err(error) => {
+                        wrong.push(format!("{}: {wish:?}: {error}", path.display()));
+                        continue;
+                    }
+                }
+                let triggers = changed.at(&place).and_then(Document::triggers);
+                let Some(Ok(triggers)) = triggers else {
+                    wrong.push(format!("{}: {wish:?}: it has none any more", path.display()));
+                    continue;
+                };
+                let is_done = triggers.images.iter().all(|image| image.automatic == automatic);
+                let edits = changed.edits();
+                changed.set_triggers(&place, &wish).unwrap();
+                if !is_done || changed.edits() != edits {
+                    wrong.push(format!("{}: {wish:?}: {triggers:?}", path.display()));
+                }
+                set += 1;
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {set}:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(set > 100, "{set} changes");
 }

@@ -1,5 +1,5 @@
-//! Hostile workloads for a host: probes, hooks and strategies that cannot be carried out are refused with their place, before
-//! anything is touched.
+//! Hostile workloads for a host: probes, hooks and strategies that cannot be carried out are refused with their place,
+//! before anything is touched.
 
 use serde_json::{Value, json};
 use tidegate::names::ObjectKey;

@@ -519,6 +519,10 @@ fn c017_on_one_host_a_route_publishes_the_port() {
     );
     let ran = shop.run(&words("expose svc/web --name=again"));
     assert!(ran.err.contains("publishes its port 8080 already"), "{}", ran.err);
+    let several = WEB.replace("replicas: 1 #", "replicas: 2 #");
+    shop.repo.write("apps/web.yaml", several).commit("several");
+    let ran = shop.run(&words("expose svc/web --name=more"));
+    assert!(ran.err.contains("runs 2 instances, which cannot share a port"), "{}", ran.err);
 }
 
 /// C5: what has the label goes, in the order of `oc`; what has not, stays.
