@@ -125,6 +125,9 @@ fn the_triggers_of_the_corpus_are_set_and_only_they() {
     let (mut set, mut wrong) = (0, Vec::new());
     for path in files {
         let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        if !text.contains("triggers") {
+            continue;
+        }
         let all = Manifests::new([("x.yaml", Some(text.as_bytes()))], &policy);
         let is_tried = |document: &&Document| {
             !document.in_template && matches!(document.triggers(), Some(Ok(_)))
