@@ -22,7 +22,7 @@ pub(super) fn rows() -> Vec<Row<Answer>> {
     let waits = |name, headers: &'static [(&'static str, &'static str)]| {
         Row::new(name, (503, headers, Vec::new(), "transient"), &["the target answered 503"])
     };
-    let deep = [b"{\"state\": ".repeat(1), b"[".repeat(100_000)].concat();
+    let deep = [b"{\"state\": ".to_vec(), b"[".repeat(100_000)].concat();
     vec![
         row("nothing", 204, b"", "complete", &[]),
         row("blanks", 200, b" \r\n\t", "complete", &[]),
