@@ -5,10 +5,13 @@
 //! that deviates names the rule.
 
 pub mod columns;
+pub mod deployment;
 pub mod get;
 pub mod image;
 pub mod import;
 pub mod json_path;
+pub mod kube;
+mod kube_described;
 pub mod order;
 mod pod_template;
 pub mod selector;

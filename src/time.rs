@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use go::go_duration;
-pub use human::{ParseSpanError, Span, ago};
+pub use human::{ParseSpanError, Span, ago, short_age};
 pub use schedule::{CronSchedule, Schedule, ScheduleError};
 
 /// A wall-clock instant, UTC, kept and printed with milliseconds.

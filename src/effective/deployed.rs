@@ -6,6 +6,7 @@
 
 mod conditions;
 mod counts;
+mod events;
 mod pods;
 
 use serde_json::{Map, Value, json};
@@ -265,13 +266,16 @@ impl Deployed<'_> {
         let mut labels = manifest.pointer("/metadata/labels").cloned().unwrap_or_else(|| json!({}));
         put(&mut labels, "openshift.io/deployment-config.name", json!(key.name));
         let own = [("deployment", json!(name)), ("deploymentconfig", json!(key.name))];
-        let mut selector = manifest.pointer("/spec/selector").cloned().filter(Value::is_object);
-        let selector = selector.get_or_insert_with(|| json!({}));
+        // Rule D1.
+        let has_any = |found: &Value| found.as_object().is_some_and(|fields| !fields.is_empty());
+        let selector = manifest.pointer("/spec/selector").filter(|found| has_any(found));
+        let labels_of_pods = manifest.pointer("/spec/template/metadata/labels");
+        let mut selector = selector.or(labels_of_pods).cloned().unwrap_or_else(|| json!({}));
         let mut template = manifest.pointer("/spec/template").cloned().unwrap_or_else(|| json!({}));
         let pods = part(&mut template, "metadata");
         let pod_labels = part(pods, "labels");
         for (key, value) in own {
-            put(selector, key, value.clone());
+            put(&mut selector, key, value.clone());
             put(pod_labels, key, value);
         }
         let pod_annotations = part(pods, "annotations");

@@ -1,4 +1,4 @@
-//! Rows of `get dc` and `get bc` (rules C1, C2): objects as git has them.
+//! Rows of `get dc` and `get bc` (rules C1, C2).
 
 use std::collections::BTreeSet;
 
@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::table::{Row, Table};
 use super::{Block, pod_template};
 
-/// What nobody can tell: how many pods run is the target's knowledge.
-const UNKNOWN: &str = "<unknown>";
+/// What nobody can tell: how many pods run at a target that does not say.
+pub(super) const UNKNOWN: &str = "<unknown>";
 
 /// A ref that is longer and all hex digits is a commit, which is shown by its beginning.
 const REF_CHARS_MAX: usize = 20;
@@ -21,7 +21,7 @@ pub(super) fn items<'v>(object: &'v Value, path: &str) -> impl Iterator<Item = &
     object.pointer(path).and_then(Value::as_array).into_iter().flatten()
 }
 
-fn row(object: &Value, cells: impl IntoIterator<Item = String>) -> Row {
+pub(super) fn row(object: &Value, cells: impl IntoIterator<Item = String>) -> Row {
     let name = text(object, "/metadata/name").to_owned();
     let cells = std::iter::once(name).chain(cells).collect();
     Row { namespace: text(object, "/metadata/namespace").to_owned(), cells, wide: vec![] }
@@ -33,7 +33,7 @@ pub fn deployment_configs(objects: &[Value]) -> Table {
     let one = |object: &Value| {
         let number = |path: &str| object.pointer(path).and_then(Value::as_u64);
         let revision = number("/status/latestVersion").unwrap_or(0).to_string();
-        let mut desired = number("/spec/replicas").unwrap_or(1).to_string();
+        let mut desired = number("/spec/replicas").unwrap_or(0).to_string(); // rule D2
         if object.pointer("/spec/test").and_then(Value::as_bool) == Some(true) {
             desired.push_str(" (during test)");
         }
@@ -71,6 +71,31 @@ fn triggered_by(object: &Value) -> String {
     });
     let triggers: BTreeSet<String> = triggers.collect();
     triggers.into_iter().collect::<Vec<_>>().join(",")
+}
+
+/// `Route`s, as git has them.
+#[must_use]
+pub fn routes(objects: &[Value]) -> Table {
+    let one = |object: &Value| {
+        let fields = ["/spec/host", "/spec/path", "/spec/to/name", "/spec/port/targetPort"];
+        let shown = |path: &str| match object.pointer(path) {
+            Some(Value::String(text)) => text.clone(),
+            Some(other) => other.to_string(),
+            None => String::new(),
+        };
+        let wildcard = match text(object, "/spec/wildcardPolicy") {
+            "" => "None",
+            policy => policy,
+        };
+        let tls = match text(object, "/spec/tls/insecureEdgeTerminationPolicy") {
+            "" => text(object, "/spec/tls/termination").to_owned(),
+            policy => format!("{}/{policy}", text(object, "/spec/tls/termination")),
+        };
+        let cells = fields.map(shown).into_iter().chain([tls, wildcard.to_owned()]);
+        row(object, cells)
+    };
+    let columns = vec!["NAME", "HOST/PORT", "PATH", "SERVICES", "PORT", "TERMINATION", "WILDCARD"];
+    Table { columns, wide: vec![], rows: objects.iter().map(one).collect() }
 }
 
 /// A pod template by itself (rule D44): nobody lays its columns out.

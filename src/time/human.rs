@@ -79,6 +79,29 @@ pub fn ago(span: Duration) -> String {
     }
 }
 
+/// How long something has lasted as `kubectl` shows it in tables: `45s`, `3m20s`, `5h`, `2d3h`.
+#[must_use]
+pub fn short_age(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let (minutes, hours) = (seconds / 60, seconds / 3600);
+    let days = hours / 24;
+    let two = |big: u64, unit: char, small: u64, of: char| match small {
+        0 => format!("{big}{unit}"),
+        small => format!("{big}{unit}{small}{of}"),
+    };
+    match () {
+        () if minutes < 2 => format!("{seconds}s"),
+        () if minutes < 10 => two(minutes, 'm', seconds % 60, 's'),
+        () if hours < 3 => format!("{minutes}m"),
+        () if hours < 8 => two(hours, 'h', minutes % 60, 'm'),
+        () if hours < 48 => format!("{hours}h"),
+        () if days < 8 => two(days, 'd', hours % 24, 'h'),
+        () if days < 2 * 365 => format!("{days}d"),
+        () if days < 8 * 365 => two(days / 365, 'y', days % 365, 'd'),
+        () => format!("{}y", days / 365),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +134,27 @@ mod tests {
         ];
         for (seconds, words) in table {
             assert_eq!(ago(Duration::from_secs(seconds)), words, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn short_ages_are_those_of_kubectl() {
+        let table = [
+            (0, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (200, "3m20s"),
+            (600, "10m"),
+            (3 * 3600, "3h"),
+            (3 * 3600 + 120, "3h2m"),
+            (9 * 3600 + 120, "9h"),
+            (2 * 86400, "2d"),
+            (2 * 86400 + 3 * 3600, "2d3h"),
+            (100 * 86400, "100d"),
+            (3 * 365 * 86400, "3y"),
+        ];
+        for (seconds, words) in table {
+            assert_eq!(short_age(Duration::from_secs(seconds)), words, "{seconds}");
         }
     }
 }

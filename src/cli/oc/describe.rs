@@ -6,9 +6,10 @@ use super::{Source, UsageError};
 use crate::cli::{Context, ExitCode};
 use crate::oc;
 
-/// Describe image streams, their tags and images, as `oc describe` does
+/// Describe image streams, their tags and images, and what is rolled out, as `oc describe` does
 ///
-/// KIND is `is`, `istag`, `isimage`, `itag` or `image`. Reads the journal, whether or not a daemon runs.
+/// KIND is `is`, `istag`, `isimage`, `itag`, `image`, `dc`, `deploy`, `sts`, `ds` or `cj`. Reads the journal, whether or
+/// not a daemon runs.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Command {
     /// Kinds and names: `is/python`, `is python`, `istag python:3.6`
@@ -85,6 +86,8 @@ fn describe(found: &Found, inventory: &Inventory) -> Vec<anyhow::Result<String>>
             tags.iter().filter_map(|tag| Some(image(tag.image.as_ref()?, true))).collect()
         }
         Found::Images(images) => images.iter().map(|found| image(found, false)).collect(),
-        Found::DeploymentConfigs(_) | Found::BuildConfigs(_) => Vec::new(), // refused by name
+        Found::Others(_, objects) => {
+            objects.iter().map(|object| inventory.described(object)).collect()
+        }
     }
 }

@@ -12,11 +12,12 @@ use crate::oc::json_path::Template;
 use crate::oc::table::{Shape, Table};
 use crate::oc::{self, yaml};
 
-/// Show image streams, their tags and images, as `oc get` does
+/// Show image streams, their tags and images, and what is rolled out, as `oc get` does
 ///
 /// KIND is `is` (imagestreams), `istag` (imagestreamtags), `isimage` (imagestreamimages), `itag` (imagetags), `images`,
-/// `dc` (deploymentconfigs), `bc` (buildconfigs), several with commas, or `all`. Reads the journal, whether or not a
-/// daemon runs.
+/// `dc` (deploymentconfigs), `deploy`, `sts`, `ds`, `cj`, `rc`, `pods`, `svc`, `bc` (buildconfigs), `routes`, several with
+/// commas, or `all`. Reads the journal, whether or not a daemon runs: replication controllers and pods are those that the
+/// records of rollouts stand for.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Command {
     /// Kinds and names: `is`, `is python`, `istag/python:3.6`, `is,istag`
@@ -85,8 +86,16 @@ impl Found {
             Resource::ImageStreamImages => Self::StreamImages(Vec::new()),
             Resource::ImageTags => Self::ImageTags(Vec::new()),
             Resource::Images => Self::Images(Vec::new()),
-            Resource::DeploymentConfigs => Self::DeploymentConfigs(Vec::new()),
-            Resource::BuildConfigs => Self::BuildConfigs(Vec::new()),
+            Resource::Pods
+            | Resource::ReplicationControllers
+            | Resource::Services
+            | Resource::DaemonSets
+            | Resource::Deployments
+            | Resource::StatefulSets
+            | Resource::CronJobs
+            | Resource::DeploymentConfigs
+            | Resource::BuildConfigs
+            | Resource::Routes => Self::Others(resource, Vec::new()),
         }
     }
 
@@ -97,8 +106,7 @@ impl Found {
             Self::StreamImages(images) => oc::get::stream_images(images, now),
             Self::ImageTags(tags) => oc::get::image_tags(tags, now),
             Self::Images(images) => oc::get::images(images),
-            Self::DeploymentConfigs(objects) => oc::workload::deployment_configs(objects),
-            Self::BuildConfigs(objects) => oc::workload::build_configs(objects),
+            Self::Others(resource, objects) => other_table(*resource, objects, now),
         }
     }
 
@@ -114,9 +122,7 @@ impl Found {
             Self::StreamImages(images) => all(images),
             Self::ImageTags(tags) => all(tags),
             Self::Images(images) => all(images),
-            Self::DeploymentConfigs(objects) | Self::BuildConfigs(objects) => {
-                return objects.clone(); // they say themselves what they are
-            }
+            Self::Others(_, objects) => return objects.clone(), // they say themselves what they are
         };
         for value in &mut values {
             if let Some(fields) = value.as_object_mut() {
@@ -134,8 +140,29 @@ impl Found {
             Self::StreamImages(images) => images.len(),
             Self::ImageTags(tags) => tags.len(),
             Self::Images(images) => images.len(),
-            Self::DeploymentConfigs(objects) | Self::BuildConfigs(objects) => objects.len(),
+            Self::Others(_, objects) => objects.len(),
         }
+    }
+}
+
+/// The rows of objects that are no part of the image API.
+fn other_table(resource: Resource, objects: &[Value], now: crate::time::Timestamp) -> Table {
+    match resource {
+        Resource::Pods => oc::kube::pods(objects, now),
+        Resource::ReplicationControllers => oc::kube::controllers(objects, now),
+        Resource::Services => oc::kube::services(objects, now),
+        Resource::DaemonSets => oc::kube::daemon_sets(objects, now),
+        Resource::Deployments => oc::kube::deployments(objects, now),
+        Resource::StatefulSets => oc::kube::stateful_sets(objects, now),
+        Resource::CronJobs => oc::kube::cron_jobs(objects, now),
+        Resource::DeploymentConfigs => oc::workload::deployment_configs(objects),
+        Resource::BuildConfigs => oc::workload::build_configs(objects),
+        Resource::Routes => oc::workload::routes(objects),
+        Resource::ImageStreams
+        | Resource::ImageStreamTags
+        | Resource::ImageStreamImages
+        | Resource::ImageTags
+        | Resource::Images => Table::default(),
     }
 }
 

@@ -72,9 +72,8 @@ pub(super) enum Found {
     StreamImages(Vec<ImageStreamImage>),
     ImageTags(Vec<ImageTag>),
     Images(Vec<Image>),
-    /// Objects of the adopted commit, as JSON.
-    DeploymentConfigs(Vec<Value>),
-    BuildConfigs(Vec<Value>),
+    /// Those of another kind, as JSON.
+    Others(Resource, Vec<Value>),
 }
 
 impl Inventory {
@@ -311,16 +310,7 @@ impl Inventory {
                 (None, Resource::ImageTags) => {
                     (effective::stream, |stream| Found::ImageTags(image_tags(&stream)))
                 }
-                (Some(_), _)
-                | (
-                    None,
-                    Resource::ImageStreamImages
-                    | Resource::Images
-                    | Resource::DeploymentConfigs
-                    | Resource::BuildConfigs,
-                ) => {
-                    return Ok(self.find(wanted)?.table(self.now));
-                }
+                _ => return Ok(self.find(wanted)?.table(self.now)),
             };
         // Row by row, so that there is never more than one stream beside its rows.
         let rows = self.of_each(view, |stream| of_stream(stream).table(self.now).rows);
@@ -345,8 +335,16 @@ impl Inventory {
             Resource::ImageTags => {
                 Found::ImageTags(here(&self.image_tags, |tag| self.is_here(&tag.metadata)))
             }
-            Resource::DeploymentConfigs => Found::DeploymentConfigs(self.deployment_configs()),
-            Resource::BuildConfigs => Found::BuildConfigs(self.build_configs()),
+            Resource::Pods
+            | Resource::ReplicationControllers
+            | Resource::Services
+            | Resource::DaemonSets
+            | Resource::Deployments
+            | Resource::StatefulSets
+            | Resource::CronJobs
+            | Resource::DeploymentConfigs
+            | Resource::BuildConfigs
+            | Resource::Routes => Found::Others(resource, self.others(resource)),
         }
     }
 
@@ -370,13 +368,7 @@ impl Inventory {
                 tags.extend(own);
                 Found::ImageTags(tags)
             }
-            (
-                _,
-                own @ (Found::StreamImages(_)
-                | Found::Images(_)
-                | Found::DeploymentConfigs(_)
-                | Found::BuildConfigs(_)),
-            ) => own,
+            (_, own @ (Found::StreamImages(_) | Found::Images(_) | Found::Others(..))) => own,
         }
     }
 
@@ -415,11 +407,17 @@ impl Inventory {
             Resource::ImageStreamImages => {
                 self.stream_image(name).map(|image| Found::StreamImages(vec![image]))
             }
-            Resource::DeploymentConfigs => {
-                Ok(Found::DeploymentConfigs(named(self.deployment_configs(), resource, name)?))
-            }
-            Resource::BuildConfigs => {
-                Ok(Found::BuildConfigs(named(self.build_configs(), resource, name)?))
+            Resource::Pods
+            | Resource::ReplicationControllers
+            | Resource::Services
+            | Resource::DaemonSets
+            | Resource::Deployments
+            | Resource::StatefulSets
+            | Resource::CronJobs
+            | Resource::DeploymentConfigs
+            | Resource::BuildConfigs
+            | Resource::Routes => {
+                Ok(Found::Others(resource, named(self.others(resource), resource, name)?))
             }
         }
     }

@@ -1,5 +1,7 @@
 //! What `oc` calls the things that one can ask for: `is`, `imagestream/python`, `istag`.
 
+use crate::names::Kind;
+
 /// A kind of object that is read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Resource {
@@ -8,9 +10,18 @@ pub(super) enum Resource {
     ImageStreamImages,
     ImageTags,
     Images,
-    /// As the adopted commit has them, as the next.
+    /// From the records of rollouts, as the next.
+    Pods,
+    ReplicationControllers,
+    /// As the adopted commit has them, as the rest.
+    Services,
+    DaemonSets,
+    Deployments,
+    StatefulSets,
+    CronJobs,
     DeploymentConfigs,
     BuildConfigs,
+    Routes,
 }
 
 impl Resource {
@@ -27,6 +38,16 @@ impl Resource {
             "isimage" | "imagestreamimage" | "imagestreamimages" => Self::ImageStreamImages,
             "itag" | "imagetag" | "imagetags" => Self::ImageTags,
             "image" | "images" => Self::Images,
+            "po" | "pod" | "pods" => Self::Pods,
+            "rc" | "replicationcontroller" | "replicationcontrollers" => {
+                Self::ReplicationControllers
+            }
+            "svc" | "service" | "services" => Self::Services,
+            "ds" | "daemonset" | "daemonsets" => Self::DaemonSets,
+            "deploy" | "deployment" | "deployments" => Self::Deployments,
+            "sts" | "statefulset" | "statefulsets" => Self::StatefulSets,
+            "cj" | "cronjob" | "cronjobs" => Self::CronJobs,
+            "route" | "routes" => Self::Routes,
             "dc" | "deploymentconfig" | "deploymentconfigs" => Self::DeploymentConfigs,
             "bc" | "buildconfig" | "buildconfigs" => Self::BuildConfigs,
             _ => return None,
@@ -41,6 +62,14 @@ impl Resource {
             Self::ImageStreamImages => "ImageStreamImage",
             Self::ImageTags => "ImageTag",
             Self::Images => "Image",
+            Self::Pods => "Pod",
+            Self::ReplicationControllers => "ReplicationController",
+            Self::Services => "Service",
+            Self::DaemonSets => "DaemonSet",
+            Self::Deployments => "Deployment",
+            Self::StatefulSets => "StatefulSet",
+            Self::CronJobs => "CronJob",
+            Self::Routes => "Route",
             Self::DeploymentConfigs => "DeploymentConfig",
             Self::BuildConfigs => "BuildConfig",
         }
@@ -53,24 +82,39 @@ impl Resource {
             | Self::ImageStreamImages
             | Self::ImageTags
             | Self::Images => crate::api::GROUP,
+            Self::Pods | Self::ReplicationControllers | Self::Services => "",
+            Self::DaemonSets | Self::Deployments | Self::StatefulSets => "apps",
+            Self::CronJobs => "batch",
+            Self::Routes => "route.openshift.io",
             Self::DeploymentConfigs => "apps.openshift.io",
             Self::BuildConfigs => "build.openshift.io",
         }
     }
 
-    /// Whether it is of the image API: what `describe` knows.
-    fn is_of_images(self) -> bool {
-        self.group() == crate::api::GROUP
+    /// The kind, where it is one that is rolled out.
+    pub(super) fn workload(self) -> Option<Kind> {
+        Kind::from_word(self.kind()).filter(|kind| kind.is_workload())
+    }
+
+    /// Whether `describe` knows it.
+    fn is_described(self) -> bool {
+        self.group() == crate::api::GROUP || self.workload().is_some()
     }
 
     /// As errors name it: `imagestreams.image.openshift.io`.
     pub(super) fn plural(self) -> String {
-        format!("{}s.{}", self.kind().to_ascii_lowercase(), self.group())
+        self.with_group("s")
     }
 
     /// As `-o name` names it: `imagestream.image.openshift.io` (rule I126).
     pub(super) fn singular(self) -> String {
-        format!("{}.{}", self.kind().to_ascii_lowercase(), self.group())
+        self.with_group("")
+    }
+
+    fn with_group(self, ending: &str) -> String {
+        let (kind, group) = (self.kind().to_ascii_lowercase(), self.group());
+        let dot = if group.is_empty() { "" } else { "." };
+        format!("{kind}{ending}{dot}{group}")
     }
 
     /// Whether it belongs to a namespace.
@@ -120,8 +164,20 @@ fn instead(word: &str) -> &'static str {
 /// Reads `is`, `is python other`, `is,istag`, `is/python istag/python:3.6`.
 pub(super) fn wanted(words: &[String], verb: &'static str) -> Result<Vec<Wanted>, WordsError> {
     // What there is of the kinds that this is made for, in the order of the real one (rule C4).
-    let all = [Resource::DeploymentConfigs, Resource::BuildConfigs, Resource::ImageStreams];
-    let is_known = |resource: &Resource| verb == "get" || resource.is_of_images();
+    let all = [
+        Resource::Pods,
+        Resource::ReplicationControllers,
+        Resource::Services,
+        Resource::DaemonSets,
+        Resource::Deployments,
+        Resource::StatefulSets,
+        Resource::CronJobs,
+        Resource::DeploymentConfigs,
+        Resource::BuildConfigs,
+        Resource::ImageStreams,
+        Resource::Routes,
+    ];
+    let is_known = |resource: &Resource| verb == "get" || resource.is_described();
     let from_word = |word: &str| Resource::from_word(word).filter(is_known);
     let found = read(words, verb, from_word, || all.into_iter().filter(is_known).collect())?;
     Ok(found.into_iter().map(|(resource, name)| Wanted { resource, name }).collect())

@@ -138,6 +138,10 @@ fn with_status(mut pod: Value, rollout: &Rollout, phase: &str, ready: Option<boo
         .map(|container| {
             let field = |key: &str| container.get(key).cloned().unwrap_or_default();
             let mut status = json!({"name": field("name"), "ready": ready == Some(true)});
+            // Nobody asks a target how often it started a container again; others are started once.
+            if container.get("image").is_none() || phase != "Running" {
+                put(&mut status, "restartCount", json!(0));
+            }
             if let Some(image) = container.get("image") {
                 put(&mut status, "image", image.clone());
             }

@@ -171,3 +171,64 @@ fn d045_what_never_rolled_out_says_what_it_waits_for() {
         "deploymentconfig.apps.openshift.io/web \nNo rollout history found.\nexit 0"
     );
 }
+
+#[test]
+fn c001_get_dc_has_the_columns_of_oc_and_says_what_nobody_counted() {
+    let triggers = "  triggers:\n  - {type: ConfigChange}\n  - {type: ImageChange, imageChangeParams: {automatic: true, \
+                    containerNames: [main], from: {kind: ImageStreamTag, name: 'web:1'}}}\n  - {type: ImageChange, \
+                    imageChangeParams: {containerNames: [main], from: {kind: ImageStreamTag, name: 'web:2'}}}\n  test: true\n  \
+                    replicas";
+    let web = WEB.replace("  replicas", triggers);
+    let none = WEB.replace("name: web,", "name: none,").replace("  replicas: 2", "  triggers: []");
+    let shop = Shop::open(&format!("{web}---\n{none}"));
+    shop.host.wait_for("the commit", |fact| matches!(fact, Fact::CommitAdopted(_)));
+    assert_eq!(
+        shop.says(&["get", "dc"]),
+        "NAME   REVISION   DESIRED           CURRENT     TRIGGERED BY\n\
+         none   0          0                 <unknown>   \n\
+         web    0          2 (during test)   <unknown>   config,image(web:1)\nexit 0"
+    );
+    assert_eq!(shop.says(&["get", "rc"]), "No resources found in shop namespace.\nexit 0");
+    assert_eq!(
+        shop.says(&["get", "pods", "web-0"]),
+        "Error from server (NotFound): pods \"web-0\" not found\nexit 1"
+    );
+}
+
+const HTTPD: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web1
+  namespace: shop
+  annotations:
+    image.openshift.io/triggers: '[{\"from\":{\"kind\":\"ImageStreamTag\",\"name\":\"httpd:2.4\"},\"fieldPath\":\"spec.template.spec.containers[?(@.name==\\\"httpd\\\")].image\"}]'
+spec:
+  replicas: 1
+  selector: {matchLabels: {app: web1}}
+  template:
+    metadata: {labels: {app: web1}}
+    spec:
+      containers:
+      - name: httpd
+        image: ' '
+        env: [{name: MODE, value: fast}, {name: DB_PASSWORD, value: canary-1}]
+---
+apiVersion: image.openshift.io/v1
+kind: ImageStream
+metadata: {name: httpd, namespace: shop}
+spec: {tags: [{name: '2.4', from: {kind: ImageStreamImage, name: 'httpd@sha256:1111111111111111111111111111111111111111111111111111111111111111'}}]}
+";
+
+#[test]
+fn c009_describe_deploy_says_what_the_image_triggers_set_and_what_waits() {
+    let shop = Shop::open(HTTPD);
+    shop.host.wait_for("the commit", |fact| matches!(fact, Fact::CommitAdopted(_)));
+    let text = shop.says(&["describe", "deploy", "web1"]);
+    let date = regex::Regex::new("CreationTimestamp: .*").unwrap();
+    assert_snapshot!("describe-deploy", date.replace(&text, "CreationTimestamp:  [time]"));
+    assert!(text.contains("DB_PASSWORD:  <hidden>"), "law 10: {text}");
+    assert_eq!(
+        shop.says(&["describe", "bc/web1"]),
+        "error: the server doesn't have a resource type \"bc\"\nexit 1"
+    );
+}

@@ -8,6 +8,7 @@ use crate::cli::offline::{self, Extent};
 use crate::fact::Fact;
 use crate::journal::JournalError;
 use crate::names::StreamName;
+use crate::observed::rollout::object_of;
 use crate::report::log::streams_named;
 use crate::time::Timestamp;
 
@@ -61,8 +62,8 @@ fn touched(fact: &Fact) -> Touched {
             | Fact::RemovalsReleased(_)
             | Fact::ImagesPruned(_)
             | Fact::ImageDeleted(_)
-            | Fact::RolloutStarted(_)
-    ) {
+    ) || object_of(fact).is_some()
+    {
         return Touched::All;
     }
     Touched::Streams(streams_named(fact))

@@ -1,45 +1,134 @@
-//! Objects of the adopted commit that are shown as git has them.
+//! Objects that are no part of the image API: workloads as they are in force, what their rollouts stand for, and other
+//! manifests as the adopted commit has them.
 
 use serde_json::{Value, json};
 
 use super::Inventory;
-use crate::cli::offline::Shown;
-use crate::names::{Kind, ObjectKey};
+use crate::cli::oc::resource::Resource;
+use crate::cli::offline::{self, Shown};
+use crate::desired::Companion;
+use crate::effective::deployed::Deployed;
+use crate::journal::ObjectStore;
+use crate::names::{ContentHash, Kind, ObjectKey};
+use crate::oc::deployment::Described;
+use crate::plan;
 
 impl Inventory {
-    /// The `DeploymentConfig`s of the adopted commit, with the revision that was rolled out last.
-    pub(super) fn deployment_configs(&self) -> Vec<Value> {
-        let Some(Shown { desired, observed, .. }) = &self.journal else { return Vec::new() };
-        let workloads = desired.workloads.values();
-        let ours = workloads.filter(|workload| workload.object.kind == Kind::DeploymentConfig);
-        let made = ours.filter_map(|workload| {
-            let mut object = self.manifest(&workload.object, &workload.manifest)?;
-            let state = observed.workloads.get(&workload.object);
-            let revision = state.map_or(0, |state| state.latest_revision.0);
-            object.as_object_mut()?.insert("status".into(), json!({"latestVersion": revision}));
-            Some(object)
+    /// The objects of a kind that are looked at, in the order of namespace and name.
+    pub(super) fn others(&self, resource: Resource) -> Vec<Value> {
+        let Some(shown) = &self.journal else { return Vec::new() };
+        let store = ObjectStore::at(&shown.config.state_dir);
+        let rolled = |hash: &ContentHash| store.get(hash).ok();
+        let Shown { config, desired, observed, .. } = shown;
+        let deployed = Deployed { desired, observed, policy: &config.policy, rolled: &rolled };
+        let rolled_out =
+            || observed.workloads.keys().filter(|key| self.is_in(key.namespace.as_str()));
+        let mut all: Vec<Value> = match resource {
+            Resource::Pods => rolled_out().flat_map(|key| deployed.pods(key)).collect(),
+            Resource::ReplicationControllers => {
+                rolled_out().flat_map(|key| deployed.controllers(key)).collect()
+            }
+            Resource::BuildConfigs => {
+                let builds = desired.builds.values();
+                builds.filter_map(|build| manifest(&build.object, &build.manifest)).collect()
+            }
+            Resource::Services | Resource::Routes => {
+                let of_kind = desired.companions.iter().filter(|one| one.kind == resource.kind());
+                of_kind.map(|companion| companion_of(companion)).collect()
+            }
+            Resource::DaemonSets
+            | Resource::Deployments
+            | Resource::StatefulSets
+            | Resource::CronJobs
+            | Resource::DeploymentConfigs => {
+                let kind = resource.workload();
+                let keys = desired.workloads.keys().filter(|key| Some(key.kind) == kind);
+                let keys = keys.filter(|key| self.is_in(key.namespace.as_str()));
+                keys.filter_map(|key| deployed.object(key)).collect()
+            }
+            Resource::ImageStreams
+            | Resource::ImageStreamTags
+            | Resource::ImageStreamImages
+            | Resource::ImageTags
+            | Resource::Images => Vec::new(),
+        };
+        all.retain(|object| self.is_shown(object));
+        all.sort_by_cached_key(|object| {
+            ["namespace", "name"]
+                .map(|field| object.pointer(&format!("/metadata/{field}")).map(Value::to_string))
         });
-        made.collect()
+        all
     }
 
-    /// The `BuildConfig`s of the adopted commit.
-    pub(super) fn build_configs(&self) -> Vec<Value> {
-        let Some(Shown { desired, .. }) = &self.journal else { return Vec::new() };
-        let builds = desired.builds.values();
-        builds.filter_map(|build| self.manifest(&build.object, &build.manifest)).collect()
+    /// Describes a workload, with what waits of it and what releases that.
+    pub(in crate::cli::oc) fn described(&self, object: &Value) -> anyhow::Result<String> {
+        let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let kind = Kind::from_word(text("/kind")).filter(|kind| kind.is_workload());
+        let (Some(kind), Some(shown)) = (kind, &self.journal) else {
+            anyhow::bail!("a {} is not described", text("/kind"));
+        };
+        let (namespace, name) =
+            (text("/metadata/namespace").parse()?, text("/metadata/name").parse()?);
+        let key = ObjectKey { kind, namespace, name };
+        let store = ObjectStore::at(&shown.config.state_dir);
+        let rolled = |hash: &ContentHash| store.get(hash).ok();
+        let Shown { config, desired, observed, .. } = shown;
+        let deployed = Deployed { desired, observed, policy: &config.policy, rolled: &rolled };
+        // What waits is planned, and that needs more than what is shown.
+        let offline = offline::open(config.clone())?;
+        let held = plan::held(&offline.engine.view(offline.now));
+        let held = held.iter().filter(|held| held.object == key);
+        let held: Vec<String> =
+            held.map(|held| held.reason.to_string().replace('\n', " ")).collect();
+        let (controllers, pods) = (deployed.controllers(&key), deployed.pods(&key));
+        let (events, triggers) = (deployed.events(&key), deployed.image_triggers(&key));
+        let described = Described {
+            object,
+            controllers: &controllers,
+            pods: &pods,
+            events: &events,
+            triggers: &triggers,
+            held: &held,
+            now: self.now,
+        };
+        Ok(match kind {
+            Kind::Deployment => described.deployment(),
+            Kind::StatefulSet => described.stateful_set(),
+            Kind::DaemonSet => described.daemon_set(),
+            Kind::CronJob => described.cron_job(),
+            Kind::DeploymentConfig | Kind::ImageStream | Kind::BuildConfig => described.config(),
+        })
     }
 
-    /// An object of the adopted commit, if it is looked at.
-    fn manifest(&self, key: &ObjectKey, manifest: &str) -> Option<Value> {
-        let namespace = key.namespace.as_str();
-        if self.namespace.as_ref().is_some_and(|own| own != namespace) {
-            return None;
-        }
-        let mut object: Value = serde_json::from_str(manifest).ok()?; // `desired` made it
-        let meta = object.get_mut("metadata")?.as_object_mut()?;
-        meta.insert("namespace".into(), namespace.into());
-        let labels = meta.get("labels").cloned().unwrap_or_default();
+    fn is_in(&self, namespace: &str) -> bool {
+        self.namespace.as_ref().is_none_or(|own| own == namespace)
+    }
+
+    fn is_shown(&self, object: &Value) -> bool {
+        let meta = |field: &str| object.pointer(&format!("/metadata/{field}"));
+        let namespace = meta("namespace").and_then(Value::as_str).unwrap_or_default();
+        let labels = meta("labels").cloned().unwrap_or_default();
         let labels = serde_json::from_value(labels).unwrap_or_default();
-        self.selector.matches(&labels).then_some(object)
+        self.is_in(namespace) && self.selector.matches(&labels)
     }
+}
+
+/// An object of the adopted commit.
+fn manifest(key: &ObjectKey, manifest: &str) -> Option<Value> {
+    let mut object: Value = serde_json::from_str(manifest).ok()?; // `desired` made it
+    let meta = object.get_mut("metadata")?.as_object_mut()?;
+    meta.insert("namespace".into(), json!(key.namespace));
+    Some(object)
+}
+
+/// A document of another kind, as far as it was kept.
+fn companion_of(companion: &Companion) -> Value {
+    let kept = companion.manifest.as_ref().and_then(|text| serde_json::from_str(text).ok());
+    let mut object: Value = kept.unwrap_or_else(|| {
+        json!({"apiVersion": companion.api_version, "kind": companion.kind, "metadata": {"name": companion.name}})
+    });
+    if let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) {
+        meta.insert("namespace".into(), json!(companion.namespace));
+    }
+    object
 }
