@@ -235,6 +235,29 @@ impl SettingArguments {
     }
 }
 
+/// Those of commands that decide what follows from manifests.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct DecidingArguments {
+    #[command(flatten)]
+    pub(crate) settings: SettingArguments,
+    /// Follow OpenShift also where tidegate deviates from it in triggers and rollouts, in place of `strict_openshift`
+    #[arg(long, help_heading = "Settings")]
+    strict_openshift: bool,
+}
+
+impl DecidingArguments {
+    /// With the file of `--config`, what [`load`] takes.
+    #[must_use]
+    pub fn flags(&self, config: Option<PathBuf>) -> Flags {
+        let mut flags = self.settings.flags(config);
+        if self.strict_openshift {
+            let [flag, key, value] = ["--strict-openshift", "strict_openshift", "true"];
+            flags.values.push((flag.to_owned(), key.to_owned(), value.to_owned()));
+        }
+        flags
+    }
+}
+
 /// The parts of the environment that settings may come from.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {

@@ -40,6 +40,7 @@ use crate::policy::TagLimit;
 use crate::reference::ImageReference;
 use crate::time::Schedule;
 
+pub(crate) use deployment_config::MISNAMED;
 use diagnostic::Diagnostic;
 pub(crate) use faults::guess_key;
 pub use marks::Step;
@@ -331,6 +332,9 @@ pub struct Workload {
     /// `spec.paused` of a `DeploymentConfig`, or `tidegate.dev/pause`.
     #[serde(default)]
     pub paused: bool,
+    /// `spec.revisionHistoryLimit`: rollouts before the complete one that are kept (rule D26); none where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<u32>,
     /// Hash of the canonical pod template, images of containers that an automatic trigger names left out (rule D21b).
     pub template: ContentHash,
     /// The containers of the template, init containers first, each list in the order in which it is written.

@@ -8,6 +8,7 @@ mod local;
 mod lookup;
 mod overlay;
 mod stream;
+mod strict;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -228,6 +229,11 @@ pub enum Waiting {
         /// The tag.
         tag: StreamTag,
     },
+    /// A tag is in a namespace that triggers may not lead into (rule T17).
+    Foreign {
+        /// The tag.
+        tag: StreamTag,
+    },
     /// A container has no image and no trigger that sets one (rule D14, item 6).
     Blank {
         /// The container.
@@ -257,6 +263,9 @@ pub fn wanted(
             }
             continue;
         }
+        if !policy.cross_namespace.allows(&workload.object.namespace, &tag.stream) {
+            return Err(Waiting::Foreign { tag });
+        }
         // The last trigger in the list wins (rule D30).
         match image_of(observed, &tag).map(|item| (&item.event, item.event.image)) {
             Some((event, Some(image))) => {
@@ -265,6 +274,11 @@ pub fn wanted(
             }
             Some((_, None)) => return Err(Waiting::Reference { tag }),
             None => {
+                // Also where it sets no image: it is all of the triggers or nothing (rules D18, D27, D29).
+                let is_known = seen.is_some_and(|seen| seen.contains_key(&tag));
+                if workload.object.kind == Kind::DeploymentConfig && !is_known {
+                    return Err(Waiting::Image { tag });
+                }
                 for container in &trigger.containers {
                     let Some(image) = state.and_then(|state| last_image(state, &tag, container))
                     else {

@@ -149,6 +149,14 @@ pub const PODMAN_PULL_TIMEOUT: Duration = Duration::from_secs(1800);
 /// Time that one rollout may take, from its start to its end (DBT 1.1, `timeoutSeconds`).
 pub const ROLLOUT_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// Rollouts before the complete one that are kept at most, whatever `revisionHistoryLimit` says: each is in memory and in
+/// every snapshot.
+pub const ROLLOUT_HISTORY_MAX: u32 = 100;
+
+/// How long a changed template waits for the import of a tag that the same commit changed, so that both make one rollout:
+/// more than an import takes, less than anybody waits for (rule T27).
+pub const TRIGGERS_SETTLE: Duration = Duration::from_secs(10);
+
 /// Rollouts that the observed state keeps per object beside the running and the active one (`revisionHistoryLimit`).
 pub const ROLLOUT_HISTORY_LEN: usize = 10;
 

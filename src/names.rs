@@ -61,10 +61,12 @@ mod account;
 mod hash;
 pub mod importance;
 mod object;
+mod pod;
 
 pub use account::Account;
 pub use hash::{BlobId, CommitId, ContentHash, Digest, Digesting};
 pub use object::{Kind, ObjectKey, RolloutKey, StreamName, StreamTag};
+pub use pod::{deployer_name, hook_name, pod_name, rollout_name};
 
 macro_rules! text_name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $check:expr) => {

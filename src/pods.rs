@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::fact::RolloutStep;
 use crate::names::{Kind, ObjectKey};
 
-pub use hook::{FailurePolicy, Hook};
+pub use hook::{FailurePolicy, Hook, HookEnd};
 pub use probe::{Handler, Probe};
 pub use render::{Instance, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, documents};
 pub use rolling::{Budget, Scales};

@@ -43,6 +43,27 @@ pub struct Routes {
     pub default: Option<TargetName>,
 }
 
+/// From which other namespaces a workload may follow a tag (`triggers.cross_namespace`, rule T17).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum CrossNamespace {
+    /// From any.
+    #[default]
+    Allow,
+    /// From these; none means that each workload follows streams of its own namespace alone.
+    From(BTreeSet<Namespace>),
+}
+
+impl CrossNamespace {
+    /// Whether an object of a namespace may follow a stream.
+    #[must_use]
+    pub fn allows(&self, dependent: &Namespace, stream: &StreamName) -> bool {
+        match self {
+            Self::Allow => true,
+            Self::From(open) => stream.namespace == *dependent || open.contains(&stream.namespace),
+        }
+    }
+}
+
 /// How many tags of a repository are imported when all of them are asked for (rules I55, I56, I195).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum TagLimit {
@@ -172,6 +193,10 @@ pub struct Policy {
     pub login_namespaces: BTreeSet<Namespace>,
     /// `integrated_registry`; none where tags of policy `Local` are pulled from their source (rule I181).
     pub integrated_registry: Option<IntegratedRegistry>,
+    /// `triggers.settle_seconds`: how long a changed template waits for a tag that the same commit changed (rule T27).
+    pub settle: Duration,
+    /// `triggers.cross_namespace` (rule T17).
+    pub cross_namespace: CrossNamespace,
     /// `strict_openshift`: turn off the deviations that concern trigger and rollout decisions (DBT 0.1).
     pub strict_openshift: bool,
 }
@@ -213,6 +238,8 @@ impl Default for Policy {
             image_size_limits: BTreeMap::new(),
             login_namespaces: BTreeSet::new(),
             integrated_registry: None,
+            settle: limits::TRIGGERS_SETTLE,
+            cross_namespace: CrossNamespace::default(),
             strict_openshift: false,
         }
     }

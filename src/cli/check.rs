@@ -48,7 +48,7 @@ pub struct Check {
     #[arg(long, short, value_name = "NAME=VALUE", value_parser = parameter)]
     param: Vec<(String, String)>,
     #[command(flatten)]
-    settings: config::SettingArguments,
+    settings: config::DecidingArguments,
 }
 
 /// How to print what was found.
@@ -120,8 +120,10 @@ pub fn run(arguments: &Check, context: &mut Context<'_>) -> anyhow::Result<ExitC
     for misfit in cost::forecast(&findings.state, &observed, &policy, now).misfits() {
         writeln!(context.err, "warning: {misfit}")?;
     }
-    let errors = findings.diagnostics.iter().filter(|d| d.severity == Severity::Error).count();
-    let warnings = findings.diagnostics.len() - errors;
+    let count = |severity: Severity| {
+        findings.diagnostics.iter().filter(|found| found.severity == severity).count()
+    };
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     writeln!(
         context.err,
         "{} files, {} objects and {} companions read, {} rejected; {errors} errors, {warnings} warnings",

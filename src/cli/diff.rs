@@ -57,11 +57,12 @@ pub(super) struct Command {
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Output,
     #[command(flatten)]
-    settings: config::SettingArguments,
+    settings: config::DecidingArguments,
 }
 
 pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
-    let mut config = offline::settings(&command.settings, context)?;
+    let flags = command.settings.flags(context.global.config.clone());
+    let mut config = offline::settings_of(&flags, context)?;
     if let Some(from) = command.at {
         return between(&config, from, command, context);
     }

@@ -81,7 +81,15 @@ pub(super) fn settings(
     arguments: &config::SettingArguments,
     context: &mut Context<'_>,
 ) -> anyhow::Result<Config> {
-    let config = config::load(&arguments.flags(context.global.config.clone()))?;
+    settings_of(&arguments.flags(context.global.config.clone()), context)
+}
+
+/// The same, of these flags.
+pub(super) fn settings_of(
+    flags: &config::Flags,
+    context: &mut Context<'_>,
+) -> anyhow::Result<Config> {
+    let config = config::load(flags)?;
     for warning in &config.warnings {
         writeln!(context.err, "warning: {warning}")?;
     }

@@ -16,7 +16,7 @@ use crate::{config, daemon, telemetry, world};
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
     #[command(flatten)]
-    settings: config::SettingArguments,
+    settings: config::DecidingArguments,
     /// Go on though the journal is an older copy, or a new one in the place of a lost one
     ///
     /// Record numbers are given again then, and with them the idempotency keys of rollouts. From this start on every

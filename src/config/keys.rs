@@ -219,6 +219,18 @@ pub const KEYS: &[KeyDoc] = &[
         "managed",
         "Whether images are copied into it, or it is a cache that fetches them itself",
     ),
+    key(
+        "triggers.settle_seconds",
+        "number",
+        "10",
+        "How long a changed template waits for a tag that the same commit changed, so that both make one rollout",
+    ),
+    key(
+        "triggers.cross_namespace",
+        "allow, or a list of namespaces",
+        "allow",
+        "From which other namespaces workloads may follow tags",
+    ),
     key("rollouts.in_flight", "number", "2", "Rollouts in flight at once, over all targets"),
     key(
         "targets.*.kind",

@@ -15,7 +15,7 @@ use crate::action::{ImportMode, Platform};
 use crate::journal::Retention;
 use crate::limits;
 use crate::names::{Namespace, ObjectKey, TargetName};
-use crate::policy::{OnInvalid, Policy, Routes};
+use crate::policy::{CrossNamespace, OnInvalid, Policy, Routes};
 use crate::secret::sounds_secret;
 use crate::world::target::{
     ExecTarget, PodmanTarget, Secret, SecretSource, TargetConfig, WebhookTarget,
@@ -163,6 +163,8 @@ pub(super) fn policy(reader: &mut Reader, source_poll: Duration) -> Policy {
         ),
         insecure_registries: registries::insecure(reader),
         short_names_are_hub: true, // said where registries are read
+        settle: settle(reader, defaults.settle),
+        cross_namespace: cross_namespace(reader),
         rollouts_in_flight_max: reader.count(
             "rollouts.in_flight",
             defaults.rollouts_in_flight_max,
@@ -182,6 +184,31 @@ pub(super) fn policy(reader: &mut Reader, source_poll: Duration) -> Policy {
         login_namespaces: defaults.login_namespaces,
         integrated_registry,
     }
+}
+
+fn settle(reader: &mut Reader, default: Duration) -> Duration {
+    let seconds = reader.number("triggers.settle_seconds", default.as_secs());
+    Duration::from_secs(seconds)
+}
+
+fn cross_namespace(reader: &mut Reader) -> CrossNamespace {
+    const KEY: &str = "triggers.cross_namespace";
+    let path = KeyPath::of(KEY);
+    if reader.origin(&path) == Origin::Default {
+        reader.note(&path, "allow".into(), Origin::Default);
+    }
+    let parse = |value: &Value| {
+        if value.text().is_ok_and(|text| text == "allow") {
+            return Ok(CrossNamespace::Allow);
+        }
+        let list = value.list();
+        let list = list.map_err(|_| "expected `allow` or a list of namespaces".to_owned())?;
+        let parsed = list
+            .iter()
+            .map(|name| name.parse::<Namespace>().map_err(|error| format!("`{name}`: {error}")));
+        parsed.collect::<Result<_, _>>().map(CrossNamespace::From)
+    };
+    reader.read(&path, Show::Plain, parse).unwrap_or_default()
 }
 
 fn image_size_limits(reader: &mut Reader) -> BTreeMap<Namespace, u64> {

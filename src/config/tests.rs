@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::names::ObjectKey;
-use crate::policy::{Counted, OnInvalid, RegistryMode, Transport};
+use crate::policy::{Counted, CrossNamespace, OnInvalid, RegistryMode, Transport};
+
+mod openshift;
 
 fn folder(text: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -82,6 +84,10 @@ address = "registry.example.com:5000"
 public_address = "images.example.com"
 mode = "pull-through"
 
+[triggers]
+settle_seconds = 3
+cross_namespace = ["openshift"]
+
 [rollouts]
 in_flight = 1
 
@@ -137,33 +143,6 @@ level = "info,tidegate::world=debug"
 "#;
 
 #[test]
-fn openshifts_image_policy_config_is_taken_as_it_is() {
-    let text = "[compat.imagePolicyConfig]\nMaxScheduledImageImportsPerMinute = 10\n\
-                ScheduledImageImportMinimumIntervalSeconds = 1800\ndisableScheduledImport = true\n\
-                maxImagesBulkImportedPerRepository = 3\n";
-    let config = load_text(text, &[], &[]).unwrap();
-    assert_eq!(config.policy.import_interval, Duration::from_secs(1800));
-    assert!(!config.policy.scheduled_imports);
-    assert_eq!(config.policy.tag_limit.tags(), 3);
-    assert_eq!(config.policy.scheduled_per_minute.map(u32::from), Some(10));
-    assert_eq!(config.warnings, Vec::<String>::new());
-    let unlimited = "[compat.imagePolicyConfig]\nmaxScheduledImageImportsPerMinute = -1\n";
-    assert_eq!(load_text(unlimited, &[], &[]).unwrap().policy.scheduled_per_minute, None);
-    // A key of ours wins, wherever it stands; 0 is OpenShift's word for the default.
-    let text = "[compat.imagePolicyConfig]\nmaxImagesBulkImportedPerRepository = 0\n\
-                scheduledImageImportMinimumIntervalSeconds = 1800\n[imports]\ninterval = \"7m\"\n";
-    let config = load_text(text, &[], &[]).unwrap();
-    assert_eq!(config.policy.import_interval, Duration::from_secs(420));
-    assert_eq!(config.policy.tag_limit.tags(), 50);
-    let wrong = "[compat.imagePolicyConfig]\nmaxImages = 3\ndisableScheduledImport = \"no\"\n\
-                 scheduledImageImportMinimumIntervalSeconds = 5\n";
-    let errors = load_text(wrong, &[], &[]).unwrap_err().to_string();
-    for part in ["is no key of OpenShift's", "expected true or false", "`5s` is too short"] {
-        assert!(errors.contains(part), "{errors}");
-    }
-}
-
-#[test]
 fn all_tags_of_a_repository_are_minus_one() {
     let limit = |text: &str| {
         let text = format!("[imports]\nmax_images_bulk_imported_per_repository = {text}\n");
@@ -194,6 +173,9 @@ fn every_key_is_read() {
     assert_eq!(policy.parameters["apps/db.yaml"]["SIZE"], "3.10");
     assert_eq!(policy.import_interval, Duration::from_secs(300));
     assert!(!policy.scheduled_imports && policy.strict_openshift);
+    assert_eq!(policy.settle, Duration::from_secs(3));
+    let open = CrossNamespace::From(["openshift".parse().unwrap()].into());
+    assert_eq!(policy.cross_namespace, open);
     let in_flight = (policy.checks_in_flight_max, policy.rollouts_in_flight_max);
     assert_eq!((in_flight, policy.prune_objects_max), ((8, 1), 0));
     assert!(policy.insecure_registries.contains("localhost:5000"));

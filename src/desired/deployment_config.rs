@@ -12,6 +12,9 @@ use super::workload::{self, Settings};
 use super::{ImageTrigger, Workload};
 use fields::{Budget, Fields, Hook, ImageChange, Rolling, Spec, Trigger};
 
+/// The rule of a trigger that names a container that there is not.
+pub(crate) const MISNAMED: &str = "D9";
+
 /// Reads a DeploymentConfig.
 pub(crate) fn read(draft: &Draft<'_>) -> Option<Workload> {
     let fields: Fields = draft.read()?;
@@ -112,16 +115,22 @@ fn check_strategy(draft: &Draft<'_>, spec: &Spec, pod: &Pod<'_>) {
                 check_hooks(draft, pod, at, &hooks);
             }
         }
-        "Custom" if strategy.custom_params.is_none() => {
-            draft.required("D7.15", steps!["spec", "strategy", "customParams"], "");
+        "Custom" => {
+            if strategy.custom_params.is_none() {
+                draft.required("D7.15", steps!["spec", "strategy", "customParams"], "");
+            }
+            not_enabled(draft, steps!["spec", "strategy", "type"], "\"Custom\"");
         }
-        "Custom" => {}
         other => {
             let path = steps!["spec", "strategy", "type"];
             let detail =
                 "unsupported strategy type, use \"Custom\" instead and specify your own strategy";
             draft.invalid("D7.8", path, other, detail);
         }
+    }
+    // It stands in for the strategy of the other types, too (D38).
+    if strategy.custom_params.is_some() && strategy.r#type != "Custom" {
+        not_enabled(draft, steps!["spec", "strategy", "customParams"], "");
     }
     if i64::from(spec.min_ready_seconds) >= timeout {
         let text = format!(
@@ -136,6 +145,14 @@ fn check_strategy(draft: &Draft<'_>, spec: &Spec, pod: &Pod<'_>) {
         );
         draft.error("D7.7", at, text);
     }
+}
+
+/// D38: a rollout by an image of the user's own.
+fn not_enabled(draft: &Draft<'_>, path: &[Step], value: &str) {
+    let value = if value.is_empty() { String::new() } else { format!("Invalid value: {value}: ") };
+    let text = format!("{}: {value}strategy Custom is not enabled", show(path));
+    let hint = "use Rolling or Recreate with hooks, or a target of kind `exec` that runs a program of yours";
+    draft.error_with_hint("D38", path, text, Some(hint.into()));
 }
 
 fn positive(draft: &Draft<'_>, params: &str, key: &str, value: Option<i64>) {
@@ -206,6 +223,14 @@ fn check_hook(draft: &Draft<'_>, pod: &Pod<'_>, hook: &Hook, below: &dyn Fn(&[&s
             let detail = "must be Abort, Retry or Ignore";
             draft.invalid("D7.15", &below(&["failurePolicy"]), other, detail);
         }
+    }
+    if hook.failure_policy == "Abort" && here.last() == Some(&Step::Key("post".into())) {
+        let text = format!(
+            "{}: a failure of this hook takes a revision back that runs already",
+            show(&here)
+        );
+        let hint = "write `failurePolicy: Ignore` if the rollout is to stay";
+        draft.note("D40.5", &below(&["failurePolicy"]), text, hint);
     }
     let say = |detail: &str| {
         draft.error("D7.11", &here, format!("{}: Invalid value: {detail}", show(&here)));
@@ -326,7 +351,7 @@ fn image_change(
             _ => "the trigger is without effect on it".into(),
         };
         let end = super::marks::End::Value;
-        draft.warn_with_hint("D9", &at(&["containerNames"]), end, warning, Some(repair));
+        draft.warn_with_hint(MISNAMED, &at(&["containerNames"]), end, warning, Some(repair));
     }
     Some(ImageTrigger { from, containers, automatic: change.automatic })
 }

@@ -8,6 +8,8 @@ use crate::fact::Position;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
+    /// The object is used as it is, and means what it says; there may be something better.
+    Note,
     /// The object is used as it is; something about it is likely not meant.
     Warning,
     /// The object is rejected.

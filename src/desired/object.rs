@@ -162,6 +162,18 @@ impl Draft<'_> {
         self.error(rule, path, format!("{}: Required value{colon}{detail}", marks::show(path)));
     }
 
+    /// Says what may be worth knowing.
+    pub(crate) fn note(&self, rule: &str, path: &[Step], message: String, hint: &str) {
+        let diagnostic = Diagnostic {
+            severity: Severity::Note,
+            position: self.position(path, End::Value),
+            rule: rule.into(),
+            message,
+            hint: Some(hint.into()),
+        };
+        self.warnings.borrow_mut().push(diagnostic);
+    }
+
     /// Warns.
     pub(crate) fn warn(&self, rule: &str, path: &[Step], message: impl Into<String>) {
         self.warn_with_hint(rule, path, End::Value, message, None);

@@ -379,6 +379,7 @@ impl FileReader<'_> {
             draft.warn_with_hint("I170", &[step("kind")], End::Value, text, Some(hint.into()));
         }
         mirror_set::report(&draft, api_version, kind);
+        kinds::warn_of_triggers(&draft, kind);
         let name = node.at(&["metadata", "name"]).and_then(Node::as_text).unwrap_or_default();
         let mut entry = None;
         if draft.errors.borrow().is_empty() {

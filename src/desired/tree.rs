@@ -243,7 +243,7 @@ impl Tree {
         let mut workloads = Vec::new();
         for file in self.files.values() {
             state.strays.extend(file.strays.iter().cloned());
-            let warnings = file.diagnostics.iter().filter(|d| d.severity == Severity::Warning);
+            let warnings = file.diagnostics.iter().filter(|d| d.severity != Severity::Error);
             state.warnings.extend(warnings.cloned());
             for entry in &file.entries {
                 match entry {

@@ -50,6 +50,11 @@ fn resolves_names(node: &super::yaml::Node) -> bool {
     value.and_then(super::yaml::Node::as_text) == Some("*")
 }
 
+/// D26.
+fn history(node: &Node) -> Option<u32> {
+    node.at(&["spec", "revisionHistoryLimit"])?.as_text()?.parse().ok()
+}
+
 /// Puts a workload together; `finish` sets what its kind alone knows.
 pub(crate) fn assemble(
     draft: &Draft<'_>,
@@ -65,6 +70,7 @@ pub(crate) fn assemble(
         triggers,
         config_change: true,
         paused: settings.paused,
+        history: history(draft.node),
         containers: pod.containers.clone(),
         target: settings.target,
         prune: settings.prune,
@@ -133,12 +139,13 @@ struct CronJobSpec {
 
 /// Reads a workload of one of the four kinds.
 pub(crate) fn read(draft: &Draft<'_>, kind: Kind) -> Option<Workload> {
-    let meta = match kind {
-        Kind::StatefulSet => draft.read::<Fields<StatefulSetSpec>>()?.metadata,
-        Kind::DaemonSet => draft.read::<Fields<DaemonSetSpec>>()?.metadata,
-        Kind::CronJob => draft.read::<Fields<CronJobSpec>>()?.metadata,
+    let (meta, stands_still) = match kind {
+        Kind::StatefulSet => (draft.read::<Fields<StatefulSetSpec>>()?.metadata, false),
+        Kind::DaemonSet => (draft.read::<Fields<DaemonSetSpec>>()?.metadata, false),
+        Kind::CronJob => (draft.read::<Fields<CronJobSpec>>()?.metadata, false),
         Kind::Deployment | Kind::DeploymentConfig | Kind::ImageStream | Kind::BuildConfig => {
-            draft.read::<Fields<DeploymentSpec>>()?.metadata
+            let Fields { metadata, spec, .. } = draft.read::<Fields<DeploymentSpec>>()?;
+            (metadata, spec.paused)
         }
     };
     let key = draft.subdomain_name(kind, &meta.name);
@@ -163,7 +170,10 @@ pub(crate) fn read(draft: &Draft<'_>, kind: Kind) -> Option<Workload> {
     if !draft.errors.borrow().is_empty() {
         return None;
     }
-    Some(assemble(draft, key?, &pod, triggers, settings, |_| ()))
+    // T8: triggers do not look at it; what holds the rollout in a cluster is Kubernetes, and here it is us.
+    Some(assemble(draft, key?, &pod, triggers, settings, |workload| {
+        workload.paused |= stands_still;
+    }))
 }
 
 /// T2 to T6.

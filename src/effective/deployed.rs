@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use crate::api::Time;
 use crate::desired::{DesiredState, Workload};
 use crate::fact::{Outcome, RolloutCause, RolloutImage, RolloutStep};
-use crate::names::{ContentHash, Digest, Kind, ObjectKey, StreamTag};
+use crate::names::{self, ContentHash, Digest, Kind, ObjectKey, StreamTag};
 use crate::observed::ObservedState;
 use crate::observed::rollout::{Rollout, WorkloadState};
 use crate::policy::Policy;
@@ -63,12 +63,12 @@ pub fn phase(rollout: &Rollout) -> &'static str {
 /// The name of a rollout (rule D10).
 #[must_use]
 pub fn rollout_name(rollout: &Rollout) -> String {
-    format!("{}-{}", rollout.started.object.name, rollout.started.revision)
+    names::rollout_name(&rollout.started.object.name, rollout.started.revision)
 }
 
 /// The name of its executor.
 fn deployer_name(rollout: &Rollout) -> String {
-    format!("{}-deploy", rollout_name(rollout))
+    names::deployer_name(&rollout_name(rollout))
 }
 
 /// The rollout that the last revision is; putting an earlier one back makes no revision.
@@ -341,8 +341,9 @@ impl Deployed<'_> {
     }
 }
 
-/// Why a rollout was started (rule T22).
-fn details(rollout: &Rollout) -> Value {
+/// Why a rollout was started: a message and its causes, one for each image that is another (rule T22).
+#[must_use]
+pub fn details(rollout: &Rollout) -> Value {
     let started = &rollout.started;
     let causes: Vec<Value> = match started.cause {
         RolloutCause::ConfigChange => vec![json!({"type": "ConfigChange"})],

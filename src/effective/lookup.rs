@@ -24,9 +24,8 @@ pub struct Lookup {
 #[must_use]
 pub fn lookup_tag(workload: &Workload, container: &Container) -> Option<StreamTag> {
     let reference: ImageReference = container.image.parse().ok()?;
-    let is_short =
-        reference.registry.is_none() && reference.namespace.is_none() && reference.digest.is_none();
-    if !workload.resolve_names && !is_short {
+    let is_short = reference.registry.is_none() && reference.namespace.is_none();
+    if reference.digest.is_some() || !workload.resolve_names && !is_short {
         return None;
     }
     let name = reference.name.parse().ok()?;

@@ -196,6 +196,9 @@ pub struct RolloutStarted {
     /// When it is given up, whatever it does then (rule D39a).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
+    /// How many rollouts before the complete one are kept once this ended (rule D26); none where the manifest does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keeps: Option<u32>,
 }
 
 impl RolloutStarted {

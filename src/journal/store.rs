@@ -217,6 +217,7 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
                 epoch: _,
                 steps: _,
                 deadline: _,
+                keeps: _,
             } = &**started;
             vec![*manifest]
         }

@@ -9,7 +9,7 @@ use crate::fact::{
     DigestHeld, Ending, Fact, Outcome, Record, RolloutCause, RolloutFinished, RolloutStarted,
     RolloutStep, RolloutStepped, RolloutSuperseded, StopFinished, StopStarted, TriggerFired,
 };
-use crate::limits::ROLLOUT_HISTORY_LEN;
+use crate::limits::{ROLLOUT_HISTORY_LEN, ROLLOUT_HISTORY_MAX};
 use crate::names::{ContentHash, Digest, ObjectKey, Revision, Seq, StreamTag};
 use crate::sabotage::{self, Bug};
 use crate::time::Timestamp;
@@ -287,13 +287,31 @@ impl WorkloadState {
     }
 
     /// Leaves old rollouts out: all but the last few and those that a restore may need.
+    ///
+    /// Where a limit is written, it counts those before the complete one alone; without a complete one, all but the last
+    /// (rule D26).
     fn trim(&mut self) {
-        let keep = [self.active(), self.last()].map(|rollout| rollout.map(|rollout| rollout.seq));
-        let from = self.rollouts.len().saturating_sub(ROLLOUT_HISTORY_LEN);
+        let active = self.active().map(|rollout| rollout.seq);
+        let last = self.last().map(|rollout| rollout.seq);
+        let limit = self.last().and_then(|last| last.started.keeps);
+        let is_old = |rollout: &Rollout| match active {
+            Some(active) => rollout.seq < active,
+            None => Some(rollout.seq) != last,
+        };
+        let old = self.rollouts.iter().filter(|rollout| is_old(rollout)).count();
+        let kept = limit.map(|limit| usize::try_from(limit.min(ROLLOUT_HISTORY_MAX)).unwrap_or(0));
+        let mut over = kept.map_or(0, |kept| old.saturating_sub(kept));
+        let others = self.rollouts.len() - kept.map_or(0, |_| old);
+        let from = others.saturating_sub(ROLLOUT_HISTORY_LEN);
         let mut index = 0;
         self.rollouts.retain(|rollout| {
+            if kept.is_some() && is_old(rollout) {
+                let stays = over == 0;
+                over = over.saturating_sub(1);
+                return stays;
+            }
             index += 1;
-            index > from || keep.contains(&Some(rollout.seq))
+            index > from || [active, last].contains(&Some(rollout.seq))
         });
     }
 }

@@ -33,6 +33,11 @@ pub enum HeldReason {
         /// The tag.
         tag: StreamTag,
     },
+    /// A tag is in a namespace that triggers may not lead into (rule T17).
+    CrossNamespace {
+        /// The tag.
+        tag: StreamTag,
+    },
     /// A trigger with `automatic: false` waits for an order (rule D18).
     WaitingForOrder {
         /// The tag.
@@ -132,10 +137,8 @@ impl fmt::Display for HeldReason {
             Self::WaitingForImage { tag, why: Some(why) } => {
                 write!(f, "waiting on image update: tag {tag} has no image ({why})")
             }
-            Self::NoDigest { tag } => write!(
-                f,
-                "tag {tag} is a reference without a digest; set `reference: false` or pin the image in `from.name`"
-            ),
+            Self::NoDigest { tag } => no_digest(f, tag),
+            Self::CrossNamespace { tag } => cross_namespace(f, tag),
             Self::WaitingForOrder { tag } => {
                 write!(f, "waiting on manual update: the trigger on {tag} is not automatic")
             }
@@ -209,6 +212,22 @@ fn vanished_in_use(f: &mut fmt::Formatter<'_>, tag: &StreamTag, user: &str) -> f
         f,
         "tag {tag} is not in its repository any more; it is removed (`tidegate.dev/prune: vanished-tags`) once \
          {user} does not use it any more"
+    )
+}
+
+fn no_digest(f: &mut fmt::Formatter<'_>, tag: &StreamTag) -> fmt::Result {
+    write!(
+        f,
+        "tag {tag} is a reference without a digest; set `reference: false` or pin the image in `from.name`"
+    )
+}
+
+fn cross_namespace(f: &mut fmt::Formatter<'_>, tag: &StreamTag) -> fmt::Result {
+    let namespace = &tag.stream.namespace;
+    write!(
+        f,
+        "its trigger follows {tag} in another namespace; add `{namespace}` to `triggers.cross_namespace`, or \
+         follow a stream of its own namespace"
     )
 }
 

@@ -3,7 +3,6 @@
 mod steps;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::desired::Workload;
 use crate::effective::{self, Waiting, Wanted};
@@ -20,9 +19,6 @@ use crate::sabotage::{self, Bug};
 use crate::time::{Span, Timestamp};
 
 use super::{Held, HeldReason, Plan, Step, View};
-
-/// How long a changed tag of the same commit is waited for before a changed template rolls out alone (rule T27).
-const SETTLE: Duration = Duration::from_secs(10);
 
 /// Plans one workload.
 pub(super) fn plan(view: &View<'_>, object: &ObjectKey) -> Plan {
@@ -182,11 +178,10 @@ impl Planning<'_> {
     ) -> Option<RolloutCause> {
         let again =
             sabotage::is(Bug::RollOutAgain) && self.view.observed.last_seq.0.is_multiple_of(7);
-        if wanted.images_differ(last) || again {
+        if again {
             return Some(RolloutCause::ImageChange);
         }
-        (workload.config_change && wanted.template_differs(last))
-            .then_some(RolloutCause::ConfigChange)
+        wanted.cause(workload, last, self.view.policy.strict_openshift)
     }
 
     /// After a failure: the last complete revision is put back (rules D22, R7).
@@ -211,6 +206,7 @@ impl Planning<'_> {
             epoch: self.view.observed.epoch,
             steps: Vec::new(),
             deadline: None,
+            keeps: last.started.keeps,
             ..previous.started.clone()
         };
         let rollout = Box::new(started);
@@ -282,7 +278,7 @@ impl Planning<'_> {
     /// A tag of this workload that the adopted commit changed is still being imported (rule T27).
     fn settling(&self, workload: &Workload) -> Option<Plan> {
         let adopted = self.view.observed.adopted.as_ref()?;
-        let until = adopted.at.after(SETTLE);
+        let until = adopted.at.after(self.view.policy.settle);
         if self.view.now.wall >= until || self.view.now.wall < adopted.at {
             return None;
         }
@@ -327,6 +323,7 @@ impl Planning<'_> {
             epoch: self.view.observed.epoch,
             steps,
             deadline,
+            keeps: workload.history,
         };
         let mut steps = self.releases(&rollout);
         steps.extend(self.fired(workload, &TriggerOutcome::Rollout(revision)));
@@ -388,6 +385,7 @@ impl Planning<'_> {
                 HeldReason::WaitingForImage { tag, why }
             }
             Waiting::Reference { tag } => HeldReason::NoDigest { tag },
+            Waiting::Foreign { tag } => HeldReason::CrossNamespace { tag },
             Waiting::Manual { tag } => HeldReason::WaitingForOrder { tag },
             Waiting::Blank { container } => {
                 HeldReason::BlankImage { container: container.to_string() }

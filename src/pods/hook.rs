@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, Pods, Unsupported, unsupported};
 use crate::fact::RolloutStep;
-use crate::names::{Revision, RolloutKey};
+use crate::names::{self, Revision, RolloutKey};
 
 /// Seconds that a hook may take to end (rule D40.1).
 const GRACE: u64 = 10;
@@ -33,6 +33,17 @@ pub enum FailurePolicy {
     Retry,
     /// It goes on.
     Ignore,
+}
+
+/// How a hook ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HookEnd<'a> {
+    /// Well.
+    Succeeded,
+    /// It failed, and the rollout goes on.
+    Ignored(&'a str),
+    /// It failed, and so does the rollout.
+    Failed(&'a str),
 }
 
 /// The hooks of a strategy.
@@ -88,6 +99,17 @@ pub(super) fn read(
     Ok(Some(Hook { policy: failure_policy, command, env, container, volumes }))
 }
 
+/// What names call the hook of a step.
+fn which(step: RolloutStep) -> &'static str {
+    if step == RolloutStep::PreHook {
+        "pre"
+    } else if step == RolloutStep::MidHook {
+        "mid"
+    } else {
+        "post"
+    }
+}
+
 impl Pods {
     /// The hook of a step.
     #[must_use]
@@ -109,21 +131,29 @@ impl Pods {
     /// The name of the pod of a hook (rule D10), and that of its container.
     #[must_use]
     pub fn hook_name(&self, step: RolloutStep, revision: Revision) -> [String; 2] {
-        let which = match step {
-            RolloutStep::PreHook => "pre",
-            RolloutStep::MidHook => "mid",
-            RolloutStep::PostHook
-            | RolloutStep::Pulling
-            | RolloutStep::Verifying
-            | RolloutStep::StoppingOld
-            | RolloutStep::StartingNew
-            | RolloutStep::Checking
-            | RolloutStep::Updating
-            | RolloutStep::RollingBack => "post",
-        };
-        let pod = format!("{}-{}-hook-{which}", self.object.name, revision.0);
+        let rollout = names::rollout_name(&self.object.name, revision);
+        let pod = names::hook_name(&rollout, which(step));
         let container = format!("{pod}-{CONTAINER}");
         [pod, container]
+    }
+
+    /// What is said of a hook that ended (rule D40.6).
+    #[must_use]
+    pub fn hook_said(&self, step: RolloutStep, revision: Revision, end: HookEnd<'_>) -> String {
+        let which = which(step);
+        let namespace = &self.object.namespace;
+        let rollout = format!("{namespace}/{}", names::rollout_name(&self.object.name, revision));
+        match end {
+            HookEnd::Succeeded => {
+                format!("The {which}-hook for rc {rollout} completed successfully")
+            }
+            HookEnd::Ignored(why) => {
+                format!(
+                    "The {which}-hook failed: {why} (ignore), rollout of {rollout} will continue"
+                )
+            }
+            HookEnd::Failed(why) => format!("{which} hook failed: {why}"),
+        }
     }
 
     /// The pod of a hook, as JSON.
@@ -184,7 +214,7 @@ impl Pods {
 
     /// The environment of the container, with that of the hook over it and OpenShift's own.
     fn hook_env(&self, hook: &Hook, of: &Value, revision: Revision) -> Vec<Value> {
-        let rollout = format!("{}-{}", self.object.name, revision.0);
+        let rollout = names::rollout_name(&self.object.name, revision);
         let own = [
             json!({"name": "OPENSHIFT_DEPLOYMENT_NAME", "value": rollout}),
             json!({"name": "OPENSHIFT_DEPLOYMENT_NAMESPACE", "value": self.object.namespace.to_string()}),

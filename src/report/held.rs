@@ -99,6 +99,9 @@ fn words(reason: &HeldReason) -> (&'static str, &'static str) {
     match reason {
         HeldReason::WaitingForImage { .. } => ("waitingForImage", "the first import of the tag"),
         HeldReason::NoDigest { .. } => ("noDigest", "a tag that is imported or pinned by digest"),
+        HeldReason::CrossNamespace { .. } => {
+            ("crossNamespace", "`triggers.cross_namespace`, or a stream of its own namespace")
+        }
         HeldReason::WaitingForOrder { .. } => ("waitingForOrder", "`automatic: true`"),
         HeldReason::NoTrigger => ("noTrigger", "a trigger in the manifest"),
         HeldReason::BlankImage { .. } => ("blankImage", "an image or a trigger in the manifest"),

@@ -100,6 +100,9 @@ struct Source {
     /// Links, submodules and the like in the adopted commit that manifests may be behind.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     not_read: Vec<String>,
+    /// Triggers that name a container that there is not (rule D9).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    misnamed: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize)]

@@ -46,7 +46,7 @@ fn container() -> ContainerRef {
     ContainerRef { list: ContainerList::Regular, name: "web".into() }
 }
 
-fn position(line: u32) -> Position {
+pub(super) fn position(line: u32) -> Position {
     Position { path: "shop/web.yaml".into(), line, column: 1 }
 }
 
@@ -101,6 +101,7 @@ fn started(revision: u64, cause: RolloutCause, old: Option<u8>, new: u8) -> Fact
         epoch: None,
         steps: Vec::new(),
         deadline: None,
+        keeps: None,
     }))
 }
 
@@ -267,6 +268,7 @@ pub(super) fn workload(manifest: &str) -> Workload {
         }],
         config_change: true,
         paused: false,
+        history: None,
         template: template(),
         containers: vec![Container { container: container(), image: " ".into() }],
         target: None,

@@ -137,6 +137,7 @@ fn each_odd_file_gets_a_diagnostic_that_explains() {
             let severity = match diagnostic.severity {
                 Severity::Error => "error",
                 Severity::Warning => "warning",
+                Severity::Note => "note",
             };
             if matches!(diagnostic.rule.as_str(), "template-parameter" | "unknown-parameter") {
                 continue; // reviewed elsewhere

@@ -8,7 +8,7 @@ use tidegate::action::{SourceFile, SourceRead, SourceSkip};
 use tidegate::desired::{
     DesiredState, Entry, ImageStream, Object, ParsedFile, Tree, Workload, parse_file,
 };
-use tidegate::names::{BlobId, CommitId, Kind};
+use tidegate::names::{BlobId, CommitId};
 use tidegate::policy::Policy;
 
 pub(crate) fn read(text: &str) -> ParsedFile {
@@ -32,7 +32,7 @@ pub(crate) fn found(file: &ParsedFile) -> String {
     text
 }
 
-fn object(text: &str) -> Object {
+pub(crate) fn object(text: &str) -> Object {
     let file = read(text);
     match &file.entries[..] {
         [Entry::Object(object)] => object.clone(),
@@ -45,7 +45,7 @@ pub(crate) fn stream(text: &str) -> Arc<ImageStream> {
     stream
 }
 
-fn workload(text: &str) -> Arc<Workload> {
+pub(crate) fn workload(text: &str) -> Arc<Workload> {
     let Object::Workload(workload) = object(text) else { panic!("no workload") };
     workload
 }
@@ -63,7 +63,7 @@ pub(crate) fn with_tag(tag: &str) -> String {
 }
 
 /// A `DeploymentConfig` with these lines of `spec` beside a template of one container `main`.
-fn dc(spec: &str) -> String {
+pub(crate) fn dc(spec: &str) -> String {
     format!(
         "apiVersion: apps.openshift.io/v1\nkind: DeploymentConfig\nmetadata: {{name: web}}\nspec:\n  replicas: 1\n\
          \x20 template: {{metadata: {{labels: {{app: web}}}}, spec: {{containers: [{{name: main, image: x}}]}}}}\n{spec}"
@@ -71,7 +71,7 @@ fn dc(spec: &str) -> String {
 }
 
 /// A `Deployment` whose triggers annotation is this.
-fn deployment(annotation: &str) -> String {
+pub(crate) fn deployment(annotation: &str) -> String {
     format!(
         "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web\n  annotations:\n    image.openshift.io/triggers: |-\n      {annotation}\n\
          spec:\n  template: {{spec: {{containers: [{{name: main, image: x}}, {{name: 'side car', image: y}}], initContainers: [{{name: init, image: z}}]}}}}\n"
@@ -89,7 +89,7 @@ pub(crate) fn rejects(text: &str, expected: &str) {
 }
 
 #[track_caller]
-fn warns(text: &str, expected: &str) {
+pub(crate) fn warns(text: &str, expected: &str) {
     let file = read(text);
     assert!(
         !file.entries.iter().any(|entry| matches!(entry, Entry::Rejected(_))),
@@ -117,254 +117,6 @@ fn our_annotations_are_known_by_name_and_place() {
     rejects(&with("history-limit", "0"), "history-limit");
     rejects(&with("prune", "all"), "expected `removed-tags` or `vanished-tags`");
     assert!(stream(&with("prune", "removed-tags, vanished-tags")).prune_removed_tags);
-}
-
-#[test]
-fn d002_omitted_replicas_are_none_and_a_warning_says_so() {
-    let text = dc("").replace("  replicas: 1\n", "");
-    warns(&text, "D2 deploymentconfig/web has no spec.replicas; it will run 0 replicas");
-}
-
-#[test]
-fn d003_absent_triggers_are_not_an_empty_list() {
-    assert!(workload(&dc("")).config_change);
-    assert!(workload(&dc("  triggers: null\n")).config_change);
-    assert!(!workload(&dc("  triggers: []\n")).config_change);
-    assert!(workload(&dc("  triggers: [{type: ConfigChange}]\n")).config_change);
-}
-
-fn trigger(params: &str) -> String {
-    dc(&format!("  triggers: [{{type: ImageChange, imageChangeParams: {{{params}}}}}]\n"))
-}
-
-#[test]
-fn d005_a_trigger_defaults_to_a_tag_of_the_own_namespace() {
-    let workload =
-        workload(&trigger("automatic: true, containerNames: [main], from: {name: 'a:1'}"));
-    assert_eq!(workload.triggers[0].from.to_string(), "default/a:1");
-    assert!(workload.triggers[0].automatic);
-}
-
-fn rolling(params: &str) -> String {
-    dc(&format!("  strategy: {{type: Rolling, rollingParams: {{{params}}}}}\n"))
-}
-
-#[test]
-fn d007_01_to_d007_05_numbers_of_a_rolling_strategy() {
-    for key in ["intervalSeconds", "updatePeriodSeconds", "timeoutSeconds"] {
-        rejects(
-            &rolling(&format!("{key}: 0")),
-            &format!("D7.1 spec.strategy.rollingParams.{key}: Invalid value: 0: must be >0"),
-        );
-    }
-    rejects(&rolling("maxUnavailable: 0, maxSurge: 0%"), "D7.2");
-    rejects(
-        &rolling("maxUnavailable: 101%"),
-        "D7.3 spec.strategy.rollingParams.maxUnavailable: Invalid value: \"101%\": should not be more than 100%",
-    );
-    rejects(&rolling("maxSurge: lots"), "D7.4");
-    rejects(&rolling("maxSurge: -1"), "D7.5");
-    workload(&rolling("maxUnavailable: 0")); // D4: the surge becomes 25%
-    workload(&rolling("maxSurge: 150%"));
-}
-
-#[test]
-fn d007_06_and_d007_07_deadlines_fit_into_each_other() {
-    rejects(
-        &dc("  minReadySeconds: 600\n"),
-        "D7.6 spec.minReadySeconds: Invalid value: 600: must be less than the deployment timeout (600s)",
-    );
-    rejects(&dc("  strategy: {activeDeadlineSeconds: 600, rollingParams: {}}\n"), "D7.7");
-}
-
-#[test]
-fn d007_08_to_d007_10_strategy_replicas_selector() {
-    rejects(
-        &dc("  strategy: {type: BlueGreen}\n"),
-        "D7.8 spec.strategy.type: Invalid value: \"BlueGreen\": unsupported strategy type",
-    );
-    rejects(
-        &dc("").replace("replicas: 1", "replicas: -1"),
-        "D7.9 spec.replicas: Invalid value: -1: replicas cannot be negative",
-    );
-    rejects(&dc("").replace("labels: {app: web}", ""), "D7.10");
-}
-
-#[test]
-fn d007_11_to_d007_13_hooks() {
-    let hook = |hook: &str| rolling(&format!("pre: {{{hook}}}"));
-    rejects(
-        &hook("failurePolicy: Abort"),
-        "D7.11 spec.strategy.rollingParams.pre: Invalid value: One of execNewPod or tagImages must be specified",
-    );
-    let both = "failurePolicy: Abort, execNewPod: {command: [a], containerName: main}, tagImages: [{containerName: main, to: {kind: ImageStreamTag, name: 'a:b'}}]";
-    rejects(&hook(both), "only one of 'execNewPod' or 'tagImages' may be specified");
-    rejects(
-        &hook("failurePolicy: Abort, execNewPod: {command: [a], containerName: no}"),
-        "D7.12 spec.strategy.rollingParams.pre.execNewPod.containerName: Invalid value: \"no\": no container \"no\" found",
-    );
-    rejects(
-        &hook("failurePolicy: Abort, tagImages: [{containerName: main, to: {kind: DockerImage}}]"),
-        "Must be 'ImageStreamTag'",
-    );
-    rejects(&hook("execNewPod: {command: [a], containerName: main}"), "D7.15");
-    workload(&hook("failurePolicy: Abort, execNewPod: {command: [a]}")); // D5: the only container
-}
-
-#[test]
-fn d007_14_and_d007_15_triggers() {
-    rejects(
-        &trigger("containerNames: [main], from: {kind: DockerImage, name: 'a:b'}"),
-        "D7.14 spec.triggers[0].imageChangeParams.from.kind: Invalid value: \"DockerImage\": kind must be an ImageStreamTag",
-    );
-    rejects(
-        &trigger("containerNames: [main], from: {kind: ImageStreamTag, name: a}"),
-        "must be in the form of <name>:<tag>",
-    );
-    rejects(
-        &trigger("containerNames: [main], from: {kind: ImageStreamTag, name: 'a:b', namespace: A}"),
-        "namespace must be a valid subdomain",
-    );
-    rejects(
-        &trigger("from: {kind: ImageStreamTag, name: 'a:b'}"),
-        "D7.15 spec.triggers[0].imageChangeParams.containerNames: Required value",
-    );
-    rejects(
-        &dc("  strategy: {type: Custom}\n"),
-        "D7.15 spec.strategy.customParams: Required value",
-    );
-}
-
-#[test]
-fn d008_a_container_without_an_image_needs_a_trigger() {
-    let blank = |text: String| text.replace("image: x", "image: ' '");
-    rejects(&blank(dc("")), "D8 spec.template.spec.containers[0].image: Required value");
-    workload(&blank(trigger("containerNames: [main], from: {name: 'a:b'}")));
-}
-
-#[test]
-fn d009_the_only_container_is_meant_by_an_unknown_name() {
-    let text =
-        trigger("automatic: true, containerNames: [marsview], from: {name: 'marsview:latest'}");
-    warns(
-        &text,
-        "D9 deploymentconfig/web image trigger on marsview:latest names container \"marsview\", but the pod template has only: main",
-    );
-    assert_eq!(workload(&text).triggers[0].containers[0].name, "main");
-    let policy = Policy { strict_openshift: true, ..Policy::default() };
-    let file = parse_file("f.yaml", text.as_bytes(), None, &policy);
-    let Entry::Object(Object::Workload(workload)) = &file.entries[0] else { panic!() };
-    assert!(workload.triggers[0].containers.is_empty());
-}
-
-#[test]
-fn d021b_the_hash_leaves_out_images_of_automatic_triggers_only() {
-    let with = |image: &str, automatic: bool| {
-        let text = trigger(&format!(
-            "automatic: {automatic}, containerNames: [main], from: {{name: 'a:b'}}"
-        ));
-        workload(&text.replace("image: x", &format!("image: {image}"))).template
-    };
-    assert_eq!(with("x", true), with("y", true));
-    assert_ne!(with("x", false), with("y", false));
-    let reordered = dc("").replace("{name: main, image: x}", "{image: x, name: main, env: null}");
-    assert_eq!(workload(&dc("")).template, workload(&reordered).template);
-}
-
-#[test]
-fn d030_the_last_trigger_of_a_container_wins() {
-    let one = |tag: &str| {
-        format!(
-            "{{type: ImageChange, imageChangeParams: {{automatic: true, containerNames: [main], from: {{name: 'a:{tag}'}}}}}}"
-        )
-    };
-    let text = dc(&format!("  triggers: [{}, {}]\n", one("1"), one("2")));
-    warns(&text, "D30 only one trigger may reference each container: main");
-    let workload = workload(&text);
-    assert!(workload.triggers[0].containers.is_empty());
-    assert_eq!(workload.triggers[1].containers.len(), 1);
-}
-
-fn entry(rest: &str) -> String {
-    deployment(&format!("[{{\"from\":{{\"kind\":\"ImageStreamTag\",\"name\":\"a:1\"}},{rest}}}]"))
-}
-
-const MAIN: &str = r#""fieldPath":"spec.template.spec.containers[?(@.name==\"main\")].image""#;
-
-#[test]
-fn t001_only_annotated_workloads_are_ours() {
-    let plain = deployment("[]").replace("image.openshift.io/triggers", "other");
-    assert!(matches!(read(&plain).entries[..], [Entry::Companion(_)]));
-    let targeted = plain.replace("other: |-\n      []", "tidegate.dev/target: podman");
-    let workload = workload(&targeted);
-    assert!(workload.config_change && workload.triggers.is_empty());
-    assert_eq!(workload.target.as_ref().unwrap().as_str(), "podman");
-}
-
-#[test]
-fn t002_a_path_outside_the_template_is_a_warning() {
-    warns(
-        &entry(r#""fieldPath":"spec.jobTemplate.spec.template.spec.containers[0].image""#),
-        "T2 trigger on deployment/web: field path",
-    );
-    let cron = "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: c, annotations: {image.openshift.io/triggers: '[{\"from\":{\"kind\":\"ImageStreamTag\",\"name\":\"a:1\"},\"fieldPath\":\"spec.jobTemplate.spec.template.spec.containers[0].image\"}]'}}\nspec: {schedule: '* * * * *', jobTemplate: {spec: {template: {spec: {containers: [{name: main}]}}}}}\n";
-    let workload = workload(cron);
-    assert_eq!((workload.object.kind, workload.triggers.len()), (Kind::CronJob, 1));
-}
-
-#[test]
-fn t003_field_paths_by_index_and_by_name() {
-    let container = |path: &str| {
-        workload(&entry(&format!("\"fieldPath\":\"spec.template.spec.{path}.image\""))).triggers[0]
-            .containers[0]
-            .to_string()
-    };
-    assert_eq!(container("containers[0]"), "container main");
-    assert_eq!(container(r#"containers[?(@.name==\"main\")]"#), "container main");
-    assert_eq!(container("containers[?(@.name=='main')]"), "container main");
-    assert_eq!(container("containers[?( @.name == 'side car' )]"), "container side car");
-    assert_eq!(container("initContainers[0]"), "init container init");
-    rejects(
-        &entry(r#""fieldPath":"spec.template.spec.containers[9].image""#),
-        "T3 annotation `image.openshift.io/triggers` of deployment/web: no such container",
-    );
-    rejects(
-        &entry(r#""fieldPath":"spec.template.spec.containers[?(@.image=='a')].image""#),
-        "field path is not valid",
-    );
-    rejects(
-        &entry(r#""fieldPath":"spec.template.spec.containers[0].name""#),
-        "field path is not valid",
-    );
-}
-
-#[test]
-fn t004_duplicate_paths_reject_the_object() {
-    let one = format!("{{\"from\":{{\"kind\":\"ImageStreamTag\",\"name\":\"a:1\"}},{MAIN}}}");
-    rejects(&deployment(&format!("[{one},{one}]")), "T4");
-}
-
-#[test]
-fn t005_paused_may_be_text_and_bad_json_is_named() {
-    let automatic = |paused: &str| {
-        workload(&entry(&format!("{MAIN},\"paused\":{paused}"))).triggers[0].automatic
-    };
-    assert!(automatic("false") && automatic("\"false\""));
-    assert!(!automatic("true") && !automatic("\"true\""));
-    rejects(&entry(&format!("{MAIN},\"paused\":\"maybe\"")), "T5");
-    rejects(&deployment("[{"), "not JSON");
-    warns(&entry(&format!("{MAIN},\"pause\":true")), "T5 unknown key `pause`");
-}
-
-#[test]
-fn t006_entries_that_cannot_be_used_are_left_out_with_a_warning() {
-    let with = |from: &str| deployment(&format!("[{{\"from\":{{{from}}},{MAIN}}}]"));
-    warns(
-        &with("\"kind\":\"ImageStreamTag\",\"name\":\"a\""),
-        "T6 trigger on deployment/web must be in the form of <name>:<tag>, not `a`",
-    );
-    warns(&with("\"kind\":\"DockerImage\",\"name\":\"a:1\""), "T6");
-    warns(&with("\"kind\":\"ImageStreamTag\",\"name\":\"a:1\",\"apiVersion\":\"v1\""), "T6");
 }
 
 fn build(rest: &str) -> String {

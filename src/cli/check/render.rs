@@ -23,6 +23,7 @@ pub(super) fn text(
         let level = match diagnostic.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
         };
         let at = &diagnostic.position;
         let bytes = texts.get(&at.path).map(|bytes| String::from_utf8_lossy(bytes));
@@ -81,6 +82,7 @@ fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
+        Severity::Note => "note",
     }
 }
 

@@ -125,6 +125,17 @@ pub(super) fn meaning(word: &str, version: &str, node: &Node, draft: &Draft<'_>)
     Meaning::Ours(kind)
 }
 
+/// T1: the triggers annotation on what nobody rolls out as a whole.
+pub(super) fn warn_of_triggers(draft: &Draft<'_>, word: &str) {
+    let is_odd = matches!(word, "ReplicaSet" | "ReplicationController" | "Job" | "Pod");
+    let path = ["metadata", "annotations", workload::TRIGGERS];
+    if is_odd && draft.node.at(&path).is_some() {
+        let text = format!("annotation `{}` is without effect on a {word}", workload::TRIGGERS);
+        let hint = "it is heeded on Deployment, StatefulSet, DaemonSet and CronJob";
+        draft.warn_with_hint("T1", &path.map(step), End::Key, text, Some(hint.into()));
+    }
+}
+
 /// What is wrong with a document that is to hold others, as rule, key, message and hint: its objects are not read, and
 /// must not be taken as gone.
 pub(super) fn broken_holder(

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use crate::desired::diagnostic::Severity;
 use crate::effective;
 use crate::fact::{Fact, ImportReason, Record, RemovalFate, RolloutStarted, TriggerOutcome, Via};
 use crate::names::{CommitId, Digest, ObjectKey, Revision, Seq, StreamTag, TargetName};
@@ -219,7 +220,9 @@ fn subject(run: &Simulated) -> SubjectReport {
     let skipped = run.read.skipped.iter();
     let warnings = run.after.desired.warnings.iter();
     // What is not read has a list of its own.
-    let warnings = warnings.filter(|warning| warning.rule != crate::desired::SKIPPED);
+    let warnings = warnings.filter(|warning| {
+        warning.severity != Severity::Note && warning.rule != crate::desired::SKIPPED
+    });
     let warnings = warnings.map(|warning| {
         one_line(&format!("{}: {} [{}]", warning.position, warning.message, warning.rule))
     });
@@ -404,6 +407,7 @@ fn held(run: &Simulated, imports: &[ImportReport]) -> Vec<DryHeld> {
         HeldReason::WaitingForImage { tag, .. } | HeldReason::Settling { tag } => pending(tag),
         HeldReason::Grace | HeldReason::WaitingForSlot { .. } | HeldReason::Due => true,
         HeldReason::NoDigest { .. }
+        | HeldReason::CrossNamespace { .. }
         | HeldReason::WaitingForOrder { .. }
         | HeldReason::NoTrigger
         | HeldReason::BlankImage { .. }

@@ -41,15 +41,15 @@ pub(super) fn source(input: &Input<'_>) -> Source {
         }),
         failing_since: failure.map(|failure| failure.since),
         failure: failure.map(|failure| one_line(&failure.message)),
-        not_read: input
-            .view
-            .desired
-            .warnings
-            .iter()
-            .filter(|warning| warning.rule == crate::desired::SKIPPED)
-            .map(|warning| one_line(&format!("{}: {}", warning.position, warning.message)))
-            .collect(),
+        not_read: warnings(input, crate::desired::SKIPPED),
+        misnamed: warnings(input, crate::desired::MISNAMED),
     }
+}
+
+/// What was found by a rule when the adopted commit was read.
+fn warnings(input: &Input<'_>, rule: &str) -> Vec<String> {
+    let found = input.view.desired.warnings.iter().filter(|warning| warning.rule == rule);
+    found.map(|warning| one_line(&format!("{}: {}", warning.position, warning.message))).collect()
 }
 
 /// Manifests of pruned images that are still to be deleted, by repository (rule I164).

@@ -1,5 +1,6 @@
 use anstream::adapter::strip_str;
 
+use crate::desired::diagnostic::{Diagnostic, Severity};
 use crate::effective;
 use crate::names::StreamTag;
 use crate::plan::Index;
@@ -106,6 +107,21 @@ fn an_object_is_shown_alone_with_what_is_wrong_with_it() {
     let shown = text(&Input { select: Some(&select), ..setting.input() });
     assert!(shown.contains("could not check since 2 hours ago: Unauthorized"), "{shown}");
     assert!(!shown.contains("DeploymentConfig"), "{shown}");
+}
+
+/// D9: a trigger that names a container that there is not is told for as long as git says so.
+#[test]
+fn a_trigger_that_names_no_container_is_told() {
+    let mut setting = Setting::story();
+    setting.desired.warnings.push(Diagnostic {
+        severity: Severity::Warning,
+        position: story::position(9),
+        rule: crate::desired::MISNAMED.into(),
+        message: "image trigger names container \"marsview\"".into(),
+        hint: None,
+    });
+    let shown = text(&setting.input());
+    assert!(shown.contains("warning: shop/web.yaml:9") && shown.contains("marsview"), "{shown}");
 }
 
 /// Law 8: a workload that wants a rollout and has none says why not yet.

@@ -20,6 +20,9 @@ impl Status {
         for skipped in &self.source.not_read {
             line(&mut out, skipped);
         }
+        for misnamed in &self.source.misnamed {
+            line(&mut out, &format!("{}: {misnamed}", styled(WAITS, "warning")));
+        }
         self.wrong(&mut out);
         self.drift(&mut out);
         if !self.workloads.is_empty() {

@@ -25,7 +25,7 @@ use crate::fact::RolloutStep;
 use crate::limits::{PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT, PODMAN_PULL_TIMEOUT};
 use crate::names::ObjectKey;
 use crate::pods::{
-    FailurePolicy, Instance, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, Pods,
+    FailurePolicy, HookEnd, Instance, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, Pods,
 };
 use crate::time::Timestamp;
 use program::{Podman, Trouble};
@@ -321,14 +321,12 @@ impl Host<'_> {
             // It may run as long as the rollout may.
             let waited = self.podman.look(&["wait", &container], self.pods.deadline).await?;
             let status = waited.trim();
+            let why = format!("exit status {status}");
+            let said = |end: HookEnd<'_>| self.pods.hook_said(step, request.revision, end);
             match hook.policy {
-                _ if status == "0" => return Ok(format!("{pod} succeeded")),
-                FailurePolicy::Abort => {
-                    return Err(Trouble::Refused(format!("{pod} failed: exit status {status}")));
-                }
-                FailurePolicy::Ignore => {
-                    return Ok(format!("{pod} failed and is ignored: exit status {status}"));
-                }
+                _ if status == "0" => return Ok(said(HookEnd::Succeeded)),
+                FailurePolicy::Abort => return Err(Trouble::Refused(said(HookEnd::Failed(&why)))),
+                FailurePolicy::Ignore => return Ok(said(HookEnd::Ignored(&why))),
                 FailurePolicy::Retry => {
                     self.podman.remove(&pod, Some(Duration::ZERO)).await?;
                     let until = tokio::time::Instant::now() + pause;

@@ -118,6 +118,7 @@ fn started() -> Fact {
         epoch: None,
         steps: Vec::new(),
         deadline: None,
+        keeps: None,
     }))
 }
 

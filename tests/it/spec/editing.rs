@@ -556,7 +556,7 @@ fn i149_streams_and_tags_are_created() {
 
 /// I150: image lookup is shown and set; what is so already is not spoken of.
 #[test]
-fn i150_image_lookup_is_shown_and_set() {
+fn i150_l010_image_lookup_is_shown_and_set() {
     let shop = python();
     shop.repo.write("apps/web.yaml", WEB).commit("web");
     shop.says(&["create", "is", "b", "--lookup-local"]);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tidegate::fact::RolloutStep;
 use tidegate::names::{Incarnation, ObjectKey, Revision, RolloutKey, Seq};
-use tidegate::pods::{Budget, FailurePolicy, Handler, Instance, Pods, Scales, documents};
+use tidegate::pods::{Budget, FailurePolicy, Handler, HookEnd, Instance, Pods, Scales, documents};
 
 use RolloutStep::{
     Checking, PostHook, PreHook, Pulling, StartingNew, StoppingOld, Updating, Verifying,
@@ -367,4 +367,21 @@ fn r014_several_instances_are_replaced_a_few_at_a_time() {
     });
     let recreated = recreated.unwrap().course(false);
     assert_eq!(recreated, [Pulling, StoppingOld, StartingNew, Checking], "D37");
+}
+
+/// D40.6: the words of OpenShift about a hook that ended.
+#[test]
+fn d040_6_what_is_said_of_a_hook_is_what_openshift_says() {
+    let pods = read(|_| {}).unwrap();
+    let said = |step, end| pods.hook_said(step, Revision(3), end);
+    let why = "exit status 1";
+    assert_eq!(
+        said(PreHook, HookEnd::Succeeded),
+        "The pre-hook for rc shop/web-3 completed successfully"
+    );
+    assert_eq!(
+        said(RolloutStep::MidHook, HookEnd::Ignored(why)),
+        "The mid-hook failed: exit status 1 (ignore), rollout of shop/web-3 will continue"
+    );
+    assert_eq!(said(PostHook, HookEnd::Failed(why)), "post hook failed: exit status 1");
 }

@@ -227,7 +227,7 @@ fn i155_a_bad_reference_is_a_warning() {
 
 /// I156: what is rolled out, what would be put back, and what a rollback goes to are in use.
 #[test]
-fn i156_what_runs_and_what_a_rollback_needs_stays() {
+fn i156_x053_what_runs_and_what_a_rollback_needs_stays() {
     let mut world = rolled_out("abcd", "dc app app<web:latest");
     prune(&mut world, keep(0));
     assert_eq!(images(&world, "web:latest"), "dc", "it runs `d`, and would go back to `c`");

@@ -4,9 +4,12 @@ use tidegate::action::{Action, RolloutReport, StepOrder};
 use tidegate::fact::{Fact, Outcome, RolloutStep};
 use tidegate::names::ContentHash;
 
-use RolloutStep::{Checking, Pulling, RollingBack, StartingNew, StoppingOld, Verifying};
+use RolloutStep::{
+    Checking, PostHook, PreHook, Pulling, RollingBack, StartingNew, StoppingOld, Verifying,
+};
 
 use crate::support::engine::World;
+use crate::support::manifest;
 use crate::support::start::{APP, moves};
 
 /// The steps of a rollout that takes the place of another.
@@ -240,4 +243,62 @@ fn r001_what_a_host_does_not_do_is_held() {
     assert_eq!(world.pending(), "");
     let held = world.held();
     assert!(held.contains("target `none` cannot run it: volume `v` is a `secret`"), "{held}");
+}
+
+/// A world that runs `a`, with hooks before and after.
+fn with_hooks() -> World {
+    let mut world = host();
+    let hook = "{failurePolicy: Abort, execNewPod: {command: [migrate]}}";
+    let strategy =
+        format!("  replicas: 1\n  strategy: {{rollingParams: {{pre: {hook}, post: {hook}}}}}\n");
+    let files = manifest::files(APP).into_iter();
+    world.commit_files(files.map(|(p, t)| (p, t.replace("  replicas: 1\n", &strategy))).collect());
+    world.resolve("r.io/web:1", "a");
+    until(&mut world, None);
+    moves(&mut world, "b");
+    world
+}
+
+/// D40.3, D40.5: a hook that fails takes the rollout with it, one after everything runs, too.
+#[test]
+fn d040_3_d040_5_a_hook_that_fails_fails_the_rollout() {
+    for step in [PreHook, PostHook] {
+        let mut world = with_hooks();
+        until(&mut world, Some(step));
+        fails(&mut world);
+        let order = asked(&world).unwrap();
+        assert_eq!((order.step, order.got_to), (RollingBack, Some(step)));
+        assert!(order.previous.is_some(), "D22: what ran before is put back");
+        done(&mut world);
+        assert_eq!(last_end(&world), (Outcome::Failed, "unhealthy".into(), Some(true)));
+    }
+}
+
+/// D40.4: a hook that succeeded is not asked for again, whenever the process ends; one that a crash met is joined.
+#[test]
+fn d040_4_x046_a_hook_succeeds_once() {
+    let mut world = with_hooks();
+    let mut hooks = Vec::new();
+    while let Some(order) = asked(&world) {
+        world.restart();
+        let again = asked(&world).expect("the same step");
+        assert_eq!(again.step, order.step, "the hook that a crash met is asked for by its name");
+        hooks.extend([PreHook, PostHook].into_iter().filter(|hook| *hook == order.step));
+        done(&mut world);
+        world.restart();
+    }
+    assert_eq!(hooks, [PreHook, PostHook]);
+    assert_eq!(last_end(&world).0, Outcome::Complete);
+}
+
+/// R6: how long an image takes to come does not count as time without progress.
+#[test]
+fn x049_a_long_pull_is_no_lack_of_progress() {
+    let mut world = running();
+    moves(&mut world, "b");
+    assert_eq!(asked(&world).unwrap().step, Pulling);
+    world.advance(3_000);
+    assert_eq!((asked(&world).unwrap().step, world.told().as_str()), (Pulling, ""));
+    until(&mut world, None);
+    assert_eq!(last_end(&world).0, Outcome::Complete);
 }

@@ -254,7 +254,7 @@ fn d040_3_a_hook_that_fails_ends_the_rollout_before_anything_is_touched() {
     assert_eq!(shop.steps(), [Pulling, PreHook, StartingNew, Checking]);
     shop.moves("v2", Program::Healthy);
     let end = shop.rolled_out();
-    let why = "web-2-hook-pre failed: exit status 1".to_owned();
+    let why = "pre hook failed: exit status 1".to_owned();
     assert_eq!(end, (Outcome::Failed, why, Some(true)), "{}", shop.host.story());
     assert_eq!(shop.steps(), [Pulling, PreHook, RollingBack]);
     assert_eq!(served().as_deref(), Some("v1"));

@@ -370,6 +370,12 @@ impl World {
         self.read_answer();
     }
 
+    /// A value of the object store, which is text.
+    pub(crate) fn stored(&self, hash: ContentHash) -> String {
+        let bytes = self.store.get(&hash).unwrap_or_else(|| panic!("{hash} was never stored"));
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
     fn object(&self, hash: ContentHash) -> Object {
         let bytes = self.store.get(&hash).unwrap_or_else(|| panic!("{hash} was never stored"));
         serde_json::from_slice(bytes).unwrap()
