@@ -450,6 +450,8 @@ pub enum Request {
     Release(ObjectKey),
     /// Let the removals that the guard holds happen (rule D52); of one namespace or of all.
     ReleaseRemovals,
+    /// Do something about rollouts (rules D41 to D48).
+    Rollout(RolloutOrder),
     /// Import now, and answer when that is done (rule I146).
     Import(ImportOrder),
     /// Put something over what git says of a tag (rule I102, item 5).
@@ -462,6 +464,41 @@ pub enum Request {
     Prune(Box<PruneRequest>),
     /// Delete an image (rule I165).
     DeleteImage(Digest),
+}
+
+/// An order about the rollouts of a workload.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RolloutOrder {
+    /// Which; none for all, which only a pause can be for.
+    pub object: Option<ObjectKey>,
+    /// What to do.
+    pub verb: RolloutVerb,
+}
+
+/// What to do about the rollouts of a workload.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RolloutVerb {
+    /// Roll out what is wanted now (rule D41).
+    Latest {
+        /// Without resolving tags anew.
+        again: bool,
+    },
+    /// Roll out once more what runs.
+    Restart,
+    /// Try the rollout that failed once more (rule D43).
+    Retry,
+    /// Go back (rule D47).
+    Undo {
+        /// To which revision; none for the newest complete one below the active one.
+        to: Option<Revision>,
+    },
+    /// End the rollout that runs (rule D42).
+    Cancel,
+    /// Roll nothing out by itself (rule D46).
+    Pause,
+    /// Go on.
+    Resume,
 }
 
 /// A notice that an image was pushed.

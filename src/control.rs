@@ -15,9 +15,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
-use crate::action::{ImportOrder, Input, Nudge, OverlayOrder, Pushed, Request};
+use crate::action::{ImportOrder, Input, Nudge, OverlayOrder, Pushed, Request, RolloutOrder};
 use crate::daemon::{Event, Events, PruneOrder};
-use crate::engine::Answer;
+use crate::engine::{Answer, OrderedRollout};
 use crate::fact::PruneOptions;
 use crate::hook::deliveries::Listening;
 use crate::listener::Hooks;
@@ -48,6 +48,8 @@ pub enum Question {
     Release(ObjectKey),
     /// Let the held removals happen.
     ReleaseRemovals,
+    /// Do something about the rollouts of a workload.
+    Rollout(RolloutOrder),
     /// Take what nobody uses out of histories, or say what would go.
     Prune {
         /// What for.
@@ -89,6 +91,8 @@ pub enum Reply {
     Status(Box<Live>),
     /// What a prune took, or would take.
     Pruned(Box<Pruned>),
+    /// An order about a rollout is taken.
+    Ordered(Box<OrderedRollout>),
     /// What the listener for webhooks is and had.
     Hooks(Box<Listening>),
 }
@@ -185,6 +189,7 @@ async fn answer(question: Question, uid: u32, events: &Events) -> Reply {
         Question::Status => Request::Status,
         Question::Release(object) => Request::Release(object),
         Question::ReleaseRemovals => Request::ReleaseRemovals,
+        Question::Rollout(order) => Request::Rollout(order),
         Question::Import(order) => Request::Import(order),
         Question::Overlay(order) => Request::Overlay(order),
         Question::Push(pushed) => Request::Push(pushed),
@@ -228,6 +233,7 @@ impl Reply {
             Answer::Refused(text) => Self::Refused(text),
             Answer::Status(known) => Self::Status(Box::new(Live::of(&known, now))),
             Answer::Pruned(pruned) => Self::Pruned(pruned),
+            Answer::Ordered(ordered) => Self::Ordered(ordered),
         }
     }
 }

@@ -38,7 +38,7 @@ use crate::fact::{ContainerRef, Position};
 use crate::names::{ContentHash, Namespace, ObjectKey, StreamName, StreamTag, TagName, TargetName};
 use crate::policy::TagLimit;
 use crate::reference::ImageReference;
-use crate::time::Schedule;
+use crate::time::{Schedule, Span, Window};
 
 pub(crate) use deployment_config::MISNAMED;
 use diagnostic::Diagnostic;
@@ -191,6 +191,9 @@ pub struct ImageStream {
     /// `tidegate.dev/schedule`.
     #[serde(default)]
     pub schedule: Option<Schedule>,
+    /// `tidegate.dev/minimum-age`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum_age: Option<Span>,
     /// `tidegate.dev/pause`.
     #[serde(default)]
     pub paused: bool,
@@ -255,6 +258,9 @@ pub struct TagReference {
     /// `tidegate.dev/schedule` on the tag.
     #[serde(default)]
     pub schedule: Option<Schedule>,
+    /// `tidegate.dev/minimum-age` on the tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum_age: Option<Span>,
     /// `generation` is 0: the commit that brings this has the tag imported once more (rule I24, trap Y11).
     #[serde(default)]
     pub reimport: bool,
@@ -347,6 +353,9 @@ pub struct Workload {
     pub prune: bool,
     /// `tidegate.dev/retry`: attempts after a transient failure.
     pub retries: u32,
+    /// What keeps its triggers from acting at once.
+    #[serde(default, skip_serializing_if = "Gates::is_open")]
+    pub gates: Gates,
     /// `alpha.image.policy.openshift.io/resolve-names` on the object or its template is `*` (rule I185).
     #[serde(default)]
     pub resolve_names: bool,
@@ -354,6 +363,28 @@ pub struct Workload {
     pub manifest: Arc<str>,
     /// Where it stands.
     pub position: Position,
+}
+
+/// What keeps triggers from acting at once (rules T24, T34).
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Gates {
+    /// `tidegate.dev/minimum-age`: how long a digest must have been known.
+    #[serde(default)]
+    pub minimum_age: Option<Span>,
+    /// `tidegate.dev/window`: triggers act inside only.
+    #[serde(default)]
+    pub window: Option<Window>,
+    /// `tidegate.dev/min-interval`: the shortest time between two rollouts that images cause.
+    #[serde(default)]
+    pub min_interval: Option<Span>,
+}
+
+impl Gates {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// An image trigger.

@@ -29,7 +29,9 @@ use crate::policy::Policy;
 use crate::reference::ImageReference;
 use crate::time::Schedule;
 
-pub use image::{FirstSeen, contents, image, image_as_read, images, images_of_index, with_push};
+pub use image::{
+    FirstSeen, contents, first_seen, image, image_as_read, images, images_of_index, with_push,
+};
 pub use in_force::{in_force, keep_in_force, overlay};
 use listing::with_derived;
 pub use listing::{Listed, limit_of, listing_fingerprint, listing_of, vanished_message};
@@ -176,6 +178,23 @@ pub fn no_target() -> TargetName {
     "none".parse().expect("`none` is a target name")
 }
 
+/// Whether nothing of a workload is rolled out by itself: git or an operator paused it (rules D25, D46).
+#[must_use]
+pub fn is_paused(workload: &Workload, observed: &ObservedState) -> bool {
+    let state = observed.workloads.get(&workload.object);
+    let by_operator = observed.paused.is_some() || state.is_some_and(|s| s.paused.is_some());
+    workload.paused || by_operator
+}
+
+/// Who wants to know what a workload should run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Asked {
+    /// Triggers: those that are not automatic keep what they have (rule D28).
+    ByTriggers,
+    /// An operator: every tag is resolved (rule D41).
+    ByOperator,
+}
+
 /// What a workload should run, as far as it can be told.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Wanted {
@@ -249,22 +268,34 @@ pub fn wanted(
     workload: &Workload,
     (desired, policy): (&DesiredState, &Policy),
     observed: &ObservedState,
+    asked: Asked,
 ) -> Result<Wanted, Waiting> {
     let mut set: BTreeMap<&ContainerRef, (String, Digest)> = BTreeMap::new();
+    let mut by_hand = BTreeSet::new();
     let state = observed.workloads.get(&workload.object);
     let seen = state.map(|state| &state.seen);
+    let is_dc = workload.object.kind == Kind::DeploymentConfig;
     for trigger in &workload.triggers {
         let tag = trigger.from.clone();
-        if !trigger.automatic {
+        let inert = !trigger.automatic && !is_dc;
+        if !trigger.automatic && (inert || asked == Asked::ByTriggers) {
             // An annotation entry that is paused is inert (rule T6); a trigger of a DeploymentConfig waits (D18).
             let resolved = seen.is_some_and(|seen| seen.contains_key(&tag));
-            if workload.object.kind == Kind::DeploymentConfig && !resolved {
+            if !inert && !resolved {
                 return Err(Waiting::Manual { tag });
+            }
+            for container in trigger.containers.iter().filter(|_| !inert) {
+                let Some(image) = image_by_hand(state, workload, container) else { continue };
+                set.insert(container, image);
+                by_hand.insert(container);
             }
             continue;
         }
         if !policy.cross_namespace.allows(&workload.object.namespace, &tag.stream) {
             return Err(Waiting::Foreign { tag });
+        }
+        if !trigger.automatic {
+            by_hand.extend(&trigger.containers);
         }
         // The last trigger in the list wins (rule D30).
         match image_of(observed, &tag).map(|item| (&item.event, item.event.image)) {
@@ -275,8 +306,7 @@ pub fn wanted(
             Some((_, None)) => return Err(Waiting::Reference { tag }),
             None => {
                 // Also where it sets no image: it is all of the triggers or nothing (rules D18, D27, D29).
-                let is_known = seen.is_some_and(|seen| seen.contains_key(&tag));
-                if workload.object.kind == Kind::DeploymentConfig && !is_known {
+                if is_dc && !seen.is_some_and(|seen| seen.contains_key(&tag)) {
                     return Err(Waiting::Image { tag });
                 }
                 for container in &trigger.containers {
@@ -293,10 +323,8 @@ pub fn wanted(
     let mut triggered = BTreeMap::new();
     for container in &workload.containers {
         let set = set.get(&container.container);
-        let found = match set {
-            Some(_) => None,
-            None => lookup(workload, container, (desired, policy), observed),
-        };
+        let look = || lookup(workload, container, (desired, policy), observed);
+        let found = if set.is_some() { None } else { look() };
         let (reference, digest, lookup) = match (set, found) {
             (Some((reference, digest)), _) => (reference.clone(), Some(*digest), None),
             (None, Some(found)) => (found.reference, found.image, Some(found.tag)),
@@ -305,14 +333,30 @@ pub fn wanted(
         if reference.trim().is_empty() {
             return Err(Waiting::Blank { container: container.container.clone() });
         }
-        if let Some((_, digest)) = set {
+        let by_hand = by_hand.contains(&container.container);
+        if let Some((_, digest)) = set.filter(|_| !by_hand) {
             triggered.insert(container.container.clone(), *digest);
         }
+        let written = by_hand.then(|| container.image.clone());
         let container = container.container.clone();
-        images.push(RolloutImage { container, reference, digest, previous: None, lookup });
+        images.push(RolloutImage { container, reference, digest, previous: None, lookup, written });
     }
     images.sort_by(|a, b| a.container.cmp(&b.container));
     Ok(Wanted { images, triggered, template: workload.template })
+}
+
+/// The image that an order gave to a container whose trigger is not automatic, if git says of it what it said then: an
+/// image that is changed by hand is a changed template (rules D21b, D41).
+fn image_by_hand(
+    state: Option<&WorkloadState>,
+    workload: &Workload,
+    container: &ContainerRef,
+) -> Option<(String, Digest)> {
+    let written = workload.containers.iter().find(|known| known.container == *container)?;
+    let mut images = state?.life().rev().flat_map(|rollout| &rollout.started.images);
+    let last = images.find(|image| image.container == *container)?;
+    let same = last.written.as_ref() == Some(&written.image);
+    Some((last.reference.clone(), last.digest.filter(|_| same)?))
 }
 
 /// The image that a trigger on a tag set last, for a tag that has no image any more (rules D27, T8b).

@@ -17,6 +17,7 @@ mod overlays;
 mod prune;
 mod pushes;
 mod quota;
+mod rollouts;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,14 +28,19 @@ use crate::admit::{Admission, Scarce};
 use crate::desired::{DesiredState, Object, Tree};
 use crate::fact::{Checkpoint, Fact, ImportFailed, Reason, Record, StoredManifest, TagRecovered};
 use crate::limits::{CHECKPOINT_INTERVAL, CLOCK_DRIFT_MAX, WAKE_INTERVAL_MAX};
-use crate::names::{Account, CommitId, ContentHash, Generation, Seq, StreamName, StreamTag};
+use crate::names::{
+    Account, CommitId, ContentHash, Generation, ObjectKey, Seq, StreamName, StreamTag,
+};
 use crate::observed::ObservedState;
 use crate::observed::quota::Ledger;
 use crate::observed::soft::{RestSoft, Soft};
 use crate::plan::{self, Index, Key, Plan, View};
+
 use crate::policy::{Policy, RateLimit};
 use crate::sabotage::{self, Bug};
 use crate::time::{Monotonic, Now, Timestamp};
+
+pub use rollouts::OrderedRollout;
 
 /// What the loop is to do, in this order (law 1).
 #[derive(Clone, PartialEq, Debug)]
@@ -70,6 +76,8 @@ pub enum Answer {
     Status(Box<Known>),
     /// What a prune took, or would take.
     Pruned(Box<plan::prune::Pruned>),
+    /// An order about a rollout is taken.
+    Ordered(Box<OrderedRollout>),
 }
 
 /// What only the running process knows.
@@ -387,6 +395,7 @@ impl Engine {
             Fact::RolloutStarted(_)
             | Fact::RolloutStepped(_)
             | Fact::RolloutSuperseded(_)
+            | Fact::RolloutOrdered(_)
             | Fact::RolloutFinished(_)
             | Fact::DigestHeld(_)
             | Fact::HoldReleased(_)
@@ -397,6 +406,7 @@ impl Engine {
                 }
                 self.mark_left();
             }
+            Fact::RolloutsPaused(paused) => self.mark_paused(paused.object.as_ref()),
             // A firing is recorded with what it leads to; the rest is marked where it is recorded.
             Fact::TriggerFired(_)
             | Fact::TagProbed(_)
@@ -414,6 +424,11 @@ impl Engine {
             | Fact::HistoryDropped(_)
             | Fact::Checkpoint(_) => {}
         }
+    }
+
+    fn mark_paused(&mut self, object: Option<&ObjectKey>) {
+        let all = self.desired.workloads.keys().filter(|_| object.is_none());
+        self.dirty.extend(object.into_iter().chain(all).cloned().map(Key::Workload));
     }
 
     /// Marks what the adopted commit rejects: before another commit takes its place, and after.
@@ -514,8 +529,9 @@ impl Batch {
         if sabotage::is(Bug::StoreAfterAppend) {
             effects.reverse();
         }
-        effects.extend(self.cancels.into_iter().map(Effect::Cancel));
         effects.extend(self.starts.into_iter().map(|(id, action)| Effect::Start(id, action)));
+        // What is cancelled may have been started in this step: an order may be for less than what is wanted.
+        effects.extend(self.cancels.into_iter().map(Effect::Cancel));
         effects.extend(self.answers.into_iter().map(|(id, answer)| Effect::Answer(id, answer)));
         if sabotage::is(Bug::ActBeforeAppend) {
             effects.reverse();

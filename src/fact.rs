@@ -7,6 +7,7 @@
 mod advice;
 mod import;
 mod listing;
+mod order;
 mod overlay;
 mod prune;
 mod rollout;
@@ -25,6 +26,7 @@ pub use import::{
 pub use listing::{
     LISTINGS_TO_VANISH, ListingFailed, TagRemoval, TagRemoved, TagsListed, Vanished, VanishedTag,
 };
+pub use order::{Ordered, RolloutOrdered, RolloutsPaused};
 pub use overlay::{Overlaid, OverlaySet, SpecSource, TagSpec};
 pub use prune::{
     ImageDeleted, ImagesPruned, Keep, ManifestDeleted, PruneOptions, PrunedItems, StoredManifest,
@@ -101,6 +103,10 @@ pub enum Fact {
     RolloutSuperseded(RolloutSuperseded),
     /// A rollout ended.
     RolloutFinished(RolloutFinished),
+    /// An operator ordered a rollout (rules D41, D43, D47).
+    RolloutOrdered(RolloutOrdered),
+    /// An operator paused rollouts, or let them go on (rule D46).
+    RolloutsPaused(RolloutsPaused),
     /// What failed at a target is not tried there again by itself (law 6, rule T25).
     DigestHeld(DigestHeld),
     /// A hold ended.
@@ -125,7 +131,7 @@ pub enum Fact {
 
 impl Fact {
     /// Every name that [`Self::kind`] gives, in the order of the variants.
-    pub const KINDS: [&'static str; 33] = [
+    pub const KINDS: [&'static str; 35] = [
         "CommitAdopted",
         "CommitRefused",
         "CommitWithdrawn",
@@ -149,6 +155,8 @@ impl Fact {
         "RolloutStepped",
         "RolloutSuperseded",
         "RolloutFinished",
+        "RolloutOrdered",
+        "RolloutsPaused",
         "DigestHeld",
         "HoldReleased",
         "StopStarted",
@@ -188,6 +196,8 @@ impl Fact {
             Self::RolloutStepped(_) => "RolloutStepped",
             Self::RolloutSuperseded(_) => "RolloutSuperseded",
             Self::RolloutFinished(_) => "RolloutFinished",
+            Self::RolloutOrdered(_) => "RolloutOrdered",
+            Self::RolloutsPaused(_) => "RolloutsPaused",
             Self::DigestHeld(_) => "DigestHeld",
             Self::HoldReleased(_) => "HoldReleased",
             Self::StopStarted(_) => "StopStarted",

@@ -131,6 +131,9 @@ pub const ROLLOUT_RETRY_FIRST: Duration = Duration::from_secs(5);
 /// Longest delay between two deliveries of one rollout (rule T14).
 pub const ROLLOUT_RETRY_MAX: Duration = Duration::from_secs(30);
 
+/// How long a digest that was replaced is not rolled out again by a trigger (rule T24, `triggers.flap_guard`).
+pub const FLAP_GUARD: Duration = Duration::from_mins(5);
+
 /// How often a rollout is delivered again after a passing failure (rule T25).
 pub const ROLLOUT_RETRIES: u32 = 3;
 

@@ -33,7 +33,7 @@ pub use narrow::Narrow;
 pub use outline::{Outline, Text};
 pub use overlay::Overlay;
 use quota::Quota;
-use rollout::WorkloadState;
+use rollout::{Paused, WorkloadState};
 use tag_history::TagState;
 
 /// What the journal proves.
@@ -74,6 +74,9 @@ pub struct ObservedState {
     /// The file system of the state directory is nearly full.
     #[serde(default)]
     pub space_short: Option<SpaceShort>,
+    /// All rollouts are paused by an operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Paused>,
     /// What was asked of registries that count it.
     #[serde(default, skip_serializing_if = "Quota::is_empty")]
     pub quota: Quota,
@@ -274,11 +277,17 @@ impl ObservedState {
             | Fact::RolloutStarted(_)
             | Fact::RolloutStepped(_)
             | Fact::RolloutSuperseded(_)
+            | Fact::RolloutOrdered(_)
             | Fact::RolloutFinished(_)
             | Fact::DigestHeld(_)
             | Fact::HoldReleased(_)
             | Fact::StopStarted(_)
             | Fact::StopFinished(_) => self.apply_to_workload(record),
+            Fact::RolloutsPaused(paused) if paused.object.is_none() => {
+                self.paused =
+                    paused.paused.then(|| Paused { at: record.at, by: paused.by.clone() });
+            }
+            Fact::RolloutsPaused(_) => self.apply_to_workload(record),
             Fact::RecordsLost(_) => self.epoch = Some(record.at),
             Fact::ConfigAdopted(config) => self.config = Some(config.clone()),
             Fact::SpaceShort(space) => {

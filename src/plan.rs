@@ -32,6 +32,7 @@ use crate::policy::Policy;
 use crate::time::{Monotonic, Now};
 
 pub use hold::{Held, HeldReason};
+pub use rollout::{basis, says_paused};
 pub(crate) use source::back_off;
 
 /// Everything that planning may look at.

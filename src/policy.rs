@@ -183,6 +183,8 @@ pub struct Policy {
     pub hosts: BTreeSet<TargetName>,
     /// The targets that exist, with the longest time that one rollout may take there.
     pub targets: BTreeMap<TargetName, Duration>,
+    /// `triggers.flap_guard`: a digest that was replaced is not rolled out again for this long (rule T24); zero: at once.
+    pub flap_guard: Duration,
     /// `prune.grace`: time between the removal of a workload and its stop (rule D51).
     pub prune_grace: Duration,
     /// `prune.max_objects`: objects that one commit may remove before the removals are held (rule D52).
@@ -233,6 +235,7 @@ impl Default for Policy {
             routes: Routes::default(),
             targets: BTreeMap::new(),
             hosts: BTreeSet::new(),
+            flap_guard: limits::FLAP_GUARD,
             prune_grace: Duration::ZERO,
             prune_objects_max: limits::PRUNE_OBJECTS_MAX,
             image_size_limits: BTreeMap::new(),

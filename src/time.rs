@@ -3,6 +3,7 @@
 mod go;
 mod human;
 mod schedule;
+mod window;
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use go::go_duration;
 pub use human::{ParseSpanError, Span, ago, short_age};
 pub use schedule::{CronSchedule, Schedule, ScheduleError};
+pub use window::{Window, WindowError};
 
 /// A wall-clock instant, UTC, kept and printed with milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

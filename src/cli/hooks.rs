@@ -40,6 +40,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
         | Reply::Nothing(_)
         | Reply::Status(_)
         | Reply::Pruned(_)
+        | Reply::Ordered(_)
         | Reply::Looking(_) => anyhow::bail!(ask::SOMETHING_ELSE),
     };
     if let Some(hook) = &command.hook

@@ -46,7 +46,11 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
         Reply::Done(seq) => writeln!(context.out, "{tag} is {image} (record {seq})")?,
         Reply::Nothing(why) => writeln!(context.out, "nothing to do: {why}")?,
         Reply::Refused(why) => anyhow::bail!("{why}"),
-        Reply::Status(_) | Reply::Pruned(_) | Reply::Looking(_) | Reply::Hooks(_) => {
+        Reply::Status(_)
+        | Reply::Pruned(_)
+        | Reply::Ordered(_)
+        | Reply::Looking(_)
+        | Reply::Hooks(_) => {
             anyhow::bail!(ask::SOMETHING_ELSE)
         }
     }

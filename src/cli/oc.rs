@@ -18,6 +18,7 @@ mod kinds;
 mod metadata;
 mod prune;
 mod resource;
+mod rollback;
 mod rollout;
 mod scale;
 mod set;
@@ -48,6 +49,7 @@ pub(super) enum Verb {
     Delete(delete::Command),
     Set(set::Command),
     Rollout(rollout::Command),
+    Rollback(rollback::Command),
     Annotate(metadata::Annotate),
     Label(metadata::Label),
     Scale(scale::Command),
@@ -156,6 +158,7 @@ pub(super) fn run(verb: &Verb, context: &mut Context<'_>) -> anyhow::Result<Exit
         Verb::Delete(command) => delete::run(command, context),
         Verb::Set(command) => set::run(command, context),
         Verb::Rollout(command) => rollout::run(command, context),
+        Verb::Rollback(command) => rollback::run(command, context),
         Verb::Annotate(command) => metadata::annotate(command, context),
         Verb::Label(command) => metadata::label(command, context),
         Verb::Scale(command) => scale::run(command, context),

@@ -77,7 +77,11 @@ fn order(
             Ok(ExitCode::Done)
         }
         Reply::Refused(why) => anyhow::bail!("{why}"),
-        Reply::Status(_) | Reply::Pruned(_) | Reply::Looking(_) | Reply::Hooks(_) => {
+        Reply::Status(_)
+        | Reply::Pruned(_)
+        | Reply::Ordered(_)
+        | Reply::Looking(_)
+        | Reply::Hooks(_) => {
             anyhow::bail!(ask::SOMETHING_ELSE)
         }
     }

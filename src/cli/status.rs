@@ -74,9 +74,13 @@ fn ask(config: &Config) -> (Option<Live>, Option<String>) {
     match ask::ask(&config.control_socket, &Question::Status) {
         Ok(Some(Reply::Status(live))) => (Some(*live), None),
         Ok(Some(Reply::Refused(why) | Reply::Nothing(why))) => (None, Some(why)),
-        Ok(Some(Reply::Done(_) | Reply::Pruned(_) | Reply::Looking(_) | Reply::Hooks(_))) => {
-            (None, Some("it answered something else".to_owned()))
-        }
+        Ok(Some(
+            Reply::Done(_)
+            | Reply::Pruned(_)
+            | Reply::Ordered(_)
+            | Reply::Looking(_)
+            | Reply::Hooks(_),
+        )) => (None, Some("it answered something else".to_owned())),
         Ok(None) => (None, None),
         Err(error) => (None, Some(format!("{error:#}"))),
     }

@@ -269,6 +269,12 @@ pub const KEYS: &[KeyDoc] = &[
         "The target of one object, named like `DeploymentConfig/shop/web`",
     ),
     key(
+        "triggers.flap_guard",
+        "span",
+        "5m",
+        "How long a digest that was replaced is not rolled out again by a trigger; `0s`: at once",
+    ),
+    key(
         "prune.grace",
         "span",
         "0s",

@@ -173,6 +173,7 @@ pub(super) fn policy(reader: &mut Reader, source_poll: Duration) -> Policy {
         routes: Routes::default(),
         targets: BTreeMap::new(),
         hosts: BTreeSet::new(),
+        flap_guard: reader.span("triggers.flap_guard", defaults.flap_guard, Duration::ZERO),
         prune_grace: reader.span("prune.grace", defaults.prune_grace, Duration::ZERO),
         prune_objects_max: reader.count("prune.max_objects", defaults.prune_objects_max, 0),
         image_size_limits: image_size_limits(reader),

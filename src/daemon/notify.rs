@@ -172,26 +172,13 @@ pub(super) fn log(record: &Record, desired: &DesiredState) {
         Fact::RemovalsReleased(fact) => {
             tracing::info!(%seq, objects = fact.objects.len(), by = fact.by, "removals released");
         }
-        Fact::RolloutStarted(fact) => {
-            let (object, revision, cause) = (&fact.object, fact.revision, fact.cause);
-            tracing::info!(%seq, %object, %revision, %cause, target = %fact.target, "rollout started");
-        }
-        Fact::RolloutFinished(fact) if fact.outcome == Outcome::Complete => {
-            tracing::info!(%seq, object = %fact.object, "rollout complete");
-        }
-        Fact::RolloutFinished(fact) => {
-            tracing::warn!(%seq, object = %fact.object, outcome = %fact.outcome, reason = fact.reason, "rollout ended");
-        }
-        Fact::DigestHeld(fact) => {
-            tracing::warn!(%seq, object = %fact.object, reason = fact.reason, "held");
-        }
-        Fact::HoldReleased(fact) => tracing::info!(%seq, object = %fact.object, "hold released"),
-        Fact::StopFinished(fact) if fact.outcome != Outcome::Complete => {
-            tracing::warn!(%seq, object = %fact.object, reason = fact.reason, "stopping failed");
-        }
-        Fact::StopFinished(fact) => {
-            tracing::info!(%seq, object = %fact.object, outcome = %fact.outcome, "stopped");
-        }
+        Fact::RolloutStarted(_)
+        | Fact::RolloutFinished(_)
+        | Fact::RolloutOrdered(_)
+        | Fact::RolloutsPaused(_)
+        | Fact::DigestHeld(_)
+        | Fact::HoldReleased(_)
+        | Fact::StopFinished(_) => log_rollout(record),
         Fact::RecordsLost(_) => {
             tracing::warn!(%seq, "going on without records that are lost, as the operator said");
         }
@@ -222,6 +209,41 @@ pub(super) fn log(record: &Record, desired: &DesiredState) {
         | Fact::RolloutSuperseded(_)
         | Fact::StopStarted(_)
         | Fact::Checkpoint(_) => {}
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "`log` hands over only these")]
+fn log_rollout(record: &Record) {
+    let seq = record.seq;
+    match &record.fact {
+        Fact::RolloutStarted(fact) => {
+            let (object, revision, cause) = (&fact.object, fact.revision, fact.cause);
+            tracing::info!(%seq, %object, %revision, %cause, target = %fact.target, "rollout started");
+        }
+        Fact::RolloutFinished(fact) if fact.outcome == Outcome::Complete => {
+            tracing::info!(%seq, object = %fact.object, "rollout complete");
+        }
+        Fact::RolloutFinished(fact) => {
+            tracing::warn!(%seq, object = %fact.object, outcome = %fact.outcome, reason = fact.reason, "rollout ended");
+        }
+        Fact::DigestHeld(fact) => {
+            tracing::warn!(%seq, object = %fact.object, reason = fact.reason, "held");
+        }
+        Fact::HoldReleased(fact) => tracing::info!(%seq, object = %fact.object, "hold released"),
+        Fact::StopFinished(fact) if fact.outcome != Outcome::Complete => {
+            tracing::warn!(%seq, object = %fact.object, reason = fact.reason, "stopping failed");
+        }
+        Fact::StopFinished(fact) => {
+            tracing::info!(%seq, object = %fact.object, outcome = %fact.outcome, "stopped");
+        }
+        Fact::RolloutOrdered(fact) => {
+            tracing::info!(%seq, object = %fact.object, by = fact.by, "rollout ordered");
+        }
+        Fact::RolloutsPaused(fact) => {
+            let object = fact.object.as_ref().map(ToString::to_string);
+            tracing::info!(%seq, object, paused = fact.paused, by = fact.by, "rollouts paused or resumed");
+        }
+        _ => {}
     }
 }
 

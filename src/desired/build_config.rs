@@ -18,6 +18,7 @@ pub(crate) fn read(draft: &Draft<'_>) -> Option<BuildConfig> {
     let annotations = steps!["metadata", "annotations"];
     let ours = Ours::new(draft, &meta.annotations, annotations, Bearer::Build);
     ours.check_rest();
+    drop(ours.window()); // only checked
     let _: Option<bool> = ours.flag("pause"); // only checked: builds are not acted on yet
     check_spec(draft, spec);
     check_source(draft, spec);

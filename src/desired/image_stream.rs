@@ -67,6 +67,7 @@ pub(crate) fn read(draft: &Draft<'_>) -> Option<ImageStream> {
     let ours = Ours::new(draft, &meta.annotations, annotations, Bearer::Stream);
     let schedule = ours.schedule("UTC");
     let zone = ours.get("time-zone").unwrap_or("UTC");
+    let minimum_age = ours.span("minimum-age");
     let paused = ours.flag("pause").unwrap_or(false);
     let history_limit = ours
         .parsed::<std::num::NonZeroU32>("history-limit", "expected a number of items, at least 1");
@@ -102,6 +103,7 @@ pub(crate) fn read(draft: &Draft<'_>) -> Option<ImageStream> {
         tags,
         overlaid: BTreeMap::new(),
         schedule,
+        minimum_age,
         paused,
         history_limit: history_limit.map(std::num::NonZeroU32::get),
         prune_removed_tags: prune.contains("removed-tags"),
@@ -260,6 +262,7 @@ fn read_tag(
         },
         local,
         schedule: ours.schedule(zone),
+        minimum_age: ours.span("minimum-age"),
         origin: Origin::Written,
         reimport: tag.generation == Some(0),
     })

@@ -11,7 +11,7 @@ use crate::fact::Position;
 use crate::names::{Kind, Namespace, ObjectKey, ObjectName};
 use crate::pods;
 use crate::policy::Policy;
-use crate::time::{Schedule, Span};
+use crate::time::{Schedule, Span, Window};
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::json;
@@ -381,10 +381,10 @@ const KEYS: [(&str, u8, bool); 21] = [
     ("tag-limit", S, true),
     ("prune", S | W, true),
     ("push", S, false),
-    ("minimum-age", S | T | W, false),
-    ("window", B | W, false),
+    ("minimum-age", S | T | W, true),
+    ("window", B | W, true),
     ("pause", S | B | W, true),
-    ("min-interval", W, false),
+    ("min-interval", W, true),
     ("retry", W, true),
     ("allow-cycle", B, false),
     ("target", W, true),
@@ -503,20 +503,18 @@ impl<'d, 'a> Ours<'d, 'a> {
             let message = format!("metadata.annotations[tidegate.dev/publish]: {why}");
             self.draft.error("D7", &self.at("publish"), message);
         }
-        for name in ["minimum-age", "min-interval"] {
-            let _: Option<Span> = self.parsed(name, "expected a span of time like `15m`"); // only checked
-        }
-        if let Some(window) = self.get("window") {
-            let zone = self.get("time-zone").unwrap_or("UTC");
-            let parts = window.trim().rsplit_once(char::is_whitespace);
-            let read = parts.and_then(|(line, span)| {
-                span.parse::<Span>().ok()?;
-                Schedule::parse(line.trim(), zone).ok()
-            });
-            if !matches!(read, Some(Schedule::Cron(_))) {
-                self.invalid("window", "expected a cron line and a span, like `0 2 * * 1-5 2h`");
-            }
-        }
+    }
+
+    /// `minimum-age` or `min-interval`.
+    pub(crate) fn span(&self, name: &str) -> Option<Span> {
+        self.parsed(name, "expected a span of time like `15m`")
+    }
+
+    /// `window`, read in `time-zone`.
+    pub(crate) fn window(&self) -> Option<Window> {
+        let zone = self.get("time-zone").unwrap_or("UTC");
+        let read = Window::parse(self.get("window")?, zone);
+        read.map_err(|error| self.invalid("window", &error.to_string())).ok()
     }
 
     /// The words of a list with commas, each of which must be known.

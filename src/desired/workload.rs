@@ -15,7 +15,7 @@ use super::nearest::nearest;
 use super::object::{Bearer, Draft, Fields, Ours, steps};
 use super::pod::{self, Pod};
 use super::yaml::{self, Node, ScalarKind};
-use super::{ImageTrigger, Workload};
+use super::{Gates, ImageTrigger, Workload};
 
 /// The annotation that makes a workload ours.
 pub(crate) const TRIGGERS: &str = "image.openshift.io/triggers";
@@ -26,6 +26,7 @@ pub(crate) struct Settings {
     prune: bool,
     retries: u32,
     target: Option<TargetName>,
+    gates: Gates,
 }
 
 impl Settings {
@@ -39,6 +40,11 @@ impl Settings {
                 .parsed("retry", "expected a number of attempts, `0` for none")
                 .unwrap_or(limits::ROLLOUT_RETRIES),
             target: ours.parsed("target", "expected the name of a target in the configuration"),
+            gates: Gates {
+                minimum_age: ours.span("minimum-age"),
+                window: ours.window(),
+                min_interval: ours.span("min-interval"),
+            },
         }
     }
 }
@@ -75,6 +81,7 @@ pub(crate) fn assemble(
         target: settings.target,
         prune: settings.prune,
         retries: settings.retries,
+        gates: settings.gates,
         resolve_names: [draft.node, pod.node].into_iter().any(resolves_names),
         manifest: draft.manifest(),
         position: draft.start(),

@@ -83,9 +83,12 @@ pub fn latest(state: &WorkloadState) -> Option<&Rollout> {
 pub fn revisions(state: &WorkloadState) -> Vec<&Rollout> {
     let mut all: Vec<&Rollout> = Vec::new();
     for rollout in state.life() {
-        let same = |known: &&Rollout| known.started.revision == rollout.started.revision;
-        if !all.iter().any(same) {
-            all.push(rollout);
+        let same = |known: &&mut &Rollout| known.started.revision == rollout.started.revision;
+        match all.iter_mut().find(same) {
+            None => all.push(rollout),
+            // A failed one that was tried again is what became of it then (rule D43).
+            Some(known) if rollout.started.cause != RolloutCause::Restore => *known = rollout,
+            Some(_) => {}
         }
     }
     all.sort_by_key(|rollout| rollout.started.revision);
@@ -107,7 +110,8 @@ impl Deployed<'_> {
     #[must_use]
     pub fn object(&self, key: &ObjectKey) -> Option<Value> {
         let workload = self.desired.workloads.get(key)?;
-        let wanted = wanted(workload, (self.desired, self.policy), self.observed).ok();
+        let asked = super::Asked::ByTriggers;
+        let wanted = wanted(workload, (self.desired, self.policy), self.observed, asked).ok();
         let mut object = self.with_images(workload, wanted.as_ref())?;
         let empty = WorkloadState::default();
         let state = self.state(key).unwrap_or(&empty);
@@ -243,7 +247,8 @@ impl Deployed<'_> {
             status.insert("currentRevision".into(), json!(rollout_name(current)));
             status.insert("updateRevision".into(), json!(rollout_name(last)));
         }
-        let conditions = conditions::of(kind, workload.paused, state, counts, object);
+        let is_paused = super::is_paused(workload, self.observed);
+        let conditions = conditions::of(kind, is_paused, state, counts, object);
         if !conditions.is_empty() {
             status.insert("conditions".into(), Value::Array(conditions));
         }

@@ -74,6 +74,15 @@ pub fn images(observed: &ObservedState) -> BTreeMap<Digest, FirstSeen<'_>> {
     found
 }
 
+/// When an image was recorded first (rule T34).
+#[must_use]
+pub fn first_seen(observed: &ObservedState, image: &Digest) -> Option<Timestamp> {
+    let tags = observed.streams.values().flat_map(|stream| stream.tags.values());
+    let items = tags.flat_map(|tag| &tag.items).filter(|item| item.event.image == Some(*image));
+    let bare = observed.images.bare.get(image).map(|image| image.created);
+    items.map(|item| item.event.created).chain(bare).min()
+}
+
 /// An image; `metadata` is what the object store has under [`FirstSeen::metadata`].
 #[must_use]
 pub fn image(digest: &Digest, first: &FirstSeen<'_>, metadata: Option<&[u8]>) -> api::Image {

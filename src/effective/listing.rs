@@ -144,6 +144,7 @@ fn derived(
         platform: policy.platform.clone(),
         local: false,
         schedule: None,
+        minimum_age: None,
         reimport: false,
         origin,
     }

@@ -143,6 +143,7 @@ pub fn reference_of(tag: &StreamTag, spec: &TagSpec, policy: &Policy) -> TagRefe
         platform: policy.platform.clone(),
         local: *local,
         schedule: None,
+        minimum_age: None,
         reimport: false,
         origin: Origin::Written,
     }

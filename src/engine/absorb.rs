@@ -337,8 +337,10 @@ impl Engine {
             }
             RolloutReport::Failed { reason, log } => (Outcome::Failed, reason, log),
             RolloutReport::Cancelled => {
-                let reason = self.running(object, seq).and_then(|r| r.superseded.clone());
-                (Outcome::Cancelled, reason.unwrap_or_default(), String::new())
+                let running = self.running(object, seq);
+                let reason = running.and_then(|running| running.superseded.clone());
+                let outcome = running.map_or(Outcome::Cancelled, Rollout::when_ended);
+                (outcome, reason.unwrap_or_default(), String::new())
             }
             RolloutReport::Transient { reason, retry_after } => {
                 self.try_again(seq, reason, retry_after, now);
@@ -405,6 +407,7 @@ impl Engine {
             Request::Status => Answer::Status(Box::new(self.known(now))),
             Request::Release(object) => self.release(&object, by, now, batch),
             Request::ReleaseRemovals => self.release_removals(None, by, now, batch),
+            Request::Rollout(order) => self.order_rollout(order, by, now, batch),
             Request::Prune(request) => self.prune(*request, by, now, batch),
             Request::DeleteImage(image) => self.delete_image(image, by, now, batch),
         };
@@ -423,7 +426,8 @@ impl Engine {
         };
         let stop_failed =
             |stop: &Stop| stop.end.as_ref().is_some_and(|end| end.outcome != Outcome::Complete);
-        if state.holds.is_empty() && !state.stop.as_ref().is_some_and(stop_failed) {
+        let stop_failed = state.stop.as_ref().is_some_and(stop_failed);
+        if state.holds.is_empty() && state.pinned.is_none() && !stop_failed {
             return Answer::Nothing(format!("nothing of `{object}` is held"));
         }
         let because = Release::Operator { by };

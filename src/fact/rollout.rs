@@ -90,6 +90,9 @@ pub struct RolloutImage {
     /// The tag that the manifest's image string meant by local lookup (rule I186).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lookup: Option<StreamTag>,
+    /// What the manifest says, where a trigger that is not automatic set the image: it stays set while git says this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<String>,
 }
 
 /// Why a rollout was started; the texts are OpenShift's and those of rule R30.
@@ -276,6 +279,9 @@ pub struct RolloutSuperseded {
     pub object: ObjectKey,
     /// Why (rule D13).
     pub reason: String,
+    /// Who asked, where it was cancelled by an operator: then it counts as failed (rule D42).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 /// How a rollout or a stop ended.

@@ -248,6 +248,8 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
         | Fact::ManifestDeleted(_)
         | Fact::TriggerFired(_)
         | Fact::RolloutSuperseded(_)
+        | Fact::RolloutOrdered(_)
+        | Fact::RolloutsPaused(_)
         | Fact::RolloutFinished(_)
         | Fact::DigestHeld(_)
         | Fact::HoldReleased(_)

@@ -148,6 +148,20 @@ impl Kind {
         }
     }
 
+    /// The kind's short name: `dc`.
+    #[must_use]
+    pub fn short(self) -> &'static str {
+        match self {
+            Self::ImageStream => "is",
+            Self::BuildConfig => "bc",
+            Self::DeploymentConfig => "dc",
+            Self::Deployment => "deploy",
+            Self::StatefulSet => "sts",
+            Self::DaemonSet => "ds",
+            Self::CronJob => "cj",
+        }
+    }
+
     /// Reads a kind as commands accept it: the kind, its plural or its short name, in any case (DBT 0.5).
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::dense;
 use crate::fact::{
-    DigestHeld, Ending, Fact, Outcome, Record, RolloutCause, RolloutFinished, RolloutStarted,
-    RolloutStep, RolloutStepped, RolloutSuperseded, StopFinished, StopStarted, TriggerFired,
+    DigestHeld, Ending, Fact, Ordered, Outcome, Record, RolloutCause, RolloutFinished,
+    RolloutOrdered, RolloutStarted, RolloutStep, RolloutStepped, RolloutSuperseded, RolloutsPaused,
+    StopFinished, StopStarted, TriggerFired,
 };
 use crate::limits::{ROLLOUT_HISTORY_LEN, ROLLOUT_HISTORY_MAX};
 use crate::names::{ContentHash, Digest, ObjectKey, Revision, Seq, StreamTag};
@@ -35,6 +36,50 @@ pub struct WorkloadState {
     /// Rollouts before this record belong to an earlier life or were stopped.
     #[serde(default)]
     pub life_began: Seq,
+    /// What an operator ordered and nothing carried out yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<Order>,
+    /// The revision that an operator went back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned: Option<Pinned>,
+    /// An operator paused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Paused>,
+}
+
+/// An order of an operator.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Order {
+    /// The record that says so.
+    pub seq: Seq,
+    /// When.
+    pub at: Timestamp,
+    /// What is rolled out.
+    pub order: Ordered,
+    /// Who asked.
+    pub by: String,
+}
+
+/// An operator went back to a revision: nothing else is rolled out by itself until git changes the object (rule D48).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Pinned {
+    /// When.
+    pub at: Timestamp,
+    /// The revision that runs again.
+    pub revision: Revision,
+    /// Hash of what git said of the object then.
+    pub basis: ContentHash,
+    /// Who asked.
+    pub by: String,
+}
+
+/// An operator paused rollouts (rule D46).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Paused {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
 }
 
 /// One rollout.
@@ -49,6 +94,9 @@ pub struct Rollout {
     /// Why it is to be ended, once something newer is wanted.
     #[serde(default)]
     pub superseded: Option<String>,
+    /// Whether an operator cancelled it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancelled: bool,
     /// The step that it takes, where its target is told each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Stepped>,
@@ -136,6 +184,12 @@ impl Rollout {
         self.end.as_ref().map(|end| end.outcome)
     }
 
+    /// What it is when it is ended before its end: what an operator cancelled counts as failed (rules D16, D42).
+    #[must_use]
+    pub fn when_ended(&self) -> Outcome {
+        if self.cancelled { Outcome::Failed } else { Outcome::Cancelled }
+    }
+
     /// The digests of its images.
     #[must_use]
     pub fn digests(&self) -> BTreeSet<Digest> {
@@ -195,6 +249,7 @@ impl WorkloadState {
         self.life_began = self.rollouts.last().map_or(self.life_began, |rollout| rollout.seq);
         self.seen.clear();
         self.holds.clear();
+        (self.order, self.pinned, self.paused) = (None, None, None);
         self.stop.take_if(|stop| stop.end.is_some());
     }
 
@@ -206,13 +261,14 @@ impl WorkloadState {
                 self.seen.insert(fired.from.clone(), seen);
             }
             Event::Started(started) => {
-                self.latest_revision = self.latest_revision.max(started.revision);
+                self.begins(started);
                 self.stop.take_if(|stop| stop.end.is_some());
                 self.rollouts.push(Rollout {
                     seq: record.seq,
                     at: record.at,
                     started: started.clone(),
                     superseded: None,
+                    cancelled: false,
                     step: None,
                     rendered: None,
                     down: None,
@@ -222,7 +278,13 @@ impl WorkloadState {
             Event::Superseded(superseded) => {
                 if let Some(rollout) = self.rollout_mut(superseded.rollout) {
                     rollout.superseded = Some(superseded.reason.clone());
+                    rollout.cancelled |= superseded.by.is_some();
                 }
+            }
+            Event::Ordered(ordered) => self.ordered(record, ordered),
+            Event::Paused(paused) => {
+                self.paused =
+                    paused.paused.then(|| Paused { at: record.at, by: paused.by.clone() });
             }
             Event::Stepped(stepped) => {
                 if let Some(rollout) = self.rollout_mut(stepped.rollout) {
@@ -236,6 +298,7 @@ impl WorkloadState {
             Event::Held(held) => self.hold_back(Some(hold(record.at, held))),
             Event::Released => {
                 self.holds.clear();
+                self.pinned = None;
                 // A stop that failed may be tried again.
                 self.stop.take_if(|stop| {
                     stop.end.as_ref().is_some_and(|e| e.outcome != Outcome::Complete)
@@ -259,6 +322,31 @@ impl WorkloadState {
                 }
             }
         }
+    }
+
+    fn begins(&mut self, started: &RolloutStarted) {
+        self.latest_revision = self.latest_revision.max(started.revision);
+        let ordered = self.order.take().is_some();
+        if !ordered && started.cause != RolloutCause::Restore {
+            self.pinned = None; // git changed the object
+        }
+    }
+
+    fn ordered(&mut self, record: &Record, ordered: &RolloutOrdered) {
+        let (seq, at, by) = (record.seq, record.at, ordered.by.clone());
+        self.pinned = match ordered.order {
+            Ordered::Undo { revision, basis, .. } => {
+                Some(Pinned { at, revision, basis, by: by.clone() })
+            }
+            Ordered::Retry { .. } | Ordered::Latest { again: true } => self.pinned.take(),
+            Ordered::Latest { again: false } => None,
+        };
+        // What runs is rolled out again; what failed beside it stays held.
+        let again = ordered.order == Ordered::Latest { again: true };
+        if !again || self.active().is_none() {
+            self.holds.clear();
+        }
+        self.order = Some(Order { seq, at, order: ordered.order, by });
     }
 
     fn finish(&mut self, at: Timestamp, finished: &RolloutFinished) {
@@ -345,6 +433,8 @@ enum Event<'a> {
     Started(&'a RolloutStarted),
     Stepped(&'a RolloutStepped),
     Superseded(&'a RolloutSuperseded),
+    Ordered(&'a RolloutOrdered),
+    Paused(&'a RolloutsPaused),
     Finished(&'a RolloutFinished),
     Held(&'a DigestHeld),
     Released,
@@ -360,6 +450,8 @@ fn event_of(fact: &Fact) -> Option<(&ObjectKey, Event<'_>)> {
         Fact::RolloutStepped(stepped) => (&stepped.object, Event::Stepped(stepped)),
         Fact::RolloutSuperseded(fact) => (&fact.object, Event::Superseded(fact)),
         Fact::RolloutFinished(finished) => (&finished.object, Event::Finished(finished)),
+        Fact::RolloutOrdered(ordered) => (&ordered.object, Event::Ordered(ordered)),
+        Fact::RolloutsPaused(paused) => (paused.object.as_ref()?, Event::Paused(paused)),
         Fact::DigestHeld(held) => (&held.object, Event::Held(held)),
         Fact::HoldReleased(released) => (&released.object, Event::Released),
         Fact::StopStarted(started) => (&started.object, Event::StopStarted(started)),

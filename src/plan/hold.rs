@@ -3,9 +3,64 @@
 use std::fmt;
 
 use crate::fact::Position;
-use crate::names::{ContentHash, ObjectKey, Seq, StreamTag, TargetName};
+use crate::names::{ContentHash, Digest, ObjectKey, Revision, Seq, StreamTag, TargetName};
 use crate::observed::ObservedState;
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp, Window};
+
+/// What triggers wait for though there is something to roll out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Gate {
+    /// They act inside a window only (rule T34).
+    Window {
+        /// Which.
+        window: Window,
+    },
+    /// A digest was not known for long enough (rule T34).
+    TooYoung {
+        /// Its tag.
+        tag: StreamTag,
+        /// Which.
+        image: Digest,
+        /// How long it must be known.
+        age: Span,
+    },
+    /// A digest comes back that was replaced a moment ago (rule T24, a).
+    Flapping {
+        /// Which.
+        image: Digest,
+        /// How long after it was replaced it is not rolled out again.
+        guard: Span,
+    },
+    /// The last rollout by images was a moment ago (rule T24, c).
+    TooSoon {
+        /// The shortest time between two.
+        interval: Span,
+    },
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Window { window } => {
+                write!(f, "outside of its window `{window}` (`tidegate.dev/window`)")
+            }
+            Self::TooYoung { tag, image, age } => write!(
+                f,
+                "{tag} has {}, which has not been known for {age} (`tidegate.dev/minimum-age`)",
+                short(image)
+            ),
+            Self::Flapping { image, guard } => write!(
+                f,
+                "{} comes back less than {guard} after it was replaced (`triggers.flap_guard`)",
+                short(image)
+            ),
+            Self::TooSoon { interval } => write!(
+                f,
+                "less than {interval} after the last rollout by images (`tidegate.dev/min-interval`)"
+            ),
+        }
+    }
+}
 
 /// Something that waits.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,6 +121,36 @@ pub enum HeldReason {
     },
     /// Paused by `spec.paused` or `tidegate.dev/pause`.
     Paused,
+    /// Paused by an operator (rule D46).
+    PausedBy {
+        /// Who.
+        by: String,
+        /// When.
+        since: Timestamp,
+        /// Whether all rollouts are.
+        all: bool,
+    },
+    /// An operator went back to a revision (rule D48).
+    WentBack {
+        /// Which.
+        revision: Revision,
+        /// Who.
+        by: String,
+        /// When.
+        since: Timestamp,
+        /// Why that failed, if it did.
+        failed: Option<String>,
+    },
+    /// An order names a rollout that the journal does not have any more.
+    NoSuchRollout {
+        /// Which.
+        rollout: Seq,
+    },
+    /// Its triggers may not act yet (rules T24, T34).
+    Gated {
+        /// Why.
+        gate: Gate,
+    },
     /// No such target is configured.
     NoSuchTarget {
         /// The target.
@@ -131,19 +216,15 @@ pub enum HeldReason {
 impl fmt::Display for HeldReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::WaitingForImage { tag, why: None } => {
-                write!(f, "waiting on image update: tag {tag} has no image yet")
-            }
-            Self::WaitingForImage { tag, why: Some(why) } => {
-                write!(f, "waiting on image update: tag {tag} has no image ({why})")
-            }
+            Self::WaitingForImage { tag, why } => waiting(f, tag, why.as_deref()),
             Self::NoDigest { tag } => no_digest(f, tag),
             Self::CrossNamespace { tag } => cross_namespace(f, tag),
-            Self::WaitingForOrder { tag } => {
-                write!(f, "waiting on manual update: the trigger on {tag} is not automatic")
-            }
+            Self::WaitingForOrder { tag } => write!(
+                f,
+                "waiting on manual update: the trigger on {tag} is not automatic; `tidegate rollout latest` starts it"
+            ),
             Self::NoTrigger => f.write_str(
-                "it has no triggers; add one under `spec.triggers`, or leave `triggers` out for a `ConfigChange`",
+                "it has no triggers; `tidegate rollout latest` starts it, a trigger under `spec.triggers` would",
             ),
             Self::BlankImage { container } => {
                 write!(f, "{container} has no image and no trigger that sets one")
@@ -157,6 +238,10 @@ impl fmt::Display for HeldReason {
                  digest, a changed template or `tidegate release`"
             ),
             Self::Paused => f.write_str("paused; remove `paused` or `tidegate.dev/pause` to go on"),
+            Self::PausedBy { .. }
+            | Self::WentBack { .. }
+            | Self::NoSuchRollout { .. }
+            | Self::Gated { .. } => self.write_order(f),
             Self::NoSuchTarget { target } => write!(
                 f,
                 "target `{target}` is not configured; add `[targets.{target}]` or change the route"
@@ -193,11 +278,56 @@ impl fmt::Display for HeldReason {
                  `tidegate release` or a new digest tries again"
             ),
             Self::VanishedInUse { tag, user } => vanished_in_use(f, tag, user),
-            Self::StopFailed { why } => {
-                write!(f, "stopping it failed: {why}; `tidegate release` tries again")
-            }
+            Self::StopFailed { why } => stop_failed(f, why),
         }
     }
+}
+
+impl HeldReason {
+    /// What operators may order about.
+    fn write_order(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::WentBack { revision, by, since, failed } = self {
+            let at = since.to_rfc3339_seconds();
+            write!(f, "held at revision {revision} by {by} since {at}")?;
+            if let Some(why) = failed {
+                write!(f, ", and going back failed: {why}")?;
+            }
+            return f.write_str(
+                "; a commit that changes it, `tidegate rollout latest` or `tidegate release` goes on",
+            );
+        }
+        if let Self::PausedBy { by, since, all } = self {
+            return paused_by(f, by, *since, *all);
+        }
+        if let Self::Gated { gate } = self {
+            return write!(f, "{gate}; `tidegate rollout latest` does not wait");
+        }
+        if let Self::NoSuchRollout { rollout } = self {
+            write!(
+                f,
+                "record {rollout}, which was to be rolled out again, is not kept any more; "
+            )?;
+        }
+        f.write_str("`tidegate rollout latest` rolls out what git and the tags say")
+    }
+}
+
+fn paused_by(f: &mut fmt::Formatter<'_>, by: &str, since: Timestamp, all: bool) -> fmt::Result {
+    let (what, end) = if all { ("all rollouts are paused", " --all") } else { ("paused", "") };
+    let at = since.to_rfc3339_seconds();
+    write!(f, "{what} by {by} since {at}; `tidegate rollout resume{end}` goes on")
+}
+
+fn waiting(f: &mut fmt::Formatter<'_>, tag: &StreamTag, why: Option<&str>) -> fmt::Result {
+    match why {
+        None => write!(f, "waiting on image update: tag {tag} has no image yet"),
+        Some(why) => write!(f, "waiting on image update: tag {tag} has no image ({why})"),
+    }
+}
+
+/// A digest as messages show it.
+fn short(image: &Digest) -> String {
+    image.to_string().chars().take(19).collect()
 }
 
 fn unsupported(f: &mut fmt::Formatter<'_>, target: &TargetName, why: &str) -> fmt::Result {
@@ -205,6 +335,10 @@ fn unsupported(f: &mut fmt::Formatter<'_>, target: &TargetName, why: &str) -> fm
         f,
         "target `{target}` cannot run it: {why}; change the manifest or its target (`tidegate.dev/target`)"
     )
+}
+
+fn stop_failed(f: &mut fmt::Formatter<'_>, why: &str) -> fmt::Result {
+    write!(f, "stopping it failed: {why}; `tidegate release` tries again")
 }
 
 fn vanished_in_use(f: &mut fmt::Formatter<'_>, tag: &StreamTag, user: &str) -> fmt::Result {

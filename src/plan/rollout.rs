@@ -1,18 +1,22 @@
 //! When a workload is rolled out, restored, stopped, or waits (rules D16 to D25, D51, T25 to T33).
 
+mod gates;
+mod orders;
 mod steps;
+
+pub use orders::{basis, says_paused};
 
 use std::sync::Arc;
 
 use crate::desired::Workload;
-use crate::effective::{self, Waiting, Wanted};
+use crate::effective::{self, Asked, Waiting, Wanted};
 use crate::fact::{
-    Fact, HoldReleased, Outcome, Rejected, Release, RemovalFate, RolloutCause, RolloutImage,
-    RolloutStarted, RolloutSuperseded, StopStarted, TriggerFired, TriggerOutcome,
+    Fact, HoldReleased, Ordered, Outcome, Rejected, Release, RemovalFate, RolloutCause,
+    RolloutImage, RolloutStarted, RolloutSuperseded, StopStarted, TriggerFired, TriggerOutcome,
 };
 use crate::limits::ROLLOUT_TIMEOUT;
 use crate::names::{ContentHash, Incarnation, ObjectKey, Seq, TargetName};
-use crate::observed::rollout::{Hold, Rollout, Stop, WorkloadState};
+use crate::observed::rollout::{Hold, Order, Pinned, Rollout, Stop, WorkloadState};
 use crate::observed::soft::DeliverySoft;
 use crate::observed::{Adopted, Presence};
 use crate::sabotage::{self, Bug};
@@ -54,6 +58,11 @@ impl Planning<'_> {
         Plan::held(Held { object: self.object.clone(), reason, until: None })
     }
 
+    fn held_until(&self, reason: HeldReason, until: Option<Timestamp>) -> Plan {
+        let plan = Plan::held(Held { object: self.object.clone(), reason, until });
+        plan.also_due(until.map(|until| self.view.now.mono_at(until)))
+    }
+
     /// The object is in git.
     fn present(&self, workload: &Workload) -> Plan {
         match self.state.running() {
@@ -72,25 +81,31 @@ impl Planning<'_> {
         }
         let restoring = running.started.cause == RolloutCause::Restore;
         if !restoring
-            && !workload.paused
+            && self.paused(workload).is_none()
+            && self.pinned(workload).is_none()
             && let Ok(wanted) = self.wanted(workload)
-            && self.differs(workload, &wanted, running).is_some()
+            && let Some(cause) = self.differs(workload, &wanted, running)
             && self.state.hold(&wanted.digests(), wanted.template).is_none()
         {
-            let reason = "newer deployment was found running".to_owned();
-            return self.supersede(running, reason);
+            // What may not follow yet does not end what runs.
+            let Some((_, until)) = self.gate(workload, &wanted, cause) else {
+                let reason = "newer deployment was found running".to_owned();
+                return self.supersede(running, reason);
+            };
+            let due = until.map(|until| self.view.now.mono_at(until));
+            return self.deliver(running, workload.retries).also_due(due);
         }
         self.deliver(running, workload.retries)
     }
 
     fn wanted(&self, workload: &Workload) -> Result<Wanted, Waiting> {
         let View { desired, policy, observed, .. } = self.view;
-        effective::wanted(workload, (desired, policy), observed)
+        effective::wanted(workload, (desired, policy), observed, Asked::ByTriggers)
     }
 
     fn supersede(&self, running: &Rollout, reason: String) -> Plan {
         let (rollout, object) = (running.seq, self.object.clone());
-        let fact = Fact::RolloutSuperseded(RolloutSuperseded { rollout, object, reason });
+        let fact = Fact::RolloutSuperseded(RolloutSuperseded { rollout, object, reason, by: None });
         Plan::step(Step::Record(Box::new(fact)))
     }
 
@@ -105,7 +120,7 @@ impl Planning<'_> {
             Some(delivery) if delivery.in_flight => Plan::step(Step::Cancel(rollout)),
             Some(_) | None => {
                 let reason = running.superseded.clone().unwrap_or_default();
-                let outcome = Outcome::Cancelled;
+                let outcome = running.when_ended();
                 Plan::step(Step::Finish { rollout, outcome, reason, rolled_back: None })
             }
         }
@@ -216,6 +231,12 @@ impl Planning<'_> {
 
     /// Nothing runs: is what was rolled out last what is wanted?
     fn converge(&self, workload: &Workload) -> Plan {
+        if let Some(order) = &self.state.order {
+            return self.ordered(workload, order);
+        }
+        if let Some(pinned) = self.pinned(workload) {
+            return self.went_back(workload, pinned);
+        }
         let wanted = match self.wanted(workload) {
             Ok(wanted) => wanted,
             Err(waiting) => return self.held(self.why(waiting)),
@@ -243,11 +264,22 @@ impl Planning<'_> {
         if workload.triggers.is_empty() && !workload.config_change {
             return self.held(HeldReason::NoTrigger);
         }
-        if workload.paused {
-            return self.held(HeldReason::Paused);
+        if let Some(paused) = self.paused(workload) {
+            return paused;
         }
         if let Some(plan) = self.settling(workload) {
             return plan;
+        }
+        // What an unfinished rollout left behind does not wait.
+        let unknown = |last: &Rollout| {
+            let end = last.end.as_ref();
+            last.outcome() == Some(Outcome::Cancelled)
+                && end.is_some_and(|end| end.rolled_back != Some(true))
+        };
+        if !last.is_some_and(unknown)
+            && let Some((gate, until)) = self.gate(workload, &wanted, cause)
+        {
+            return self.held_until(HeldReason::Gated { gate }, until);
         }
         let target = effective::target_of(workload, self.view.policy);
         if !self.is_configured(&target) {
@@ -275,6 +307,18 @@ impl Planning<'_> {
         plan
     }
 
+    /// An operator went back: what triggers see meanwhile is recorded, and leads to nothing (rule D48).
+    fn went_back(&self, workload: &Workload, pinned: &Pinned) -> Plan {
+        let Pinned { at, revision, by, .. } = pinned.clone();
+        let failed = self.state.last().and_then(|last| {
+            let end = last.end.as_ref().filter(|end| end.outcome == Outcome::Failed)?;
+            Some(end.reason.clone())
+        });
+        let mut plan = self.held(HeldReason::WentBack { revision, by, since: at, failed });
+        plan.steps = self.fired(workload, &TriggerOutcome::Held);
+        plan
+    }
+
     /// A tag of this workload that the adopted commit changed is still being imported (rule T27).
     fn settling(&self, workload: &Workload) -> Option<Plan> {
         let adopted = self.view.observed.adopted.as_ref()?;
@@ -287,11 +331,7 @@ impl Planning<'_> {
         };
         let triggers = workload.triggers.iter().filter(|trigger| trigger.automatic);
         let tag = triggers.map(|trigger| &trigger.from).find(|tag| pending(tag))?.clone();
-        let mut plan = self.held(HeldReason::Settling { tag });
-        for held in &mut plan.held {
-            held.until = Some(until);
-        }
-        Some(plan.also_due(Some(self.view.now.mono_at(until))))
+        Some(self.held_until(HeldReason::Settling { tag }, Some(until)))
     }
 
     fn start(
@@ -333,7 +373,8 @@ impl Planning<'_> {
 
     /// Holds end when something else is rolled out (rule T25).
     fn releases(&self, rollout: &RolloutStarted) -> Vec<Step> {
-        if self.state.holds.is_empty() {
+        // What an order leaves held stays held.
+        if self.state.holds.is_empty() || self.state.order.is_some() {
             return Vec::new();
         }
         let other_template = self.state.holds.iter().all(|hold| hold.template != rollout.template);
@@ -346,8 +387,10 @@ impl Planning<'_> {
     fn fired(&self, workload: &Workload, outcome: &TriggerOutcome) -> Vec<Step> {
         let mut steps = Vec::new();
         let mut done = std::collections::BTreeSet::new();
+        let ordered =
+            matches!(self.state.order, Some(Order { order: Ordered::Latest { again: false }, .. }));
         for (index, trigger) in workload.triggers.iter().enumerate() {
-            if !trigger.automatic || !done.insert(&trigger.from) {
+            if !trigger.automatic && !ordered || !done.insert(&trigger.from) {
                 continue;
             }
             let Some(item) = effective::image_of(self.view.observed, &trigger.from) else {
@@ -419,11 +462,7 @@ impl Planning<'_> {
         }
         let until = at.after(self.view.policy.prune_grace);
         if self.view.now.wall < until {
-            let mut plan = self.held(HeldReason::Grace);
-            for held in &mut plan.held {
-                held.until = Some(until);
-            }
-            return plan.also_due(Some(self.view.now.mono_at(until)));
+            return self.held_until(HeldReason::Grace, Some(until));
         }
         Plan::step(Step::Stop(Box::new(StopStarted {
             object: self.object.clone(),

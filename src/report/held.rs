@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::names::ObjectKey;
 use crate::observed::ObservedState;
+use crate::plan::hold::Gate;
 use crate::plan::{Held, HeldReason};
 use crate::time::Timestamp;
 
@@ -110,6 +111,21 @@ fn words(reason: &HeldReason) -> (&'static str, &'static str) {
             ("failed", "a new digest, a changed template or `tidegate release`")
         }
         HeldReason::Paused => ("paused", "taking the pause out of the manifest"),
+        HeldReason::PausedBy { .. } => ("paused", "`tidegate rollout resume`"),
+        HeldReason::WentBack { .. } => (
+            "wentBack",
+            "a commit that changes it, `tidegate rollout latest` or `tidegate release`",
+        ),
+        HeldReason::NoSuchRollout { .. } => ("noSuchRollout", "`tidegate rollout latest`"),
+        HeldReason::Gated { gate } => (
+            match gate {
+                Gate::Window { .. } => "window",
+                Gate::TooYoung { .. } => "minimumAge",
+                Gate::Flapping { .. } => "flapGuard",
+                Gate::TooSoon { .. } => "minInterval",
+            },
+            "the time given, or `tidegate rollout latest`",
+        ),
         HeldReason::NoSuchTarget { .. } => {
             ("noSuchTarget", "a target of that name, or another route")
         }

@@ -73,6 +73,8 @@ pub fn named(fact: &Fact) -> (BTreeSet<ObjectKey>, BTreeSet<StreamTag>) {
         | Fact::RolloutStarted(_)
         | Fact::RolloutStepped(_)
         | Fact::RolloutSuperseded(_)
+        | Fact::RolloutOrdered(_)
+        | Fact::RolloutsPaused(_)
         | Fact::RolloutFinished(_)
         | Fact::DigestHeld(_)
         | Fact::HoldReleased(_)

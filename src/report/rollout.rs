@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::desired::Workload;
+use crate::effective;
 use crate::effective::deployed::{
     Counts, Deployed, latest, phase, replicas_of, revisions, rollout_name,
 };
@@ -77,6 +78,7 @@ pub fn progress(asked: &Asked<'_>, deployed: &Deployed<'_>, held: &[Held]) -> Pr
         let why = "no status viewer has been implemented for CronJob.batch";
         return Progress::Failed(why.into());
     }
+    let is_paused = effective::is_paused(workload, deployed.observed);
     let waits = |is: fn(&HeldReason) -> bool| held.iter().any(|held| is(&held.reason));
     if kind == Kind::DeploymentConfig && state.last().is_none() {
         let name = asked.object.name.as_str();
@@ -88,7 +90,7 @@ pub fn progress(asked: &Asked<'_>, deployed: &Deployed<'_>, held: &[Held]) -> Pr
                 "Deployment config {name:?} waiting on manual update (use '{program} rollout latest {name}')"
             ));
         }
-        if !workload.paused && !workload.triggers.is_empty() {
+        if !is_paused && !workload.triggers.is_empty() {
             return Progress::Waits(format!("Deployment config {name:?} waiting on image update"));
         }
     }
@@ -108,8 +110,8 @@ pub fn progress(asked: &Asked<'_>, deployed: &Deployed<'_>, held: &[Held]) -> Pr
     });
     let counts = deployed.counts(workload, state);
     match last {
-        Some(last) if last.outcome().is_some() && !begins => ended(last, workload),
-        None if workload.paused => paused(asked.object),
+        Some(last) if last.outcome().is_some() && !begins => ended(last, workload, is_paused),
+        None if is_paused => paused(asked.object),
         last => {
             let counts = counts.filter(|_| last.is_some());
             let desired = replicas_of(workload);
@@ -132,12 +134,12 @@ fn paused(object: &ObjectKey) -> Progress {
 }
 
 /// What became of the last rollout. A revision that was put back is no success of the later one (law 8).
-fn ended(last: &Rollout, workload: &Workload) -> Progress {
+fn ended(last: &Rollout, workload: &Workload, is_paused: bool) -> Progress {
     let (kind, name) = (workload.object.kind, workload.object.name.as_str());
     let rollout = rollout_name(last);
     let outcome = last.outcome().filter(|_| last.started.cause != RolloutCause::Restore);
     if outcome == Some(Outcome::Complete) {
-        if workload.paused {
+        if is_paused {
             return paused(&workload.object);
         }
         return Progress::Done(match kind {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use crate::action::{ImportMode, Platform};
 use crate::desired::tag_filter::TagFilter;
 use crate::desired::{
-    Container, DesiredState, ImageStream, ImageTrigger, Origin, TagReference, TagSource, Workload,
+    Container, DesiredState, Gates, ImageStream, ImageTrigger, Origin, TagReference, TagSource,
+    Workload,
 };
 use crate::fact::{
     Appeared, Checkpoint, CommitAdopted, ContainerList, ContainerRef, DigestHeld, Fact,
@@ -96,6 +97,7 @@ fn started(revision: u64, cause: RolloutCause, old: Option<u8>, new: u8) -> Fact
             digest: Some(digest(new)),
             previous: old.map(digest),
             lookup: None,
+            written: None,
         }],
         target: "none".parse().unwrap(),
         epoch: None,
@@ -235,6 +237,7 @@ pub(super) fn stream(name: &str, tag: &str, image: &str) -> ImageStream {
         platform: Platform::default(),
         local: false,
         schedule: None,
+        minimum_age: None,
         origin: Origin::Written,
         reimport: false,
     };
@@ -248,6 +251,7 @@ pub(super) fn stream(name: &str, tag: &str, image: &str) -> ImageStream {
         tags: BTreeMap::from([(tag.parse().unwrap(), reference)]),
         overlaid: BTreeMap::new(),
         schedule: None,
+        minimum_age: None,
         paused: false,
         history_limit: None,
         prune_removed_tags: false,
@@ -274,6 +278,7 @@ pub(super) fn workload(manifest: &str) -> Workload {
         target: None,
         prune: true,
         retries: 3,
+        gates: Gates::default(),
         resolve_names: false,
         manifest: Arc::from(manifest),
         position: position(3),

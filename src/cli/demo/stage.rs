@@ -231,6 +231,7 @@ impl Stage {
                 | Reply::Nothing(_)
                 | Reply::Status(_)
                 | Reply::Pruned(_)
+                | Reply::Ordered(_)
                 | Reply::Looking(_)
                 | Reply::Hooks(_),
             ) => Ok(()),

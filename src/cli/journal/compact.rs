@@ -28,6 +28,7 @@ pub(in crate::cli) fn run(
             Reply::Done(_)
             | Reply::Status(_)
             | Reply::Pruned(_)
+            | Reply::Ordered(_)
             | Reply::Looking(_)
             | Reply::Hooks(_),
         ) => {

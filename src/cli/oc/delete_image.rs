@@ -26,7 +26,11 @@ pub(super) fn run(
             }
             Reply::Nothing(_) => missing.push(name),
             Reply::Refused(why) => anyhow::bail!("{why}"),
-            Reply::Status(_) | Reply::Pruned(_) | Reply::Looking(_) | Reply::Hooks(_) => {
+            Reply::Status(_)
+            | Reply::Pruned(_)
+            | Reply::Ordered(_)
+            | Reply::Looking(_)
+            | Reply::Hooks(_) => {
                 anyhow::bail!(ask::SOMETHING_ELSE)
             }
         }

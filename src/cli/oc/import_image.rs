@@ -286,7 +286,11 @@ fn order(
     match reply {
         Reply::Done(_) | Reply::Nothing(_) => Ok(()),
         Reply::Refused(why) => bail!("{why}"),
-        Reply::Status(_) | Reply::Pruned(_) | Reply::Looking(_) | Reply::Hooks(_) => {
+        Reply::Status(_)
+        | Reply::Pruned(_)
+        | Reply::Ordered(_)
+        | Reply::Looking(_)
+        | Reply::Hooks(_) => {
             bail!(ask::SOMETHING_ELSE)
         }
     }

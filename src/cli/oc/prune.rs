@@ -186,6 +186,7 @@ fn pruned(options: &PruneOptions, confirm: bool, config: Config) -> anyhow::Resu
             | Reply::Nothing(_)
             | Reply::Status(_)
             | Reply::Looking(_)
+            | Reply::Ordered(_)
             | Reply::Hooks(_),
         ) => {
             anyhow::bail!(ask::SOMETHING_ELSE)

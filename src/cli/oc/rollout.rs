@@ -1,6 +1,7 @@
 //! `tidegate rollout`: how rollouts go, and what becomes of them (section 1.11 of the deployments specification).
 
 mod history;
+pub(super) mod orders;
 mod status;
 
 use clap::Subcommand;
@@ -26,12 +27,26 @@ pub(in crate::cli) struct Command {
 enum Verb {
     History(history::Command),
     Status(status::Command),
+    Latest(orders::Latest),
+    Restart(orders::Restart),
+    Cancel(orders::Cancel),
+    Retry(orders::Retry),
+    Undo(orders::Undo),
+    Pause(orders::Pause),
+    Resume(orders::Resume),
 }
 
 pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     match &command.verb {
         Verb::History(command) => history::run(command, context),
         Verb::Status(command) => status::run(command, context),
+        Verb::Latest(command) => orders::latest(command, context),
+        Verb::Restart(command) => orders::restart(command, context),
+        Verb::Cancel(command) => orders::cancel(command, context),
+        Verb::Retry(command) => orders::retry(command, context),
+        Verb::Undo(command) => orders::undo(command, context),
+        Verb::Pause(command) => orders::pause(command, context),
+        Verb::Resume(command) => orders::resume(command, context),
     }
 }
 
@@ -100,6 +115,33 @@ impl Words {
         }
         Ok(found)
     }
+}
+
+/// The workload that one word names: `dc/web`, or `web` for a DeploymentConfig and else the only one of that name.
+///
+/// # Errors
+/// When there is none, or several.
+pub(super) fn named(word: &str, namespace: &Namespace, offline: &Offline) -> anyhow::Result<Named> {
+    let (kind, name) = match word.split_once('/') {
+        Some((kind, name)) => {
+            let (_, kind) = workload_kind(kind).ok_or_else(|| {
+                anyhow::anyhow!("`{kind}` is no kind of workload; use dc, deploy, sts, ds or cj")
+            })?;
+            (Some(kind), name)
+        }
+        None => (None, word),
+    };
+    let known = offline.engine.desired().workloads.keys();
+    let mut known = known.filter(|key| {
+        key.namespace == *namespace
+            && key.name.as_str() == name
+            && kind.is_none_or(|kind| key.kind == kind)
+    });
+    // In the order of kinds: a DeploymentConfig comes first.
+    let object = known.next().ok_or_else(|| anyhow::anyhow!("there is no workload `{word}`"))?;
+    let manifest = workload_kind(object.kind.singular()).map(|(manifest, _)| manifest);
+    let kind = manifest.ok_or_else(|| anyhow::anyhow!("there is no workload `{word}`"))?;
+    Ok(Named { kind, object: object.clone() })
 }
 
 /// A word that names a kind of workload.

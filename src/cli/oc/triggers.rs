@@ -2,12 +2,14 @@
 
 use anyhow::{anyhow, bail};
 
-use super::chosen::{self, Choice};
+use super::chosen::{self, Choice, Chosen};
 use super::edit::{Desk, EditArguments, Outcome, edit, look};
 use super::kinds::ManifestKind;
-use crate::cli::{Context, ExitCode};
+use crate::cli::{Context, ExitCode, ask, offline};
+use crate::control::{Question, Reply};
 use crate::edit::triggers::{FromTag, Hook, HookKind, One, TriggerError, Triggers, Wish};
 use crate::edit::{Document, Place};
+use crate::names::{Kind, ObjectKey};
 use crate::oc::tabs;
 use crate::reference::ImageReference;
 
@@ -81,10 +83,53 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
         context.out.write_all(tabs::narrow_table(&table).as_bytes())?;
         return Ok(ExitCode::Done);
     };
-    edit(&command.edit, context, |desk| {
+    let code = edit(&command.edit, context, |desk| {
         let places = chosen.places(&desk.manifests, &desk.namespace)?;
         set(&wish, &places, chosen.is_single(), desk)
-    })
+    })?;
+    if command.auto && !command.edit.is_dry() {
+        follow_again(command, &chosen, context)?;
+    }
+    Ok(code)
+}
+
+/// What `rollout undo` went back to stays no longer: its triggers act again (rule D48, c).
+fn follow_again(
+    command: &Command,
+    chosen: &Chosen<'_>,
+    context: &mut Context<'_>,
+) -> anyhow::Result<()> {
+    let config = offline::settings(&command.edit.settings, context)?;
+    let socket = config.control_socket.clone();
+    // Without a journal nothing was rolled out, or back.
+    let Ok(offline) = offline::open(config) else { return Ok(()) };
+    let look = look(&command.edit, context)?;
+    for (kind, place) in chosen.places(&look.manifests, &look.namespace)? {
+        let Some(document) = look.manifests.at(&place) else { continue };
+        let is_it = |object: &&ObjectKey| {
+            Kind::from_word(kind.sort.kind) == Some(object.kind)
+                && object.namespace == document.namespace
+                && object.name.as_str() == document.name
+        };
+        let workloads = offline.engine.observed().workloads.iter();
+        let mut pinned = workloads.filter(|(_, state)| state.pinned.is_some());
+        let Some((object, _)) = pinned.find(|(object, _)| is_it(object)) else { continue };
+        let question = Question::Release(object.clone());
+        match ask::ask(&socket, &question)?.ok_or_else(|| ask::no_daemon(&socket))? {
+            Reply::Done(_) => {
+                let name = format!("{}/{}", kind.singular(), document.name);
+                writeln!(context.out, "{name} follows its tags again")?;
+            }
+            Reply::Refused(why) => bail!("{why}"),
+            Reply::Nothing(_)
+            | Reply::Looking(_)
+            | Reply::Status(_)
+            | Reply::Pruned(_)
+            | Reply::Ordered(_)
+            | Reply::Hooks(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// The rows of one object (rule T28).

@@ -79,7 +79,7 @@ impl Planning<'_> {
             return None;
         }
         let (outcome, reason) = match (&running.superseded, deadline) {
-            (Some(why), _) => (Outcome::Cancelled, why.clone()),
+            (Some(why), _) => (running.when_ended(), why.clone()),
             (None, Some(deadline)) if self.view.now.wall >= deadline => {
                 let allowed = crate::time::Span(deadline.since(running.at));
                 (Outcome::Failed, format!("it was not done within {allowed}"))

@@ -406,8 +406,12 @@ fn held(run: &Simulated, imports: &[ImportReport]) -> Vec<DryHeld> {
     let ends = |held: &Held| match &held.reason {
         HeldReason::WaitingForImage { tag, .. } | HeldReason::Settling { tag } => pending(tag),
         HeldReason::Grace | HeldReason::WaitingForSlot { .. } | HeldReason::Due => true,
+        HeldReason::Gated { .. } => held.until.is_some(),
         HeldReason::NoDigest { .. }
         | HeldReason::CrossNamespace { .. }
+        | HeldReason::PausedBy { .. }
+        | HeldReason::WentBack { .. }
+        | HeldReason::NoSuchRollout { .. }
         | HeldReason::WaitingForOrder { .. }
         | HeldReason::NoTrigger
         | HeldReason::BlankImage { .. }

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::fact::{
-    CommitAdopted, Fact, ImagesPruned, Outcome, Reason, Record, RecordsLost, Release, RemovalFate,
-    RolloutStarted, StoredManifest, TagsListed, TriggerFired, TriggerOutcome, Via,
+    CommitAdopted, Fact, ImagesPruned, Ordered, Outcome, Reason, Record, RecordsLost, Release,
+    RemovalFate, RolloutOrdered, RolloutStarted, RolloutsPaused, StoredManifest, TagsListed,
+    TriggerFired, TriggerOutcome, Via,
 };
 use crate::names::{Digest, ObjectKey, Seq, StreamTag, TagName};
 use crate::observed::rollout::object_of;
@@ -34,7 +35,11 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
         | Fact::ListingFailed(_)
         | Fact::SpaceShort(_)
         | Fact::RecordsLost(_) => BAD,
-        Fact::DigestHeld(_) | Fact::RolloutSuperseded(_) | Fact::OverlaySet(_) => WAITS,
+        Fact::DigestHeld(_)
+        | Fact::RolloutSuperseded(_)
+        | Fact::RolloutOrdered(_)
+        | Fact::RolloutsPaused(_)
+        | Fact::OverlaySet(_) => WAITS,
         Fact::RolloutStepped(stepped) if stepped.ending.is_some() => BAD,
         Fact::StopFinished(finished) if finished.outcome != Outcome::Complete => BAD,
         Fact::CommitWithdrawn(_)
@@ -176,9 +181,11 @@ impl Reader<'_> {
                 said("config", &"taken into use", format!(" by version {}", config.version))
             }
             Fact::Checkpoint(_) => return None,
+            Fact::RolloutsPaused(paused) => pauses(paused),
             Fact::RolloutStarted(_)
             | Fact::RolloutStepped(_)
             | Fact::RolloutSuperseded(_)
+            | Fact::RolloutOrdered(_)
             | Fact::RolloutFinished(_)
             | Fact::DigestHeld(_)
             | Fact::HoldReleased(_)
@@ -272,6 +279,7 @@ impl Reader<'_> {
                 let text = format!("{}: {}", revision(&fact.rollout), one_line(&fact.reason));
                 said("supersede", &fact.object, text).because([fact.rollout])
             }
+            Fact::RolloutOrdered(fact) => ordered(fact),
             Fact::RolloutFinished(fact) => {
                 let word = match fact.outcome {
                     Outcome::Complete => "complete",
@@ -320,6 +328,34 @@ impl Reader<'_> {
             _ => return None,
         };
         Some(said)
+    }
+}
+
+fn pauses(paused: &RolloutsPaused) -> Said {
+    let word = if paused.paused { "pause" } else { "resume" };
+    let by = format!(" by {}", one_line(&paused.by));
+    match &paused.object {
+        Some(object) => said(word, object, by),
+        None => said(word, &"all rollouts", by),
+    }
+}
+
+fn ordered(fact: &RolloutOrdered) -> Said {
+    let by = one_line(&fact.by);
+    match fact.order {
+        Ordered::Latest { again: false } => {
+            said("order", &fact.object, format!(" rolled out by {by}"))
+        }
+        Ordered::Latest { again: true } => {
+            said("order", &fact.object, format!(" rolled out again, with its images, by {by}"))
+        }
+        Ordered::Retry { rollout } => {
+            said("retry", &fact.object, format!(" by {by}")).because([rollout])
+        }
+        Ordered::Undo { rollout, revision, .. } => {
+            said("undo", &fact.object, format!(" back to revision {revision} by {by}"))
+                .because([rollout])
+        }
     }
 }
 

@@ -225,7 +225,7 @@ fn workload(input: &Input<'_>, object: &ObjectKey) -> WorkloadReport {
         phase: phase(state, gone),
         next_target: next.filter(|next| Some(next) != target.as_ref()),
         target,
-        paused: desired.is_some_and(|workload| workload.paused),
+        paused: desired.is_some_and(|workload| effective::is_paused(workload, view.observed)),
         latest: state.last().map(rollout),
         active: state.active().filter(|_| unknown.is_none()).map(rollout),
         unknown,

@@ -73,6 +73,7 @@ pub(crate) fn request() -> RolloutRequest {
             digest: Some(Digest::of(b"new")),
             previous: Some(Digest::of(b"old")),
             lookup: None,
+            written: None,
         }],
         manifest: ContentHash::of(b"manifest"),
         target: "t".parse().unwrap(),

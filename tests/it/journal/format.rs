@@ -12,12 +12,13 @@ use tidegate::fact::{
     Appeared, Checkpoint, CommitAdopted, CommitRefused, CommitWithdrawn, ConfigAdopted,
     ContainerList, ContainerRef, DigestHeld, Ending, Fact, HistoryDropped, HoldReleased,
     ImageDeleted, ImagesPruned, ImportFailed, ImportReason, Keep, ListingFailed, ManifestDeleted,
-    Outcome, Overlaid, OverlaySet, Position, PruneOptions, PrunedItems, QuotaMark, Reason, Record,
-    RecordsLost, Rejected, Release, RemovalFate, RemovalsReleased, Removed, RolloutCause,
-    RolloutFinished, RolloutImage, RolloutStarted, RolloutStep, RolloutStepped, RolloutSuperseded,
-    SourceFailed, Space, SpecSource, StopFinished, StopStarted, StoredManifest, StreamChanged,
-    TagEvent, TagImported, TagProbed, TagRecovered, TagRemoval, TagRemoved, TagSpec, TagTrimmed,
-    TagsListed, TriggerFired, TriggerOutcome, Vanished, VanishedTag, Via,
+    Ordered, Outcome, Overlaid, OverlaySet, Position, PruneOptions, PrunedItems, QuotaMark, Reason,
+    Record, RecordsLost, Rejected, Release, RemovalFate, RemovalsReleased, Removed, RolloutCause,
+    RolloutFinished, RolloutImage, RolloutOrdered, RolloutStarted, RolloutStep, RolloutStepped,
+    RolloutSuperseded, RolloutsPaused, SourceFailed, Space, SpecSource, StopFinished, StopStarted,
+    StoredManifest, StreamChanged, TagEvent, TagImported, TagProbed, TagRecovered, TagRemoval,
+    TagRemoved, TagSpec, TagTrimmed, TagsListed, TriggerFired, TriggerOutcome, Vanished,
+    VanishedTag, Via,
 };
 use tidegate::journal::{LineHash, encode};
 use tidegate::names::{
@@ -113,6 +114,7 @@ fn started() -> Fact {
             digest: Some(digest("image")),
             previous: Some(digest("previous")),
             lookup: None,
+            written: None,
         }],
         target: "local".parse().unwrap(),
         epoch: None,
@@ -129,6 +131,7 @@ fn rollout_facts() -> Vec<Fact> {
             rollout: Seq(10),
             object: web(),
             reason: "newer deployment was found running".into(),
+            by: None,
         }),
         Fact::RolloutFinished(RolloutFinished {
             rollout: Seq(10),
@@ -335,7 +338,29 @@ fn every_fact() -> Vec<Fact> {
         ending: None,
         down: Some(since),
     })));
+    facts.extend(order_facts());
     facts
+}
+
+fn order_facts() -> Vec<Fact> {
+    let ordered =
+        |order| Fact::RolloutOrdered(RolloutOrdered { object: web(), order, by: "ada".into() });
+    let paused =
+        |object, paused| Fact::RolloutsPaused(RolloutsPaused { object, paused, by: "ada".into() });
+    let (rollout, revision, basis) = (Seq(10), Revision(4), content("manifest"));
+    vec![
+        ordered(Ordered::Latest { again: true }),
+        ordered(Ordered::Retry { rollout }),
+        ordered(Ordered::Undo { rollout, revision, basis }),
+        paused(Some(web()), true),
+        paused(None, false),
+        Fact::RolloutSuperseded(RolloutSuperseded {
+            rollout,
+            object: web(),
+            reason: "cancelled by the user".into(),
+            by: Some("ada".into()),
+        }),
+    ]
 }
 
 #[test]
@@ -353,7 +378,7 @@ fn every_record() -> Vec<Record> {
 #[test]
 fn each_fact_is_written_as_in_the_first_version() {
     let kinds: BTreeSet<_> = every_fact().iter().map(Fact::kind).collect();
-    assert_eq!(kinds.len(), 33, "{kinds:?}");
+    assert_eq!(kinds.len(), 35, "{kinds:?}");
     let batches: Vec<_> = every_record().chunks(4).map(<[Record]>::to_vec).collect();
     let root = journal_of(PLAIN, &batches);
     let written = fs::read_to_string(&segments(root.path())[0]).unwrap();

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tidegate::action::{
     Action, ActionId, Ask, ImageContents, ImportFailure, ImportOrder, Input, Nudge, OverlayOrder,
-    PruneRequest, Request, RolloutReport, RolloutRequest, StepOrder, StopRequest,
+    PruneRequest, Request, RolloutOrder, RolloutReport, RolloutRequest, RolloutVerb, StepOrder,
+    StopRequest,
 };
 use tidegate::fact::{ImportReason, Keep, PruneOptions, RolloutStep, SpecSource, TagSpec};
 use tidegate::reference::ImageReference;
@@ -162,7 +163,11 @@ impl Simulation {
         if self.rng.one_in(4) {
             return self.overlay();
         }
-        let request = match self.rng.below(6) {
+        let request = match self.rng.below(7) {
+            6 if !objects.is_empty() => {
+                let object = Some(self.rng.pick(&objects).clone());
+                Request::Rollout(RolloutOrder { object, verb: self.verb() })
+            }
             0 => self.hint(),
             1 => Request::ReleaseRemovals,
             2 => self.prune(),
@@ -172,6 +177,20 @@ impl Simulation {
         };
         self.tell(|| format!("operator: {request:?}"));
         Input::Asked(Ask { id: 1, by: "ann".into(), request })
+    }
+
+    /// What an operator orders of rollouts; what is paused is resumed more often than not.
+    fn verb(&mut self) -> RolloutVerb {
+        match self.rng.below(9) {
+            0 => RolloutVerb::Latest { again: false },
+            1 => RolloutVerb::Latest { again: true },
+            2 => RolloutVerb::Restart,
+            3 => RolloutVerb::Retry,
+            4 => RolloutVerb::Undo { to: None },
+            5 => RolloutVerb::Cancel,
+            6 => RolloutVerb::Pause,
+            _ => RolloutVerb::Resume,
+        }
     }
 
     /// A registry says that something was pushed: true or not, late or not, of a tag or of a whole repository.

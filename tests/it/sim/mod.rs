@@ -193,9 +193,11 @@ fn everything_runs(simulation: &Simulation) {
             continue;
         }
         let state = engine.observed();
-        let wanted =
-            tidegate::effective::wanted(workload, (engine.desired(), engine.policy()), state)
-                .expect("held otherwise");
+        let wanted = {
+            let asked = tidegate::effective::Asked::ByTriggers;
+            tidegate::effective::wanted(workload, (engine.desired(), engine.policy()), state, asked)
+        }
+        .expect("held otherwise");
         let runs = simulation.targets.runs.get(&workload.object);
         assert_eq!(
             runs,

@@ -6,9 +6,9 @@ use tidegate::action::{Action, ActionId, Input, TagListing};
 use tidegate::desired::ImageStream;
 use tidegate::engine::Engine;
 use tidegate::fact::{
-    CommitAdopted, Fact, ImagesPruned, Outcome, Overlaid, OverlaySet, Record, Release, RemovalFate,
-    RolloutCause, RolloutFinished, RolloutStarted, RolloutStep, StopStarted, TagImported,
-    TagRemoval, TagRemoved, TagTrimmed, TagsListed, Via,
+    CommitAdopted, Fact, ImagesPruned, Ordered, Outcome, Overlaid, OverlaySet, Record, Release,
+    RemovalFate, RolloutCause, RolloutFinished, RolloutStarted, RolloutStep, StopStarted,
+    TagImported, TagRemoval, TagRemoved, TagTrimmed, TagsListed, Via,
 };
 use tidegate::names::StreamTag;
 use tidegate::names::{
@@ -223,6 +223,7 @@ impl Oracle {
             | Fact::TagRecovered(_)
             | Fact::RolloutStepped(_)
             | Fact::RolloutSuperseded(_)
+            | Fact::RolloutsPaused(_)
             | Fact::DigestHeld(_)
             | Fact::ManifestDeleted(_)
             | Fact::ConfigAdopted(_)
@@ -230,6 +231,14 @@ impl Oracle {
             | Fact::SpaceShort(_)
             | Fact::SpaceRegained(_)
             | Fact::HistoryDropped(_) => {}
+            // What runs is rolled out again, whatever failed beside it.
+            Fact::RolloutOrdered(ordered)
+                if ordered.order == (Ordered::Latest { again: true })
+                    && self.shadow.workloads[&ordered.object].active().is_some() => {}
+            Fact::RolloutOrdered(ordered) => {
+                self.held.remove(&ordered.object);
+                self.released.remove(&ordered.object);
+            }
             Fact::StopFinished(finished) => {
                 let stop = self.shadow.workloads[&finished.object].stop.as_ref();
                 let rollout = stop.expect("what ends was started").started.rollout;
@@ -454,8 +463,10 @@ impl Oracle {
                 assert!(!same, "law 6: a hold was released by what it holds");
             }
         }
+        let is_ordered = state.is_some_and(|state| state.order.is_some());
         if let Some(last) = state.and_then(|state| state.last())
             && last.outcome() == Some(Outcome::Complete)
+            && !is_ordered
         {
             // By container: two that change their images with each other run something else.
             let images = |started: &RolloutStarted| -> BTreeMap<_, _> {

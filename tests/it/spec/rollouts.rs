@@ -70,7 +70,8 @@ fn d018_x009_the_first_rollout_waits_for_every_trigger() {
     assert_eq!(world.pending(), "");
     assert_eq!(
         world.held(),
-        "app: waiting on manual update: the trigger on web:latest is not automatic"
+        "app: waiting on manual update: the trigger on web:latest is not automatic; \
+         `tidegate rollout latest` starts it"
     );
 }
 
@@ -566,7 +567,8 @@ fn origin_7663_a_first_rollout_that_waits_says_for_what() {
     world.resolve("r.io/web:1", "a");
     assert_eq!(
         world.held(),
-        "app: waiting on manual update: the trigger on web:latest is not automatic"
+        "app: waiting on manual update: the trigger on web:latest is not automatic; \
+         `tidegate rollout latest` starts it"
     );
     world.commit(APP);
     assert_eq!(world.pending(), "roll out app 1 app=#a");

@@ -10,14 +10,14 @@ use crate::support::daemon::Host;
 use crate::support::git::Repo;
 
 /// A host whose target does what it is told through a pipe.
-struct Shop {
+pub(super) struct Shop {
     host: Host,
-    repo: Repo,
+    pub(super) repo: Repo,
     pipe: PathBuf,
     _folder: tempfile::TempDir,
 }
 
-const WEB: &str = "apiVersion: apps.openshift.io/v1
+pub(super) const WEB: &str = "apiVersion: apps.openshift.io/v1
 kind: DeploymentConfig
 metadata: {name: web, namespace: shop, labels: {app: web}}
 spec:
@@ -29,7 +29,7 @@ spec:
 ";
 
 impl Shop {
-    fn open(manifests: &str) -> Self {
+    pub(super) fn open(manifests: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
         assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -45,12 +45,12 @@ impl Shop {
     }
 
     /// Waits until this many rollouts were started.
-    fn started(&self, count: usize) {
+    pub(super) fn started(&self, count: usize) {
         self.nth(count, "started", |fact| matches!(fact, Fact::RolloutStarted(_)));
     }
 
     /// Lets the program end, and waits until this many rollouts ended.
-    fn ends(&self, word: &str, count: usize) {
+    pub(super) fn ends(&self, word: &str, count: usize) {
         std::fs::write(&self.pipe, format!("{word}\n")).unwrap();
         self.nth(count, "ended", |fact| matches!(fact, Fact::RolloutFinished(_)));
     }
@@ -63,7 +63,7 @@ impl Shop {
     }
 
     /// What a command prints on both outputs, and how it ends.
-    fn says(&self, arguments: &[&str]) -> String {
+    pub(super) fn says(&self, arguments: &[&str]) -> String {
         let output = self.host.run(&[arguments, &["-n", "shop"]].concat());
         let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         format!("{text}exit {}", output.status.code().unwrap())
@@ -149,8 +149,8 @@ fn d045_what_never_rolled_out_says_what_it_waits_for() {
     shop.host.wait_for("the commit", |fact| matches!(fact, Fact::CommitAdopted(_)));
     let manual = |program: &str| {
         format!(
-            "DeploymentConfig/shop/web: it has no triggers; add one under `spec.triggers`, or leave `triggers` out for a \
-             `ConfigChange`\nerror: Deployment config \"web\" waiting on manual update (use '{program} rollout latest \
+            "DeploymentConfig/shop/web: it has no triggers; `tidegate rollout latest` starts it, a trigger under \
+             `spec.triggers` would\nerror: Deployment config \"web\" waiting on manual update (use '{program} rollout latest \
              web')\nexit 1"
         )
     };

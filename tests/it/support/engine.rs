@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tidegate::action::{
     Action, ActionId, Ask, ImportFailure, Input, Nudge, Pushed, Request, Resolution, ResolvedImage,
-    RolloutReport, SourceFailure, SourceFile, SourceRead, SourceSkip, TagListing,
+    RolloutOrder, RolloutReport, RolloutVerb, SourceFailure, SourceFile, SourceRead, SourceSkip,
+    TagListing,
 };
 use tidegate::desired::Object;
 use tidegate::engine::{Answer, Effect, Engine};
@@ -423,12 +424,24 @@ impl World {
             Answer::Refused(why) => format!("refused: {}", short(&why, &self.names)),
             Answer::Looking(at) => short(&at, &self.names),
             Answer::Status(_) => "status".into(),
+            Answer::Ordered(ordered) => {
+                let back = ordered.back_to.map(|to| format!(" back to {to}")).unwrap_or_default();
+                let disabled = ordered.disabled.iter().map(|tag| format!(" without {tag}"));
+                let disabled = disabled.collect::<String>();
+                short(&format!("ordered {}{back}{disabled}", ordered.revision), &self.names)
+            }
             Answer::Pruned(pruned) => {
                 let text = to_text(&pruned.pruning, Manifests::Untouched);
                 self.pruned = Some(*pruned);
                 short(text.trim_end(), &self.names)
             }
         }
+    }
+
+    /// An operator says something about the rollouts of `KIND/NAMESPACE/NAME`.
+    pub(crate) fn rollout(&mut self, object: &str, verb: RolloutVerb) -> String {
+        let object = Some(object.parse().unwrap());
+        self.ask(Request::Rollout(RolloutOrder { object, verb }))
     }
 
     /// Releases the hold of `KIND/NAMESPACE/NAME`.

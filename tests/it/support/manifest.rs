@@ -11,7 +11,7 @@
 //! `,local` `,every:S`.
 //! Containers: `NAME<TAG` automatic trigger, `NAME~TAG` trigger that is not, `NAME=IMAGE` none; `init:` in front.
 //! Flags: `env=X` `noconfig` `notriggers` `paused` `prune=false` `retry=N` `target=T` `schedule=S` (`_` is a blank)
-//! `ns=N` `label=X` `history=N` (the limit of a stream).
+//! `ns=N` `label=X` `history=N` (the limit of a stream) `age=S` `window=W` `interval=S` (when triggers may act).
 //! `lookup` (a stream whose tags image strings may name) `resolve` (a workload all of whose image strings are looked up).
 //! `repository=R` `filter=A;B` `limit=N` `open` (a whole repository, its filter, its limit, plain HTTP allowed).
 
@@ -45,7 +45,10 @@ impl Manifest {
     }
 
     fn word(&mut self, word: &str) {
-        const FLAGS: [&str; 18] = [
+        const FLAGS: [&str; 21] = [
+            "age",
+            "window",
+            "interval",
             "history",
             "env",
             "noconfig",
@@ -119,6 +122,9 @@ impl Manifest {
             ("retry", "retry"),
             ("target", "target"),
             ("schedule", "schedule"),
+            ("age", "minimum-age"),
+            ("window", "window"),
+            ("interval", "min-interval"),
             ("history", "history-limit"),
             ("limit", "tag-limit"),
         ] {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tidegate::action::Action;
 use tidegate::fact::{
-    Fact, Overlaid, Record, RemovalFate, RolloutImage, RolloutStepped, SpecSource, Via,
+    Fact, Ordered, Overlaid, Record, RemovalFate, RolloutImage, RolloutStepped, SpecSource, Via,
 };
 use tidegate::names::{Digest, ObjectKey, StreamTag};
 use tidegate::plan::Held;
@@ -122,6 +122,27 @@ fn overlay(set: &tidegate::fact::OverlaySet) -> String {
     format!("OverlaySet {} {overlay} by {}{changed}", tag(&set.tag), set.by)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "`record` hands over only these")]
+fn order(fact: &Fact) -> String {
+    let kind = fact.kind();
+    match fact {
+        Fact::RolloutOrdered(ordered) => {
+            let what = match ordered.order {
+                Ordered::Latest { again: false } => "latest".to_owned(),
+                Ordered::Latest { again: true } => "again".to_owned(),
+                Ordered::Retry { .. } => "retry".to_owned(),
+                Ordered::Undo { revision, .. } => format!("back to {revision}"),
+            };
+            format!("{kind} {} {what} by {}", object(&ordered.object), ordered.by)
+        }
+        Fact::RolloutsPaused(paused) => {
+            let what = paused.object.as_ref().map_or_else(|| "all".to_owned(), object);
+            format!("{kind} {what} {} by {}", paused.paused, paused.by)
+        }
+        _ => String::new(),
+    }
+}
+
 fn because(release: &tidegate::fact::Release) -> String {
     match release {
         tidegate::fact::Release::NewImages => "new images".into(),
@@ -212,14 +233,13 @@ pub(crate) fn record(record: &Record) -> String {
         Fact::RolloutFinished(finished) => {
             format!("{kind} {} {}", object(&finished.object), finished.outcome)
         }
+        Fact::RolloutOrdered(_) | Fact::RolloutsPaused(_) => order(&record.fact),
         Fact::DigestHeld(held) => format!("{kind} {}: {}", object(&held.object), held.reason),
         Fact::HoldReleased(released) => {
             format!("{kind} {}: {}", object(&released.object), because(&released.because))
         }
         Fact::StopStarted(started) => format!("{kind} {}", object(&started.object)),
-        Fact::StopFinished(finished) => {
-            format!("{kind} {} {}", object(&finished.object), finished.outcome)
-        }
+        Fact::StopFinished(end) => format!("{kind} {} {}", object(&end.object), end.outcome),
         Fact::ConfigAdopted(_)
         | Fact::Checkpoint(_)
         | Fact::CommitWithdrawn(_)

@@ -177,7 +177,11 @@ fn send(shown: &Shown, order: &OverlayOrder) -> anyhow::Result<String> {
         )),
         Reply::Nothing(why) => Ok(why),
         Reply::Refused(why) => bail!("{why}"),
-        Reply::Status(_) | Reply::Pruned(_) | Reply::Looking(_) | Reply::Hooks(_) => {
+        Reply::Status(_)
+        | Reply::Pruned(_)
+        | Reply::Ordered(_)
+        | Reply::Looking(_)
+        | Reply::Hooks(_) => {
             bail!(ask::SOMETHING_ELSE)
         }
     }
