@@ -18,6 +18,7 @@ mod pruning;
 mod pushes;
 mod quota;
 mod readme;
+mod shown;
 mod source;
 mod tools;
 mod upkeep;
