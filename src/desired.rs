@@ -192,7 +192,7 @@ pub struct ImageStream {
     #[serde(default)]
     pub schedule: Option<Schedule>,
     /// `tidegate.dev/minimum-age`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub minimum_age: Option<Span>,
     /// `tidegate.dev/pause`.
     #[serde(default)]
@@ -259,7 +259,7 @@ pub struct TagReference {
     #[serde(default)]
     pub schedule: Option<Schedule>,
     /// `tidegate.dev/minimum-age` on the tag.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub minimum_age: Option<Span>,
     /// `generation` is 0: the commit that brings this has the tag imported once more (rule I24, trap Y11).
     #[serde(default)]
@@ -339,7 +339,7 @@ pub struct Workload {
     #[serde(default)]
     pub paused: bool,
     /// `spec.revisionHistoryLimit`: rollouts before the complete one that are kept (rule D26); none where nothing is said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub history: Option<u32>,
     /// Hash of the canonical pod template, images of containers that an automatic trigger names left out (rule D21b).
     pub template: ContentHash,
@@ -354,7 +354,7 @@ pub struct Workload {
     /// `tidegate.dev/retry`: attempts after a transient failure.
     pub retries: u32,
     /// What keeps its triggers from acting at once.
-    #[serde(default, skip_serializing_if = "Gates::is_open")]
+    #[serde(default)]
     pub gates: Gates,
     /// `alpha.image.policy.openshift.io/resolve-names` on the object or its template is `*` (rule I185).
     #[serde(default)]
@@ -377,14 +377,6 @@ pub struct Gates {
     /// `tidegate.dev/min-interval`: the shortest time between two rollouts that images cause.
     #[serde(default)]
     pub min_interval: Option<Span>,
-}
-
-impl Gates {
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// An image trigger.
