@@ -85,6 +85,9 @@ impl Planning<'_> {
             return None;
         }
         let last = self.state.last()?;
+        if self.was_changed_by_hand(wanted, last) {
+            return None;
+        }
         let back =
             wanted.triggered.iter().filter(|(container, image)| !has(last, container, **image));
         let flaps = back.filter_map(|(container, image)| {
@@ -104,6 +107,19 @@ impl Planning<'_> {
         });
         let (image, at) = flaps.max_by_key(|(_, at)| *at)?;
         Some((Gate::Flapping { image, guard }, Some(self.ends(at, guard)?)))
+    }
+
+    /// Whether somebody said what the tags are since a rollout, in git or over it: who goes back on purpose does not wait.
+    fn was_changed_by_hand(&self, wanted: &Wanted, last: &Rollout) -> bool {
+        let observed = self.view.observed;
+        let by_commit = observed.adopted.as_ref().map(|a| a.commit) != Some(last.started.commit);
+        let workload = self.view.desired.workloads.get(self.object);
+        let triggers = workload.into_iter().flat_map(|workload| &workload.triggers);
+        let set = triggers.filter(|trigger| {
+            trigger.containers.iter().any(|container| wanted.triggered.contains_key(container))
+        });
+        let mut overlays = set.filter_map(|trigger| observed.overlay(&trigger.from));
+        by_commit || overlays.any(|overlay| overlay.seq > last.seq)
     }
 
     fn too_soon(&self, workload: &Workload) -> Option<(Gate, Until)> {

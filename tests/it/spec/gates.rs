@@ -63,6 +63,18 @@ fn t024_a_flap_does_not_end_what_runs() {
     assert_eq!(world.told(), "cancel roll out app 2 app=#b");
 }
 
+/// T24 a: a commit that goes back is no flap: somebody means it.
+#[test]
+fn t024_a_commit_that_goes_back_does_not_wait() {
+    let mut world = running();
+    world.commit(&APP.replace("web:1", "web:2"));
+    world.resolve("r.io/web:2", "b");
+    world.complete("app");
+    world.commit(APP);
+    world.resolve("r.io/web:1", "a");
+    assert_eq!(rolls(&world), "roll out app 3 app=#a");
+}
+
 /// T24, Q17: `--strict-openshift` and `triggers.flap_guard = \"0s\"` turn the guard off.
 #[test]
 fn t024_the_guard_can_be_turned_off() {
