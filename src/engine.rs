@@ -374,7 +374,10 @@ impl Engine {
             Fact::TagsListed(_) | Fact::ListingFailed(_) | Fact::TagRemoved(_) => {
                 self.mark_listing(fact);
             }
-            Fact::OverlaySet(set) => self.mark_overlaid(set),
+            Fact::OverlaySet(set) => {
+                self.mark_overlaid(set);
+                self.mark_gated();
+            }
             Fact::ImagesPruned(pruned) => {
                 self.dirty.extend(pruned.manifests.iter().cloned().map(Key::Manifest));
             }
@@ -437,6 +440,13 @@ impl Engine {
         let objects = rejected.filter_map(|rejected| rejected.object.as_ref());
         let workloads = objects.filter(|object| object.kind.is_workload());
         self.dirty.extend(workloads.cloned().map(Key::Workload));
+        self.mark_gated();
+    }
+
+    /// Marks the workloads that wait for a time: who changed something by hand may not have to wait (rule T24).
+    fn mark_gated(&mut self) {
+        let waits = self.due.keys().filter(|key| matches!(key, Key::Workload(_)));
+        self.dirty.extend(waits.cloned());
     }
 
     fn dirty_all(&mut self) {

@@ -75,6 +75,18 @@ fn t024_a_commit_that_goes_back_does_not_wait() {
     assert_eq!(rolls(&world), "roll out app 3 app=#a");
 }
 
+/// T24 a, law 4: the commit is noticed though it changes nothing of what waits (found by the property of T16).
+#[test]
+fn t024_a_commit_of_something_else_ends_the_wait() {
+    let mut world = running();
+    moves(&mut world, "b");
+    world.complete("app");
+    moves(&mut world, "a");
+    assert_eq!(rolls(&world), "");
+    world.commit(&format!("{APP}\nis other latest=r.io/other:1"));
+    assert_eq!(rolls(&world), "roll out app 3 app=#a");
+}
+
 /// T24, Q17: `--strict-openshift` and `triggers.flap_guard = \"0s\"` turn the guard off.
 #[test]
 fn t024_the_guard_can_be_turned_off() {
