@@ -288,6 +288,8 @@ pub struct StepOrder {
     pub rendered: Option<ContentHash>,
     /// What ran last that was complete.
     pub previous: Option<Previous>,
+    /// All that was put together for this object and may be there, in the object store.
+    pub written: Vec<ContentHash>,
     /// The step that a rollout got to that is rolled back.
     pub got_to: Option<RolloutStep>,
     /// Since when the ports of the host lead nowhere, as a step before told.
@@ -325,6 +327,8 @@ pub struct StopRequest {
     pub object: ObjectKey,
     /// The manifest as it was rolled out, in the object store.
     pub manifest: ContentHash,
+    /// As in [`StepOrder::written`].
+    pub written: Vec<ContentHash>,
     /// Where it runs.
     pub target: TargetName,
 }

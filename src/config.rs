@@ -8,6 +8,7 @@
 //! Loading has no side effects, so that a running daemon can load again and keep what it has when that fails.
 
 mod compat;
+mod hosts;
 mod keys;
 mod layer;
 mod listener;
@@ -291,6 +292,15 @@ impl Environment {
         }
     }
 
+    /// The folder of the user's own settings.
+    fn xdg_config(&self) -> PathBuf {
+        let set = |name: &str| self.variables.get(name).filter(|value| !value.is_empty());
+        set("XDG_CONFIG_HOME").map_or_else(
+            || Path::new(set("HOME").map_or("/", String::as_str)).join(".config"),
+            PathBuf::from,
+        )
+    }
+
     /// Those of the variables that are set.
     fn kept(&self, names: &[&str]) -> BTreeMap<String, String> {
         let kept = |name: &&str| Some(((*name).to_owned(), self.variables.get(*name)?.clone()));
@@ -519,6 +529,8 @@ fn read_sections(
     policy.routes = sections::routes(&mut reader, &targets);
     let hosts = targets.iter().filter(|(_, target)| target.is_told_each_step());
     policy.hosts = hosts.map(|(name, _)| name.clone()).collect();
+    let units = targets.iter().filter(|(_, target)| matches!(target, TargetConfig::Quadlet(_)));
+    policy.units = units.map(|(name, _)| name.clone()).collect();
     policy.targets =
         targets.iter().map(|(name, target)| (name.clone(), target.timeout())).collect();
     let listener = listener::settings(&mut reader, environment);

@@ -60,7 +60,7 @@
 //! own beside the observed state, so that law 3 is `==`; planning is by [`plan::Key`], and one check of a registry
 //! serves all tags that ask the same. How much registries may be asked is in [`observed::quota`], as the journal proves it
 //! and as this process knows it; [`admit`] knows only whether there is room. What a manifest means on a host is [`pods`]:
-//! planning takes the steps of a rollout from it, and the podman target in [`world`] what it plays.
+//! planning takes the steps of a rollout from it, and the podman and quadlet targets in [`world`] what they play and write.
 //!
 //! # Who may use whom
 //!

@@ -1,14 +1,16 @@
 //! A workload as the pods of one host: what its manifest asks for there (section 8 of the triggers specification). Pure.
 //!
 //! A host runs pods, and knows no `DeploymentConfig`, `Deployment` or `StatefulSet` (rule R8). What they mean is said
-//! here: which steps a rollout takes ([`Pods::course`]), what is played ([`Pods::render`]) and when it is healthy
-//! ([`Pods::probes`]). It reads the manifest as it was rolled out, so that a restart, a restore and a test see the same.
+//! here: which steps a rollout takes ([`Pods::course`]), what is played ([`Pods::render`]) or written as units of systemd
+//! ([`Pods::units`]), and when it is healthy ([`Pods::probes`]). It reads the manifest as it was rolled out, so that a
+//! restart, a restore and a test see the same.
 
 mod hook;
 mod probe;
 mod render;
 mod rolling;
 mod spec;
+mod unit;
 
 use std::fmt;
 use std::time::Duration;
@@ -22,6 +24,7 @@ pub use hook::{FailurePolicy, Hook, HookEnd};
 pub use probe::{Handler, Probe};
 pub use render::{Instance, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, documents};
 pub use rolling::{Budget, Scales};
+pub use unit::{Units, is_updated_by_podman, owner_of_unit, unit_paths};
 
 /// Why something cannot run on one host.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -181,6 +181,8 @@ pub struct Policy {
     pub routes: Routes,
     /// Those of the targets that run pods on a host and are told each step of a rollout (rule R3).
     pub hosts: BTreeSet<TargetName>,
+    /// Those of the hosts on which pods are services of systemd.
+    pub units: BTreeSet<TargetName>,
     /// The targets that exist, with the longest time that one rollout may take there.
     pub targets: BTreeMap<TargetName, Duration>,
     /// `triggers.flap_guard`: a digest that was replaced is not rolled out again for this long (rule T24); zero: at once.
@@ -236,6 +238,7 @@ impl Default for Policy {
             targets: BTreeMap::new(),
             hosts: BTreeSet::new(),
             flap_guard: limits::FLAP_GUARD,
+            units: BTreeSet::new(),
             prune_grace: Duration::ZERO,
             prune_objects_max: limits::PRUNE_OBJECTS_MAX,
             image_size_limits: BTreeMap::new(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::hosts::{self, Kind, OWN_KEYS};
 use super::keys::KeyPath;
 use super::layer::{Origin, Value};
 use super::read::{Reader, Show};
@@ -17,9 +18,7 @@ use crate::limits;
 use crate::names::{Namespace, ObjectKey, TargetName};
 use crate::policy::{CrossNamespace, OnInvalid, Policy, Routes};
 use crate::secret::sounds_secret;
-use crate::world::target::{
-    ExecTarget, PodmanTarget, Secret, SecretSource, TargetConfig, WebhookTarget,
-};
+use crate::world::target::{ExecTarget, Secret, SecretSource, TargetConfig, WebhookTarget};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -54,7 +53,7 @@ pub(super) fn places(reader: &mut Reader, environment: &Environment) -> (PathBuf
 
 pub(super) fn source(reader: &mut Reader) -> SourceSettings {
     let key = KeyPath::of("source.repository");
-    let repository = match reader.read(&key, Show::Plain, super::layer::Value::text) {
+    let repository = match reader.read(&key, Show::Plain, Value::text) {
         Some(text) if is_remote(&text) => {
             reader.replace_note(shown_address(&text));
             text
@@ -91,11 +90,7 @@ pub(super) fn source(reader: &mut Reader) -> SourceSettings {
         ignore_file: reader.text("source.ignore_file", ".tidegateignore"),
         poll: reader.span("source.poll", limits::SOURCE_POLL, SECOND),
         timeout: reader.span("source.timeout", limits::SOURCE_FETCH_TIMEOUT, SECOND),
-        ssh_command: reader.read(
-            &KeyPath::of("source.ssh_command"),
-            Show::Plain,
-            super::layer::Value::text,
-        ),
+        ssh_command: reader.read(&KeyPath::of("source.ssh_command"), Show::Plain, Value::text),
     }
 }
 
@@ -174,6 +169,7 @@ pub(super) fn policy(reader: &mut Reader, source_poll: Duration) -> Policy {
         targets: BTreeMap::new(),
         hosts: BTreeSet::new(),
         flap_guard: reader.span("triggers.flap_guard", defaults.flap_guard, Duration::ZERO),
+        units: BTreeSet::new(),
         prune_grace: reader.span("prune.grace", defaults.prune_grace, Duration::ZERO),
         prune_objects_max: reader.count("prune.max_objects", defaults.prune_objects_max, 0),
         image_size_limits: image_size_limits(reader),
@@ -309,14 +305,6 @@ pub(super) fn targets(
     targets
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    None,
-    Exec,
-    Webhook,
-    Podman,
-}
-
 fn target(
     reader: &mut Reader,
     environment: &Environment,
@@ -324,13 +312,7 @@ fn target(
     name: &str,
 ) -> TargetConfig {
     let kind_key = path.child("kind");
-    let kind = reader.read(&kind_key, Show::Plain, |value| match value.text()?.as_str() {
-        "none" => Ok(Kind::None),
-        "exec" => Ok(Kind::Exec),
-        "webhook" => Ok(Kind::Webhook),
-        "podman" => Ok(Kind::Podman),
-        other => Err(format!("`{other}` is not one of `none`, `exec`, `webhook`, `podman`")),
-    });
+    let kind = reader.read(&kind_key, Show::Plain, |value| Kind::read(&value.text()?));
     let timeout_key = path.child("timeout");
     let timeout = reader.read(&timeout_key, Show::Plain, |value| value.span(SECOND));
     let timeout = timeout.unwrap_or(limits::ROLLOUT_TIMEOUT);
@@ -342,26 +324,21 @@ fn target(
     }
     let secret = secret(reader, environment, &path.child("secret_file"), name);
     let headers = headers(reader, &path.child("headers"));
-    let own: &[&str] = match kind {
-        Some(Kind::None) => &[],
-        Some(Kind::Exec) => &["command", "timeout"],
-        Some(Kind::Webhook) => &["url", "secret_file", "headers", "timeout"],
-        Some(Kind::Podman) => &["program", "network"],
-        None => {
-            if reader.origin(&kind_key) == Origin::Default {
-                reader.problem(path, "needs a `kind`: `none`, `exec`, `webhook` or `podman`");
-            }
-            return TargetConfig::None;
+    let Some(kind) = kind else {
+        if reader.origin(&kind_key) == Origin::Default {
+            let why = "needs a `kind`: `none`, `exec`, `webhook`, `podman` or `quadlet`";
+            reader.problem(path, why);
         }
+        return TargetConfig::None;
     };
-    for key in ["command", "url", "secret_file", "headers", "timeout", "program", "network"] {
+    for key in OWN_KEYS.iter().filter(|key| !kind.keys().contains(key)) {
         let key_path = path.child(key);
-        if !own.contains(&key) && reader.origin(&key_path) != Origin::Default {
+        if reader.origin(&key_path) != Origin::Default {
             reader.problem(&key_path, "has no meaning for this kind of target: remove it");
         }
     }
     match kind {
-        Some(Kind::Exec) => {
+        Kind::Exec => {
             let Some((program, arguments)) = command else {
                 if reader.origin(&path.child("command")) == Origin::Default {
                     reader.problem(
@@ -374,7 +351,7 @@ fn target(
             let environment = environment.kept(&["PATH", "HOME", "LANG"]);
             TargetConfig::Exec(ExecTarget { program, arguments, timeout, environment })
         }
-        Some(Kind::Webhook) => {
+        Kind::Webhook => {
             let Some(url) = url else {
                 if reader.origin(&url_key) == Origin::Default {
                     reader
@@ -384,40 +361,10 @@ fn target(
             };
             TargetConfig::Webhook(WebhookTarget { url, secret, headers, timeout })
         }
-        Some(Kind::Podman) => TargetConfig::Podman(podman(reader, environment, path)),
-        Some(Kind::None) | None => TargetConfig::None,
+        Kind::Podman => TargetConfig::Podman(hosts::podman(reader, environment, path)),
+        Kind::Quadlet => TargetConfig::Quadlet(hosts::quadlet(reader, environment, path)),
+        Kind::None => TargetConfig::None,
     }
-}
-
-fn podman(reader: &mut Reader, environment: &Environment, path: &KeyPath) -> PodmanTarget {
-    let key = path.child("program");
-    let program = reader.read(&key, Show::Plain, Value::text).unwrap_or_else(|| "podman".into());
-    let program =
-        if program.contains('/') { reader.absolute(&key, &program) } else { program.into() };
-    let network = reader.read(&path.child("network"), Show::Plain, |value| {
-        let text = value.text()?;
-        let odd = |c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_' | '.');
-        match text.is_empty() || text.contains(odd) {
-            true => Err(format!("`{text}` is not the name of a network of podman")),
-            false => Ok(text),
-        }
-    });
-    // What podman's programs look at; nothing else of ours reaches them.
-    let environment = environment.kept(&[
-        "PATH",
-        "HOME",
-        "LANG",
-        "TMPDIR",
-        "XDG_RUNTIME_DIR",
-        "XDG_CONFIG_HOME",
-        "XDG_DATA_HOME",
-        "DBUS_SESSION_BUS_ADDRESS",
-        "CONTAINERS_CONF",
-        "CONTAINERS_STORAGE_CONF",
-        "CONTAINERS_REGISTRIES_CONF",
-        "REGISTRY_AUTH_FILE",
-    ]);
-    PodmanTarget { program, network, environment }
 }
 
 fn command(reader: &mut Reader, key: &KeyPath) -> Option<(PathBuf, Vec<String>)> {
@@ -454,7 +401,7 @@ pub(super) fn secret(
     key: &KeyPath,
     name: &str,
 ) -> Option<SecretSource> {
-    let given = reader.read(key, Show::Plain, super::layer::Value::text);
+    let given = reader.read(key, Show::Plain, Value::text);
     let path = match &given {
         // A bare name may be a credential that systemd handed over.
         Some(text) if !text.contains('/') => environment.credential(text).map(|(path, _)| path),

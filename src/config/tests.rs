@@ -252,11 +252,11 @@ level = "loud=x"
     DIR/tidegate.toml:8: `source.namespaces.x`: `Web` is not a namespace: a namespace has lower-case letters, digits and `-`, and no `-` at either end (RFC 1123 label)
     DIR/tidegate.toml:10: `imports.interval`: `5s` is too short: write at least "10s"
     DIR/tidegate.toml:12: `registries.checks_in_flight`: expected a number of at least 1, found the number 0
-    DIR/tidegate.toml:13: `targets.a`: needs a `kind`: `none`, `exec`, `webhook` or `podman`
+    DIR/tidegate.toml:13: `targets.a`: needs a `kind`: `none`, `exec`, `webhook`, `podman` or `quadlet`
     DIR/tidegate.toml:14: `targets.b`: a webhook target needs `url`, like "https://host/hook"
     DIR/tidegate.toml:16: `targets.b.command`: has no meaning for this kind of target: remove it
     DIR/tidegate.toml:17: `targets.c`: an exec target needs `command`, like ["/usr/local/bin/roll-out"]
-    DIR/tidegate.toml:20: `targets.d.kind`: `docker` is not one of `none`, `exec`, `webhook`, `podman`
+    DIR/tidegate.toml:20: `targets.d.kind`: `docker` is not one of `none`, `exec`, `webhook`, `podman`, `quadlet`
     DIR/tidegate.toml:23: `targets.e.url`: expected an http or https URL, found `ftp`
     DIR/tidegate.toml:26: `targets.f.url`: put no password into the URL: use `headers` or `secret_file`
     DIR/tidegate.toml:27: `targets.f.headers.Host`: this header is Tidegate's own

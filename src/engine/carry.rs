@@ -1,5 +1,6 @@
 //! Plans become facts and actions, as far as there is room for them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::action::{
@@ -8,7 +9,7 @@ use crate::action::{
 };
 use crate::effective;
 use crate::fact::{Fact, RolloutStarted, RolloutStepped};
-use crate::names::{ObjectKey, RolloutKey, Seq};
+use crate::names::{ContentHash, ObjectKey, RolloutKey, Seq};
 use crate::observed::rollout::{Rollout, Stop};
 use crate::plan::{Key, Plan, Step};
 use crate::sabotage::{self, Bug};
@@ -149,6 +150,7 @@ impl Engine {
             step: stepped.step,
             rendered: rollout.rendered,
             previous: self.previous(object, seq),
+            written: self.written(object),
             got_to: stepped.ending.as_ref().map(|ending| ending.step),
             down: rollout.down,
         });
@@ -174,6 +176,13 @@ impl Engine {
         let active = self.observed.workloads.get(object)?.active()?;
         let rendered = active.rendered.filter(|_| active.seq != seq)?;
         Some(Previous { manifest: active.started.manifest, rendered })
+    }
+
+    /// What was put together for an object by the rollouts that are remembered, each once.
+    fn written(&self, object: &ObjectKey) -> Vec<ContentHash> {
+        let rollouts = self.observed.workloads.get(object).map(|state| &state.rollouts);
+        let rendered = rollouts.into_iter().flatten().filter_map(|rollout| rollout.rendered);
+        rendered.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     fn ask(&mut self, key: &Key, seq: Seq, now: Now, batch: &mut Batch) {
@@ -221,6 +230,7 @@ impl Engine {
             started: stop.at,
             object: object.clone(),
             manifest: stop.started.manifest,
+            written: self.written(object),
             target: stop.started.target.clone(),
         };
         self.begin_delivery(seq, now);

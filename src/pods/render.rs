@@ -18,7 +18,7 @@ pub const LABEL_CHECK: &str = "tidegate.dev/check";
 pub const LABEL_HOOK: &str = "tidegate.dev/hook";
 
 /// What separates two documents.
-const SEPARATOR: &str = "\n---\n";
+pub(super) const SEPARATOR: &str = "\n---\n";
 
 /// Which pod of a rollout.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

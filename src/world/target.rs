@@ -27,7 +27,7 @@ use crate::names::{ContentHash, TargetName};
 use event::Event;
 
 pub use event::SIGNATURE_HEADER;
-pub use podman::PodmanTarget;
+pub use podman::{PodmanTarget, QuadletTarget};
 
 /// What a target is (`[targets.NAME]`).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,6 +40,8 @@ pub enum TargetConfig {
     Webhook(WebhookTarget),
     /// Pods of this host.
     Podman(PodmanTarget),
+    /// Units of this host.
+    Quadlet(QuadletTarget),
 }
 
 impl TargetConfig {
@@ -47,7 +49,7 @@ impl TargetConfig {
     #[must_use]
     pub fn timeout(&self) -> Duration {
         match self {
-            Self::None | Self::Podman(_) => limits::ROLLOUT_TIMEOUT,
+            Self::None | Self::Podman(_) | Self::Quadlet(_) => limits::ROLLOUT_TIMEOUT,
             Self::Exec(exec) => exec.timeout,
             Self::Webhook(webhook) => webhook.timeout,
         }
@@ -57,8 +59,19 @@ impl TargetConfig {
     #[must_use]
     pub fn is_told_each_step(&self) -> bool {
         match self {
-            Self::Podman(_) => true,
+            Self::Podman(_) | Self::Quadlet(_) => true,
             Self::None | Self::Exec(_) | Self::Webhook(_) => false,
+        }
+    }
+
+    /// What runs pods there.
+    fn host(&self) -> Option<podman::Target<'_>> {
+        match self {
+            Self::Podman(podman) => Some(podman::Target { podman, units: None }),
+            Self::Quadlet(target) => {
+                Some(podman::Target { podman: &target.podman, units: Some(target) })
+            }
+            Self::None | Self::Exec(_) | Self::Webhook(_) => None,
         }
     }
 }
@@ -163,6 +176,11 @@ impl Targets {
         let locks = state_dir.join("locks");
         std::fs::create_dir_all(&locks)?;
         let client = webhook::client().map_err(io::Error::other)?;
+        for (name, target) in &targets {
+            if let TargetConfig::Quadlet(target) = target {
+                target.warn(name);
+            }
+        }
         Ok(Self(Arc::new(Inner { targets, instance, locks, manifests, keep, client })))
     }
 
@@ -176,9 +194,8 @@ impl Targets {
             Ok(manifest) => manifest,
             Err(reason) => return transient(reason),
         };
-        if let (Some(TargetConfig::Podman(target)), Some(order)) =
-            (self.0.targets.get(&request.target), &request.step)
-        {
+        let target = self.0.targets.get(&request.target).and_then(TargetConfig::host);
+        if let (Some(target), Some(order)) = (target, &request.step) {
             return self.take_step(target, (request, order), &manifest, &cancel).await;
         }
         let event = Event::rollout(&self.0.instance, request, &manifest);
@@ -187,7 +204,7 @@ impl Targets {
 
     async fn take_step(
         &self,
-        target: &PodmanTarget,
+        target: podman::Target<'_>,
         (request, order): (&RolloutRequest, &StepOrder),
         manifest: &[u8],
         cancel: &CancellationToken,
@@ -219,10 +236,21 @@ impl Targets {
             manifest,
             rendered,
             previous,
+            written: self.written(target, &order.written).await,
             keep,
             cancel,
         };
         work.run().await
+    }
+
+    /// What was put together for an object before; only who finds files there has to know.
+    async fn written(&self, target: podman::Target<'_>, hashes: &[ContentHash]) -> Vec<String> {
+        let mut texts = Vec::new();
+        for hash in hashes.iter().filter(|_| target.units.is_some()) {
+            // What is no longer kept is not known any more: then nobody wrote the file.
+            texts.extend(self.read_text(*hash).await.ok());
+        }
+        texts
     }
 
     async fn read_text(&self, hash: ContentHash) -> Result<String, String> {
@@ -232,8 +260,10 @@ impl Targets {
 
     /// Makes a target stop something.
     pub async fn stop(&self, request: &StopRequest, cancel: CancellationToken) -> RolloutReport {
-        if let Some(TargetConfig::Podman(target)) = self.0.targets.get(&request.target) {
-            return podman::stop(target, &self.0.locks, &request.object, &cancel).await;
+        if let Some(target) = self.0.targets.get(&request.target).and_then(TargetConfig::host) {
+            let written = self.written(target, &request.written).await;
+            let locks = &self.0.locks;
+            return podman::stop(target, locks, &request.object, &written, &cancel).await;
         }
         let event = match self.read_manifest(request.manifest).await {
             Ok(manifest) => Event::stop(&self.0.instance, request, &manifest),
@@ -257,9 +287,12 @@ impl Targets {
                 until(&cancel, asked).await
             }
             // Only a webhook answers with an address; the target was changed since.
-            Some(TargetConfig::None | TargetConfig::Exec(_) | TargetConfig::Podman(_)) => {
-                transient(format!("target `{}` is no webhook any more", ask.target))
-            }
+            Some(
+                TargetConfig::None
+                | TargetConfig::Exec(_)
+                | TargetConfig::Podman(_)
+                | TargetConfig::Quadlet(_),
+            ) => transient(format!("target `{}` is no webhook any more", ask.target)),
             None => missing(&ask.target),
         }
     }
@@ -296,7 +329,7 @@ impl Targets {
                 until(cancel, webhook::deliver(&self.0.client, webhook, event)).await
             }
             // What began at a target of another kind under this name.
-            Some(TargetConfig::Podman(_)) => {
+            Some(TargetConfig::Podman(_) | TargetConfig::Quadlet(_)) => {
                 transient(format!("target `{target}` is now of another kind"))
             }
             None => missing(target),

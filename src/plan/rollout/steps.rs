@@ -4,7 +4,7 @@ use crate::fact::{Ending, Fact, Outcome, RolloutStep, RolloutStepped};
 use crate::limits::ROLLBACK_RETRIES;
 use crate::names::TargetName;
 use crate::observed::rollout::{Rollout, Stepped};
-use crate::pods::Pods;
+use crate::pods::{Pods, Unsupported};
 use crate::time::Timestamp;
 
 use super::super::{HeldReason, Plan, Step};
@@ -23,11 +23,18 @@ impl Planning<'_> {
         if !self.view.policy.hosts.contains(target) {
             return Ok((Vec::new(), None));
         }
-        let pods = Pods::read(self.object, manifest).map_err(|why| {
+        let held = |why: Unsupported| {
             self.held(HeldReason::Unsupported { target: target.clone(), why: why.to_string() })
-        })?;
+        };
+        let pods = Pods::read(self.object, manifest).map_err(held)?;
         let is_first = self.state.active().is_none_or(|active| active.rendered.is_none());
-        Ok((pods.course(is_first), Some(self.view.now.wall.after(pods.deadline))))
+        let course = if self.view.policy.units.contains(target) {
+            pods.check_unit().map_err(held)?;
+            pods.course_of_unit(is_first)
+        } else {
+            pods.course(is_first)
+        };
+        Ok((course, Some(self.view.now.wall.after(pods.deadline))))
     }
 
     /// What is next for a rollout that is told step by step; nothing if it is not.

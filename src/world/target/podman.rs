@@ -4,11 +4,14 @@
 //! told by the labels of the pods. A step that fails touches nothing that ran before; putting that back is a step of its
 //! own.
 
+mod files;
 mod health;
 mod names;
 mod probe;
 mod program;
 mod swap;
+mod systemd;
+mod units;
 mod update;
 
 use std::collections::BTreeMap;
@@ -31,6 +34,8 @@ use crate::time::Timestamp;
 use program::{Podman, Trouble};
 use swap::seconds;
 
+pub use systemd::QuadletTarget;
+
 /// Lines of a container's log that are kept of a failure.
 const LOG_LINES: &str = "5";
 
@@ -49,6 +54,14 @@ pub struct PodmanTarget {
     pub environment: BTreeMap<String, String>,
 }
 
+/// What runs pods on this host.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) podman: &'a PodmanTarget,
+    /// Where the pods are those of units.
+    pub(super) units: Option<&'a QuadletTarget>,
+}
+
 /// A manifest, and what it became on this host.
 pub(super) struct Revision {
     pub(super) manifest: Vec<u8>,
@@ -57,7 +70,7 @@ pub(super) struct Revision {
 
 /// One step of one rollout, with everything that it needs.
 pub(super) struct Work<'a> {
-    pub(super) target: &'a PodmanTarget,
+    pub(super) target: Target<'a>,
     pub(super) locks: &'a Path,
     pub(super) request: &'a RolloutRequest,
     pub(super) order: &'a StepOrder,
@@ -65,6 +78,8 @@ pub(super) struct Work<'a> {
     /// What is going to run; none before it is put together.
     pub(super) rendered: Option<String>,
     pub(super) previous: Option<Revision>,
+    /// All that was put together for the object and may be there.
+    pub(super) written: Vec<String>,
     pub(super) keep: &'a Keep,
     pub(super) cancel: &'a CancellationToken,
 }
@@ -79,24 +94,16 @@ impl Work<'_> {
             }
         };
         let Self { target, locks, cancel, .. } = self;
-        let podman = Podman { target, locks, object, cancel };
+        let podman = Podman { target: target.podman, locks, object, cancel };
         let host = Host { podman, pods, work: &self, down: OnceLock::new() };
         let step = self.order.step;
-        let done = match step {
-            RolloutStep::Pulling => host.pull().await,
-            RolloutStep::Verifying => host.verify().await,
-            RolloutStep::StoppingOld => host.stop_old().await,
-            RolloutStep::StartingNew => host.start().await,
-            RolloutStep::Checking => host.check().await,
-            RolloutStep::Updating => host.update().await,
-            RolloutStep::RollingBack => host.roll_back().await,
-            RolloutStep::PreHook | RolloutStep::MidHook | RolloutStep::PostHook => {
-                host.hook(step).await
-            }
+        let done = match self.target.units {
+            Some(units) => host.unit_step(units, step).await,
+            None => host.step(step).await,
         };
         match done {
-            Ok(note) if step == RolloutStep::Pulling => self.render(&host.pods, note).await,
-            Ok(note) => {
+            Ok(Done { note, rendered: Some(rendered) }) => self.keep(rendered, note).await,
+            Ok(Done { note, rendered: None }) => {
                 let down = host.down.get().copied();
                 RolloutReport::Stepped { rendered: None, note, down }
             }
@@ -110,10 +117,9 @@ impl Work<'_> {
     }
 
     /// Puts what is going to run into the object store.
-    async fn render(&self, pods: &Pods, note: String) -> RolloutReport {
-        let rendered = pods.render(&self.request.key, self.request.revision).into_bytes();
+    async fn keep(&self, rendered: String, note: String) -> RolloutReport {
         let keep = std::sync::Arc::clone(self.keep);
-        let kept = tokio::task::spawn_blocking(move || keep(&rendered)).await;
+        let kept = tokio::task::spawn_blocking(move || keep(rendered.as_bytes())).await;
         match kept.map_err(std::io::Error::other).flatten() {
             Ok(hash) => RolloutReport::Stepped { rendered: Some(hash), note, down: None },
             Err(error) => {
@@ -126,13 +132,22 @@ impl Work<'_> {
 
 /// Stops and removes all that runs of an object.
 pub(super) async fn stop(
-    target: &PodmanTarget,
+    target: Target<'_>,
     locks: &Path,
     object: &ObjectKey,
+    written: &[String],
     cancel: &CancellationToken,
 ) -> RolloutReport {
-    let podman = Podman { target, locks, object, cancel };
+    let podman = Podman { target: target.podman, locks, object, cancel };
+    let gone = match target.units {
+        Some(units) => units.remove(&podman, written).await,
+        None => Ok(()),
+    };
+    if let Err(Trouble::Refused(reason)) = gone {
+        return RolloutReport::Failed { reason, log: String::new() };
+    }
     let removed = async {
+        gone?;
         for pod in podman.pods().await? {
             podman.remove(&pod.name, None).await?;
         }
@@ -230,7 +245,38 @@ struct Host<'a> {
     down: OnceLock<Timestamp>,
 }
 
+/// What came of a step.
+struct Done {
+    note: String,
+    /// What is going to run, where it was put together.
+    rendered: Option<String>,
+}
+
 impl Host<'_> {
+    async fn step(&self, step: RolloutStep) -> Result<Done, Trouble> {
+        let note = match step {
+            RolloutStep::Pulling => {
+                let note = self.pull().await?;
+                return Ok(Done { note, rendered: Some(self.render()) });
+            }
+            RolloutStep::Verifying => self.verify().await?,
+            RolloutStep::StoppingOld => self.stop_old().await?,
+            RolloutStep::StartingNew => self.start().await?,
+            RolloutStep::Checking => self.check().await?,
+            RolloutStep::Updating => self.update().await?,
+            RolloutStep::RollingBack => self.roll_back().await?,
+            RolloutStep::PreHook | RolloutStep::MidHook | RolloutStep::PostHook => {
+                self.hook(step).await?
+            }
+        };
+        Ok(Done { note, rendered: None })
+    }
+
+    /// The pods of the revision.
+    fn render(&self) -> String {
+        self.pods.render(&self.work.request.key, self.work.request.revision)
+    }
+
     /// Everything that can be found out before anything is touched.
     async fn pull(&self) -> Result<String, Trouble> {
         if let Some(network) = &self.podman.target.network {

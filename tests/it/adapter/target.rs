@@ -87,6 +87,7 @@ fn stop_request() -> StopRequest {
         started: "2026-11-21T01:02:03.004Z".parse().unwrap(),
         object: object(),
         manifest: ContentHash::of(b"manifest"),
+        written: Vec::new(),
         target: "t".parse().unwrap(),
     }
 }

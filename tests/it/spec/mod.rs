@@ -37,3 +37,4 @@ mod strict;
 mod targets;
 mod traps;
 mod triggers;
+mod units;

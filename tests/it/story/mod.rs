@@ -16,6 +16,7 @@ pub(crate) mod play;
 mod podman;
 mod pruning;
 mod pushes;
+mod quadlet;
 mod quota;
 mod readme;
 mod shown;

@@ -8,6 +8,7 @@ pub(crate) mod git_server;
 pub(crate) mod hook;
 pub(crate) mod hostile;
 pub(crate) mod limited;
+pub(crate) mod machine;
 pub(crate) mod manifest;
 pub(crate) mod podman;
 pub(crate) mod registry;

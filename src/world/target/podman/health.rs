@@ -82,6 +82,34 @@ struct Attached {
     address: String,
 }
 
+/// What is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Subject<'a> {
+    /// All containers of a pod.
+    Pod(&'a str),
+    /// A container that is in no pod.
+    Container(&'a str),
+}
+
+impl Subject<'_> {
+    /// The name of one of its containers, by its name in the manifest.
+    fn container(self, name: &str) -> String {
+        match self {
+            Self::Pod(pod) => format!("{pod}-{name}"),
+            Self::Container(container) => container.to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Display for Subject<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Pod(pod) => write!(f, "pod {pod}"),
+            Self::Container(container) => write!(f, "container {container}"),
+        }
+    }
+}
+
 /// What a pod is, at one look.
 pub(super) struct Seen {
     pub(super) place: Option<Place>,
@@ -119,29 +147,57 @@ pub(super) async fn look(podman: &Podman<'_>, pod: &str) -> Result<Option<Seen>,
     if found.containers.is_empty() {
         return Ok(Some(seen));
     }
-    let text = podman.look(&arguments, timeout).await?;
-    let all: Vec<Container> = serde_json::from_str(&text)
-        .map_err(|error| Trouble::Passing(format!("podman container inspect: {error}")))?;
-    for container in all {
+    for container in containers(&podman.look(&arguments, timeout).await?)? {
         if container.is_infra || container.id == found.infra {
-            seen.place = Some(Place { pid: container.state.pid, address: container.address() });
+            seen.place = Some(container.place());
             continue;
         }
         seen.labels.extend(container.config.labels.clone().unwrap_or_default());
-        let state = &container.state;
-        let ended = || format!("{} with exit status {}", state.status, state.exit_code);
-        let how = match container.restarts {
-            _ if !state.running => Err(ended()),
-            0 => Ok(()),
-            1 => Err("ended and was started again".to_owned()),
-            count => Err(format!("ended and was started again, {count} times")),
-        };
+        let how = container.runs();
         seen.containers.push((container.name, how));
     }
     Ok(Some(seen))
 }
 
+/// Looks at a container; none if there is none of that name.
+async fn look_at_container(podman: &Podman<'_>, name: &str) -> Result<Option<Seen>, Trouble> {
+    let arguments = ["container", "inspect", name];
+    let text = match podman.look(&arguments, limits::PODMAN_LOOK_TIMEOUT).await {
+        Ok(text) => text,
+        Err(Trouble::Refused(why)) if why.contains("no such container") => return Ok(None),
+        Err(trouble) => return Err(trouble),
+    };
+    let seen = containers(&text)?.pop().map(|container| Seen {
+        place: Some(container.place()),
+        containers: vec![(container.name.clone(), container.runs())],
+        labels: container.config.labels.unwrap_or_default(),
+    });
+    Ok(seen)
+}
+
+fn containers(text: &str) -> Result<Vec<Container>, Trouble> {
+    serde_json::from_str(text)
+        .map_err(|error| Trouble::Passing(format!("podman container inspect: {error}")))
+}
+
 impl Container {
+    fn place(&self) -> Place {
+        Place { pid: self.state.pid, address: self.address() }
+    }
+
+    /// Whether it runs since it was started, and why not.
+    fn runs(&self) -> Result<(), String> {
+        let state = &self.state;
+        match self.restarts {
+            _ if !state.running => {
+                Err(format!("{} with exit status {}", state.status, state.exit_code))
+            }
+            0 => Ok(()),
+            1 => Err("ended and was started again".to_owned()),
+            count => Err(format!("ended and was started again, {count} times")),
+        }
+    }
+
     fn address(&self) -> IpAddr {
         let networks = self.network.networks.iter().flatten().map(|(_, one)| one.address.as_str());
         let addresses = [self.network.address.as_str()].into_iter().chain(networks);
@@ -159,21 +215,32 @@ pub(super) async fn wait(
     names: &[String],
 ) -> Result<Duration, Trouble> {
     let began = Instant::now();
-    let waits = names.iter().map(|name| one(podman, pods, name));
+    let waits = names.iter().map(|name| one(podman, pods, Subject::Pod(name)));
     futures_util::future::try_join_all(waits).await?;
     Ok(began.elapsed())
 }
 
-async fn one(podman: &Podman<'_>, pods: &Pods, pod: &str) -> Result<(), Trouble> {
+/// The same for a container that is in no pod.
+pub(super) async fn wait_for_container(
+    podman: &Podman<'_>,
+    pods: &Pods,
+    container: &str,
+) -> Result<Duration, Trouble> {
+    let began = Instant::now();
+    one(podman, pods, Subject::Container(container)).await?;
+    Ok(began.elapsed())
+}
+
+async fn one(podman: &Podman<'_>, pods: &Pods, of: Subject<'_>) -> Result<(), Trouble> {
     let began = Instant::now();
     let probes = pods.probes().map_err(|why| Trouble::Refused(why.to_string()))?;
-    let gone = || Trouble::Refused(format!("pod {pod} is gone"));
-    let place = watch(podman, pods, pod).await?.ok_or_else(gone)?;
-    let mut told = format!("pod {pod} is not ready");
+    let gone = || Trouble::Refused(format!("{of} is gone"));
+    let place = watch(podman, pods, of).await?.ok_or_else(gone)?;
+    let mut told = format!("{of} is not ready");
     let ready = async {
         let mut asking: Vec<Asking<'_>> = probes
             .iter()
-            .map(|(container, probe)| Asking::new(pod, container, probe, began))
+            .map(|(container, probe)| Asking::new(of.container(container), probe, began))
             .collect();
         // To become ready is progress (rule R6): what is ready has the time that it needs to show that it stays so.
         let (mut since, mut progress) = (None, began);
@@ -207,8 +274,10 @@ async fn one(podman: &Podman<'_>, pods: &Pods, pod: &str) -> Result<(), Trouble>
     let breaks = async {
         loop {
             tokio::time::sleep_until(Instant::now() + LOOK).await;
-            if watch(podman, pods, pod).await?.is_none() {
-                return Err::<(), _>(gone());
+            let now = watch(podman, pods, of).await?.ok_or_else(gone)?;
+            // A unit that starts its container again makes a new one under the same name.
+            if now.pid != place.pid {
+                return Err::<(), _>(Trouble::Refused(format!("{of} ended and was started again")));
             }
         }
     };
@@ -218,14 +287,23 @@ async fn one(podman: &Podman<'_>, pods: &Pods, pod: &str) -> Result<(), Trouble>
         () = podman.cancel.cancelled() => return Err(Trouble::Cancelled),
     }
     // What broke in the same moment is seen.
-    watch(podman, pods, pod).await?.map(drop).ok_or_else(gone)
+    watch(podman, pods, of).await?.map(drop).ok_or_else(gone)
 }
 
 /// Looks at a pod: where it is, or what is wrong with it.
-async fn watch(podman: &Podman<'_>, pods: &Pods, pod: &str) -> Result<Option<Place>, Trouble> {
-    let Some(seen) = look(podman, pod).await? else { return Ok(None) };
+async fn watch(
+    podman: &Podman<'_>,
+    pods: &Pods,
+    of: Subject<'_>,
+) -> Result<Option<Place>, Trouble> {
+    let seen = match of {
+        Subject::Pod(pod) => look(podman, pod).await?,
+        Subject::Container(container) => look_at_container(podman, container).await?,
+    };
+    let Some(seen) = seen else { return Ok(None) };
     for (name, state) in &seen.containers {
-        let is_init = pods.init_containers().any(|init| *name == format!("{pod}-{init}"));
+        let is_pod = matches!(of, Subject::Pod(_));
+        let is_init = is_pod && pods.init_containers().any(|init| *name == of.container(init));
         if let (false, Err(why)) = (is_init, state) {
             return Err(Trouble::Refused(format!("container {name} {why}")));
         }
@@ -245,9 +323,9 @@ struct Asking<'a> {
 }
 
 impl<'a> Asking<'a> {
-    fn new(pod: &str, container: &str, probe: &'a Probe, began: Instant) -> Self {
+    fn new(container: String, probe: &'a Probe, began: Instant) -> Self {
         Self {
-            container: format!("{pod}-{container}"),
+            container,
             probe,
             next: began + probe.initial_delay,
             successes: 0,

@@ -1,8 +1,9 @@
-//! One call of the podman program: bounded in time, ended with its children, and never beside an earlier one.
+//! One call of podman or of a program beside it: bounded in time, ended with its children, and never beside an earlier one.
 //!
 //! What it prints goes to files, not through pipes: the monitor of a container that it starts lives on and would keep a
 //! pipe open.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
@@ -42,13 +43,53 @@ pub(super) enum Trouble {
     Cancelled,
 }
 
+/// What is run.
+#[derive(Clone, Copy)]
+pub(super) struct Call<'a> {
+    pub(super) program: &'a Path,
+    pub(super) arguments: &'a [&'a str],
+    /// Its standard input.
+    pub(super) input: &'a [u8],
+    /// Variables beside those that every program of the target gets.
+    pub(super) environment: &'a [(&'a str, &'a OsStr)],
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn of(program: &'a Path, arguments: &'a [&'a str]) -> Self {
+        Self { program, arguments, input: &[], environment: &[] }
+    }
+
+    /// What it is called in messages: without its options, which are long.
+    fn shown(&self) -> String {
+        let name = self.program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let words = self.arguments.iter().copied().filter(|word| !word.starts_with('-')).take(2);
+        [name.as_str()].into_iter().chain(words).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// How a program ended that was not ended by us: its exit status, and what it printed.
+pub(super) struct Ended {
+    status: std::process::ExitStatus,
+    pub(super) out: String,
+    pub(super) err: String,
+}
+
 impl Podman<'_> {
-    /// Runs it to change something, never beside an earlier run, and returns what it printed; `input` is its standard
-    /// input.
+    /// Runs podman to change something, never beside an earlier run, and returns what it printed; `input` is its
+    /// standard input.
     pub(super) async fn act(
         &self,
         arguments: &[&str],
         input: &[u8],
+        timeout: Duration,
+    ) -> Result<String, Trouble> {
+        self.act_by(Call { input, ..Call::of(&self.target.program, arguments) }, timeout).await
+    }
+
+    /// The same with another program.
+    pub(super) async fn act_by(
+        &self,
+        call: Call<'_>,
         timeout: Duration,
     ) -> Result<String, Trouble> {
         let path = super::super::lock::path(self.locks, self.object);
@@ -60,36 +101,43 @@ impl Podman<'_> {
             Trouble::Passing(format!("cannot lock `{}`: {error}", path.display()))
         };
         let mut lock = locked.map_err(locking)?;
-        let ran = self
-            .run(arguments, input, timeout, |command| lock.spawn(|| command.spawn(), Child::id));
+        let ran = self.run(call, timeout, |command| lock.spawn(|| command.spawn(), Child::id));
         let ran = ran.await;
         lock.give_back();
-        ran
+        ran?.said(&call)
     }
 
-    /// Runs it to look at something.
+    /// Runs podman to look at something.
     pub(super) async fn look(
         &self,
         arguments: &[&str],
         timeout: Duration,
     ) -> Result<String, Trouble> {
-        self.run(arguments, &[], timeout, Command::spawn).await
+        let call = Call::of(&self.target.program, arguments);
+        self.look_by(call, timeout).await?.said(&call)
+    }
+
+    /// The same with another program; says how it ended, whatever it said.
+    pub(super) async fn look_by(
+        &self,
+        call: Call<'_>,
+        timeout: Duration,
+    ) -> Result<Ended, Trouble> {
+        self.run(call, timeout, Command::spawn).await
     }
 
     async fn run(
         &self,
-        arguments: &[&str],
-        input: &[u8],
+        call: Call<'_>,
         timeout: Duration,
         spawn: impl FnOnce(&mut Command) -> io::Result<Child>,
-    ) -> Result<String, Trouble> {
-        let shown = arguments.iter().take(2).copied().collect::<Vec<_>>().join(" ");
+    ) -> Result<Ended, Trouble> {
         let passing =
-            |why: &dyn std::fmt::Display| Trouble::Passing(format!("podman {shown}: {why}"));
-        let files = Files::new(input).map_err(|error| passing(&error))?;
-        let mut command = files.command(self.target, arguments).map_err(|error| passing(&error))?;
+            |why: &dyn std::fmt::Display| Trouble::Passing(format!("{}: {why}", call.shown()));
+        let files = Files::new(call.input).map_err(|error| passing(&error))?;
+        let mut command = files.command(self.target, &call).map_err(|error| passing(&error))?;
         let child = spawn(&mut command).map_err(|error| {
-            let program = self.target.program.display();
+            let program = call.program.display();
             Trouble::Passing(format!("cannot start `{program}`: {error}"))
         })?;
         let Some(status) = self.supervise(child, timeout).await.map_err(|why| passing(&why))?
@@ -97,13 +145,7 @@ impl Podman<'_> {
             return Err(Trouble::Cancelled);
         };
         let (out, err) = files.read().map_err(|error| passing(&error))?;
-        match (status.code(), status.signal()) {
-            (Some(0), _) => Ok(out),
-            (Some(_), _) => Err(Trouble::Refused(words(&err, &out))),
-            (None, signal) => {
-                Err(passing(&format!("it was ended by signal {}", signal.unwrap_or_default())))
-            }
-        }
+        Ok(Ended { status, out, err })
     }
 
     /// Waits for its end; none if it was cancelled.
@@ -130,6 +172,20 @@ impl Podman<'_> {
     }
 }
 
+impl Ended {
+    /// What it printed, if it says that it did what it was asked for.
+    fn said(self, call: &Call<'_>) -> Result<String, Trouble> {
+        match (self.status.code(), self.status.signal()) {
+            (Some(0), _) => Ok(self.out),
+            (Some(_), _) => Err(Trouble::Refused(words(&self.err, &self.out))),
+            (None, signal) => {
+                let (shown, signal) = (call.shown(), signal.unwrap_or_default());
+                Err(Trouble::Passing(format!("{shown}: it was ended by signal {signal}")))
+            }
+        }
+    }
+}
+
 /// Its standard input and outputs.
 struct Files {
     input: File,
@@ -145,13 +201,14 @@ impl Files {
         Ok(Self { input, out: tempfile::tempfile()?, err: tempfile::tempfile()? })
     }
 
-    fn command(&self, target: &PodmanTarget, arguments: &[&str]) -> io::Result<Command> {
-        let mut command = Command::new(&target.program);
+    fn command(&self, target: &PodmanTarget, call: &Call<'_>) -> io::Result<Command> {
+        let mut command = Command::new(call.program);
         command
-            .args(arguments)
+            .args(call.arguments)
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .envs(&target.environment)
+            .envs(call.environment.iter().copied())
             .stdin(Stdio::from(self.input.try_clone()?))
             .stdout(self.out.try_clone()?)
             .stderr(self.err.try_clone()?)
@@ -173,8 +230,8 @@ impl Files {
     }
 }
 
-/// Why it said no: which container does not start, else its last error, else the last line that says something.
-fn words(err: &str, out: &str) -> String {
+/// Why podman said no: which container does not start, else its last error, else the last line that says something.
+pub(super) fn words(err: &str, out: &str) -> String {
     let mut lines = err.lines().chain(out.lines()).map(str::trim).filter(|line| !line.is_empty());
     let start = lines.clone().find_map(|line| {
         // Without the number of the container: it is another at each attempt (rule I70).

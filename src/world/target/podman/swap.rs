@@ -165,7 +165,7 @@ impl Host<'_> {
     }
 
     /// What hooks of this rollout left behind.
-    async fn remove_hooks(&self) -> Result<(), Trouble> {
+    pub(super) async fn remove_hooks(&self) -> Result<(), Trouble> {
         let key = self.work.request.key.to_string();
         let is_hook = |pod: &&Pod| pod.is_hook && pod.rollout == key;
         for pod in self.podman.pods().await?.iter().filter(is_hook) {

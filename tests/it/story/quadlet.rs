@@ -1,0 +1,506 @@
+//! Workloads as services of a real systemd: tags move, units follow, and a host starts what it runs alone (section 8.3).
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use tidegate::fact::{Fact, Outcome, RolloutStep};
+
+use crate::support::daemon::eventually;
+use crate::support::git::Repo;
+use crate::support::machine::{DAEMON, Machine};
+use crate::support::podman::{Podman, Program, alone};
+use crate::support::registry::write;
+
+use RolloutStep::{Checking, Pulling, RollingBack, StartingNew, Verifying};
+
+/// A stream and a workload that follows it; `more` are further annotations.
+fn manifests(registry: &str, more: &str) -> String {
+    format!(
+        "apiVersion: image.openshift.io/v1
+kind: ImageStream
+metadata: {{name: web, namespace: shop}}
+spec:
+  tags:
+  - name: latest
+    from: {{kind: DockerImage, name: '{registry}/shop/web:latest'}}
+    importPolicy: {{insecure: true}}
+---
+apiVersion: apps.openshift.io/v1
+kind: DeploymentConfig
+metadata: {{name: web, namespace: shop, annotations: {{tidegate.dev/publish: '127.0.0.1:18080:8080', tidegate.dev/retry: '0'{more}}}}}
+spec:
+  replicas: 1
+  strategy: {{type: Rolling, rollingParams: {{timeoutSeconds: 8}}}}
+  triggers:
+  - type: ImageChange
+    imageChangeParams: {{automatic: true, containerNames: [main], from: {{kind: ImageStreamTag, name: 'web:latest'}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec:
+      terminationGracePeriodSeconds: 3
+      containers:
+      - name: main
+        image: ' '
+        ports: [{{containerPort: 8080}}]
+        readinessProbe: {{httpGet: {{path: /healthz, port: 8080}}, periodSeconds: 1}}
+"
+    )
+}
+
+/// A command works on the repository that it is in.
+const IMPORT: &str = "cd /srv/manifests && tidegate import-image web -n shop";
+
+const IN_PLACE: &str = ", tidegate.dev/verify: 'false'";
+
+const SETTINGS: &str = "[targets.units]\nkind = \"quadlet\"\n[routes]\ndefault = \"units\"\n";
+
+/// What the published port answers; none where nothing does.
+fn served() -> Option<String> {
+    let mut stream = TcpStream::connect("127.0.0.1:18080").ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    Some(text.rsplit("\r\n").next()?.to_owned())
+}
+
+struct Shop {
+    machine: Machine,
+    podman: Podman,
+    repo: Repo,
+    rollouts: usize,
+}
+
+impl Shop {
+    /// A machine that is booted, and whose daemon does not run yet.
+    fn open(more: &str) -> Option<Self> {
+        Self::with(more, SETTINGS)
+    }
+
+    fn with(more: &str, settings: &str) -> Option<Self> {
+        if !alone() {
+            return None;
+        }
+        let podman = Podman::start()?;
+        podman.push("shop/web:latest", "v1", Program::Healthy);
+        let repo = Repo::new();
+        let registry = podman.registry.address();
+        repo.write("web.yaml", manifests(&registry, more)).commit("the shop");
+        let machine = Machine::new(repo.path(), &registry, settings)?;
+        machine.boot();
+        Some(Self { machine, podman, repo, rollouts: 0 })
+    }
+
+    /// The daemon starts, and its first rollout is complete.
+    fn begin(&mut self) {
+        self.machine.start_daemon();
+        self.completes();
+        assert_eq!(served().as_deref(), Some("v1"));
+    }
+
+    fn completes(&mut self) {
+        let end = self.rolled_out();
+        assert_eq!(end, (Outcome::Complete, String::new(), None), "{}", self.machine.story());
+    }
+
+    /// How the next rollout ends: outcome, reason, and whether the one before runs.
+    fn rolled_out(&mut self) -> (Outcome, String, Option<bool>) {
+        self.rollouts += 1;
+        let wanted = self.rollouts;
+        eventually(&format!("rollout {wanted}; {}", self.machine.story()), || {
+            let records = self.machine.records();
+            let mut ends = records.into_iter().filter_map(|record| match record.fact {
+                Fact::RolloutFinished(end) => Some((end.outcome, end.reason, end.rolled_back)),
+                _ => None,
+            });
+            ends.nth(wanted - 1)
+        })
+    }
+
+    /// The next rollout fails, and what ran before runs; why.
+    fn fails(&mut self) -> String {
+        let (outcome, reason, rolled_back) = self.rolled_out();
+        let story = || format!("{reason}\n{}", self.machine.story());
+        assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{}", story());
+        reason
+    }
+
+    fn moves(&self, version: &str, program: Program) {
+        self.podman.push("shop/web:latest", version, program);
+        self.imports();
+    }
+
+    /// The daemon of a user, whose units are their own.
+    fn begin_as_user(&mut self) {
+        let machine = &mut self.machine;
+        machine.add_user();
+        let settings = format!(
+            "state_dir = \"/home/web/state\"\n[control]\nsocket = \"/home/web/control.sock\"\n[source]\n\
+             repository = \"/srv/manifests\"\nbranch = \"main\"\n{}",
+            SETTINGS.replace("[routes]", "user = true\n[routes]")
+        );
+        write(&machine.root().join("home/web/tidegate.toml"), &settings);
+        machine.state = machine.root().join("home/web/state");
+        machine.run_as_user(&["systemd-run", "--user", "--unit=tidegate", "tidegate", "run"]);
+        self.completes();
+        assert_eq!(served().as_deref(), Some("v1"));
+    }
+
+    fn imports(&self) {
+        let said = self.machine.attempt(&["sh", "-c", IMPORT]);
+        assert!(said.status.success(), "{said:?}");
+    }
+
+    /// The steps of the last rollout.
+    fn steps(&self) -> Vec<RolloutStep> {
+        let mut steps = Vec::new();
+        for record in self.machine.records() {
+            match record.fact {
+                Fact::RolloutStarted(_) => steps.clear(),
+                Fact::RolloutStepped(stepped) => steps.push(stepped.step),
+                _ => {}
+            }
+        }
+        steps
+    }
+
+    fn started(&self) -> usize {
+        self.machine.count(|fact| matches!(fact, Fact::RolloutStarted(_)))
+    }
+
+    /// Every container but those that hold networks and services, with its number.
+    fn containers(&self) -> String {
+        let format = "{{.Names}} {{.ID}} {{.Image}}";
+        let all = self.machine.run(&["podman", "ps", "--format", format]);
+        let mut own: Vec<_> = all.lines().filter(|line| !line.contains("podman-pause")).collect();
+        own.sort_unstable();
+        own.join("\n")
+    }
+
+    fn pods(&self) -> String {
+        self.machine.run(&["podman", "pod", "ps", "--format", "{{.Name}} {{.Status}}"])
+    }
+
+    fn files(&self) -> [Option<String>; 2] {
+        ["web.kube", "web.yaml"].map(|name| self.machine.unit(name))
+    }
+
+    /// Whatever it was that failed, the operator has mended it.
+    fn release(&self) {
+        self.machine.run(&["tidegate", "release", "dc/web", "-n", "shop"]);
+    }
+}
+
+/// R18, R19, R20, X50: files, daemon-reload, restart; the names stay, and nothing is left over.
+#[test]
+fn r020_a_new_image_takes_over_through_its_unit() {
+    let Some(mut shop) = Shop::open("") else { return };
+    shop.begin();
+    assert_eq!(shop.steps(), [Pulling, StartingNew, Checking]);
+    assert_eq!(shop.pods(), "web-0 Running");
+    insta::assert_snapshot!(shop.machine.unit("web.kube").unwrap(), @r"
+    [Unit]
+    Description=web (managed; revision 1)
+    After=network-online.target
+    Wants=network-online.target
+
+    [Kube]
+    Yaml=web.yaml
+    PublishPort=127.0.0.1:18080:8080
+    ExitCodePropagation=any
+
+    [Service]
+    Restart=on-failure
+    RestartSec=5
+    TimeoutStartSec=900
+
+    [Install]
+    WantedBy=default.target
+    ");
+    shop.moves("v2", Program::Healthy);
+    shop.completes();
+    assert_eq!(served().as_deref(), Some("v2"));
+    assert_eq!(shop.steps(), [Pulling, Verifying, StartingNew, Checking]);
+    assert_eq!(shop.pods(), "web-0 Running");
+    assert_eq!(shop.machine.show("ActiveState", "web.service"), "active");
+
+    let before = (shop.containers(), shop.files());
+    shop.moves("v3", Program::NeverReady);
+    let reason = shop.fails();
+    assert!(reason.ends_with("/healthz: status 404"), "{reason}");
+    assert_eq!(shop.steps(), [Pulling, Verifying, RollingBack]);
+    assert_eq!((shop.containers(), shop.files()), before, "it was not touched");
+
+    let manifests = manifests(&shop.podman.registry.address(), "");
+    shop.repo.write("web.yaml", manifests.split("---").next().unwrap()).commit("the shop closes");
+    eventually("the stop", || {
+        let stopped = |fact: &Fact| matches!(fact, Fact::StopFinished(stop) if stop.outcome == Outcome::Complete);
+        (shop.machine.count(stopped) == 1).then_some(())
+    });
+    assert_eq!((shop.pods(), shop.files()), (String::new(), [None, None]));
+    assert_eq!(shop.machine.show("LoadState", "web.service"), "not-found");
+}
+
+/// R7, R20: the files of the revision before take their places again, byte for byte, and their service runs.
+#[test]
+fn r020_what_fails_is_replaced_by_the_files_of_before() {
+    let Some(mut shop) = Shop::open(IN_PLACE) else { return };
+    shop.begin();
+    let before = shop.files();
+    shop.moves("v2", Program::NeverReady);
+    let reason = shop.fails();
+    assert!(reason.ends_with("/healthz: status 404"), "{reason}");
+    assert_eq!(shop.steps(), [Pulling, StartingNew, Checking, RollingBack]);
+    assert_eq!(shop.files(), before);
+    assert_eq!(served().as_deref(), Some("v1"));
+    assert_eq!(shop.pods(), "web-0 Running");
+    assert_eq!(shop.machine.show("ActiveState", "web.service"), "active");
+    assert_eq!(shop.machine.show("NeedDaemonReload", "web.service"), "no");
+}
+
+/// R10: a service that does not start says why in the words of podman, and what ran before comes back.
+#[test]
+fn r020_a_service_that_does_not_start_is_told_with_its_error() {
+    let Some(mut shop) = Shop::open(IN_PLACE) else { return };
+    let taken = std::net::TcpListener::bind("127.0.0.1:18080").unwrap();
+    shop.machine.start_daemon();
+    let reason = shop.fails();
+    assert!(reason.starts_with("web.service does not start: "), "{reason}");
+    assert!(reason.contains("ddress already in use"), "{reason}");
+    assert_eq!((shop.pods(), shop.files()), (String::new(), [None, None]));
+    drop(taken);
+    shop.release();
+    shop.completes();
+    assert_eq!(served().as_deref(), Some("v1"));
+}
+
+/// R20, X51: the generator is asked first, and podman's own updater is not let in.
+#[test]
+fn r020_what_the_generator_refuses_touches_nothing() {
+    let Some(mut shop) = Shop::open("") else { return };
+    shop.begin();
+    let before = (shop.containers(), shop.files());
+    let folder = shop.machine.unit_path("web.kube.d");
+    std::fs::create_dir(&folder).unwrap();
+    write(&folder.join("10-mine.conf"), "[Kube]\nNonsense=1\n");
+    // A unit of somebody else that is broken is no matter of ours.
+    write(&shop.machine.unit_path("other.kube"), "[Kube]\n");
+    shop.moves("v2", Program::Healthy);
+    let reason = shop.fails();
+    assert!(reason.starts_with("no service can be made of the unit: "), "{reason}");
+    assert!(reason.contains("unsupported key 'Nonsense'"), "{reason}");
+    assert_eq!(shop.steps(), [Pulling, RollingBack]);
+    assert_eq!((shop.containers(), shop.files()), before);
+
+    write(&folder.join("10-mine.conf"), "[Kube]\nAutoUpdate=registry\n");
+    shop.release();
+    let reason = shop.fails();
+    assert!(reason.starts_with("`AutoUpdate` is set for web.service: "), "{reason}");
+    assert_eq!((shop.containers(), shop.files()), before);
+
+    std::fs::remove_dir_all(folder).unwrap();
+    shop.release();
+    shop.completes();
+    assert_eq!(served().as_deref(), Some("v2"));
+}
+
+/// R22: what somebody edited is left as it is, and `status` says so and what to do.
+#[test]
+fn r022_a_unit_that_was_edited_is_shown_and_not_overwritten() {
+    let Some(mut shop) = Shop::open("") else { return };
+    shop.begin();
+    let path = shop.machine.unit_path("web.kube");
+    let edited = shop.machine.unit("web.kube").unwrap() + "# mine\n";
+    write(&path, &edited);
+    let before = shop.containers();
+    shop.moves("v2", Program::Healthy);
+    let reason = shop.fails();
+    assert_eq!(
+        reason,
+        "drifted: `/etc/containers/systemd/web.kube` is not as Tidegate wrote it and is not overwritten; remove it, or put it \
+         back, then `tidegate release` goes on"
+    );
+    assert_eq!(shop.steps(), [Pulling, RollingBack]);
+    assert_eq!((shop.machine.unit("web.kube").unwrap(), shop.containers()), (edited, before));
+    let status = shop.machine.tidegate(&["status", "-n", "shop"]);
+    assert!(status.contains("drifted: `/etc/containers/systemd/web.kube`"), "{status}");
+
+    std::fs::remove_file(path).unwrap();
+    shop.release();
+    shop.completes();
+    assert_eq!(served().as_deref(), Some("v2"));
+    assert!(!shop.machine.unit("web.kube").unwrap().contains("mine"));
+}
+
+/// R23, X52: neither the daemon nor the registry nor git is there when the machine starts.
+#[test]
+fn r023_a_machine_that_starts_alone_runs_its_services() {
+    let Some(mut shop) = Shop::open("") else { return };
+    shop.begin();
+    let image = |containers: String| containers.rsplit(' ').next().unwrap().to_owned();
+    let before = image(shop.containers());
+    shop.machine.shut_down();
+    shop.podman.registry.stop();
+    std::fs::rename(shop.repo.path().join(".git"), shop.repo.path().join("gone")).unwrap();
+    shop.machine.boot();
+    eventually("the service", || served().filter(|version| version == "v1"));
+    assert_eq!(shop.machine.show("ActiveState", "web.service"), "active");
+    assert_eq!(shop.machine.show("ActiveState", DAEMON), "inactive");
+    assert_eq!(image(shop.containers()), before);
+}
+
+/// R4: whichever step a kill meets, the next start goes on, and the image takes over once.
+#[test]
+fn r004_a_kill_at_each_step_of_a_unit_converges_once() {
+    let Some(mut shop) = Shop::open("") else { return };
+    shop.begin();
+    for (revision, step) in (2..).zip([Pulling, Verifying, StartingNew, Checking]) {
+        let version = format!("v{revision}");
+        shop.moves(&version, Program::Healthy);
+        eventually(&format!("{step} of {version}"), || {
+            (shop.started() == revision && shop.steps().contains(&step)).then_some(())
+        });
+        shop.machine.kill_daemon();
+        shop.completes();
+        assert_eq!(served(), Some(version), "{step}");
+        assert_eq!(shop.pods(), "web-0 Running", "{step}");
+        assert_eq!(shop.started(), revision, "{step}: once");
+        assert_eq!(shop.machine.show("ActiveState", "web.service"), "active", "{step}");
+    }
+}
+
+/// A disk that is full while a unit is written leaves the old one whole, and its service is not touched.
+#[test]
+fn r020_a_full_disk_leaves_the_old_unit_whole() {
+    let Some(mut shop) = Shop::open(IN_PLACE) else { return };
+    let folder = "/etc/containers/systemd";
+    shop.machine.run(&["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]);
+    shop.begin();
+    let files = || {
+        shop.machine.run(&[
+            "sh",
+            "-c",
+            "cd /etc/containers/systemd && ls -A && cat web.kube web.yaml",
+        ])
+    };
+    let before = (shop.containers(), files());
+    let fill = "dd if=/dev/zero of=/etc/containers/systemd/filler bs=1k; test -s /etc/containers/systemd/filler";
+    shop.machine.run(&["sh", "-c", fill]);
+    shop.moves("v2", Program::Healthy);
+    let reason = shop.fails();
+    assert!(reason.starts_with("StartingNew failed in 1 attempt: cannot write `"), "{reason}");
+    assert!(reason.contains("No space left on device"), "{reason}");
+    shop.machine.run(&["rm", "/etc/containers/systemd/filler"]);
+    let files = || {
+        shop.machine.run(&[
+            "sh",
+            "-c",
+            "cd /etc/containers/systemd && ls -A && cat web.kube web.yaml",
+        ])
+    };
+    assert_eq!((shop.containers(), files()), before);
+    shop.release();
+    shop.completes();
+    assert_eq!(served().as_deref(), Some("v2"));
+}
+
+/// Containers are not the daemon's: those of units and those that podman played go on without it.
+#[test]
+fn r023_a_restart_of_the_daemon_leaves_every_container_running() {
+    let settings = format!(
+        "[targets.here]\nkind = \"podman\"\n{SETTINGS}[routes.objects]\n\"DeploymentConfig/shop/other\" = \"here\"\n"
+    );
+    let Some(mut shop) = Shop::with("", &settings) else { return };
+    let written = manifests(&shop.podman.registry.address(), "");
+    let (_, other) = written.split_once("---").unwrap();
+    let other =
+        other.replace("name: web, namespace", "name: other, namespace").replace("18080", "18081");
+    shop.repo.write("other.yaml", other).commit("another one");
+    shop.machine.start_daemon();
+    shop.completes();
+    shop.completes();
+    let state = || {
+        let arguments =
+            ["podman", "ps", "--all", "--format", "{{.Names}} {{.ID}} {{.Pid}} {{.Status}}"];
+        let all = shop.machine.run(&arguments);
+        let mut all: Vec<String> =
+            all.lines().map(|line| line.split(' ').take(4).collect::<Vec<_>>().join(" ")).collect();
+        all.sort_unstable();
+        all
+    };
+    let before = state();
+    assert_eq!(
+        before.len(),
+        5,
+        "two with their networks, and the one that holds the service: {before:?}"
+    );
+    for _ in 0..2 {
+        shop.machine.run(&["systemctl", "restart", DAEMON]);
+        assert_eq!(state(), before);
+    }
+    shop.machine.run(&["systemctl", "stop", DAEMON]);
+    assert_eq!(state(), before);
+    assert_eq!(served().as_deref(), Some("v1"));
+    shop.machine.start_daemon();
+    assert_eq!(shop.started(), 2, "nothing is rolled out again");
+}
+
+/// R21: of a `.container` unit that somebody else wrote only the image is ours; its own health check is the gate.
+#[test]
+fn r021_of_a_container_unit_only_the_image_is_changed() {
+    let Some(mut shop) = Shop::open("") else { return };
+    let unit = "[Unit]\nDescription=mine\n[Container]\nContainerName=mine\nPublishPort=127.0.0.1:18080:8080\n\
+                HealthCmd=busybox test -f /www/healthz\nHealthInterval=1s\nHealthRetries=2\nNotify=healthy\n\
+                [Service]\nTimeoutStartSec=8\nRestart=no\n[Install]\nWantedBy=default.target\n";
+    write(&shop.machine.unit_path("web.container"), unit);
+    shop.begin();
+    let image = || shop.machine.unit("web.container.d/50-image.conf").unwrap();
+    let first = image();
+    assert!(first.starts_with("[Container]\nImage=127.0.0.1:"), "{first}");
+    assert_eq!((first.lines().count(), first.contains("@sha256:")), (2, true), "{first}");
+    assert_eq!((shop.pods(), shop.files()), (String::new(), [None, None]));
+    assert!(shop.containers().starts_with("mine "), "{}", shop.containers());
+
+    shop.moves("v2", Program::Healthy);
+    shop.completes();
+    assert_eq!(served().as_deref(), Some("v2"));
+    let second = shop.machine.unit("web.container.d/50-image.conf").unwrap();
+    assert_ne!(second, first);
+
+    shop.moves("v3", Program::NeverReady);
+    let reason = shop.fails();
+    assert!(reason.starts_with("web.service does not start: "), "{reason}");
+    assert_eq!(shop.machine.unit("web.container.d/50-image.conf").unwrap(), second);
+    assert_eq!(served().as_deref(), Some("v2"));
+    assert_eq!(shop.machine.unit("web.container").unwrap(), unit);
+}
+
+/// R18, R20, R22: the same without privileges, in the folder and with the services of a user.
+#[test]
+fn r018_units_of_a_user_are_rolled_out_and_put_back() {
+    let Some(mut shop) = Shop::open(IN_PLACE) else { return };
+    let inside = "exec: {command: [busybox, test, -f, /www/healthz]}";
+    let written = manifests(&shop.podman.registry.address(), IN_PLACE);
+    let written = written.replace("httpGet: {path: /healthz, port: 8080}", inside);
+    shop.repo.write("web.yaml", written).commit("a probe that needs no privileges");
+    shop.begin_as_user();
+    let units = shop.machine.root().join("home/web/.config/containers/systemd");
+    let files =
+        || ["web.kube", "web.yaml"].map(|name| std::fs::read_to_string(units.join(name)).unwrap());
+    let before = files();
+    shop.podman.push("shop/web:latest", "v2", Program::NeverReady);
+    shop.machine.run_as_user(&["sh", "-c", IMPORT]);
+    let reason = shop.fails();
+    assert!(
+        reason.starts_with("not healthy within 8s: container web-0-main is not ready: exec "),
+        "{reason}"
+    );
+    assert_eq!(files(), before);
+    assert_eq!(served().as_deref(), Some("v1"));
+    let state = shop.machine.run_as_user(&["systemctl", "--user", "is-active", "web.service"]);
+    assert_eq!(state, "active");
+    let log = shop.machine.run(&["journalctl", "-b", "-o", "cat", "--no-pager", "_UID=1001"]);
+    assert!(!log.contains("does not linger"), "{log}");
+    assert_eq!(shop.files(), [None, None], "nothing is the system's");
+}
