@@ -273,6 +273,8 @@ pub struct RolloutRequest {
     pub images: Vec<RolloutImage>,
     /// The manifest as rolled out, in the object store.
     pub manifest: ContentHash,
+    /// The commit that it is of: what else it names stands there.
+    pub commit: CommitId,
     /// Where it goes.
     pub target: TargetName,
     /// The step that is asked for, where the target is told each.
@@ -299,6 +301,8 @@ pub struct StepOrder {
 /// A revision that a target ran, in the object store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Previous {
+    /// The commit that it is of.
+    pub commit: CommitId,
     /// The manifest.
     pub manifest: ContentHash,
     /// What it became there.

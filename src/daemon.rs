@@ -5,8 +5,10 @@
 //! failed append ends the process with an error (law 2): what was decided is not on disk, so nothing may follow from it.
 
 mod cache;
+mod configs;
 mod contents;
 mod logins;
+mod looking;
 mod notify;
 mod open;
 mod outline;
@@ -309,7 +311,7 @@ impl Daemon {
                 Effect::Answer(id, answer) => {
                     if let Some(asked) = self.asked.remove(&id) {
                         let reply = Reply::of(answer, self.clock.now());
-                        drop(asked.send(reply)); // whoever asked may have gone
+                        looking::answer(&self.engine, &self.world.targets, reply, asked);
                     }
                 }
                 Effect::WakeAt(at) => self.wake_at = at,

@@ -26,7 +26,7 @@ mod typed;
 mod workload;
 pub(crate) mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -36,6 +36,7 @@ use crate::action::{ImportMode, Platform};
 use crate::dense;
 use crate::fact::{ContainerRef, Position};
 use crate::names::{ContentHash, Namespace, ObjectKey, StreamName, StreamTag, TagName, TargetName};
+use crate::pods::{ConfigName, Summary};
 use crate::policy::TagLimit;
 use crate::reference::ImageReference;
 use crate::time::{Schedule, Span, Window};
@@ -65,6 +66,8 @@ pub struct DesiredState {
     pub workloads: BTreeMap<ObjectKey, Arc<Workload>>,
     /// Documents of other kinds, kept as they are.
     pub companions: Vec<Arc<Companion>>,
+    /// What the `ConfigMap`s and `Secret`s among them are, without their values.
+    pub configs: BTreeMap<Namespace, BTreeMap<ConfigName, Summary>>,
     /// Documents that are none of our objects and may be meant as one.
     pub strays: Vec<Stray>,
     /// What is invalid; sorted by position.
@@ -356,6 +359,9 @@ pub struct Workload {
     /// What keeps its triggers from acting at once.
     #[serde(default)]
     pub gates: Gates,
+    /// The `ConfigMap`s and `Secret`s whose content is part of its template: `tidegate.dev/config-hash` (rule R17).
+    #[serde(default)]
+    pub hashed: BTreeSet<ConfigName>,
     /// `alpha.image.policy.openshift.io/resolve-names` on the object or its template is `*` (rule I185).
     #[serde(default)]
     pub resolve_names: bool,
@@ -411,6 +417,9 @@ pub struct Companion {
     pub namespace: Namespace,
     /// `metadata.name`; empty where there is none.
     pub name: String,
+    /// What it is, where it is a `ConfigMap` or a `Secret`.
+    #[serde(default)]
+    pub config: Option<(ConfigName, Summary)>,
     /// The document as JSON. May hold secrets.
     #[serde(skip)]
     pub manifest: Option<Arc<str>>,

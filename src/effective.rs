@@ -342,7 +342,22 @@ pub fn wanted(
         images.push(RolloutImage { container, reference, digest, previous: None, lookup, written });
     }
     images.sort_by(|a, b| a.container.cmp(&b.container));
-    Ok(Wanted { images, triggered, template: workload.template })
+    Ok(Wanted { images, triggered, template: template(workload, desired) })
+}
+
+/// The hash of a template: with the content of its `ConfigMap`s and `Secret`s, where that counts (rule R17).
+fn template(workload: &Workload, desired: &DesiredState) -> ContentHash {
+    if workload.hashed.is_empty() {
+        return workload.template;
+    }
+    let known = desired.configs.get(&workload.object.namespace);
+    let mut all = workload.template.to_string();
+    for name in &workload.hashed {
+        let version = known.and_then(|known| known.get(name)).map(|known| known.version.as_str());
+        // Writing into a text cannot fail.
+        let _ = write!(all, " {name}={}", version.unwrap_or_default());
+    }
+    ContentHash::of(all.as_bytes())
 }
 
 /// The image that an order gave to a container whose trigger is not automatic, if git says of it what it said then: an

@@ -5,6 +5,7 @@
 //! ([`Pods::units`]), and when it is healthy ([`Pods::probes`]). It reads the manifest as it was rolled out, so that a
 //! restart, a restore and a test see the same.
 
+mod config;
 mod hook;
 mod probe;
 mod render;
@@ -20,6 +21,10 @@ use serde_json::Value;
 use crate::fact::RolloutStep;
 use crate::names::{Kind, ObjectKey};
 
+pub use config::{
+    ConfigName, Configs, Contents, Holding, SourceKind, Summary, VERSIONS, Version,
+    names as config_names,
+};
 pub use hook::{FailurePolicy, Hook, HookEnd};
 pub use probe::{Handler, Probe};
 pub use render::{Instance, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, documents};
@@ -57,12 +62,20 @@ pub struct Pods {
     budget: Budget,
     /// Why a second instance cannot run beside the first (rule R12); none where it can.
     pub exclusive: Option<String>,
+    /// The images of how many revisions are kept, at least of two (rule R7).
+    pub history: usize,
     /// What runs before, between and after.
     hooks: hook::Hooks,
     /// Ports of the host: `tidegate.dev/publish`.
     publish: Vec<Publish>,
     /// Whether a new revision is tried beside the old one: `tidegate.dev/verify`.
     verify: bool,
+    /// Volumes that each instance has of its own: the names of `volumeClaimTemplates` (rule R17a).
+    claims: Vec<String>,
+    /// What the template needs of `ConfigMap`s and `Secret`s, until it is put in their place.
+    needs: Vec<config::Need>,
+    /// What stands in their place on the host.
+    versions: Vec<Version>,
     /// The pod template.
     template: Value,
 }

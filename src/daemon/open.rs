@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
+use super::configs::ConfigReader;
 use crate::action::Input;
 use crate::config::Config;
 use crate::desired::{Object, Tree};
@@ -226,6 +227,8 @@ pub(crate) fn kept_version(hash: &ContentHash, store: &ObjectStore) -> anyhow::R
 pub(super) fn world(config: &Config, store: &ObjectStore) -> anyhow::Result<World> {
     let source = Source::open(config.source.source(), &config.state_dir)
         .context("cannot set up the source")?;
+    let source = Arc::new(source);
+    let configs = ConfigReader::new(Arc::clone(&source), config.policy.clone());
     let puts = store.clone();
     let registries = Registries::new(
         config.registries.client(),
@@ -241,9 +244,10 @@ pub(super) fn world(config: &Config, store: &ObjectStore) -> anyhow::Result<Worl
             Arc::new(move |hash: &ContentHash| gets.get(hash).map_err(told)),
             Arc::new(move |bytes: &[u8]| keeps.put(bytes).map_err(told)),
         ),
+        (Arc::new(move |commit| configs.read(commit)), Some(registries.clone())),
     )
     .context("cannot set up the targets")?;
-    Ok(World { source: Arc::new(source), registries, targets })
+    Ok(World { source, registries, targets })
 }
 
 /// An error of the object store as the world tells it on: with its cause, such as a full file system.

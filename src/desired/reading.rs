@@ -13,6 +13,7 @@ use crate::dense;
 use crate::fact::Position;
 use crate::limits;
 use crate::names::{Kind, Namespace, ObjectKey};
+use crate::pods::{ConfigName, Contents, Summary};
 use crate::policy::Policy;
 
 use super::diagnostic::{Diagnostic, Severity};
@@ -390,6 +391,7 @@ impl FileReader<'_> {
                     kind: kind.into(),
                     namespace: draft.namespace.clone(),
                     name: name.into(),
+                    config: config_of(node, (api_version, kind), name),
                     manifest: Some(json::write(node).into()),
                     position: draft.start(),
                 }))),
@@ -490,6 +492,19 @@ pub(crate) fn default_namespace(path: &str, policy: &Policy) -> Namespace {
         .filter(|(prefix, _)| under(prefix))
         .max_by_key(|(prefix, _)| prefix.len());
     longest.map_or_else(|| policy.default_namespace.clone(), |(_, namespace)| namespace.clone())
+}
+
+/// What a companion is, where it is a `ConfigMap` or a `Secret`.
+fn config_of(
+    node: &Node,
+    (api_version, kind): (&str, &str),
+    name: &str,
+) -> Option<(ConfigName, Summary)> {
+    let name = ConfigName::of(api_version, kind, name)?;
+    // What a Node writes is JSON.
+    let document: serde_json::Value = serde_json::from_str(&json::write(node)).unwrap_or_default();
+    let summary = Contents::summary(Contents::read(name.kind, &document));
+    Some((name, summary))
 }
 
 fn read_ours(draft: &Draft<'_>, kind: Kind, api_version: &str) -> Option<Object> {

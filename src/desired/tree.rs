@@ -260,7 +260,14 @@ impl Tree {
                     Entry::Object(Object::Workload(workload)) => {
                         workloads.push((workload.object.clone(), Arc::clone(workload)));
                     }
-                    Entry::Companion(companion) => state.companions.push(Arc::clone(companion)),
+                    Entry::Companion(companion) => {
+                        if let Some((name, summary)) = &companion.config {
+                            let of_it = state.configs.entry(companion.namespace.clone());
+                            let of_it = of_it.or_default().entry(name.clone());
+                            of_it.or_insert_with(|| summary.clone());
+                        }
+                        state.companions.push(Arc::clone(companion));
+                    }
                     Entry::Rejected(rejected) => state.rejected.push(rejected.clone()),
                 }
             }

@@ -1,7 +1,7 @@
 //! `Deployment`, `StatefulSet`, `DaemonSet` and `CronJob` that carry the triggers annotation (section 2 of the triggers
 //! specification), and what they share with a DeploymentConfig.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -9,6 +9,7 @@ use serde::de::IgnoredAny;
 use crate::fact::{ContainerList, ContainerRef};
 use crate::limits;
 use crate::names::{Kind, ObjectKey, StreamName, TargetName};
+use crate::pods::ConfigName;
 
 use super::marks::{End, Step};
 use super::nearest::nearest;
@@ -27,6 +28,7 @@ pub(crate) struct Settings {
     retries: u32,
     target: Option<TargetName>,
     gates: Gates,
+    config_hash: bool,
 }
 
 impl Settings {
@@ -45,6 +47,7 @@ impl Settings {
                 window: ours.window(),
                 min_interval: ours.span("min-interval"),
             },
+            config_hash: ours.flag("config-hash").unwrap_or(false),
         }
     }
 }
@@ -59,6 +62,13 @@ fn resolves_names(node: &super::yaml::Node) -> bool {
 /// D26.
 fn history(node: &Node) -> Option<u32> {
     node.at(&["spec", "revisionHistoryLimit"])?.as_text()?.parse().ok()
+}
+
+/// The `ConfigMap`s and `Secret`s that a template names.
+fn configs_of(pod: &Pod<'_>) -> BTreeSet<ConfigName> {
+    // What a Node writes is JSON.
+    let template = serde_json::from_str(&super::json::write(pod.node)).unwrap_or_default();
+    crate::pods::config_names(&template)
 }
 
 /// Puts a workload together; `finish` sets what its kind alone knows.
@@ -82,6 +92,7 @@ pub(crate) fn assemble(
         prune: settings.prune,
         retries: settings.retries,
         gates: settings.gates,
+        hashed: if settings.config_hash { configs_of(pod) } else { BTreeSet::new() },
         resolve_names: [draft.node, pod.node].into_iter().any(resolves_names),
         manifest: draft.manifest(),
         position: draft.start(),

@@ -201,6 +201,7 @@ impl Engine {
 
     /// Brings the index up to date and marks what changed; what is shared with the old state is not looked at.
     fn relink(&mut self, old: &DesiredState) {
+        self.mark_configured(old);
         let keys: BTreeSet<_> = old.keys().chain(self.desired.keys()).collect();
         let mut replaced = Vec::new();
         for key in keys {
@@ -223,6 +224,19 @@ impl Engine {
         // Only now, when every tag that goes on asking is linked again.
         for object in &replaced {
             self.forget_checks_of(object);
+        }
+    }
+
+    /// Marks what may name a `ConfigMap` or a `Secret` that changed.
+    fn mark_configured(&mut self, old: &DesiredState) {
+        let namespaces = old.configs.keys().chain(self.desired.configs.keys());
+        let changed: BTreeSet<_> = namespaces
+            .filter(|name| old.configs.get(*name) != self.desired.configs.get(*name))
+            .collect();
+        if !changed.is_empty() {
+            let workloads = self.desired.workloads.keys();
+            let of_them = workloads.filter(|key| changed.contains(&key.namespace));
+            self.dirty.extend(of_them.cloned().map(Key::Workload));
         }
     }
 

@@ -131,7 +131,7 @@ impl Engine {
     fn deliver(&mut self, key: &Key, seq: Seq, now: Now, batch: &mut Batch) {
         let Key::Workload(object) = key else { return };
         let Some(rollout) = self.rollout(object, seq) else { return };
-        let RolloutStarted { revision, cause, replaces, images, manifest, target, .. } =
+        let RolloutStarted { revision, cause, replaces, images, manifest, commit, target, .. } =
             rollout.started.clone();
         let replaces = replaces.map(|replaced| {
             self.rollout(object, replaced).map_or_else(
@@ -163,6 +163,7 @@ impl Engine {
             replaces,
             images,
             manifest,
+            commit,
             target,
             step,
         };
@@ -175,7 +176,8 @@ impl Engine {
     fn previous(&self, object: &ObjectKey, seq: Seq) -> Option<Previous> {
         let active = self.observed.workloads.get(object)?.active()?;
         let rendered = active.rendered.filter(|_| active.seq != seq)?;
-        Some(Previous { manifest: active.started.manifest, rendered })
+        let RolloutStarted { commit, manifest, .. } = active.started;
+        Some(Previous { commit, manifest, rendered })
     }
 
     /// What was put together for an object by the rollouts that are remembered, each once.

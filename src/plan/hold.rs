@@ -163,6 +163,11 @@ pub enum HeldReason {
         /// What.
         why: String,
     },
+    /// A `ConfigMap` or a `Secret` that it needs is not there, or a key of one (rule R17).
+    ConfigMissing {
+        /// What.
+        why: String,
+    },
     /// It is to be stopped at a target that is not configured any more.
     NoTargetToStop {
         /// The target.
@@ -247,6 +252,7 @@ impl fmt::Display for HeldReason {
                 "target `{target}` is not configured; add `[targets.{target}]` or change the route"
             ),
             Self::Unsupported { target, why } => unsupported(f, target, why),
+            Self::ConfigMissing { why } => f.write_str(why),
             Self::WaitingForSlot { in_flight, slots } => write!(
                 f,
                 "a rollout waits for a slot: {in_flight} in flight, at most {slots} (`rollouts.in_flight`)"

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::config::{self, Need};
 use super::{LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, Pods, Unsupported, unsupported};
 use crate::fact::RolloutStep;
 use crate::names::{self, Revision, RolloutKey};
@@ -19,7 +20,7 @@ pub struct Hook {
     /// What becomes of the rollout when it fails.
     pub policy: FailurePolicy,
     command: Vec<String>,
-    env: Vec<Value>,
+    pub(super) env: Vec<Value>,
     container: String,
     volumes: Vec<String>,
 }
@@ -52,6 +53,24 @@ pub(super) struct Hooks {
     pub(super) pre: Option<Hook>,
     pub(super) mid: Option<Hook>,
     pub(super) post: Option<Hook>,
+}
+
+impl Hooks {
+    /// Those that there are.
+    pub(super) fn all_mut(&mut self) -> impl Iterator<Item = &mut Hook> {
+        [&mut self.pre, &mut self.mid, &mut self.post].into_iter().flatten()
+    }
+
+    /// What they need of `ConfigMap`s and `Secret`s.
+    pub(super) fn needs(&self) -> Result<Vec<Need>, Unsupported> {
+        let mut needs = Vec::new();
+        for (name, hook) in [("pre", &self.pre), ("mid", &self.mid), ("post", &self.post)] {
+            let Some(hook) = hook else { continue };
+            let place = format!("the `{name}` hook");
+            config::environment(&json!({"env": hook.env}), &place, &mut needs)?;
+        }
+        Ok(needs)
+    }
 }
 
 #[derive(Deserialize)]

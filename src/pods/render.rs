@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Pods;
+use super::{Pods, VERSIONS};
 use crate::names::{Kind, Revision, RolloutKey};
 
 /// Label of a pod: the object that it is of.
@@ -65,6 +65,10 @@ impl Pods {
         let mut annotations =
             self.template.pointer("/metadata/annotations").cloned().unwrap_or_default();
         put(&mut annotations, [("tidegate.dev/revision", revision.0.to_string())]);
+        let versions: Vec<&str> = self.versions.iter().map(|one| one.name.as_str()).collect();
+        if !versions.is_empty() {
+            put(&mut annotations, [(VERSIONS, versions.join(","))]);
+        }
         let mut spec = self.template.get("spec").cloned().unwrap_or_default();
         for list in ["initContainers", "containers"] {
             let containers = spec.get_mut(list).and_then(Value::as_array_mut);
@@ -74,6 +78,9 @@ impl Pods {
         }
         if instance != Instance::Check {
             self.undeclared(&mut spec);
+        }
+        if let Instance::Ordinal(ordinal) = instance {
+            self.claim(&mut spec, ordinal);
         }
         if let Some(spec) = spec.as_object_mut() {
             // Images are pulled with our logins, before anything is stopped.
@@ -105,6 +112,19 @@ impl Pods {
             if ports.is_empty() {
                 fields.remove("ports");
             }
+        }
+    }
+
+    /// The volumes that an instance has of its own, each in the place of one of its name that all would have.
+    fn claim(&self, spec: &mut Value, ordinal: u32) {
+        let Some(spec) = spec.as_object_mut().filter(|_| !self.claims.is_empty()) else { return };
+        let volumes = spec.entry("volumes").or_insert_with(|| json!([]));
+        let Some(volumes) = volumes.as_array_mut() else { return };
+        for claim in &self.claims {
+            let is_it = |volume: &Value| volume.get("name").and_then(Value::as_str) == Some(claim);
+            volumes.retain(|volume| !is_it(volume));
+            let name = format!("{claim}-{}-{ordinal}", self.object.name);
+            volumes.push(json!({"name": claim, "persistentVolumeClaim": {"claimName": name}}));
         }
     }
 

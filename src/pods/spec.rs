@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::hook::{self, Hooks};
 use super::rolling::{Amount, Budget};
-use super::{Pods, Publish, Strategy, Unsupported, unsupported};
+use super::{Pods, Publish, Strategy, Unsupported, config, unsupported};
 use crate::names::{Kind, ObjectKey};
 
 /// Kubernetes' default of `terminationGracePeriodSeconds`.
@@ -18,6 +18,9 @@ const TIMEOUT: u64 = 600;
 
 /// OpenShift's default of `activeDeadlineSeconds`.
 const DEADLINE: u64 = 21_600;
+
+/// Kubernetes' and OpenShift's default of `revisionHistoryLimit`.
+const HISTORY: usize = 10;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -37,6 +40,7 @@ struct Metadata {
 struct Spec {
     replicas: Option<u32>,
     min_ready_seconds: Option<u64>,
+    revision_history_limit: Option<usize>,
     progress_deadline_seconds: Option<u64>,
     strategy: Option<StrategySpec>,
     template: Option<Value>,
@@ -77,9 +81,7 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
             return unsupported(format!("a {} does not run on this kind of target", object.kind));
         }
     };
-    if volume_claim_templates.is_some_and(|claims| !claims.is_empty()) {
-        return unsupported("`volumeClaimTemplates` are not known to this kind of target");
-    }
+    let claims = claims(volume_claim_templates.unwrap_or_default())?;
     let Some(template) = template.filter(Value::is_object) else {
         return unsupported("there is no pod template");
     };
@@ -109,7 +111,7 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
     let annotations = read.metadata.annotations.unwrap_or_default();
     let annotation = |key: &str| annotations.get(key).and_then(Value::as_str);
     let publish = publish(annotation("tidegate.dev/publish").unwrap_or_default())?;
-    let pods = Pods {
+    let mut pods = Pods {
         object: object.clone(),
         replicas,
         strategy: how,
@@ -118,12 +120,17 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
         deadline: Duration::from_secs(strategy.active_deadline_seconds.unwrap_or(DEADLINE)),
         grace: Duration::from_secs(grace(&template)),
         budget,
-        exclusive: exclusive(&template),
+        exclusive: exclusive(&template, &claims),
+        history: read.spec.revision_history_limit.unwrap_or(HISTORY).max(2),
+        claims,
         hooks,
         publish,
         verify: annotation("tidegate.dev/verify") != Some("false"),
+        needs: config::needs(&template)?,
+        versions: Vec::new(),
         template,
     };
+    pods.needs.extend(pods.hooks.needs()?);
     check(&pods)?;
     Ok(pods)
 }
@@ -136,7 +143,7 @@ fn check(pods: &Pods) -> Result<(), Unsupported> {
     let sources = pods.template.pointer("/spec/volumes").and_then(Value::as_array);
     for volume in sources.into_iter().flatten() {
         let name = volume.get("name").and_then(Value::as_str).unwrap_or_default();
-        let known = ["emptyDir", "hostPath", "persistentVolumeClaim"];
+        let known = ["configMap", "emptyDir", "hostPath", "persistentVolumeClaim", "secret"];
         let is_odd = |key: &&String| *key != "name" && !known.contains(&key.as_str());
         if let Some(odd) = volume.as_object().and_then(|volume| volume.keys().find(is_odd)) {
             let known = known.map(|kind| format!("`{kind}`")).join(", ");
@@ -147,13 +154,16 @@ fn check(pods: &Pods) -> Result<(), Unsupported> {
     }
     for container in pods.containers() {
         let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
-        let env = container.get("env").and_then(Value::as_array).into_iter().flatten();
-        let sources = env.filter_map(|one| one.get("valueFrom")).filter(|from| !from.is_null());
-        let from = container.get("envFrom").and_then(Value::as_array).into_iter().flatten();
-        if sources.chain(from).next().is_some() {
+        let mounts = container.get("volumeMounts").and_then(Value::as_array).into_iter().flatten();
+        let is_part = |mount: &&Value| {
+            ["subPath", "subPathExpr"].iter().any(|key| {
+                mount.get(*key).and_then(Value::as_str).is_some_and(|path| !path.is_empty())
+            })
+        };
+        if let Some(mount) = mounts.into_iter().find(is_part) {
+            let volume = mount.get("name").and_then(Value::as_str).unwrap_or_default();
             return unsupported(format!(
-                "container `{name}` takes values of its environment from elsewhere (`valueFrom`, `envFrom`), which is not known \
-                 to this kind of target"
+                "container `{name}` mounts a part of volume `{volume}` (`subPath`), and podman would mount all of it"
             ));
         }
     }
@@ -167,7 +177,10 @@ fn grace(template: &Value) -> u64 {
 
 /// Why two instances cannot run beside each other (rule R12). A port of the host is no reason: what is tried publishes
 /// none.
-fn exclusive(template: &Value) -> Option<String> {
+fn exclusive(template: &Value, claims: &[String]) -> Option<String> {
+    if let Some(claim) = claims.first() {
+        return Some(cannot_be_shared(claim));
+    }
     if template.pointer("/spec/hostNetwork").and_then(Value::as_bool) == Some(true) {
         return Some("it uses the network of the host".into());
     }
@@ -182,8 +195,21 @@ fn exclusive(template: &Value) -> Option<String> {
             (None, Some(_)) => is_mounted_read_only(template, name),
             (None, None) => true,
         };
-        (!is_shared).then(|| format!("volume {name:?} cannot be shared"))
+        (!is_shared).then(|| cannot_be_shared(name))
     })
+}
+
+fn cannot_be_shared(volume: &str) -> String {
+    format!("volume {volume:?} cannot be shared")
+}
+
+/// The names of claim templates.
+fn claims(templates: Vec<Value>) -> Result<Vec<String>, Unsupported> {
+    let name = |claim: Value| match claim.pointer("/metadata/name").and_then(Value::as_str) {
+        Some(name) if !name.is_empty() => Ok(name.to_owned()),
+        Some(_) | None => unsupported("one of `volumeClaimTemplates` has no name"),
+    };
+    templates.into_iter().map(name).collect()
 }
 
 fn is_mounted_read_only(template: &Value, volume: &str) -> bool {

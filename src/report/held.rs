@@ -132,6 +132,7 @@ fn words(reason: &HeldReason) -> (&'static str, &'static str) {
         HeldReason::Unsupported { .. } => {
             ("unsupported", "another manifest or another target in a commit")
         }
+        HeldReason::ConfigMissing { .. } => ("configMissing", "a commit that has it"),
         HeldReason::NoTargetToStop { .. } => ("noTargetToStop", "a target of that name"),
         HeldReason::WaitingForSlot { .. } => ("waitingForSlot", "the end of another rollout"),
         HeldReason::Due => ("due", "a running daemon"),

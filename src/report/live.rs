@@ -8,7 +8,7 @@ use crate::action::Requests;
 use crate::admit::Scarce;
 use crate::effective;
 use crate::engine::Known;
-use crate::names::{Account, Digest, Namespace, Seq};
+use crate::names::{Account, Digest, Namespace, ObjectKey, Seq};
 use crate::observed::quota::Page;
 use crate::observed::soft::{CheckSoft, Rate};
 use crate::policy::{RateLimit, limited_host};
@@ -33,6 +33,22 @@ pub struct Live {
     pub quota: Vec<LiveQuota>,
     /// Rollouts and stops that it delivers.
     pub deliveries: Vec<LiveDelivery>,
+    /// What does not run as it was rolled out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub astray: Vec<LiveAstray>,
+}
+
+/// A workload that does not run as it was rolled out.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LiveAstray {
+    /// The workload.
+    pub object: ObjectKey,
+    /// What is not as it should be.
+    pub why: String,
+    /// Whether it runs, and somebody edited its files.
+    #[serde(default)]
+    pub drifted: bool,
 }
 
 /// One check of a registry.
@@ -188,6 +204,7 @@ impl Live {
             registries: registries.collect(),
             quota: quota.collect(),
             deliveries: deliveries.collect(),
+            astray: Vec::new(), // nobody looked yet
         }
     }
 }

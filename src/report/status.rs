@@ -160,6 +160,9 @@ struct WorkloadReport {
     active: Option<RolloutReport>,
     /// Why nobody knows what the target runs.
     unknown: Option<String>,
+    /// What is not as it was rolled out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    astray: Option<String>,
     triggers: Vec<StreamTag>,
 }
 
@@ -333,6 +336,7 @@ impl Status {
         let wrong = !self.problems.is_empty()
             || self.counts.held > 0
             || self.counts.rejected > 0
+            || self.workloads.iter().any(|workload| workload.astray.is_some())
             || self.tags.iter().any(|tag| tag.verdict == Verdict::CouldNotCheck);
         match () {
             () if wrong => Health::Held,

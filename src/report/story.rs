@@ -279,6 +279,7 @@ pub(super) fn workload(manifest: &str) -> Workload {
         prune: true,
         retries: 3,
         gates: Gates::default(),
+        hashed: Default::default(),
         resolve_names: false,
         manifest: Arc::from(manifest),
         position: position(3),

@@ -13,6 +13,7 @@ mod failure;
 mod helper;
 mod host;
 mod lately;
+mod lent;
 mod list;
 mod logins;
 mod manifest;

@@ -7,6 +7,7 @@ mod event;
 mod exec;
 mod lock;
 mod log;
+mod look;
 mod podman;
 mod webhook;
 
@@ -19,14 +20,17 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::registry::Registries;
 use crate::action::{
     AskRollout, Notice, Previous, RolloutReport, RolloutRequest, StepOrder, StopRequest,
 };
 use crate::limits;
-use crate::names::{ContentHash, TargetName};
+use crate::names::{CommitId, ContentHash, TargetName};
+use crate::pods::Configs;
 use event::Event;
 
 pub use event::SIGNATURE_HEADER;
+pub use look::{Astray, Expected};
 pub use podman::{PodmanTarget, QuadletTarget};
 
 /// What a target is (`[targets.NAME]`).
@@ -139,6 +143,9 @@ impl fmt::Debug for Secret {
 /// Reads a manifest out of the object store.
 pub type ReadManifest = Arc<dyn Fn(&ContentHash) -> io::Result<Vec<u8>> + Send + Sync>;
 
+/// Reads the `ConfigMap`s and `Secret`s of a commit; it blocks.
+pub type ReadConfigs = Arc<dyn Fn(&CommitId) -> Result<Arc<Configs>, String> + Send + Sync>;
+
 /// Puts something into the object store.
 pub type Keep = Arc<dyn Fn(&[u8]) -> io::Result<ContentHash> + Send + Sync>;
 
@@ -153,6 +160,9 @@ struct Inner {
     locks: PathBuf,
     manifests: ReadManifest,
     keep: Keep,
+    configs: ReadConfigs,
+    /// Whose logins images are pulled with.
+    registries: Option<Registries>,
     client: reqwest::Client,
 }
 
@@ -172,6 +182,7 @@ impl Targets {
         instance: String,
         state_dir: &Path,
         (manifests, keep): (ReadManifest, Keep),
+        (configs, registries): (ReadConfigs, Option<Registries>),
     ) -> io::Result<Self> {
         let locks = state_dir.join("locks");
         std::fs::create_dir_all(&locks)?;
@@ -181,7 +192,16 @@ impl Targets {
                 target.warn(name);
             }
         }
-        Ok(Self(Arc::new(Inner { targets, instance, locks, manifests, keep, client })))
+        Ok(Self(Arc::new(Inner {
+            targets,
+            instance,
+            locks,
+            manifests,
+            keep,
+            configs,
+            registries,
+            client,
+        })))
     }
 
     /// Gives a rollout to its target and says what became of it.
@@ -215,7 +235,8 @@ impl Targets {
                 None => None,
             };
             let previous = match order.previous {
-                Some(Previous { manifest, rendered }) => Some(podman::Revision {
+                Some(Previous { commit, manifest, rendered }) => Some(podman::Revision {
+                    commit,
                     manifest: self.read_manifest(manifest).await?,
                     rendered: self.read_text(rendered).await?,
                 }),
@@ -227,7 +248,7 @@ impl Targets {
             Ok(read) => read,
             Err(reason) => return transient(reason),
         };
-        let (locks, keep) = (&*self.0.locks, &self.0.keep);
+        let (locks, keep, configs) = (&*self.0.locks, &self.0.keep, &self.0.configs);
         let work = podman::Work {
             target,
             locks,
@@ -238,6 +259,8 @@ impl Targets {
             previous,
             written: self.written(target, &order.written).await,
             keep,
+            configs,
+            registries: self.0.registries.as_ref(),
             cancel,
         };
         work.run().await

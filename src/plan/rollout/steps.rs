@@ -27,6 +27,10 @@ impl Planning<'_> {
             self.held(HeldReason::Unsupported { target: target.clone(), why: why.to_string() })
         };
         let pods = Pods::read(self.object, manifest).map_err(held)?;
+        let known = self.view.desired.configs.get(&self.object.namespace);
+        if let Some(why) = pods.lacks(|name| known.and_then(|known| known.get(name))) {
+            return Err(self.held(HeldReason::ConfigMissing { why }));
+        }
         let is_first = self.state.active().is_none_or(|active| active.rendered.is_none());
         let course = if self.view.policy.units.contains(target) {
             pods.check_unit().map_err(held)?;

@@ -419,6 +419,7 @@ fn held(run: &Simulated, imports: &[ImportReport]) -> Vec<DryHeld> {
         | HeldReason::Paused
         | HeldReason::NoSuchTarget { .. }
         | HeldReason::Unsupported { .. }
+        | HeldReason::ConfigMissing { .. }
         | HeldReason::NoTargetToStop { .. }
         | HeldReason::Rejected { .. }
         | HeldReason::RemovalGuarded

@@ -220,9 +220,17 @@ fn workload(input: &Input<'_>, object: &ObjectKey) -> WorkloadReport {
     let triggers: BTreeSet<_> = triggers.map(|trigger| trigger.from.clone()).collect();
     let gone = view.observed.objects.get(object);
     let gone = gone.is_some_and(|known| matches!(known.presence, Presence::Removed { .. }));
+    let astray = input.live.into_iter().flat_map(|live| &live.astray);
+    let astray = astray.into_iter().find(|one| one.object == *object);
+    let phase = match (phase(state, gone), astray) {
+        ("Complete", Some(astray)) if astray.drifted => "Drifted",
+        ("Complete", Some(_)) => "NotRunning",
+        (phase, _) => phase,
+    };
     WorkloadReport {
         object: object.clone(),
-        phase: phase(state, gone),
+        phase,
+        astray: astray.map(|astray| astray.why.clone()),
         next_target: next.filter(|next| Some(next) != target.as_ref()),
         target,
         paused: desired.is_some_and(|workload| effective::is_paused(workload, view.observed)),

@@ -71,6 +71,7 @@ impl Setting {
             registries: Vec::new(),
             quota: Vec::new(),
             deliveries: Vec::new(),
+            astray: Vec::new(),
         }
     }
 }

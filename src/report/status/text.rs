@@ -171,7 +171,7 @@ impl WorkloadReport {
     fn write(&self, out: &mut String, now: Timestamp) {
         let style = match self.phase {
             "Complete" => GOOD,
-            "Failed" | "RolledBack" | "RollingBack" => BAD,
+            "Failed" | "RolledBack" | "RollingBack" | "NotRunning" | "Drifted" => BAD,
             _ => WAITS,
         };
         let next = self.next_target.as_ref().map(|target| format!(" (next: {target})"));
@@ -193,6 +193,13 @@ impl WorkloadReport {
         }
         if let Some(active) = active {
             active.write(out, "runs", now);
+        }
+        if let Some(why) = &self.astray {
+            let what = match self.phase {
+                "Drifted" => "it is not overwritten; put it back, or remove it and let a rollout write it",
+                _ => "it is left so; start it again, or let the next rollout replace it",
+            };
+            line(out, &format!("    now: {}: {why}; {what}", styled(BAD, "not as rolled out")));
         }
         if let Some(why) = &self.unknown {
             line(out, &format!("    runs: {}: {why}", styled(BAD, "not known")));

@@ -57,8 +57,13 @@ impl Login {
 
     /// The login as a header of HTTP basic authentication; none where it is a token.
     pub(super) fn basic(&self) -> Option<HeaderValue> {
+        secret_header(&format!("Basic {}", STANDARD.encode(self.words()?)))
+    }
+
+    /// User and password as basic authentication has them; none where it is a token. A secret.
+    pub(super) fn words(&self) -> Option<String> {
         let Secret::Password { user, password } = &self.secret else { return None };
-        secret_header(&format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))))
+        Some(format!("{user}:{password}"))
     }
 
     /// The token that a token server takes in place of a password.

@@ -4,8 +4,11 @@
 //! told by the labels of the pods. A step that fails touches nothing that ran before; putting that back is a step of its
 //! own.
 
+mod configs;
 mod files;
+mod found;
 mod health;
+mod keep;
 mod names;
 mod probe;
 mod program;
@@ -14,7 +17,7 @@ mod systemd;
 mod units;
 mod update;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -22,15 +25,17 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::Keep;
+use super::super::registry::Registries;
+use super::{Keep, ReadConfigs};
 use crate::action::{RolloutReport, RolloutRequest, StepOrder};
 use crate::fact::RolloutStep;
 use crate::limits::{PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT, PODMAN_PULL_TIMEOUT};
-use crate::names::ObjectKey;
+use crate::names::{CommitId, ObjectKey};
 use crate::pods::{
     FailurePolicy, HookEnd, Instance, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, Pods,
 };
 use crate::time::Timestamp;
+pub(super) use found::{Found, look};
 use program::{Podman, Trouble};
 use swap::seconds;
 
@@ -64,6 +69,7 @@ pub(super) struct Target<'a> {
 
 /// A manifest, and what it became on this host.
 pub(super) struct Revision {
+    pub(super) commit: CommitId,
     pub(super) manifest: Vec<u8>,
     pub(super) rendered: String,
 }
@@ -81,6 +87,8 @@ pub(super) struct Work<'a> {
     /// All that was put together for the object and may be there.
     pub(super) written: Vec<String>,
     pub(super) keep: &'a Keep,
+    pub(super) configs: &'a ReadConfigs,
+    pub(super) registries: Option<&'a Registries>,
     pub(super) cancel: &'a CancellationToken,
 }
 
@@ -93,13 +101,17 @@ impl Work<'_> {
                 return RolloutReport::Failed { reason: why.to_string(), log: String::new() };
             }
         };
+        let pods = match self.placed(pods).await {
+            Ok(pods) => pods,
+            Err(trouble) => return told(trouble, String::new()),
+        };
         let Self { target, locks, cancel, .. } = self;
         let podman = Podman { target: target.podman, locks, object, cancel };
         let host = Host { podman, pods, work: &self, down: OnceLock::new() };
         let step = self.order.step;
-        let done = match self.target.units {
-            Some(units) => host.unit_step(units, step).await,
-            None => host.step(step).await,
+        let done = match host.step().await {
+            Ok(done) => host.after().await.map(|()| done),
+            trouble => trouble,
         };
         match done {
             Ok(Done { note, rendered: Some(rendered) }) => self.keep(rendered, note).await,
@@ -107,11 +119,10 @@ impl Work<'_> {
                 let down = host.down.get().copied();
                 RolloutReport::Stepped { rendered: None, note, down }
             }
-            Err(Trouble::Cancelled) => RolloutReport::Cancelled,
-            Err(Trouble::Passing(reason)) => RolloutReport::Transient { reason, retry_after: None },
-            Err(Trouble::Refused(reason)) => {
-                let log = host.log().await;
-                RolloutReport::Failed { reason, log }
+            Err(trouble) => {
+                let is_refused = matches!(trouble, Trouble::Refused(_));
+                let log = if is_refused { host.log().await } else { String::new() };
+                told(trouble, log)
             }
         }
     }
@@ -127,6 +138,14 @@ impl Work<'_> {
                 RolloutReport::Transient { reason, retry_after: None }
             }
         }
+    }
+}
+
+fn told(trouble: Trouble, log: String) -> RolloutReport {
+    match trouble {
+        Trouble::Cancelled => RolloutReport::Cancelled,
+        Trouble::Passing(reason) => RolloutReport::Transient { reason, retry_after: None },
+        Trouble::Refused(reason) => RolloutReport::Failed { reason, log },
     }
 }
 
@@ -151,7 +170,8 @@ pub(super) async fn stop(
         for pod in podman.pods().await? {
             podman.remove(&pod.name, None).await?;
         }
-        Ok(())
+        podman.let_images_go().await?;
+        podman.remove_versions_but(&BTreeSet::new()).await
     };
     match removed.await {
         Ok(()) => RolloutReport::Complete { log: String::new() },
@@ -253,7 +273,12 @@ struct Done {
 }
 
 impl Host<'_> {
-    async fn step(&self, step: RolloutStep) -> Result<Done, Trouble> {
+    async fn step(&self) -> Result<Done, Trouble> {
+        self.before().await?;
+        let step = self.work.order.step;
+        if let Some(units) = self.work.target.units {
+            return self.unit_step(units, step).await;
+        }
         let note = match step {
             RolloutStep::Pulling => {
                 let note = self.pull().await?;
@@ -314,8 +339,20 @@ impl Host<'_> {
             Err(trouble) => return Err(trouble),
         };
         if !there {
-            let pulled =
-                self.podman.act(&["pull", "--quiet", image], &[], PODMAN_PULL_TIMEOUT).await;
+            let lent = match self.work.registries {
+                Some(registries) => registries.lend(image, &self.podman.object.namespace).await,
+                None => None,
+            };
+            // The login is in no argument, and in no file that somebody else could open.
+            let pulled = match lent {
+                Some(login) => {
+                    let pull = ["pull", "--quiet", "--authfile", "/dev/stdin", image];
+                    self.podman.act(&pull, &login, PODMAN_PULL_TIMEOUT).await
+                }
+                None => {
+                    self.podman.act(&["pull", "--quiet", image], &[], PODMAN_PULL_TIMEOUT).await
+                }
+            };
             // A registry that is gone or says no is no verdict about the image (rule T25).
             pulled.map_err(|trouble| match &trouble {
                 Trouble::Refused(why) => Trouble::Passing(format!("cannot pull {image}: {why}")),

@@ -36,6 +36,7 @@ fn targets_with(config: TargetConfig, state: &Path, manifest: Vec<u8>) -> Target
         "/tidegate/test".into(),
         state,
         (Arc::new(read), Arc::new(|bytes: &[u8]| Ok(ContentHash::of(bytes)))),
+        (Arc::new(|_| Err("no commit".to_owned())), None),
     )
     .unwrap()
 }
@@ -76,6 +77,7 @@ pub(crate) fn request() -> RolloutRequest {
             written: None,
         }],
         manifest: ContentHash::of(b"manifest"),
+        commit: "0".repeat(40).parse().unwrap(),
         target: "t".parse().unwrap(),
         step: None,
     }

@@ -1,6 +1,7 @@
 //! One test per rule of the specifications, named by rule; `rules.txt` lists them.
 
 mod allowed;
+mod configs;
 mod editing;
 mod fetching;
 mod following;

@@ -243,14 +243,33 @@ fn r001_what_is_not_done_is_refused_with_its_name() {
     insta::assert_snapshot!(why.unwrap_err(), @"strategy Custom is not enabled");
     let why = read(|m| {
         m["spec"]["template"]["spec"]["volumes"] =
-            json!([{"name": "c", "configMap": {"name": "c"}}]);
+            json!([{"name": "c", "projected": {"sources": []}}]);
     });
-    insta::assert_snapshot!(why.unwrap_err(), @"volume `c` is a `configMap`, which is not known to this kind of target; it knows `emptyDir`, `hostPath`, `persistentVolumeClaim`");
-    let why = read(|m| {
-        let env = json!([{"name": "P", "valueFrom": {"secretKeyRef": {"name": "s", "key": "p"}}}]);
-        m["spec"]["template"]["spec"]["containers"][0]["env"] = env;
+    insta::assert_snapshot!(why.unwrap_err(), @"volume `c` is a `projected`, which is not known to this kind of target; it knows `configMap`, `emptyDir`, `hostPath`, `persistentVolumeClaim`, `secret`");
+}
+
+/// R17a: an instance of a `StatefulSet` has volumes of its own, under the names that Kubernetes gives the claims.
+#[test]
+fn r017a_a_stateful_set_has_a_volume_for_each_claim_and_ordinal() {
+    let object: ObjectKey = "StatefulSet/shop/db".parse().unwrap();
+    let manifest = manifest(|m| {
+        m["spec"]["replicas"] = json!(2);
+        m["spec"]["volumeClaimTemplates"] = json!([{"metadata": {"name": "data"}, "spec": {}}]);
+        m["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] =
+            json!([{"name": "data", "mountPath": "/data"}]);
     });
-    insta::assert_snapshot!(why.unwrap_err(), @"container `main` takes values of its environment from elsewhere (`valueFrom`, `envFrom`), which is not known to this kind of target");
+    let pods = Pods::read(&object, &manifest).unwrap();
+    assert_eq!(pods.exclusive.as_deref(), Some("volume \"data\" cannot be shared"));
+    assert!(!pods.is_verified());
+    let volumes = |ordinal| {
+        let pod = pods.pod(Instance::Ordinal(ordinal), &key(), Revision(3));
+        let pod: Value = serde_json::from_str(&pod).unwrap();
+        pod["spec"]["volumes"].clone()
+    };
+    for (ordinal, name) in [(0, "data-db-0"), (1, "data-db-1")] {
+        let claim = json!({"claimName": name});
+        assert_eq!(volumes(ordinal), json!([{"name": "data", "persistentVolumeClaim": claim}]));
+    }
 }
 
 /// The budget of a DeploymentConfig with so many instances and these parameters.

@@ -238,11 +238,11 @@ fn d039a_a_rollout_ends_at_its_deadline() {
 #[test]
 fn r001_what_a_host_does_not_do_is_held() {
     let mut world = host();
-    world.commit("is web latest=r.io/web:1\ndc app app<web:latest volume=secret");
+    world.commit("is web latest=r.io/web:1\ndc app app<web:latest volume=projected");
     world.resolve("r.io/web:1", "a");
     assert_eq!(world.pending(), "");
     let held = world.held();
-    assert!(held.contains("target `none` cannot run it: volume `v` is a `secret`"), "{held}");
+    assert!(held.contains("target `none` cannot run it: volume `v` is a `projected`"), "{held}");
 }
 
 /// A world that runs `a`, with hooks before and after.

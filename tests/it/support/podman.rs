@@ -6,7 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::registry::{DockerRegistry, write};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::registry::{DockerRegistry, Options, write};
 
 /// Says to the test that runs in namespaces of its own that it does.
 const ALONE: &str = "TIDEGATE_TEST_ALONE";
@@ -65,7 +68,13 @@ pub(crate) struct Podman {
 
 impl Podman {
     pub(crate) fn start() -> Option<Self> {
-        let podman = Self { registry: DockerRegistry::start()?, dir: tempfile::tempdir().unwrap() };
+        Self::start_with(&Options::default())
+    }
+
+    /// With a registry that wants a login, it has that one, until [`Self::logs_out`].
+    pub(crate) fn start_with(options: &Options) -> Option<Self> {
+        let registry = DockerRegistry::start_with(options)?;
+        let podman = Self { registry, dir: tempfile::tempdir().unwrap() };
         let dir = podman.dir.path();
         for folder in ["tmp", "networks", "root/bin", "root/www", "root/tmp"] {
             std::fs::create_dir_all(dir.join(folder)).unwrap();
@@ -85,7 +94,8 @@ impl Podman {
         let address = podman.registry.address();
         let registries = format!("[[registry]]\nlocation = \"{address}\"\ninsecure = true\n");
         write(&dir.join("registries.conf"), &registries);
-        write(&dir.join("auth.json"), "{}");
+        let logins = options.basic.map_or_else(|| "{}".to_owned(), |login| logins(&address, login));
+        write(&dir.join("auth.json"), &logins);
         let script = format!(
             "#!/bin/sh\nexport CONTAINERS_CONF={shown}/containers.conf CONTAINERS_STORAGE_CONF={shown}/storage.conf\n\
              export CONTAINERS_REGISTRIES_CONF={shown}/registries.conf REGISTRY_AUTH_FILE={shown}/auth.json\n\
@@ -118,6 +128,11 @@ impl Podman {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
+    /// It has no login any more.
+    pub(crate) fn logs_out(&self) {
+        write(&self.dir.path().join("auth.json"), "{}");
+    }
+
     /// Builds an image and pushes it, as `HOST/NAME`.
     pub(crate) fn push(&self, name: &str, version: &str, program: Program) {
         let dir = self.dir.path();
@@ -139,10 +154,16 @@ impl Podman {
         self.call("buildah", &["copy", "--quiet", &from, &path(&dir.join("root")), "/"]);
         let command = serde_json::to_string(&["/bin/sh", "-c", &run]).unwrap();
         self.call("buildah", &["config", "--cmd", &command, &from]);
-        self.call("buildah", &["commit", "--quiet", "--rm", &from, &image]);
+        self.call("buildah", &["commit", "--quiet", "--rm", "--timestamp", "0", &from, &image]);
         self.call("buildah", &["push", "--quiet", &image]);
         self.call("buildah", &["rmi", "--force", &image]);
     }
+}
+
+/// A file of logins.
+pub(crate) fn logins(address: &str, (user, password): (&str, &str)) -> String {
+    let login = STANDARD.encode(format!("{user}:{password}"));
+    serde_json::json!({"auths": {address: {"auth": login}}}).to_string()
 }
 
 fn path(path: &Path) -> String {

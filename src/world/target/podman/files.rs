@@ -70,9 +70,21 @@ impl Folder {
 
     /// Whether exactly this is there.
     pub(super) fn is(&self, wanted: &Units) -> bool {
-        unit_paths(&self.object.name)
-            .iter()
-            .all(|path| read(&self.of(path)).is_ok_and(|text| text.as_deref() == wanted.file(path)))
+        self.astray_from(wanted).is_none()
+    }
+
+    /// The first path at which something else is.
+    fn astray_from(&self, wanted: &Units) -> Option<String> {
+        let is = |path: &String| {
+            read(&self.of(path)).is_ok_and(|text| text.as_deref() == wanted.file(path))
+        };
+        unit_paths(&self.object.name).into_iter().find(|path| !is(path))
+    }
+
+    /// The first file that is not as what was written last.
+    pub(super) fn drifted(&self) -> Option<PathBuf> {
+        let path = self.astray_from(self.written.last()?)?;
+        Some(self.of(&path))
     }
 
     /// Makes it so that exactly this is there.

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
@@ -195,7 +196,8 @@ struct Files {
 
 impl Files {
     fn new(bytes: &[u8]) -> io::Result<Self> {
-        let mut input = tempfile::tempfile()?;
+        // In memory: it may be a secret, which is not to touch a disk.
+        let mut input = File::from(memfd_create("stdin", MemfdFlags::CLOEXEC)?);
         input.write_all(bytes)?;
         input.rewind()?;
         Ok(Self { input, out: tempfile::tempfile()?, err: tempfile::tempfile()? })

@@ -11,6 +11,7 @@ use super::systemd::QuadletTarget;
 use super::{Done, Host, health, named};
 use crate::fact::RolloutStep;
 use crate::limits::{PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT};
+use crate::names::ObjectKey;
 use crate::pods::{self, LABEL_ROLLOUT, Pods, Units, is_updated_by_podman};
 
 /// One workload and its service.
@@ -70,6 +71,14 @@ impl QuadletTarget {
     fn folder(&self, podman: &Podman<'_>, written: &[String]) -> Folder {
         let written = written.iter().filter_map(|text| Units::parse(text)).collect();
         Folder { path: self.units.clone(), object: podman.object.clone(), written }
+    }
+
+    /// The first file of an object that is not as these, if there is one.
+    pub(in super::super) fn drifted(&self, object: &ObjectKey, units: Units) -> Option<String> {
+        let written = vec![units];
+        let folder = Folder { path: self.units.clone(), object: object.clone(), written };
+        let path = folder.drifted()?;
+        Some(format!("somebody edited or removed `{}`", path.display()))
     }
 
     /// Stops the service of an object, and removes its files.

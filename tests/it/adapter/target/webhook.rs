@@ -343,6 +343,7 @@ async fn a_manifest_that_cannot_be_read_starts_nothing() {
         "/x".into(),
         state.path(),
         (Arc::new(read), Arc::new(|bytes: &[u8]| Ok(ContentHash::of(bytes)))),
+        (Arc::new(|_| Err("no commit".to_owned())), None),
     )
     .unwrap();
     let report = targets.roll_out(&request(), CancellationToken::new()).await;

@@ -1,0 +1,46 @@
+//! The login for an image, lent to another program that pulls it (rule R7).
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use super::Registries;
+use super::logins::{self, Login};
+use super::secrets::OwnLogins;
+use crate::names::Namespace;
+use crate::reference::{ImageReference, is_docker_hub};
+
+/// What stands for the user where a login is a token alone.
+const NO_USER: &str = "00000000-0000-0000-0000-000000000000";
+
+impl Registries {
+    /// A file of logins with the one that an image of a namespace is pulled with; none where there is none. A secret.
+    pub(in crate::world) async fn lend(
+        &self,
+        image: &str,
+        namespace: &Namespace,
+    ) -> Option<Vec<u8>> {
+        let image: ImageReference = image.parse().ok()?;
+        let folder = self.shared.secrets.clone();
+        let own = folder.map(|folder| OwnLogins { folder, namespace: namespace.clone() });
+        let (host, repository) = (image.registry_host(), image.repository_path());
+        let files = &self.shared.config.auth_files;
+        let found = logins::find(own.as_ref(), files, &host, &repository).await;
+        let login = found.found.into_iter().next()?;
+        let host = if is_docker_hub(&host) { "docker.io" } else { &host };
+        Some(login.file(host))
+    }
+}
+
+impl Login {
+    /// The login as a file of logins that has it alone.
+    fn file(&self, host: &str) -> Vec<u8> {
+        let entry = match (self.words(), self.refresh_token()) {
+            (Some(words), _) => json!({"auth": STANDARD.encode(words)}),
+            (None, token) => {
+                json!({"auth": STANDARD.encode(format!("{NO_USER}:")), "identitytoken": token})
+            }
+        };
+        json!({"auths": {host: entry}}).to_string().into_bytes()
+    }
+}

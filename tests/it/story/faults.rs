@@ -1,0 +1,303 @@
+//! What may go wrong with podman and around it, with a real one: nothing is lost, and nothing is told as success that is
+//! none.
+
+use std::path::PathBuf;
+
+use tidegate::action::ImportOrder;
+use tidegate::control::{Question, Reply};
+use tidegate::fact::{Fact, Outcome, RolloutStep};
+
+use crate::support::daemon::{Host, eventually};
+use crate::support::git::{Repo, program};
+use crate::support::podman::{Podman, Program, alone};
+
+fn manifests(registry: &str, hooks: &str) -> String {
+    format!(
+        "apiVersion: image.openshift.io/v1
+kind: ImageStream
+metadata: {{name: web, namespace: shop}}
+spec:
+  tags:
+  - name: latest
+    from: {{kind: DockerImage, name: '{registry}/shop/web:latest'}}
+    importPolicy: {{insecure: true}}
+---
+apiVersion: apps.openshift.io/v1
+kind: DeploymentConfig
+metadata: {{name: web, namespace: shop, annotations: {{tidegate.dev/verify: 'false', tidegate.dev/retry: '1'}}}}
+spec:
+  replicas: 1
+  strategy: {{type: Rolling, activeDeadlineSeconds: 40, rollingParams: {{timeoutSeconds: 8{hooks}}}}}
+  triggers:
+  - type: ImageChange
+    imageChangeParams: {{automatic: true, containerNames: [main], from: {{kind: ImageStreamTag, name: 'web:latest'}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec:
+      terminationGracePeriodSeconds: 3
+      containers:
+      - name: main
+        image: ' '
+        readinessProbe: {{httpGet: {{path: /healthz, port: 8080}}, periodSeconds: 1}}
+"
+    )
+}
+
+struct Faulty {
+    podman: Podman,
+    host: Host,
+    /// Its program stands between the daemon and podman, and this file says what it does otherwise.
+    between: PathBuf,
+    _repo: Repo,
+    _dir: tempfile::TempDir,
+    rollouts: usize,
+}
+
+impl Faulty {
+    fn open(hooks: &str) -> Option<Self> {
+        if !alone() {
+            return None;
+        }
+        let podman = Podman::start()?;
+        podman.push("shop/web:latest", "v1", Program::Healthy);
+        let dir = tempfile::tempdir().unwrap();
+        let (script, between) = (dir.path().join("podman"), dir.path().join("between"));
+        let text = format!(
+            "#!/bin/sh\n[ -e {0} ] && . {0}\nexec {1} \"$@\"\n",
+            between.display(),
+            podman.program().display()
+        );
+        program(&script, &text);
+        let toml = format!(
+            "[targets.here]\nkind = \"podman\"\nprogram = {:?}\n[routes]\ndefault = \"here\"\n",
+            script.display()
+        );
+        let repo = Repo::new();
+        repo.write("web.yaml", manifests(&podman.registry.address(), hooks)).commit("the shop");
+        let mut host = Host::new(repo.path(), &toml);
+        host.start();
+        let mut faulty = Self { podman, host, between, _repo: repo, _dir: dir, rollouts: 0 };
+        if hooks.is_empty() {
+            faulty.completes();
+        }
+        Some(faulty)
+    }
+
+    /// What the program does before it is podman: lines of a shell script.
+    fn between(&self, lines: &str) {
+        let new = self.between.with_extension("new");
+        crate::support::registry::write(&new, lines);
+        std::fs::rename(new, &self.between).unwrap();
+    }
+
+    fn ends(&mut self) -> (Outcome, String, Option<bool>) {
+        self.rollouts += 1;
+        let wanted = self.rollouts;
+        eventually(&format!("rollout {wanted}; {}", self.host.story()), || {
+            let mut ends = self.host.records().into_iter().filter_map(|record| match record.fact {
+                Fact::RolloutFinished(end) => Some((end.outcome, end.reason, end.rolled_back)),
+                _ => None,
+            });
+            ends.nth(wanted - 1)
+        })
+    }
+
+    fn completes(&mut self) {
+        let end = self.ends();
+        assert_eq!(end, (Outcome::Complete, String::new(), None), "{}", self.host.story());
+    }
+
+    fn imports(&self) {
+        let stream = "shop/web".parse().unwrap();
+        let tags = vec!["latest".parse().unwrap()];
+        let order = ImportOrder { stream, tags, repository: false, commit: None };
+        let reply = self.host.ask(&Question::Import(order));
+        assert!(matches!(reply, Some(Reply::Done(_))), "{reply:?}");
+    }
+
+    fn moves(&self, version: &str, program: Program) {
+        self.podman.push("shop/web:latest", version, program);
+        self.imports();
+    }
+
+    fn steps(&self) -> Vec<RolloutStep> {
+        let mut steps = Vec::new();
+        for record in self.host.records() {
+            match record.fact {
+                Fact::RolloutStarted(_) => steps.clear(),
+                Fact::RolloutStepped(stepped) => steps.push(stepped.step),
+                _ => {}
+            }
+        }
+        steps
+    }
+
+    /// What runs says which version it is.
+    fn runs(&self) -> String {
+        let look = ["exec", "web-0-main", "/bin/busybox", "cat", "/www/index.html"];
+        self.podman.run(&look)
+    }
+}
+
+/// T25: a podman that is killed while it plays is no verdict about the image; the step is asked for again.
+#[test]
+fn t025_podman_killed_while_it_plays_is_asked_again() {
+    let Some(mut faulty) = Faulty::open("") else { return };
+    let once = faulty.between.with_extension("once");
+    let lines = format!(
+        "if [ \"$1 $2\" = 'kube play' ] && mkdir {} 2>/dev/null; then\n\
+           {} \"$@\" & sleep 0.4; kill -9 $!; kill -9 $$\nfi\n",
+        once.display(),
+        faulty.podman.program().display()
+    );
+    faulty.between(&lines);
+    faulty.moves("v2", Program::Healthy);
+    faulty.completes();
+    assert!(once.exists(), "it was killed once");
+    assert_eq!(faulty.runs(), "v2");
+    assert_eq!(
+        faulty.podman.run(&["pod", "ps", "--format", "{{.Name}} {{.Status}}"]),
+        "web-0 Running"
+    );
+}
+
+/// T25: a podman that hangs is ended with its children when the rollout is out of time, and what ran before goes on.
+#[test]
+fn d039a_a_podman_that_hangs_is_ended_with_its_children() {
+    let Some(mut faulty) = Faulty::open("") else { return };
+    let pids = faulty.between.with_extension("pids");
+    faulty.between(&format!(
+        "if [ \"$1\" = pull ]; then sleep 1000 & echo $$ $! > {}; wait; fi\n",
+        pids.display()
+    ));
+    faulty.moves("v2", Program::Healthy);
+    let (outcome, reason, rolled_back) = faulty.ends();
+    assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
+    assert_eq!(reason, "it was not done within 40s");
+    assert_eq!(faulty.runs(), "v1");
+    for pid in std::fs::read_to_string(pids).unwrap().split_whitespace() {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+    }
+}
+
+/// T25: a registry that is gone between the import and the pull touches nothing, and is asked again.
+#[test]
+fn t025_a_registry_that_is_gone_before_the_pull_touches_nothing() {
+    let Some(mut faulty) = Faulty::open("") else { return };
+    // What is asked of the registry from here on is answered by nobody.
+    let gone = "if [ \"$1\" = pull ]; then echo 'Error: initializing source: connection refused' >&2; exit 125; fi\n";
+    faulty.between(gone);
+    faulty.moves("v2", Program::Healthy);
+    let (outcome, reason, rolled_back) = faulty.ends();
+    assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
+    assert!(reason.starts_with("Pulling failed in 2 attempts: cannot pull "), "{reason}");
+    assert_eq!(faulty.steps(), [RolloutStep::Pulling, RolloutStep::RollingBack]);
+    assert_eq!(faulty.runs(), "v1");
+}
+
+/// T25: a registry that breaks off in the middle of a layer is asked again.
+#[test]
+fn t025_a_pull_that_breaks_off_is_begun_again() {
+    let Some(mut faulty) = Faulty::open("") else { return };
+    let once = faulty.between.with_extension("once");
+    faulty.between(&format!(
+        "if [ \"$1\" = pull ] && mkdir {} 2>/dev/null; then {} \"$@\" & sleep 0.1; kill -9 $!; exit 125; fi\n",
+        once.display(),
+        faulty.podman.program().display()
+    ));
+    faulty.moves("v2", Program::Healthy);
+    faulty.completes();
+    assert!(once.exists(), "it broke off once");
+    assert_eq!(faulty.runs(), "v2");
+}
+
+/// R7: images of revisions that may come back are spared when unused ones are pruned, and a rollback pulls one that is
+/// gone all the same.
+#[test]
+fn r007_what_ran_before_comes_back_though_images_are_pruned() {
+    let Some(mut faulty) = Faulty::open("") else { return };
+    faulty.moves("v2", Program::Healthy);
+    faulty.completes();
+    let images = || faulty.podman.run(&["image", "ls", "--quiet"]).lines().count();
+    let before = images();
+    faulty.podman.run(&["image", "prune", "--all", "--force"]);
+    assert_eq!(images(), before, "the images of both revisions are kept");
+
+    // Somebody takes everything away while the new revision is tried.
+    faulty.between(&format!(
+        "if [ \"$1 $2\" = 'kube play' ]; then {0} rm --force --time 0 web-keep-1-0 web-keep-2-0; {0} image prune --all --force; fi >/dev/null 2>&1\n",
+        faulty.podman.program().display()
+    ));
+    faulty.moves("v3", Program::NeverReady);
+    let (outcome, reason, rolled_back) = faulty.ends();
+    assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
+    assert_eq!(faulty.runs(), "v2");
+}
+
+/// D16: of digests that come one right after the other the last one runs in the end, each tried at most once; one that
+/// comes back is no new one where it runs still.
+#[test]
+fn d016_a_tag_that_flaps_ends_where_it_ends() {
+    let Some(faulty) = Faulty::open("") else { return };
+    let latest = |faulty: &Faulty, version: &str| faulty.moves(version, Program::Healthy);
+    latest(&faulty, "v2");
+    latest(&faulty, "v3");
+    eventually("v3", || {
+        let done = faulty.host.records().into_iter().rev().find_map(|record| match record.fact {
+            Fact::RolloutFinished(end) => Some(end.outcome),
+            _ => None,
+        });
+        let is_idle = faulty.host.count(|fact| matches!(fact, Fact::RolloutStarted(_)))
+            == faulty.host.count(|fact| matches!(fact, Fact::RolloutFinished(_)));
+        (is_idle && done == Some(Outcome::Complete) && faulty.runs() == "v3").then_some(())
+    });
+    let started = faulty.host.count(|fact| matches!(fact, Fact::RolloutStarted(_)));
+    assert_eq!(started, 3, "{}", faulty.host.story());
+    let completes = |faulty: &Faulty| {
+        faulty.host.count(
+            |fact| matches!(fact, Fact::RolloutFinished(end) if end.outcome == Outcome::Complete),
+        )
+    };
+    let before = completes(&faulty);
+    for (at, version) in (1..).zip(["v1", "v2", "v1"]) {
+        latest(&faulty, version);
+        eventually(version, || (completes(&faulty) == before + at).then_some(()));
+        assert_eq!(faulty.runs(), version);
+    }
+}
+
+/// D39a: a hook that hangs is ended with the rollout's time, and nothing was touched.
+#[test]
+fn d040_a_hook_that_hangs_ends_with_the_time_of_the_rollout() {
+    let hook =
+        ", pre: {failurePolicy: Abort, execNewPod: {command: [/bin/sh, -c, 'busybox sleep 1000']}}";
+    let Some(mut faulty) = Faulty::open(hook) else { return };
+    let (outcome, reason, rolled_back) = faulty.ends();
+    assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
+    assert_eq!(reason, "it was not done within 40s");
+    assert_eq!(
+        faulty.steps(),
+        [RolloutStep::Pulling, RolloutStep::PreHook, RolloutStep::RollingBack]
+    );
+    assert_eq!(faulty.podman.run(&["pod", "ps", "--quiet"]), "");
+}
+
+/// R1, law 8: what somebody stopped or removed by hand is told as that, is left so, and the next rollout replaces it.
+#[test]
+fn r001_what_is_stopped_by_hand_is_told_and_left_so() {
+    let Some(mut faulty) = Faulty::open("") else { return };
+    let status = |faulty: &Faulty| faulty.host.text(&["status"]);
+    assert!(!status(&faulty).contains("NotRunning"), "{}", status(&faulty));
+    faulty.podman.run(&["pod", "stop", "--time", "1", "web-0"]);
+    let told = status(&faulty);
+    assert!(told.contains("NotRunning") && told.contains("pod web-0 is exited"), "{told}");
+    faulty.podman.run(&["pod", "rm", "--force", "web-0"]);
+    let told = status(&faulty);
+    assert!(told.contains("pod web-0 is gone"), "{told}");
+    assert_eq!(faulty.host.count(|fact| matches!(fact, Fact::RolloutStarted(_))), 1, "left so");
+    faulty.moves("v2", Program::Healthy);
+    faulty.completes();
+    assert_eq!(faulty.runs(), "v2");
+    assert!(!status(&faulty).contains("NotRunning"), "{}", status(&faulty));
+}
