@@ -146,7 +146,7 @@ fn r017_a_pod_keeps_the_configuration_that_it_was_started_with() {
     kinds.host.start();
     eventually("the hold", || {
         let status = kinds.host.text(&["status"]);
-        status.contains("needs configmap/app, which git does not have").then_some(())
+        status.contains("needs secret/db, which git does not have").then_some(())
     });
     kinds.repo.write("configs.yaml", configs("blue", "hunter2")).commit("its configuration");
     kinds.completes();
