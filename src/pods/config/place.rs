@@ -222,7 +222,7 @@ impl<'a, F: Fn(&ConfigName) -> Option<&'a Contents>> Placing<F> {
         let Some((source, from)) = volume_source(volume) else { return Ok(None) };
         let optional = flag(from, "optional");
         let contents = self.find(&source, optional)?;
-        let mode = from.get("defaultMode").and_then(Value::as_u64).unwrap_or(MODE);
+        let mode = mode_of(from.get("defaultMode")).unwrap_or(MODE);
         let mut files = Vec::new();
         let mut put_file = |path: &str, mode: u64, content: &[u8]| {
             let steps = path.split('/');
@@ -243,7 +243,7 @@ impl<'a, F: Fn(&ConfigName) -> Option<&'a Contents>> Placing<F> {
                 }
                 Some(chosen) => {
                     for item in chosen {
-                        let mode = item.get("mode").and_then(Value::as_u64).unwrap_or(mode);
+                        let mode = mode_of(item.get("mode")).unwrap_or(mode);
                         match contents.get(text(item, "key")) {
                             Some(value) => put_file(text(item, "path"), mode, value)?,
                             None if optional => {}
@@ -274,6 +274,13 @@ impl<'a, F: Fn(&ConfigName) -> Option<&'a Contents>> Placing<F> {
         let short: String = name.chars().take(NAME_MAX).collect();
         format!("{short}-{}", hash8(&all))
     }
+}
+
+/// A mode as a number, or as it is often written, octal: `0400`.
+fn mode_of(written: Option<&Value>) -> Option<u64> {
+    let written = written?;
+    let octal = |text: &str| u64::from_str_radix(text.trim_start_matches("0o"), 8).ok();
+    written.as_u64().or_else(|| octal(written.as_str()?))
 }
 
 /// Whether a key may be the name of a variable; others are passed over, as Kubernetes does.
