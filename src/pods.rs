@@ -26,7 +26,7 @@ pub use config::{
     names as config_names,
 };
 pub use hook::{FailurePolicy, Hook, HookEnd};
-pub use probe::{Handler, Probe};
+pub use probe::{Handler, Probe, Purpose};
 pub use render::{Instance, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, documents};
 pub use rolling::{Budget, Scales};
 pub use unit::{Units, is_updated_by_podman, owner_of_unit, unit_paths};
@@ -199,7 +199,7 @@ impl Pods {
         format!("{}-check", self.object.name)
     }
 
-    /// Its readiness probes, with the container that each is of (rule R5).
+    /// Its probes, with the container that each is of (rule R5).
     ///
     /// # Errors
     /// When one cannot be made sense of.

@@ -1,5 +1,6 @@
-//! Readiness probes (rule R5), with the kubelet's defaults.
+//! Probes (rule R5), with the kubelet's defaults.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -7,9 +8,32 @@ use serde_json::Value;
 
 use super::{Unsupported, unsupported};
 
+/// What a probe is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// `startupProbe`: until it succeeds once no other is asked; the container is given up when it fails too often.
+    Startup,
+    /// `readinessProbe`.
+    Readiness,
+    /// `livenessProbe`, where podman makes a health check of it.
+    Liveness,
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Startup => "startup",
+            Self::Readiness => "readiness",
+            Self::Liveness => "liveness",
+        })
+    }
+}
+
 /// When a container is ready.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Probe {
+    /// What it is for.
+    pub purpose: Purpose,
     /// What is asked.
     pub handler: Handler,
     /// How long after the start it is asked first.
@@ -35,7 +59,18 @@ pub enum Handler {
         port: u16,
         /// Further headers.
         headers: Vec<(String, String)>,
+        /// Whether it is asked by TLS; whose certificate it is does not matter, as to the kubelet.
+        tls: bool,
     },
+    /// A call of gRPC's health protocol, answered with `SERVING`.
+    Grpc {
+        /// The port.
+        port: u16,
+        /// Which service; all of them, if it is empty.
+        service: String,
+    },
+    /// The health check that podman keeps of the container.
+    HealthCheck,
     /// A connection.
     Tcp {
         /// The port.
@@ -54,7 +89,7 @@ struct Written {
     http_get: Option<HttpGet>,
     tcp_socket: Option<TcpSocket>,
     exec: Option<Exec>,
-    grpc: Option<Value>,
+    grpc: Option<Grpc>,
     initial_delay_seconds: Option<u64>,
     period_seconds: Option<u64>,
     timeout_seconds: Option<u64>,
@@ -86,51 +121,72 @@ struct TcpSocket {
 }
 
 #[derive(Deserialize)]
+struct Grpc {
+    port: Value,
+    #[serde(default)]
+    service: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct Exec {
     #[serde(default)]
     command: Vec<String>,
 }
 
-/// The readiness probes of a pod template, each with its container.
+/// The probes that each container of a pod template may have, in the order in which they count.
+const PURPOSES: [(&str, Purpose); 3] = [
+    ("startupProbe", Purpose::Startup),
+    ("readinessProbe", Purpose::Readiness),
+    ("livenessProbe", Purpose::Liveness),
+];
+
+/// The probes of a pod template, each with its container.
 pub(super) fn of(template: &Value) -> Result<Vec<(String, Probe)>, Unsupported> {
     let containers = template.pointer("/spec/containers").and_then(Value::as_array);
     let mut probes = Vec::new();
     for container in containers.into_iter().flatten() {
         let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
-        let Some(probe) = container.get("readinessProbe").filter(|probe| !probe.is_null()) else {
-            continue;
-        };
-        match read(container, probe) {
-            Ok(probe) => probes.push((name.to_owned(), probe)),
-            Err(why) => {
-                return unsupported(format!("the readiness probe of container `{name}`: {why}"));
+        for (field, purpose) in PURPOSES {
+            let Some(probe) = container.get(field).filter(|probe| !probe.is_null()) else {
+                continue;
+            };
+            // Podman asks the others with programs that the image may not have.
+            let is_podmans = probe.get("exec").is_some_and(|exec| !exec.is_null());
+            if purpose == Purpose::Liveness && !is_podmans {
+                continue;
+            }
+            match read(container, probe, purpose) {
+                Ok(probe) => probes.push((name.to_owned(), probe)),
+                Err(why) => {
+                    return unsupported(format!(
+                        "the {purpose} probe of container `{name}`: {why}"
+                    ));
+                }
             }
         }
     }
     Ok(probes)
 }
 
-fn read(container: &Value, probe: &Value) -> Result<Probe, String> {
+fn read(container: &Value, probe: &Value, purpose: Purpose) -> Result<Probe, String> {
     let written = Written::deserialize(probe).map_err(|error| error.to_string())?;
     let handler = match written {
-        Written { http_get: Some(get), .. } if get.scheme.eq_ignore_ascii_case("https") => {
-            return Err(
-                "`scheme: HTTPS` is not asked yet; use `HTTP`, `tcpSocket` or `exec`".into()
-            );
-        }
+        Written { exec: Some(_), .. } if purpose == Purpose::Liveness => Handler::HealthCheck,
         Written { http_get: Some(get), .. } => Handler::Http {
             path: if get.path.starts_with('/') { get.path } else { format!("/{}", get.path) },
             port: port(container, &get.port)?,
             headers: get.http_headers.into_iter().map(|one| (one.name, one.value)).collect(),
+            tls: get.scheme.eq_ignore_ascii_case("https"),
         },
         Written { tcp_socket: Some(tcp), .. } => Handler::Tcp { port: port(container, &tcp.port)? },
         Written { exec: Some(exec), .. } if exec.command.is_empty() => {
             return Err("`exec` has no command".into());
         }
         Written { exec: Some(exec), .. } => Handler::Exec { command: exec.command },
-        Written { grpc: Some(_), .. } => {
-            return Err("`grpc` is not asked yet; use `tcpSocket` or `exec`".into());
-        }
+        Written { grpc: Some(grpc), .. } => Handler::Grpc {
+            port: port(container, &grpc.port)?,
+            service: grpc.service.unwrap_or_default(),
+        },
         _ => return Err("it has none of `httpGet`, `tcpSocket`, `exec`, `grpc`".into()),
     };
     // Zero means the default too, as the API server has it.
@@ -140,6 +196,7 @@ fn read(container: &Value, probe: &Value) -> Result<Probe, String> {
     let count =
         |value: Option<u32>, default: u32| value.filter(|value| *value > 0).unwrap_or(default);
     Ok(Probe {
+        purpose,
         handler,
         initial_delay: seconds(written.initial_delay_seconds, 0),
         period: seconds(written.period_seconds, 10),

@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 use tidegate::fact::RolloutStep;
 use tidegate::names::{Incarnation, ObjectKey, Revision, RolloutKey, Seq};
-use tidegate::pods::{Budget, FailurePolicy, Handler, HookEnd, Instance, Pods, Scales, documents};
+use tidegate::pods::{
+    Budget, FailurePolicy, Handler, HookEnd, Instance, Pods, Purpose, Scales, documents,
+};
 
 use RolloutStep::{
     Checking, PostHook, PreHook, Pulling, StartingNew, StoppingOld, Updating, Verifying,
@@ -75,8 +77,33 @@ fn r005_a_probe_that_cannot_be_asked_is_refused() {
     insta::assert_snapshot!(why(json!({"httpGet": {"port": "admin"}})), @r#"the readiness probe of container `main`: the container has no port "admin""#);
     insta::assert_snapshot!(why(json!({"exec": {}})), @"the readiness probe of container `main`: `exec` has no command");
     insta::assert_snapshot!(why(json!({"periodSeconds": 3})), @"the readiness probe of container `main`: it has none of `httpGet`, `tcpSocket`, `exec`, `grpc`");
-    insta::assert_snapshot!(why(json!({"grpc": {"port": 9000}})), @"the readiness probe of container `main`: `grpc` is not asked yet; use `tcpSocket` or `exec`");
-    insta::assert_snapshot!(why(json!({"httpGet": {"port": 443, "scheme": "HTTPS"}})), @"the readiness probe of container `main`: `scheme: HTTPS` is not asked yet; use `HTTP`, `tcpSocket` or `exec`");
+    insta::assert_snapshot!(why(json!({"grpc": {"port": "admin"}})), @r#"the readiness probe of container `main`: the container has no port "admin""#);
+}
+
+/// R5: what the kubelet asks is asked; what a container is ready for is asked after it has started.
+#[test]
+fn r005_every_kind_of_probe_is_known() {
+    let https = probe(json!({"httpGet": {"port": 443, "scheme": "HTTPS"}})).unwrap();
+    assert!(matches!(https[0].1.handler, Handler::Http { tls: true, .. }), "{https:?}");
+    let grpc = probe(json!({"grpc": {"port": 9000, "service": "web"}})).unwrap();
+    let wanted = Handler::Grpc { port: 9000, service: "web".into() };
+    assert_eq!(grpc[0].1.handler, wanted);
+    let pods = read(|m| {
+        let container = &mut m["spec"]["template"]["spec"]["containers"][0];
+        container["livenessProbe"] = json!({"exec": {"command": ["true"]}});
+        container["startupProbe"] = json!({"tcpSocket": {"port": 8080}, "failureThreshold": 30});
+    });
+    let probes = pods.unwrap().probes().unwrap();
+    let probes: Vec<_> =
+        probes.into_iter().map(|(_, probe)| (probe.purpose, probe.handler)).collect();
+    let startup = (Purpose::Startup, Handler::Tcp { port: 8080 });
+    assert_eq!(probes, [startup, (Purpose::Liveness, Handler::HealthCheck)]);
+    // Podman would ask with a program that the image may not have.
+    let pods = read(|m| {
+        let container = &mut m["spec"]["template"]["spec"]["containers"][0];
+        container["livenessProbe"] = json!({"httpGet": {"port": 8080}});
+    });
+    assert_eq!(pods.unwrap().probes().unwrap(), []);
 }
 
 /// R11: byte for byte the same, with the names of OpenShift, and nothing that podman would take for itself.

@@ -201,6 +201,37 @@ fn r013_a_new_image_takes_over_when_it_is_healthy_and_never_before() {
     assert_eq!(shop.pods(), "");
 }
 
+/// R5: a container that never starts is given up as the kubelet would, long before the time is over.
+#[test]
+fn r005_what_never_starts_is_given_up() {
+    let slow = |registry: &str| {
+        let startup = "startupProbe: {exec: {command: [/bin/sh, -c, 'test -e /started']}, \
+                       periodSeconds: 1, failureThreshold: 2}";
+        let manifests = manifests(registry, "").replace("timeoutSeconds: 8", "timeoutSeconds: 600");
+        manifests.replace(
+            "        readinessProbe:",
+            &format!("        {startup}\n        readinessProbe:"),
+        )
+    };
+    let Some(mut shop) = Shop::open_with(slow) else { return };
+    shop.host.start();
+    let (outcome, reason, rolled_back) = shop.rolled_out();
+    assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
+    let why = "container web-0-main: its startup probe failed 2 times: exec /bin/sh -c test -e /started: ";
+    assert!(reason.starts_with(why), "{reason}");
+    // And one that podman itself keeps: nobody runs its timers here.
+    let lives = manifests(&shop.podman.registry.address(), "").replace(
+        "        readinessProbe:",
+        "        livenessProbe: {exec: {command: [/bin/sh, -c, 'test -e /www/index.html']}, \
+         periodSeconds: 1}\n        readinessProbe:",
+    );
+    let lives = lives.replace("  triggers:", "  triggers:\n  - type: ConfigChange");
+    shop.repo.write("web.yaml", lives).commit("it lives");
+    shop.completes();
+    let inspect = ["container", "inspect", "--format", "{{.State.Health.Status}}", "web-0-main"];
+    assert_eq!(shop.podman.run(&inspect), "healthy");
+}
+
 /// What ends at once is seen at once, and said with what it printed.
 #[test]
 fn r005_what_crashes_is_no_success() {

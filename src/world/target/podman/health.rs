@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::probe::{self, Place};
 use super::program::{Podman, Trouble};
 use crate::limits;
-use crate::pods::{Pods, Probe};
+use crate::pods::{Pods, Probe, Purpose};
 use crate::time::Span;
 
 /// How long something without a readiness probe has to run (rule R5).
@@ -245,7 +245,9 @@ async fn one(podman: &Podman<'_>, pods: &Pods, of: Subject<'_>) -> Result<(), Tr
         // To become ready is progress (rule R6): what is ready has the time that it needs to show that it stays so.
         let (mut since, mut progress) = (None, began);
         loop {
-            for one in &mut asking {
+            for index in 0..asking.len() {
+                let starts = starts(&asking, index);
+                let Some(one) = asking.get_mut(index).filter(|_| !starts) else { continue };
                 one.ask(podman, &place).await?;
                 if let Some(why) = &one.why {
                     told = format!("container {} is not ready: {why}", one.container);
@@ -266,7 +268,8 @@ async fn one(podman: &Podman<'_>, pods: &Pods, of: Subject<'_>) -> Result<(), Tr
                 let within = Span(pods.timeout);
                 return Err(Trouble::Refused(format!("not healthy within {within}: {told}")));
             }
-            let next = asking.iter().map(|one| one.next).min();
+            let due = (0..asking.len()).filter(|index| !starts(&asking, *index));
+            let next = due.filter_map(|index| asking.get(index)).map(|one| one.next).min();
             let next = next.unwrap_or_else(Instant::now).min(Instant::now() + LOOK);
             tokio::time::sleep_until(next.max(Instant::now() + Duration::from_millis(20))).await;
         }
@@ -311,6 +314,18 @@ async fn watch(
     Ok(seen.place)
 }
 
+/// Whether a container has not started yet, so that none of its probes is asked but the one for that.
+fn starts(asking: &[Asking<'_>], index: usize) -> bool {
+    let Some(one) = asking.get(index) else { return true };
+    let is_its = |other: &&Asking<'_>| other.container == one.container;
+    let startup = asking.iter().filter(is_its).find(|other| other.is_startup());
+    match startup {
+        Some(startup) if one.is_startup() => startup.ready,
+        Some(startup) => !startup.ready,
+        None => false,
+    }
+}
+
 /// One probe as it goes on.
 struct Asking<'a> {
     container: String,
@@ -335,6 +350,10 @@ impl<'a> Asking<'a> {
         }
     }
 
+    fn is_startup(&self) -> bool {
+        self.probe.purpose == Purpose::Startup
+    }
+
     /// Asks if it is time.
     async fn ask(&mut self, podman: &Podman<'_>, place: &Place) -> Result<(), Trouble> {
         if Instant::now() < self.next {
@@ -352,9 +371,21 @@ impl<'a> Asking<'a> {
                 (self.successes, self.failures, self.why) = (0, self.failures + 1, Some(why));
                 if self.failures >= self.probe.failures {
                     self.ready = false;
+                    if self.probe.purpose != Purpose::Readiness {
+                        return Err(self.given_up());
+                    }
                 }
             }
         }
         Ok(())
+    }
+
+    /// Where the kubelet would end the container and start it again.
+    fn given_up(&self) -> Trouble {
+        let Self { container, probe: Probe { purpose, .. }, failures, why, .. } = self;
+        let why = why.as_deref().unwrap_or_default();
+        Trouble::Refused(format!(
+            "container {container}: its {purpose} probe failed {failures} times: {why}"
+        ))
     }
 }
