@@ -259,8 +259,10 @@ async fn one(podman: &Podman<'_>, pods: &Pods, of: Subject<'_>) -> Result<(), Tr
             } else if !is_ready {
                 since = None;
             }
-            let wanted =
-                if asking.is_empty() { pods.min_ready.max(RUNS_MIN) } else { pods.min_ready };
+            let wanted = match asking.iter().any(Asking::is_readiness) {
+                true => pods.min_ready,
+                false => pods.min_ready.max(RUNS_MIN),
+            };
             if since.is_some_and(|since: Instant| since.elapsed() >= wanted) {
                 return Ok::<(), Trouble>(());
             }
@@ -348,6 +350,10 @@ impl<'a> Asking<'a> {
             ready: false,
             why: None,
         }
+    }
+
+    fn is_readiness(&self) -> bool {
+        self.probe.purpose == Purpose::Readiness
     }
 
     fn is_startup(&self) -> bool {
