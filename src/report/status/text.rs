@@ -196,7 +196,9 @@ impl WorkloadReport {
         }
         if let Some(why) = &self.astray {
             let what = match self.phase {
-                "Drifted" => "it is not overwritten; put it back, or remove it and let a rollout write it",
+                "Drifted" => {
+                    "it is not overwritten; put it back, or remove it and let a rollout write it"
+                }
                 _ => "it is left so; start it again, or let the next rollout replace it",
             };
             line(out, &format!("    now: {}: {why}; {what}", styled(BAD, "not as rolled out")));

@@ -60,7 +60,9 @@ impl Targets {
                     let rendered = self.read_text(rendered).await;
                     rendered.ok().and_then(|rendered| astray_of(&rendered, pods, host, &object))
                 }
-                Some(Err(why)) => Some(Astray::not_running(format!("cannot look at what runs: {why}"))),
+                Some(Err(why)) => {
+                    Some(Astray::not_running(format!("cannot look at what runs: {why}")))
+                }
                 None => None,
             };
             astray.extend(why.map(|why| (object, why)));

@@ -108,7 +108,6 @@ impl Work<'_> {
         let Self { target, locks, cancel, .. } = self;
         let podman = Podman { target: target.podman, locks, object, cancel };
         let host = Host { podman, pods, work: &self, down: OnceLock::new() };
-        let step = self.order.step;
         let done = match host.step().await {
             Ok(done) => host.after().await.map(|()| done),
             trouble => trouble,
