@@ -69,7 +69,8 @@ impl Faulty {
         );
         program(&script, &text);
         let toml = format!(
-            "[targets.here]\nkind = \"podman\"\nprogram = {:?}\n[routes]\ndefault = \"here\"\n",
+            "[targets.here]\nkind = \"podman\"\nprogram = {:?}\n[routes]\ndefault = \"here\"\n\
+             [triggers]\nflap_guard = \"0s\"\n",
             script.display()
         );
         let repo = Repo::new();
