@@ -69,8 +69,11 @@ pub enum Handler {
         /// Which service; all of them, if it is empty.
         service: String,
     },
-    /// The health check that podman keeps of the container.
-    HealthCheck,
+    /// The health check that podman makes of a command and keeps of the container.
+    HealthCheck {
+        /// The program and its arguments, as they are written.
+        command: Vec<String>,
+    },
     /// A connection.
     Tcp {
         /// The port.
@@ -140,6 +143,29 @@ const PURPOSES: [(&str, Purpose); 3] = [
     ("livenessProbe", Purpose::Liveness),
 ];
 
+impl Handler {
+    /// Why a podman of this version asks something else than what is written: before 4.4 it puts the words of a command
+    /// together with spaces and gives them to a shell (podman#16794).
+    #[must_use]
+    pub fn misread_by(&self, version: &str) -> Option<String> {
+        let Self::HealthCheck { command } = self else { return None };
+        let mut numbers = version.split(['.', '-']).map(|part| part.parse::<u32>().ok());
+        let (major, minor) = (numbers.next().flatten()?, numbers.next().flatten()?);
+        let is_plain = |word: &String| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "_@%+=:,./-".contains(c);
+            !word.is_empty() && word.chars().all(plain)
+        };
+        if (major, minor) >= (4, 4) || command.iter().all(is_plain) {
+            return None;
+        }
+        Some(format!(
+            "podman {version} would not run `{}` as it is written, with a word that a shell reads otherwise; put it into a \
+             script, leave the probe out, or use podman 4.4",
+            command.join(" ")
+        ))
+    }
+}
+
 /// The probes of a pod template, each with its container.
 pub(super) fn of(template: &Value) -> Result<Vec<(String, Probe)>, Unsupported> {
     let containers = template.pointer("/spec/containers").and_then(Value::as_array);
@@ -171,7 +197,6 @@ pub(super) fn of(template: &Value) -> Result<Vec<(String, Probe)>, Unsupported> 
 fn read(container: &Value, probe: &Value, purpose: Purpose) -> Result<Probe, String> {
     let written = Written::deserialize(probe).map_err(|error| error.to_string())?;
     let handler = match written {
-        Written { exec: Some(_), .. } if purpose == Purpose::Liveness => Handler::HealthCheck,
         Written { http_get: Some(get), .. } => Handler::Http {
             path: if get.path.starts_with('/') { get.path } else { format!("/{}", get.path) },
             port: port(container, &get.port)?,
@@ -181,6 +206,9 @@ fn read(container: &Value, probe: &Value, purpose: Purpose) -> Result<Probe, Str
         Written { tcp_socket: Some(tcp), .. } => Handler::Tcp { port: port(container, &tcp.port)? },
         Written { exec: Some(exec), .. } if exec.command.is_empty() => {
             return Err("`exec` has no command".into());
+        }
+        Written { exec: Some(exec), .. } if purpose == Purpose::Liveness => {
+            Handler::HealthCheck { command: exec.command }
         }
         Written { exec: Some(exec), .. } => Handler::Exec { command: exec.command },
         Written { grpc: Some(grpc), .. } => Handler::Grpc {

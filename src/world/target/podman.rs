@@ -32,7 +32,8 @@ use crate::fact::RolloutStep;
 use crate::limits::{PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT, PODMAN_PULL_TIMEOUT};
 use crate::names::{CommitId, ObjectKey};
 use crate::pods::{
-    FailurePolicy, HookEnd, Instance, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, Pods,
+    FailurePolicy, Handler, HookEnd, Instance, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT,
+    LABEL_ROLLOUT, Pods, Probe,
 };
 use crate::time::Timestamp;
 pub(super) use found::{Found, look};
@@ -322,11 +323,32 @@ impl Host<'_> {
                 "there is a pod `{name}` of {owner}: rename one of them, or remove it"
             )));
         }
+        self.check_probes().await?;
         let mut pulled = 0;
         for image in self.pods.images() {
             pulled += usize::from(self.pull_image(image).await?);
         }
         Ok(format!("{pulled} of {} images pulled", self.pods.images().len()))
+    }
+
+    /// A health check that podman makes something else of would end what is healthy.
+    async fn check_probes(&self) -> Result<(), Trouble> {
+        let probes = self.pods.probes().map_err(|why| Trouble::Refused(why.to_string()))?;
+        let is_podmans = |probe: &Probe| matches!(probe.handler, Handler::HealthCheck { .. });
+        let mut checks = probes.iter().filter(|(_, probe)| is_podmans(probe)).peekable();
+        if checks.peek().is_none() {
+            return Ok(());
+        }
+        let format = ["info", "--format", "{{.Version.Version}}"];
+        let version = self.podman.look(&format, PODMAN_LOOK_TIMEOUT).await?;
+        for (container, probe) in checks {
+            if let Some(why) = probe.handler.misread_by(version.trim()) {
+                return Err(Trouble::Refused(format!(
+                    "the liveness probe of container `{container}`: {why}"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Whether it had to be pulled.

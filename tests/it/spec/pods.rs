@@ -97,7 +97,17 @@ fn r005_every_kind_of_probe_is_known() {
     let probes: Vec<_> =
         probes.into_iter().map(|(_, probe)| (probe.purpose, probe.handler)).collect();
     let startup = (Purpose::Startup, Handler::Tcp { port: 8080 });
-    assert_eq!(probes, [startup, (Purpose::Liveness, Handler::HealthCheck)]);
+    let check = Handler::HealthCheck { command: vec!["true".into()] };
+    assert_eq!(probes, [startup, (Purpose::Liveness, check)]);
+    let of = |command: &[&str]| Handler::HealthCheck {
+        command: command.iter().map(ToString::to_string).collect(),
+    };
+    let shell = of(&["/bin/sh", "-c", "test -e /ready"]);
+    let why = shell.misread_by("4.3.1").unwrap();
+    assert!(why.starts_with("podman 4.3.1 would not run `/bin/sh -c test -e /ready`"), "{why}");
+    assert_eq!(shell.misread_by("4.4.0-rc1"), None);
+    assert_eq!(shell.misread_by("5.4.2"), None);
+    assert_eq!(of(&["test", "-e", "/ready"]).misread_by("4.3.1"), None);
     // Podman would ask with a program that the image may not have.
     let pods = read(|m| {
         let container = &mut m["spec"]["template"]["spec"]["containers"][0];

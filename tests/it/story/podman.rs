@@ -222,7 +222,7 @@ fn r005_what_never_starts_is_given_up() {
     // And one that podman itself keeps: nobody runs its timers here.
     let lives = manifests(&shop.podman.registry.address(), "").replace(
         "        readinessProbe:",
-        "        livenessProbe: {exec: {command: [/bin/sh, -c, 'test -e /www/index.html']}, \
+        "        livenessProbe: {exec: {command: [test, -e, /www/index.html]}, \
          periodSeconds: 1}\n        readinessProbe:",
     );
     let lives = lives.replace("  triggers:", "  triggers:\n  - type: ConfigChange");

@@ -42,7 +42,7 @@ pub(super) async fn ask(
             arguments.extend(command.iter().map(String::as_str));
             return run(podman, &arguments, timeout, &format!("exec {}", command.join(" "))).await;
         }
-        Handler::HealthCheck => {
+        Handler::HealthCheck { .. } => {
             let arguments = ["healthcheck", "run", container];
             return run(podman, &arguments, timeout, "podman healthcheck run").await;
         }
