@@ -432,8 +432,8 @@ fn r023_a_restart_of_the_daemon_leaves_every_container_running() {
     let before = state();
     assert_eq!(
         before.len(),
-        5,
-        "two with their networks, and the one that holds the service: {before:?}"
+        7,
+        "two with their networks, those that keep their images, and the one that holds the service: {before:?}"
     );
     for _ in 0..2 {
         shop.machine.run(&["systemctl", "restart", DAEMON]);
