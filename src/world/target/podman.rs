@@ -335,13 +335,12 @@ impl Host<'_> {
     async fn check_probes(&self) -> Result<(), Trouble> {
         let probes = self.pods.probes().map_err(|why| Trouble::Refused(why.to_string()))?;
         let is_podmans = |probe: &Probe| matches!(probe.handler, Handler::HealthCheck { .. });
-        let mut checks = probes.iter().filter(|(_, probe)| is_podmans(probe)).peekable();
-        if checks.peek().is_none() {
+        if !probes.iter().any(|(_, probe)| is_podmans(probe)) {
             return Ok(());
         }
         let format = ["info", "--format", "{{.Version.Version}}"];
         let version = self.podman.look(&format, PODMAN_LOOK_TIMEOUT).await?;
-        for (container, probe) in checks {
+        for (container, probe) in &probes {
             if let Some(why) = probe.handler.misread_by(version.trim()) {
                 return Err(Trouble::Refused(format!(
                     "the liveness probe of container `{container}`: {why}"
