@@ -3,8 +3,10 @@
 //! A program outlives a SIGKILL of the daemon. So it inherits an open lock file of its object: while it lives, the lock
 //! is held, and the next start waits. Whoever the program leaves behind on purpose (a container, a server in the
 //! background) inherits the file too; therefore the lock is given back by hand when the program ends, and the file says
-//! which process it was, so that a lock that only its descendants hold is not waited for. A run that was broken off is
-//! another thing: what it leaves behind was killed, and the file says that it is to be waited for until it is gone.
+//! which process it was, so that a lock that only its descendants hold is not waited for. A daemon that is killed before it
+//! could say that has said which session the program is of: what was left behind on purpose made one of its own. A run
+//! that was broken off is another thing: what it leaves behind was killed, and the file says that it is to be waited for
+//! until it is gone.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
@@ -19,6 +21,9 @@ use crate::names::{ContentHash, ObjectKey};
 
 /// A held lock. Dropped without being given back, its run was broken off: who inherited it still holds it.
 pub(super) struct Lock(Option<File>);
+
+/// What the file of a run says whose process is not known yet, before the session that it is of.
+const SPAWNING: &str = "spawning";
 
 /// What the file of a run says that was broken off.
 const BROKEN_OFF: &str = "broken-off";
@@ -58,14 +63,13 @@ pub(super) fn attempt(path: &Path) -> io::Result<Attempt> {
             }
             Ok(()) => {} // replaced in between
             Err(TryLockError::WouldBlock) => match noted(&mut file)? {
-                Some(process) if !process.is_alive() && !process.broken_off => {
-                    // Only what the ended program left behind has it: start with a new file.
-                    match std::fs::remove_file(path) {
-                        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                        Ok(()) | Err(_) => {}
-                    }
+                // Only what the ended program left behind has it: start with a new file.
+                Some(Noted::Process(process)) if !process.is_alive() && !process.broken_off => {
+                    remove(path)?;
                 }
-                process => return Ok(Attempt::Busy(process)),
+                Some(Noted::Process(process)) => return Ok(Attempt::Busy(Some(process))),
+                Some(Noted::Spawning(session)) if !is_held_in(session, &file)? => remove(path)?,
+                Some(Noted::Spawning(_)) | None => return Ok(Attempt::Busy(None)),
             },
             Err(TryLockError::Error(error)) => return Err(error),
         }
@@ -79,14 +83,68 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-fn noted(file: &mut File) -> io::Result<Option<Process>> {
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// What a lock file says of who holds it.
+enum Noted {
+    Process(Process),
+    /// A program of this session is about to be started, or was when the daemon ended.
+    Spawning(i32),
+}
+
+fn noted(file: &mut File) -> io::Result<Option<Noted>> {
     let mut text = String::new();
     file.take(64).read_to_string(&mut text)?;
     let mut words = text.split_whitespace();
-    let pid = words.next().and_then(|pid| Pid::from_raw(pid.parse().ok()?));
+    let first = words.next();
+    if first == Some(SPAWNING) {
+        return Ok(words.next().and_then(|session| session.parse().ok()).map(Noted::Spawning));
+    }
+    let pid = first.and_then(|pid| Pid::from_raw(pid.parse().ok()?));
     let start = words.next().and_then(|start| start.parse().ok());
     let broken_off = words.next() == Some(BROKEN_OFF);
-    Ok(pid.zip(start).map(|(pid, start)| Process { pid, start, broken_off }))
+    Ok(pid.zip(start).map(|(pid, start)| Noted::Process(Process { pid, start, broken_off })))
+}
+
+/// Writes a line of one length in the place of the one before: whoever reads it finds one or the other.
+fn note(file: &mut File, text: &str) -> io::Result<()> {
+    file.rewind()?;
+    file.write_all(format!("{text:<40}\n").as_bytes())
+}
+
+/// Whether a process of a session has a file open.
+fn is_held_in(session: i32, file: &File) -> io::Result<bool> {
+    let meta = file.metadata()?;
+    let is_it = |fd: io::Result<std::fs::DirEntry>| {
+        let there = fd.and_then(|fd| std::fs::metadata(fd.path()));
+        there.is_ok_and(|there| (there.dev(), there.ino()) == (meta.dev(), meta.ino()))
+    };
+    for entry in std::fs::read_dir("/proc")? {
+        let entry = entry?;
+        // What is no process, or ends while it is looked at, holds nothing.
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        if pid == std::process::id() || session_of(pid) != Some(session) {
+            continue;
+        }
+        let held = std::fs::read_dir(entry.path().join("fd"));
+        if held.is_ok_and(|mut held| held.any(is_it)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The session that a process is of.
+fn session_of(pid: u32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(3)?.parse().ok()
 }
 
 /// Whoever spawns while a lock is open to inheritance has to wait.
@@ -100,6 +158,8 @@ impl Lock {
         pid: impl FnOnce(&C) -> Option<u32>,
     ) -> io::Result<C> {
         let Some(file) = &mut self.0 else { return Err(io::ErrorKind::NotFound.into()) };
+        let session = session_of(std::process::id()).unwrap_or_default();
+        note(file, &format!("{SPAWNING} {session}"))?;
         let child = {
             let _guard = INHERITING.lock().unwrap_or_else(PoisonError::into_inner);
             // A child that somebody else spawns right now inherits it as well. That is harmless: it is given back by
@@ -110,8 +170,7 @@ impl Lock {
             child?
         };
         if let Some(process) = pid(&child).and_then(Process::of) {
-            file.rewind()?;
-            writeln!(file, "{} {}", process.pid.as_raw_nonzero(), process.start)?;
+            note(file, &format!("{} {}", process.pid.as_raw_nonzero(), process.start))?;
         }
         Ok(child)
     }
@@ -152,5 +211,52 @@ impl Process {
     pub(super) fn is_alive(self) -> bool {
         let now = u32::try_from(self.pid.as_raw_nonzero().get()).ok().and_then(Self::of);
         now.is_some_and(|now| now.start == self.start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command};
+
+    use super::*;
+
+    /// A lock file that a process holds which inherited it, as a daemon leaves it that was killed at once.
+    fn left_behind(path: &Path, session: i32, program: &[&str]) -> Child {
+        let Attempt::Locked(mut lock) = attempt(path).unwrap() else { panic!("it is free") };
+        let started = lock.spawn(|| Command::new(program[0]).args(&program[1..]).spawn(), |_| None);
+        let mut file = lock.0.take().unwrap();
+        note(&mut file, &format!("{SPAWNING} {session}")).unwrap();
+        started.unwrap()
+    }
+
+    fn ours() -> i32 {
+        session_of(std::process::id()).unwrap()
+    }
+
+    #[test]
+    fn a_program_whose_process_was_never_noted_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let mut program = left_behind(&path, ours(), &["sleep", "1000"]);
+        assert!(matches!(attempt(&path).unwrap(), Attempt::Busy(None)));
+        program.kill().unwrap();
+        program.wait().unwrap();
+        assert!(matches!(attempt(&path).unwrap(), Attempt::Locked(_)));
+    }
+
+    #[test]
+    fn what_such_a_program_left_behind_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        // It says that it has made a session of its own, and lives on.
+        let marker = dir.path().join("made");
+        let script = format!("touch {}; exec sleep 1000", marker.display());
+        let mut server = left_behind(&path, ours(), &["setsid", "sh", "-c", &script]);
+        while !marker.exists() {
+            std::thread::yield_now();
+        }
+        assert!(matches!(attempt(&path).unwrap(), Attempt::Locked(_)));
+        server.kill().unwrap();
+        server.wait().unwrap();
     }
 }
