@@ -53,6 +53,8 @@ pub enum Action {
     AskRollout(Box<AskRollout>),
     /// Make a target stop something.
     Stop(Box<StopRequest>),
+    /// Make a target add or remove instances of what runs.
+    Scale(Box<ScaleRequest>),
     /// Tell a target what became of a rollout, without expecting an answer (rule R30).
     Notify(Box<Notice>),
 }
@@ -335,6 +337,21 @@ pub struct StopRequest {
     pub written: Vec<ContentHash>,
     /// Where it runs.
     pub target: TargetName,
+}
+
+/// Make a target add or remove instances of what runs (rule D22). It may be asked for again.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ScaleRequest {
+    /// The rollout whose instances they are, with all that its steps needed; none of them is asked for.
+    pub rollout: RolloutRequest,
+    /// How many there should be.
+    pub to: u32,
+    /// What runs, in the object store.
+    pub runs: ContentHash,
+    /// What is going to run, in the object store; none before it is put together, which is all that is asked for then.
+    pub rendered: Option<ContentHash>,
+    /// As in [`StepOrder::written`].
+    pub written: Vec<ContentHash>,
 }
 
 /// What a notice is about (the event types of rule R30).

@@ -359,6 +359,7 @@ impl Daemon {
             | Action::RollOut(_)
             | Action::AskRollout(_)
             | Action::Stop(_)
+            | Action::Scale(_)
             | Action::Notify(_) => false,
         }
     }

@@ -344,6 +344,9 @@ pub struct Workload {
     /// `spec.revisionHistoryLimit`: rollouts before the complete one that are kept (rule D26); none where nothing is said.
     #[serde(default)]
     pub history: Option<u32>,
+    /// How many instances there should be (rule D22); none where there are no such instances.
+    #[serde(default)]
+    pub scale: Option<u32>,
     /// Hash of the canonical pod template, images of containers that an automatic trigger names left out (rule D21b).
     pub template: ContentHash,
     /// The containers of the template, init containers first, each list in the order in which it is written.

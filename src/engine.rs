@@ -18,6 +18,7 @@ mod prune;
 mod pushes;
 mod quota;
 mod rollouts;
+mod scale;
 mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +27,9 @@ use std::sync::Arc;
 use crate::action::{Action, ActionId, Check, Input, ListRequest};
 use crate::admit::{Admission, Scarce};
 use crate::desired::{DesiredState, Object, Tree};
-use crate::fact::{Checkpoint, Fact, ImportFailed, Reason, Record, StoredManifest, TagRecovered};
+use crate::fact::{
+    Checkpoint, CommitAdopted, Fact, ImportFailed, Reason, Record, StoredManifest, TagRecovered,
+};
 use crate::limits::{CHECKPOINT_INTERVAL, CLOCK_DRIFT_MAX, WAKE_INTERVAL_MAX};
 use crate::names::{
     Account, CommitId, ContentHash, Generation, ObjectKey, Seq, StreamName, StreamTag,
@@ -166,7 +169,7 @@ impl Engine {
     pub fn new(policy: Policy, observed: ObservedState, now: Now) -> Self {
         let mut admission = Admission::default();
         for state in observed.workloads.values() {
-            let takes_place = state.running().is_some() || state.stopping().is_some();
+            let takes_place = state.is_busy();
             if takes_place && !sabotage::is(Bug::ForgetPlaces) {
                 admission.occupy(&Scarce::Rollouts);
             }
@@ -387,14 +390,7 @@ impl Engine {
                 self.dirty.extend(workloads.cloned().map(Key::Workload));
                 self.mark_left();
             }
-            // What came or went is not always in a desired state: a mirror may have been lost.
-            Fact::CommitAdopted(adopted) => {
-                let removed = adopted.removed.iter().map(|removed| &removed.object);
-                let workloads = removed.filter(|object| object.kind.is_workload());
-                self.dirty.extend(workloads.cloned().map(Key::Workload));
-                self.mark_rejected();
-                self.mark_left();
-            }
+            Fact::CommitAdopted(adopted) => self.mark_adopted(adopted),
             Fact::RolloutStarted(_)
             | Fact::RolloutStepped(_)
             | Fact::RolloutSuperseded(_)
@@ -403,7 +399,10 @@ impl Engine {
             | Fact::DigestHeld(_)
             | Fact::HoldReleased(_)
             | Fact::StopStarted(_)
-            | Fact::StopFinished(_) => {
+            | Fact::StopFinished(_)
+            | Fact::ScaleStarted(_)
+            | Fact::ScalePrepared(_)
+            | Fact::ScaleFinished(_) => {
                 if let Some(object) = crate::observed::rollout::object_of(fact) {
                     self.dirty.insert(Key::Workload(object.clone()));
                 }
@@ -427,6 +426,15 @@ impl Engine {
             | Fact::HistoryDropped(_)
             | Fact::Checkpoint(_) => {}
         }
+    }
+
+    /// What came or went is not always in a desired state: a mirror may have been lost.
+    fn mark_adopted(&mut self, adopted: &CommitAdopted) {
+        let removed = adopted.removed.iter().map(|removed| &removed.object);
+        let workloads = removed.filter(|object| object.kind.is_workload());
+        self.dirty.extend(workloads.cloned().map(Key::Workload));
+        self.mark_rejected();
+        self.mark_left();
     }
 
     fn mark_paused(&mut self, object: Option<&ObjectKey>) {

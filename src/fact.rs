@@ -11,6 +11,7 @@ mod order;
 mod overlay;
 mod prune;
 mod rollout;
+mod scale;
 mod source;
 
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,7 @@ pub use rollout::{
     RolloutFinished, RolloutImage, RolloutStarted, RolloutStep, RolloutStepped, RolloutSuperseded,
     StopFinished, StopStarted, TriggerFired, TriggerOutcome,
 };
+pub use scale::{ScaleFinished, ScalePrepared, ScaleStarted};
 pub use source::{
     Appeared, CommitAdopted, CommitRefused, CommitWithdrawn, Position, Rejected, RemovalFate,
     RemovalsReleased, Removed, SourceFailed, StreamChanged,
@@ -115,6 +117,12 @@ pub enum Fact {
     StopStarted(StopStarted),
     /// Stopping a workload ended.
     StopFinished(StopFinished),
+    /// Instances of what runs are about to be added or removed (rule D22).
+    ScaleStarted(ScaleStarted),
+    /// What is going to run then is put together.
+    ScalePrepared(ScalePrepared),
+    /// Adding or removing instances ended.
+    ScaleFinished(ScaleFinished),
     /// The daemon took a configuration into use; only when it differs from the last one recorded.
     ConfigAdopted(ConfigAdopted),
     /// Records that were written once are gone, and an operator said to go on without them.
@@ -131,7 +139,7 @@ pub enum Fact {
 
 impl Fact {
     /// Every name that [`Self::kind`] gives, in the order of the variants.
-    pub const KINDS: [&'static str; 35] = [
+    pub const KINDS: [&'static str; 38] = [
         "CommitAdopted",
         "CommitRefused",
         "CommitWithdrawn",
@@ -161,6 +169,9 @@ impl Fact {
         "HoldReleased",
         "StopStarted",
         "StopFinished",
+        "ScaleStarted",
+        "ScalePrepared",
+        "ScaleFinished",
         "ConfigAdopted",
         "RecordsLost",
         "Checkpoint",
@@ -202,6 +213,9 @@ impl Fact {
             Self::HoldReleased(_) => "HoldReleased",
             Self::StopStarted(_) => "StopStarted",
             Self::StopFinished(_) => "StopFinished",
+            Self::ScaleStarted(_) => "ScaleStarted",
+            Self::ScalePrepared(_) => "ScalePrepared",
+            Self::ScaleFinished(_) => "ScaleFinished",
             Self::ConfigAdopted(_) => "ConfigAdopted",
             Self::RecordsLost(_) => "RecordsLost",
             Self::Checkpoint(_) => "Checkpoint",

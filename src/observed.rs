@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::dense;
 use crate::fact::{
-    CommitAdopted, ConfigAdopted, Fact, ImportFailed, Record, Rejected, RemovalFate, Space,
-    TagImported, TagsListed, Via,
+    Checkpoint, CommitAdopted, ConfigAdopted, Fact, ImportFailed, Record, Rejected, RemovalFate,
+    Space, TagImported, TagsListed, Via,
 };
 use crate::names::{CommitId, ContentHash, Generation, Incarnation, ObjectKey, Seq, StreamName};
 use crate::names::{Kind, StreamTag, TagName};
@@ -282,7 +282,10 @@ impl ObservedState {
             | Fact::DigestHeld(_)
             | Fact::HoldReleased(_)
             | Fact::StopStarted(_)
-            | Fact::StopFinished(_) => self.apply_to_workload(record),
+            | Fact::StopFinished(_)
+            | Fact::ScaleStarted(_)
+            | Fact::ScalePrepared(_)
+            | Fact::ScaleFinished(_) => self.apply_to_workload(record),
             Fact::RolloutsPaused(paused) if paused.object.is_none() => {
                 self.paused =
                     paused.paused.then(|| Paused { at: record.at, by: paused.by.clone() });
@@ -295,17 +298,19 @@ impl ObservedState {
             }
             Fact::SpaceRegained(_) => self.space_short = None,
             Fact::HistoryDropped(_) => {}
-            Fact::Checkpoint(checkpoint) => {
-                let lost = sabotage::is(Bug::LoseCheckpoint);
-                for (stream, at) in checkpoint.checked.iter().filter(|_| !lost) {
-                    if let Some(stream) = self.streams.get_mut(stream) {
-                        stream.checked = Some(*at);
-                    }
-                }
-                if !sabotage::is(Bug::ForgetQuota) {
-                    self.quota.apply(checkpoint, record.at);
-                }
+            Fact::Checkpoint(checkpoint) => self.checked(record.at, checkpoint),
+        }
+    }
+
+    fn checked(&mut self, at: Timestamp, checkpoint: &Checkpoint) {
+        let lost = sabotage::is(Bug::LoseCheckpoint);
+        for (stream, at) in checkpoint.checked.iter().filter(|_| !lost) {
+            if let Some(stream) = self.streams.get_mut(stream) {
+                stream.checked = Some(*at);
             }
+        }
+        if !sabotage::is(Bug::ForgetQuota) {
+            self.quota.apply(checkpoint, at);
         }
     }
 

@@ -23,7 +23,9 @@ use std::sync::Arc;
 use crate::action::{Check, ListRequest};
 use crate::desired::DesiredState;
 use crate::effective;
-use crate::fact::{Fact, Outcome, Reason, RolloutStarted, StopStarted, StoredManifest};
+use crate::fact::{
+    Fact, Outcome, Reason, RolloutStarted, ScaleStarted, StopStarted, StoredManifest,
+};
 use crate::names::{Digest, ObjectKey, Seq, StreamName, StreamTag};
 use crate::observed::ObservedState;
 use crate::observed::rollout::WorkloadState;
@@ -135,6 +137,10 @@ pub enum Step {
     Stop(Box<StopStarted>),
     /// Give a stop that was started to its target.
     DeliverStop(Seq),
+    /// Start adding or removing instances.
+    Scale(Box<ScaleStarted>),
+    /// Give that to its target.
+    DeliverScale(Seq),
 }
 
 /// What planning one key found.

@@ -106,6 +106,16 @@ impl Pods {
         spec::read(object, manifest)
     }
 
+    /// The same with another number of instances (rule D22).
+    ///
+    /// # Errors
+    /// When there cannot be so many.
+    pub fn scaled(mut self, to: u32) -> Result<Self, Unsupported> {
+        self.replicas = to;
+        spec::check(&self)?;
+        Ok(self)
+    }
+
     /// The steps of a rollout (rules R3, R13 to R15); `first` where nothing of the object runs there.
     #[must_use]
     pub fn course(&self, first: bool) -> Vec<RolloutStep> {

@@ -78,11 +78,13 @@ pub enum Bug {
     SkipBase,
     /// A collection takes what was put while it ran.
     CollectAtOnce,
+    /// That instances were added or removed is forgotten.
+    ForgetScale,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 36] = [
+    pub const ALL: [Self; 37] = [
         Self::SkipAppendSync,
         Self::SkipDirectorySync,
         Self::GoOnAfterFailure,
@@ -119,6 +121,7 @@ impl Bug {
         Self::DropYoung,
         Self::SkipBase,
         Self::CollectAtOnce,
+        Self::ForgetScale,
     ];
 }
 

@@ -34,9 +34,8 @@ pub(super) fn answer(
 /// What should run at targets that are told each step, but for what changes just now.
 fn expected(engine: &Engine) -> Vec<Expected> {
     let workloads = engine.observed().workloads.iter();
-    let settled = workloads.filter(|(_, state)| {
-        state.running().is_none() && state.stopping().is_none() && state.restore_failed().is_none()
-    });
+    let settled =
+        workloads.filter(|(_, state)| !state.is_busy() && state.restore_failed().is_none());
     let of = settled.filter_map(|(object, state)| {
         let active = state.active()?;
         let (object, target) = (object.clone(), active.started.target.clone());

@@ -112,6 +112,7 @@ fn object_of(engine: &Engine, seq: Seq) -> Option<&ObjectKey> {
     let is_its = |state: &WorkloadState| {
         state.running().is_some_and(|rollout| rollout.seq == seq)
             || state.stopping().is_some_and(|stop| stop.seq == seq)
+            || state.scaling().is_some_and(|scale| scale.seq == seq)
     };
     engine.observed().workloads.iter().find(|(_, state)| is_its(state)).map(|(object, _)| object)
 }
@@ -178,7 +179,9 @@ pub(super) fn log(record: &Record, desired: &DesiredState) {
         | Fact::RolloutsPaused(_)
         | Fact::DigestHeld(_)
         | Fact::HoldReleased(_)
-        | Fact::StopFinished(_) => log_rollout(record),
+        | Fact::StopFinished(_)
+        | Fact::ScaleStarted(_)
+        | Fact::ScaleFinished(_) => log_rollout(record),
         Fact::RecordsLost(_) => {
             tracing::warn!(%seq, "going on without records that are lost, as the operator said");
         }
@@ -208,6 +211,7 @@ pub(super) fn log(record: &Record, desired: &DesiredState) {
         | Fact::RolloutStepped(_)
         | Fact::RolloutSuperseded(_)
         | Fact::StopStarted(_)
+        | Fact::ScalePrepared(_)
         | Fact::Checkpoint(_) => {}
     }
 }
@@ -235,6 +239,15 @@ fn log_rollout(record: &Record) {
         }
         Fact::StopFinished(fact) => {
             tracing::info!(%seq, object = %fact.object, outcome = %fact.outcome, "stopped");
+        }
+        Fact::ScaleStarted(fact) => {
+            tracing::info!(%seq, object = %fact.object, from = fact.from, to = fact.to, "scaling");
+        }
+        Fact::ScaleFinished(fact) if fact.outcome == Outcome::Failed => {
+            tracing::warn!(%seq, object = %fact.object, reason = fact.reason, "scaling failed");
+        }
+        Fact::ScaleFinished(fact) => {
+            tracing::info!(%seq, object = %fact.object, outcome = %fact.outcome, "scaled");
         }
         Fact::RolloutOrdered(fact) => {
             tracing::info!(%seq, object = %fact.object, by = fact.by, "rollout ordered");

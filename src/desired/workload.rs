@@ -64,6 +64,19 @@ fn history(node: &Node) -> Option<u32> {
     node.at(&["spec", "revisionHistoryLimit"])?.as_text()?.parse().ok()
 }
 
+/// How many instances there should be between rollouts (rules D2, D22, R17a).
+fn scale(kind: Kind, node: &Node) -> Option<u32> {
+    let text = |key: &str| node.at(&["spec", key]).and_then(Node::as_text);
+    let replicas = |default| text("replicas").map_or(Some(default), |text| text.parse().ok());
+    match kind {
+        Kind::DeploymentConfig if text("test") == Some("true") => Some(0),
+        Kind::DeploymentConfig => replicas(0),
+        Kind::Deployment | Kind::StatefulSet => replicas(1),
+        Kind::DaemonSet => Some(1),
+        Kind::CronJob | Kind::ImageStream | Kind::BuildConfig => None,
+    }
+}
+
 /// The `ConfigMap`s and `Secret`s that a template names.
 fn configs_of(pod: &Pod<'_>) -> BTreeSet<ConfigName> {
     // What a Node writes is JSON.
@@ -80,6 +93,7 @@ pub(crate) fn assemble(
     settings: Settings,
     finish: impl FnOnce(&mut Workload),
 ) -> Workload {
+    let scale = scale(object.kind, draft.node);
     let mut workload = Workload {
         object,
         template: pod.hash(&triggers),
@@ -87,6 +101,7 @@ pub(crate) fn assemble(
         config_change: true,
         paused: settings.paused,
         history: history(draft.node),
+        scale,
         containers: pod.containers.clone(),
         target: settings.target,
         prune: settings.prune,

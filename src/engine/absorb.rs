@@ -15,7 +15,7 @@ use crate::fact::{
 };
 use crate::limits::{ROLLOUT_RETRY_FIRST, ROLLOUT_RETRY_MAX};
 use crate::names::{Digest, Generation, ObjectKey, Seq, StreamName, StreamTag};
-use crate::observed::rollout::Rollout;
+use crate::observed::rollout::{Rollout, Scale};
 use crate::observed::soft::DeliverySoft;
 use crate::observed::tag_history::TagState;
 use crate::observed::{Presence, rollout::Stop};
@@ -328,6 +328,9 @@ impl Engine {
         if self.running(object, seq).is_some_and(|running| running.step.is_some()) {
             return self.stepped(object, seq, report, now, batch);
         }
+        if let Some(scale) = self.scaling(object, seq).cloned() {
+            return self.scale_reported(object, &scale, report, now, batch);
+        }
         let (outcome, reason, log) = match report {
             // Only a step is answered by that.
             RolloutReport::Stepped { note, .. } => (Outcome::Complete, String::new(), note),
@@ -427,7 +430,8 @@ impl Engine {
         let stop_failed =
             |stop: &Stop| stop.end.as_ref().is_some_and(|end| end.outcome != Outcome::Complete);
         let stop_failed = state.stop.as_ref().is_some_and(stop_failed);
-        if state.holds.is_empty() && state.pinned.is_none() && !stop_failed {
+        let scale_failed = state.scale.as_ref().is_some_and(Scale::has_failed);
+        if state.holds.is_empty() && state.pinned.is_none() && !stop_failed && !scale_failed {
             return Answer::Nothing(format!("nothing of `{object}` is held"));
         }
         let because = Release::Operator { by };

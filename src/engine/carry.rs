@@ -92,6 +92,11 @@ impl Engine {
                 self.deliver_stop(key, seq, now, batch);
             }
             Step::DeliverStop(seq) => self.deliver_stop(key, seq, now, batch),
+            Step::Scale(started) => {
+                let seq = self.record(Fact::ScaleStarted(*started), now, batch);
+                self.deliver_scale(key, seq, now, batch);
+            }
+            Step::DeliverScale(seq) => self.deliver_scale(key, seq, now, batch),
         }
     }
 
@@ -123,7 +128,7 @@ impl Engine {
         self.deliver(key, seq, now, batch);
     }
 
-    fn rollout(&self, object: &ObjectKey, seq: Seq) -> Option<&Rollout> {
+    pub(super) fn rollout(&self, object: &ObjectKey, seq: Seq) -> Option<&Rollout> {
         let rollouts = &self.observed.workloads.get(object)?.rollouts;
         rollouts.iter().find(|rollout| rollout.seq == seq)
     }
@@ -181,10 +186,11 @@ impl Engine {
     }
 
     /// What was put together for an object by the rollouts that are remembered, each once.
-    fn written(&self, object: &ObjectKey) -> Vec<ContentHash> {
-        let rollouts = self.observed.workloads.get(object).map(|state| &state.rollouts);
-        let rendered = rollouts.into_iter().flatten().filter_map(|rollout| rollout.rendered);
-        rendered.collect::<BTreeSet<_>>().into_iter().collect()
+    pub(super) fn written(&self, object: &ObjectKey) -> Vec<ContentHash> {
+        let Some(state) = self.observed.workloads.get(object) else { return Vec::new() };
+        let rolled = state.rollouts.iter().filter_map(|rollout| rollout.rendered);
+        let scaled = state.scale.iter().filter_map(|scale| scale.rendered);
+        rolled.chain(scaled).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     fn ask(&mut self, key: &Key, seq: Seq, now: Now, batch: &mut Batch) {

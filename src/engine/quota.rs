@@ -101,7 +101,7 @@ impl Engine {
     pub(super) fn wants(&self, step: &Step) -> Vec<Want> {
         let place = |scarce| Want { scarce, amount: 1 };
         match step {
-            Step::Start { .. } | Step::Stop(_) => vec![place(Scarce::Rollouts)],
+            Step::Start { .. } | Step::Stop(_) | Step::Scale(_) => vec![place(Scarce::Rollouts)],
             Step::DeleteManifest(manifest) => vec![place(registry_of_manifest(manifest))],
             Step::Resolve { check, known, reason } => {
                 let needs = self.needs_of_check(check, known.is_some());
@@ -121,7 +121,8 @@ impl Engine {
             | Step::Ask(_)
             | Step::Cancel(_)
             | Step::Finish { .. }
-            | Step::DeliverStop(_) => Vec::new(),
+            | Step::DeliverStop(_)
+            | Step::DeliverScale(_) => Vec::new(),
         }
     }
 

@@ -165,6 +165,9 @@ impl Engine {
         if stop.is_some_and(|stop| stop.seq == seq) {
             return self.finish_stop(object, seq, end, now, batch);
         }
+        if self.scaling(object, seq).is_some() {
+            return self.finish_scale(object, seq, end, now, batch);
+        }
         let Some(running) = self.running(object, seq).cloned() else { return };
         self.soft.deliveries.remove(&seq);
         self.admission.give_back(&Scarce::Rollouts);

@@ -202,6 +202,9 @@ pub struct RolloutStarted {
     /// How many rollouts before the complete one are kept once this ended (rule D26); none where the manifest does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keeps: Option<u32>,
+    /// How many instances it has, where its target is told each step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u32>,
 }
 
 impl RolloutStarted {

@@ -218,10 +218,12 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
                 steps: _,
                 deadline: _,
                 keeps: _,
+                size: _,
             } = &**started;
             vec![*manifest]
         }
         Fact::RolloutStepped(stepped) => rendered_of(stepped),
+        Fact::ScalePrepared(prepared) => vec![prepared.rendered],
         Fact::StopStarted(StopStarted {
             object: _,
             incarnation: _,
@@ -254,6 +256,8 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
         | Fact::DigestHeld(_)
         | Fact::HoldReleased(_)
         | Fact::StopFinished(_)
+        | Fact::ScaleStarted(_)
+        | Fact::ScaleFinished(_)
         | Fact::ConfigAdopted(_)
         | Fact::RecordsLost(_)
         | Fact::SpaceShort(_)

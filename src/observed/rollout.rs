@@ -8,7 +8,7 @@ use crate::dense;
 use crate::fact::{
     DigestHeld, Ending, Fact, Ordered, Outcome, Record, RolloutCause, RolloutFinished,
     RolloutOrdered, RolloutStarted, RolloutStep, RolloutStepped, RolloutSuperseded, RolloutsPaused,
-    StopFinished, StopStarted, TriggerFired,
+    ScaleFinished, ScalePrepared, ScaleStarted, StopFinished, StopStarted, TriggerFired,
 };
 use crate::limits::{ROLLOUT_HISTORY_LEN, ROLLOUT_HISTORY_MAX};
 use crate::names::{ContentHash, Digest, ObjectKey, Revision, Seq, StreamTag};
@@ -33,6 +33,9 @@ pub struct WorkloadState {
     /// The last stop, if what it stopped was not rolled out again since.
     #[serde(default)]
     pub stop: Option<Stop>,
+    /// The last time that instances were added or removed, if nothing was rolled out since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
     /// Rollouts before this record belong to an earlier life or were stopped.
     #[serde(default)]
     pub life_began: Seq,
@@ -103,6 +106,9 @@ pub struct Rollout {
     /// What its target runs, in the object store.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rendered: Option<ContentHash>,
+    /// How many instances it has, if that was changed since it was started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaled: Option<u32>,
     /// Since when the ports of the host lead nowhere, or led nowhere until it was healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub down: Option<Timestamp>,
@@ -177,7 +183,38 @@ pub struct Stop {
     pub end: Option<End>,
 }
 
+/// Instances that are added or removed.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Scale {
+    /// The record that started it.
+    pub seq: Seq,
+    /// When.
+    pub at: Timestamp,
+    /// What is done.
+    pub started: ScaleStarted,
+    /// What is going to run, in the object store, once it is put together.
+    #[serde(default)]
+    pub rendered: Option<ContentHash>,
+    /// How it ended.
+    #[serde(default)]
+    pub end: Option<End>,
+}
+
+impl Scale {
+    /// Whether it was tried and could not be.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| end.outcome == Outcome::Failed)
+    }
+}
+
 impl Rollout {
+    /// How many instances it has; none where nobody knows.
+    #[must_use]
+    pub fn size(&self) -> Option<u32> {
+        self.scaled.or(self.started.size)
+    }
+
     /// How it ended, if it did.
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
@@ -238,6 +275,18 @@ impl WorkloadState {
         self.stop.as_ref().filter(|stop| stop.end.is_none())
     }
 
+    /// Whether something is done at its target.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.running().is_some() || self.stopping().is_some() || self.scaling().is_some()
+    }
+
+    /// The change of the number of instances that has not ended.
+    #[must_use]
+    pub fn scaling(&self) -> Option<&Scale> {
+        self.scale.as_ref().filter(|scale| scale.end.is_none())
+    }
+
     /// The hold on exactly this set of digests with this template.
     #[must_use]
     pub fn hold(&self, digests: &BTreeSet<Digest>, template: ContentHash) -> Option<&Hold> {
@@ -249,7 +298,7 @@ impl WorkloadState {
         self.life_began = self.rollouts.last().map_or(self.life_began, |rollout| rollout.seq);
         self.seen.clear();
         self.holds.clear();
-        (self.order, self.pinned, self.paused) = (None, None, None);
+        (self.order, self.pinned, self.paused, self.scale) = (None, None, None, None);
         self.stop.take_if(|stop| stop.end.is_some());
     }
 
@@ -263,6 +312,7 @@ impl WorkloadState {
             Event::Started(started) => {
                 self.begins(started);
                 self.stop.take_if(|stop| stop.end.is_some());
+                self.scale = None;
                 self.rollouts.push(Rollout {
                     seq: record.seq,
                     at: record.at,
@@ -271,6 +321,7 @@ impl WorkloadState {
                     cancelled: false,
                     step: None,
                     rendered: None,
+                    scaled: None,
                     down: None,
                     end: None,
                 });
@@ -296,18 +347,17 @@ impl WorkloadState {
             }
             Event::Finished(finished) => self.finish(record.at, finished),
             Event::Held(held) => self.hold_back(Some(hold(record.at, held))),
-            Event::Released => {
-                self.holds.clear();
-                self.pinned = None;
-                // A stop that failed may be tried again.
-                self.stop.take_if(|stop| {
-                    stop.end.as_ref().is_some_and(|e| e.outcome != Outcome::Complete)
-                });
-            }
+            Event::Released => self.released(),
             Event::StopStarted(started) => {
                 let (seq, at) = (record.seq, record.at);
                 self.stop = Some(Stop { seq, at, started: started.clone(), end: None });
             }
+            Event::ScaleStarted(started) => {
+                let (seq, at, started) = (record.seq, record.at, started.clone());
+                self.scale = Some(Scale { seq, at, started, rendered: None, end: None });
+            }
+            Event::ScalePrepared(prepared) => self.prepared(prepared),
+            Event::ScaleFinished(finished) => self.scaled(record.at, finished),
             Event::StopFinished(finished) => {
                 let (at, outcome) = (record.at, finished.outcome);
                 let reason = finished.reason.clone();
@@ -320,6 +370,35 @@ impl WorkloadState {
                     self.begin_life();
                     self.stop = stop;
                 }
+            }
+        }
+    }
+
+    /// What failed may be tried again.
+    fn released(&mut self) {
+        self.holds.clear();
+        self.pinned = None;
+        self.stop.take_if(|stop| stop.end.as_ref().is_some_and(|e| e.outcome != Outcome::Complete));
+        self.scale.take_if(|scale| scale.end.is_some());
+    }
+
+    fn prepared(&mut self, prepared: &ScalePrepared) {
+        if let Some(scale) = self.scale.as_mut().filter(|scale| scale.seq == prepared.scale) {
+            scale.rendered = Some(prepared.rendered);
+        }
+    }
+
+    fn scaled(&mut self, at: Timestamp, finished: &ScaleFinished) {
+        let Some(scale) = self.scale.as_mut().filter(|scale| scale.seq == finished.scale) else {
+            return;
+        };
+        let (outcome, reason) = (finished.outcome, finished.reason.clone());
+        scale.end = Some(End { at, outcome, reason, log: String::new(), rolled_back: None });
+        if outcome == Outcome::Complete && !sabotage::is(Bug::ForgetScale) {
+            let (rollout, to, rendered) = (scale.started.rollout, scale.started.to, scale.rendered);
+            if let Some(rollout) = self.rollout_mut(rollout) {
+                rollout.scaled = Some(to);
+                rollout.rendered = rendered.or(rollout.rendered);
             }
         }
     }
@@ -440,6 +519,9 @@ enum Event<'a> {
     Released,
     StopStarted(&'a StopStarted),
     StopFinished(&'a StopFinished),
+    ScaleStarted(&'a ScaleStarted),
+    ScalePrepared(&'a ScalePrepared),
+    ScaleFinished(&'a ScaleFinished),
 }
 
 /// The workload that a fact is about, and what it says: the one list of such facts.
@@ -456,6 +538,9 @@ fn event_of(fact: &Fact) -> Option<(&ObjectKey, Event<'_>)> {
         Fact::HoldReleased(released) => (&released.object, Event::Released),
         Fact::StopStarted(started) => (&started.object, Event::StopStarted(started)),
         Fact::StopFinished(finished) => (&finished.object, Event::StopFinished(finished)),
+        Fact::ScaleStarted(started) => (&started.object, Event::ScaleStarted(started)),
+        Fact::ScalePrepared(prepared) => (&prepared.object, Event::ScalePrepared(prepared)),
+        Fact::ScaleFinished(finished) => (&finished.object, Event::ScaleFinished(finished)),
         Fact::CommitAdopted(_)
         | Fact::CommitRefused(_)
         | Fact::CommitWithdrawn(_)

@@ -211,6 +211,15 @@ pub enum HeldReason {
         /// Who uses it.
         user: String,
     },
+    /// Instances could not be added or removed.
+    ScaleFailed {
+        /// How many there are.
+        from: u32,
+        /// How many there should be.
+        to: u32,
+        /// Why.
+        why: String,
+    },
     /// A stop failed.
     StopFailed {
         /// Why.
@@ -285,6 +294,7 @@ impl fmt::Display for HeldReason {
             ),
             Self::VanishedInUse { tag, user } => vanished_in_use(f, tag, user),
             Self::StopFailed { why } => stop_failed(f, why),
+            Self::ScaleFailed { from, to, why } => scale_failed(f, (*from, *to), why),
         }
     }
 }
@@ -340,6 +350,13 @@ fn unsupported(f: &mut fmt::Formatter<'_>, target: &TargetName, why: &str) -> fm
     write!(
         f,
         "target `{target}` cannot run it: {why}; change the manifest or its target (`tidegate.dev/target`)"
+    )
+}
+
+fn scale_failed(f: &mut fmt::Formatter<'_>, (from, to): (u32, u32), why: &str) -> fmt::Result {
+    write!(
+        f,
+        "{to} instances are wanted, and there are {from}: {why}; another number, a rollout or `tidegate release` tries again"
     )
 }
 

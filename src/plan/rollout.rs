@@ -2,6 +2,7 @@
 
 mod gates;
 mod orders;
+mod scale;
 mod steps;
 
 pub use orders::{basis, says_paused};
@@ -34,6 +35,9 @@ pub(super) fn plan(view: &View<'_>, object: &ObjectKey) -> Plan {
     let planning = Planning { view, object, state, incarnation };
     if let Some(stop) = state.stopping() {
         return planning.deliver_stop(stop);
+    }
+    if let Some(scale) = state.scaling() {
+        return planning.scaling(scale, presence);
     }
     match (view.desired.workloads.get(object), presence) {
         (
@@ -69,7 +73,7 @@ impl Planning<'_> {
             Some(running) => self.running(workload, running),
             None => match self.restore() {
                 Some(plan) => plan,
-                None => self.converge(workload),
+                None => self.scaled(workload, self.converge(workload)),
             },
         }
     }
@@ -344,7 +348,7 @@ impl Planning<'_> {
     ) -> Plan {
         let revision = self.state.latest_revision.next();
         let manifest: Arc<[u8]> = effective::render(workload, &wanted.images).into();
-        let (steps, deadline) = match self.course(&target, &manifest) {
+        let steps::Course { steps, deadline, size } = match self.course(&target, &manifest) {
             Ok(course) => course,
             Err(held) => return held,
         };
@@ -364,6 +368,7 @@ impl Planning<'_> {
             steps,
             deadline,
             keeps: workload.history,
+            size,
         };
         let mut steps = self.releases(&rollout);
         steps.extend(self.fired(workload, &TriggerOutcome::Rollout(revision)));

@@ -43,6 +43,15 @@ impl Pods {
         (0..self.replicas).map(one).collect::<Vec<_>>().join(SEPARATOR)
     }
 
+    /// All instances of a revision, those that run as they were put together before.
+    #[must_use]
+    pub fn rescaled(&self, runs: &str, rendered: &str) -> String {
+        let (runs, rendered) = (documents(runs), documents(rendered));
+        let added = rendered.iter().skip(runs.len());
+        let kept = runs.iter().take(rendered.len());
+        kept.chain(added).copied().collect::<Vec<_>>().join(SEPARATOR)
+    }
+
     /// One instance, as JSON, which is YAML.
     #[must_use]
     pub fn pod(&self, instance: Instance, key: &RolloutKey, revision: Revision) -> String {

@@ -136,7 +136,7 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
 }
 
 /// What would be found out too late, or by nobody.
-fn check(pods: &Pods) -> Result<(), Unsupported> {
+pub(super) fn check(pods: &Pods) -> Result<(), Unsupported> {
     if pods.replicas > 1 && pods.publishes() {
         return unsupported("replicas > 1 needs a host port range"); // rule R14
     }

@@ -238,7 +238,7 @@ impl Run<'_, '_> {
                 request.check.copy_to = None; // a dry run asks, and copies nothing
                 questions.push((id, *request));
             }
-            Action::RollOut(_) | Action::AskRollout(_) | Action::Stop(_) => {
+            Action::RollOut(_) | Action::AskRollout(_) | Action::Stop(_) | Action::Scale(_) => {
                 answers.push(Input::RolloutReported(id, complete()));
             }
             // What a new listing would bring is not known before it is made.

@@ -148,5 +148,8 @@ fn words(reason: &HeldReason) -> (&'static str, &'static str) {
         }
         HeldReason::VanishedInUse { .. } => ("vanishedInUse", "whoever uses the tag"),
         HeldReason::StopFailed { .. } => ("stopFailed", "`tidegate release`"),
+        HeldReason::ScaleFailed { .. } => {
+            ("scaleFailed", "another number of replicas, a rollout or `tidegate release`")
+        }
     }
 }

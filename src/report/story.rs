@@ -104,6 +104,7 @@ fn started(revision: u64, cause: RolloutCause, old: Option<u8>, new: u8) -> Fact
         steps: Vec::new(),
         deadline: None,
         keeps: None,
+        size: None,
     }))
 }
 
@@ -272,6 +273,7 @@ pub(super) fn workload(manifest: &str) -> Workload {
         }],
         config_change: true,
         paused: false,
+        scale: Some(1),
         history: None,
         template: template(),
         containers: vec![Container { container: container(), image: " ".into() }],

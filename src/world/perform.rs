@@ -98,6 +98,10 @@ impl World {
                 let report = self.targets.stop(&request, cancel).await;
                 Some(Input::RolloutReported(id, report))
             }
+            Action::Scale(request) => {
+                let report = self.targets.scale(&request, cancel).await;
+                Some(Input::RolloutReported(id, report))
+            }
             Action::Notify(notice) => {
                 cancel.run_until_cancelled(self.targets.notify(&notice)).await;
                 None
@@ -146,7 +150,7 @@ fn broken(id: ActionId, action: &Action) -> Option<Input> {
         Action::Resolve(_) => Some(Input::Resolved(id, Err(broken_import(reason)))),
         Action::List(_) => Some(Input::Listed(id, Err(broken_import(reason)))),
         Action::DeleteManifest(_) => Some(Input::ManifestDeleted(id, Err(broken_import(reason)))),
-        Action::RollOut(_) | Action::AskRollout(_) | Action::Stop(_) => {
+        Action::RollOut(_) | Action::AskRollout(_) | Action::Stop(_) | Action::Scale(_) => {
             let report = RolloutReport::Transient { reason, retry_after: None };
             Some(Input::RolloutReported(id, report))
         }

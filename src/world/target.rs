@@ -22,8 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::registry::Registries;
 use crate::action::{
-    AskRollout, Notice, Previous, RolloutReport, RolloutRequest, StepOrder, StopRequest,
+    AskRollout, Notice, Previous, RolloutReport, RolloutRequest, ScaleRequest, StepOrder,
+    StopRequest,
 };
+use crate::fact::RolloutStep;
 use crate::limits;
 use crate::names::{CommitId, ContentHash, TargetName};
 use crate::pods::Configs;
@@ -216,17 +218,19 @@ impl Targets {
         };
         let target = self.0.targets.get(&request.target).and_then(TargetConfig::host);
         if let (Some(target), Some(order)) = (target, &request.step) {
-            return self.take_step(target, (request, order), &manifest, &cancel).await;
+            return self.work(target, (request, order), &manifest, None, &cancel).await;
         }
         let event = Event::rollout(&self.0.instance, request, &manifest);
         self.deliver(&request.target, &event, &cancel).await
     }
 
-    async fn take_step(
+    /// Takes a step of a rollout, or adds or removes instances.
+    async fn work(
         &self,
         target: podman::Target<'_>,
         (request, order): (&RolloutRequest, &StepOrder),
         manifest: &[u8],
+        scale: Option<podman::Scale>,
         cancel: &CancellationToken,
     ) -> RolloutReport {
         let read = async {
@@ -262,8 +266,36 @@ impl Targets {
             configs,
             registries: self.0.registries.as_ref(),
             cancel,
+            scale,
         };
         work.run().await
+    }
+
+    /// Makes a target add or remove instances of what runs.
+    pub async fn scale(&self, request: &ScaleRequest, cancel: CancellationToken) -> RolloutReport {
+        let rollout = &request.rollout;
+        let manifest = match self.read_manifest(rollout.manifest).await {
+            Ok(manifest) => manifest,
+            Err(reason) => return transient(reason),
+        };
+        let runs = match self.read_text(request.runs).await {
+            Ok(runs) => runs,
+            Err(reason) => return transient(reason),
+        };
+        let order = StepOrder {
+            step: RolloutStep::Updating,
+            rendered: request.rendered,
+            previous: None,
+            written: request.written.clone(),
+            got_to: None,
+            down: None,
+        };
+        let Some(target) = self.0.targets.get(&rollout.target).and_then(TargetConfig::host) else {
+            let reason = format!("target `{}` runs no instances", rollout.target);
+            return RolloutReport::Failed { reason, log: String::new() };
+        };
+        let scale = Some(podman::Scale { to: request.to, runs });
+        self.work(target, (rollout, &order), &manifest, scale, &cancel).await
     }
 
     /// What was put together for an object before; only who finds files there has to know.

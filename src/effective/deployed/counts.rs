@@ -48,6 +48,9 @@ pub fn replicas_of(workload: &Workload) -> u64 {
 impl Deployed<'_> {
     /// The instances that a rollout brings.
     fn size(&self, rollout: &Rollout) -> Option<u64> {
+        if let Some(size) = rollout.size() {
+            return Some(size.into());
+        }
         let manifest = self.manifest(rollout)?;
         Some(desired(rollout.started.object.kind, &manifest))
     }

@@ -10,18 +10,24 @@ use crate::time::Timestamp;
 use super::super::{HeldReason, Plan, Step};
 use super::{Planning, attempts};
 
+/// What a rollout does at a target that is told each step; nothing elsewhere.
+#[derive(Default)]
+pub(super) struct Course {
+    pub(super) steps: Vec<RolloutStep>,
+    /// When it is given up.
+    pub(super) deadline: Option<Timestamp>,
+    /// How many instances it has.
+    pub(super) size: Option<u32>,
+}
+
 impl Planning<'_> {
     /// The steps of a rollout that begins, and when it is given up; none where its target does all by itself.
     ///
     /// # Errors
     /// Why it waits: it asks for what its target does not do.
-    pub(super) fn course(
-        &self,
-        target: &TargetName,
-        manifest: &[u8],
-    ) -> Result<(Vec<RolloutStep>, Option<Timestamp>), Plan> {
+    pub(super) fn course(&self, target: &TargetName, manifest: &[u8]) -> Result<Course, Plan> {
         if !self.view.policy.hosts.contains(target) {
-            return Ok((Vec::new(), None));
+            return Ok(Course::default());
         }
         let held = |why: Unsupported| {
             self.held(HeldReason::Unsupported { target: target.clone(), why: why.to_string() })
@@ -38,7 +44,11 @@ impl Planning<'_> {
         } else {
             pods.course(is_first)
         };
-        Ok((course, Some(self.view.now.wall.after(pods.deadline))))
+        Ok(Course {
+            steps: course,
+            deadline: Some(self.view.now.wall.after(pods.deadline)),
+            size: Some(pods.replicas),
+        })
     }
 
     /// What is next for a rollout that is told step by step; nothing if it is not.

@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use crate::desired::diagnostic::Severity;
 use crate::effective;
-use crate::fact::{Fact, ImportReason, Record, RemovalFate, RolloutStarted, TriggerOutcome, Via};
+use crate::fact::{
+    Fact, ImportReason, Record, RemovalFate, RolloutStarted, ScaleStarted, TriggerOutcome, Via,
+};
 use crate::names::{CommitId, Digest, ObjectKey, Revision, Seq, StreamTag, TargetName};
 use crate::observed::tag_history::TagState;
 use crate::plan::{Held, HeldReason};
@@ -39,9 +41,20 @@ pub struct DryRun {
     pub(super) imports: Vec<ImportReport>,
     pub(super) triggers: Vec<TriggerReport>,
     pub(super) rollouts: Vec<RolloutReport>,
+    /// Instances that would be added or removed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) scales: Vec<ScaleReport>,
     pub(super) held: Vec<DryHeld>,
     pub(super) facts: Vec<TagFact>,
     pub(super) verdict: Verdict,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ScaleReport {
+    pub(super) object: ObjectKey,
+    pub(super) from: u32,
+    pub(super) to: u32,
 }
 
 /// What a dry run found, for an exit code.
@@ -165,6 +178,7 @@ impl DryRun {
             manifests: manifest::changes(&run.before.desired, &run.after.desired),
             rejected: rejected(run),
             removals: removals(run),
+            scales: scales(run),
             superseded: run.adopted().map(|a| a.superseded.clone()).unwrap_or_default(),
             imports,
             triggers: triggers(run),
@@ -203,7 +217,8 @@ impl DryRun {
             && self.superseded.is_empty()
             && self.imports.is_empty()
             && self.triggers.is_empty()
-            && self.rollouts.is_empty();
+            && self.rollouts.is_empty()
+            && self.scales.is_empty();
         if quiet { Verdict::NothingToDo } else { Verdict::Changes }
     }
 }
@@ -247,6 +262,19 @@ fn rejected_of(side: &Side) -> BTreeSet<RejectedReport> {
 
 fn rejected(run: &Simulated) -> Vec<RejectedReport> {
     rejected_of(&run.after).into_iter().collect()
+}
+
+fn scales(run: &Simulated) -> Vec<ScaleReport> {
+    let scales = run.records.iter().filter_map(|record| {
+        let Fact::ScaleStarted(scale) = &record.fact else { return None };
+        Some(scale)
+    });
+    let report = |scale: &ScaleStarted| ScaleReport {
+        object: scale.object.clone(),
+        from: scale.from,
+        to: scale.to,
+    };
+    scales.map(report).collect()
 }
 
 fn removals(run: &Simulated) -> Vec<RemovalReport> {
@@ -427,6 +455,7 @@ fn held(run: &Simulated, imports: &[ImportReport]) -> Vec<DryHeld> {
         | HeldReason::NotUnderstood
         | HeldReason::RestoreFailed { .. }
         | HeldReason::VanishedInUse { .. }
+        | HeldReason::ScaleFailed { .. }
         | HeldReason::StopFailed { .. } => false,
     };
     let report = |held: &Held| {

@@ -30,6 +30,10 @@ impl DryRun {
             format!("{} sees {} {change}: {}", trigger.object, trigger.from, trigger.outcome)
         });
         section(&mut out, "Rollouts, in order", &self.rollouts, RolloutReport::lines);
+        section(&mut out, "Scaling", &self.scales, |scale| {
+            let words = if scale.to == 1 { "instance" } else { "instances" };
+            format!("{} from {} to {} {words}", scale.object, scale.from, scale.to)
+        });
         section(&mut out, "Held", &self.shown_held(), |held| {
             let note = match (held.already, held.ends_by_itself) {
                 (true, _) => " [already so]",

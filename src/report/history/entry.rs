@@ -42,6 +42,7 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
         | Fact::OverlaySet(_) => WAITS,
         Fact::RolloutStepped(stepped) if stepped.ending.is_some() => BAD,
         Fact::StopFinished(finished) if finished.outcome != Outcome::Complete => BAD,
+        Fact::ScaleFinished(finished) if finished.outcome == Outcome::Failed => BAD,
         Fact::CommitWithdrawn(_)
         | Fact::RolloutStepped(_)
         | Fact::SourceRecovered
@@ -59,6 +60,9 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
         | Fact::HoldReleased(_)
         | Fact::StopStarted(_)
         | Fact::StopFinished(_)
+        | Fact::ScaleStarted(_)
+        | Fact::ScalePrepared(_)
+        | Fact::ScaleFinished(_)
         | Fact::ConfigAdopted(_)
         | Fact::SpaceRegained(_)
         | Fact::HistoryDropped(_)
@@ -190,7 +194,10 @@ impl Reader<'_> {
             | Fact::DigestHeld(_)
             | Fact::HoldReleased(_)
             | Fact::StopStarted(_)
-            | Fact::StopFinished(_) => self.workload(record)?,
+            | Fact::StopFinished(_)
+            | Fact::ScaleStarted(_)
+            | Fact::ScalePrepared(_)
+            | Fact::ScaleFinished(_) => self.workload(record)?,
         };
         let (seq, at, fact) = (record.seq, record.at, record.fact.clone());
         Some(Entry { record: seq, at, word, subject, text, because, fact })
@@ -257,6 +264,28 @@ impl Reader<'_> {
         Some(said)
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`workload` hands over only these")]
+    fn scaled(&self, fact: &Fact) -> Option<Said> {
+        Some(match fact {
+            Fact::ScaleStarted(fact) => {
+                let revision = self.rollouts.get(&fact.rollout).map(|known| known.started.revision);
+                let of =
+                    revision.map_or_else(String::new, |number| format!(" of revision {number}"));
+                let text = format!("{of} from {} to {}", fact.from, count_instances(fact.to));
+                said("scale", &fact.object, text).because([fact.rollout])
+            }
+            Fact::ScalePrepared(fact) => {
+                said("step", &fact.object, " scaling: put together".to_owned())
+                    .because([fact.scale])
+            }
+            Fact::ScaleFinished(fact) => {
+                said("scaled", &fact.object, ended(fact.outcome, &fact.reason))
+                    .because([fact.scale])
+            }
+            _ => return None,
+        })
+    }
+
     #[expect(clippy::wildcard_enum_match_arm, reason = "`describe` hands over only these")]
     fn workload(&self, record: &Record) -> Option<Said> {
         let of = |seq: &Seq| self.rollouts.get(seq);
@@ -319,11 +348,11 @@ impl Reader<'_> {
                 said("stop", &fact.object, text).because([fact.rollout])
             }
             Fact::StopFinished(fact) => {
-                let mut text = format!(" {}", fact.outcome);
-                if !fact.reason.is_empty() {
-                    text = format!("{text}: {}", one_line(&fact.reason));
-                }
-                said("stopped", &fact.object, text).because([fact.stop])
+                said("stopped", &fact.object, ended(fact.outcome, &fact.reason))
+                    .because([fact.stop])
+            }
+            Fact::ScaleStarted(_) | Fact::ScalePrepared(_) | Fact::ScaleFinished(_) => {
+                self.scaled(&record.fact)?
             }
             _ => return None,
         };
@@ -470,4 +499,15 @@ fn records_lost(lost: &RecordsLost) -> Said {
     );
     let keys = "; from here on every key of a rollout says so";
     said("lost", &"records before this one", known + keys)
+}
+
+fn ended(outcome: Outcome, reason: &str) -> String {
+    match reason {
+        "" => format!(" {outcome}"),
+        reason => format!(" {outcome}: {}", one_line(reason)),
+    }
+}
+
+fn count_instances(number: u32) -> String {
+    count(usize::try_from(number).unwrap_or(usize::MAX), "instance", "instances")
 }

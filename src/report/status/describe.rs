@@ -161,7 +161,11 @@ fn undelivered(input: &Input<'_>, live: &Live) -> Vec<Problem> {
         });
         let stop = state.stopping();
         let stop = stop.map(|stop| (stop.seq, "stop".to_owned(), &stop.started.target, stop.at));
-        for (seq, what, target, since) in rollout.into_iter().chain(stop) {
+        let scale = state.scaling().map(|scale| {
+            let what = format!("scaling to {}", scale.started.to);
+            (scale.seq, what, &scale.started.target, scale.at)
+        });
+        for (seq, what, target, since) in rollout.into_iter().chain(stop).chain(scale) {
             let Some((delivery, reason)) = failing.get(&seq) else { continue };
             let wrong = if delivery.accepted {
                 format!("{what} was accepted by target {target}, which does not say how it goes on")
@@ -256,6 +260,7 @@ fn phase(state: &WorkloadState, gone: bool) -> &'static str {
         None => "Running",
         Some(Outcome::Complete) if restore => "RolledBack",
         Some(Outcome::Complete) if gone => "NotInGit",
+        Some(Outcome::Complete) if state.scaling().is_some() => "Scaling",
         Some(Outcome::Complete) => "Complete",
         Some(Outcome::Failed) => "Failed",
         Some(Outcome::Cancelled) => "Cancelled",

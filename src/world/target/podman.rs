@@ -12,6 +12,7 @@ mod keep;
 mod names;
 mod probe;
 mod program;
+mod scale;
 mod swap;
 mod systemd;
 mod units;
@@ -91,12 +92,26 @@ pub(super) struct Work<'a> {
     pub(super) configs: &'a ReadConfigs,
     pub(super) registries: Option<&'a Registries>,
     pub(super) cancel: &'a CancellationToken,
+    /// Where instances are added or removed instead of a step taken.
+    pub(super) scale: Option<Scale>,
+}
+
+/// How many instances there should be of what runs.
+pub(super) struct Scale {
+    pub(super) to: u32,
+    /// What runs, as it was put together.
+    pub(super) runs: String,
 }
 
 impl Work<'_> {
     pub(super) async fn run(self) -> RolloutReport {
         let object = &self.request.object;
-        let pods = match Pods::read(object, self.manifest) {
+        let read = Pods::read(object, self.manifest);
+        let read = match &self.scale {
+            Some(scale) => read.and_then(|pods| pods.scaled(scale.to)),
+            None => read,
+        };
+        let pods = match read {
             Ok(pods) => pods,
             Err(why) => {
                 return RolloutReport::Failed { reason: why.to_string(), log: String::new() };
@@ -109,9 +124,12 @@ impl Work<'_> {
         let Self { target, locks, cancel, .. } = self;
         let podman = Podman { target: target.podman, locks, object, cancel };
         let host = Host { podman, pods, work: &self, down: OnceLock::new() };
-        let done = match host.step().await {
-            Ok(done) => host.after().await.map(|()| done),
-            trouble => trouble,
+        let done = match &self.scale {
+            Some(scale) => host.scale(&scale.runs).await,
+            None => match host.step().await {
+                Ok(done) => host.after().await.map(|()| done),
+                trouble => trouble,
+            },
         };
         match done {
             Ok(Done { note, rendered: Some(rendered) }) => self.keep(rendered, note).await,

@@ -15,10 +15,10 @@ use tidegate::fact::{
     Ordered, Outcome, Overlaid, OverlaySet, Position, PruneOptions, PrunedItems, QuotaMark, Reason,
     Record, RecordsLost, Rejected, Release, RemovalFate, RemovalsReleased, Removed, RolloutCause,
     RolloutFinished, RolloutImage, RolloutOrdered, RolloutStarted, RolloutStep, RolloutStepped,
-    RolloutSuperseded, RolloutsPaused, SourceFailed, Space, SpecSource, StopFinished, StopStarted,
-    StoredManifest, StreamChanged, TagEvent, TagImported, TagProbed, TagRecovered, TagRemoval,
-    TagRemoved, TagSpec, TagTrimmed, TagsListed, TriggerFired, TriggerOutcome, Vanished,
-    VanishedTag, Via,
+    RolloutSuperseded, RolloutsPaused, ScaleFinished, ScalePrepared, ScaleStarted, SourceFailed,
+    Space, SpecSource, StopFinished, StopStarted, StoredManifest, StreamChanged, TagEvent,
+    TagImported, TagProbed, TagRecovered, TagRemoval, TagRemoved, TagSpec, TagTrimmed, TagsListed,
+    TriggerFired, TriggerOutcome, Vanished, VanishedTag, Via,
 };
 use tidegate::journal::{LineHash, encode};
 use tidegate::names::{
@@ -121,6 +121,7 @@ fn started() -> Fact {
         steps: Vec::new(),
         deadline: None,
         keeps: None,
+        size: None,
     }))
 }
 
@@ -339,7 +340,25 @@ fn every_fact() -> Vec<Fact> {
         down: Some(since),
     })));
     facts.extend(order_facts());
+    facts.extend(scale_facts());
     facts
+}
+
+fn scale_facts() -> Vec<Fact> {
+    let (scale, object, outcome) = (Seq(20), web(), Outcome::Failed);
+    vec![
+        Fact::ScaleStarted(ScaleStarted {
+            object: web(),
+            incarnation: Incarnation(2),
+            rollout: Seq(10),
+            from: 1,
+            to: 3,
+            target: "local".parse().unwrap(),
+            epoch: None,
+        }),
+        Fact::ScalePrepared(ScalePrepared { scale, object: web(), rendered: content("rendered") }),
+        Fact::ScaleFinished(ScaleFinished { scale, object, outcome, reason: "a port".into() }),
+    ]
 }
 
 fn order_facts() -> Vec<Fact> {
@@ -378,7 +397,7 @@ fn every_record() -> Vec<Record> {
 #[test]
 fn each_fact_is_written_as_in_the_first_version() {
     let kinds: BTreeSet<_> = every_fact().iter().map(Fact::kind).collect();
-    assert_eq!(kinds.len(), 35, "{kinds:?}");
+    assert_eq!(kinds.len(), 38, "{kinds:?}");
     let batches: Vec<_> = every_record().chunks(4).map(<[Record]>::to_vec).collect();
     let root = journal_of(PLAIN, &batches);
     let written = fs::read_to_string(&segments(root.path())[0]).unwrap();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tidegate::action::{
     Action, ActionId, Ask, ImageContents, ImportFailure, ImportOrder, Input, Nudge, OverlayOrder,
-    PruneRequest, Request, RolloutOrder, RolloutReport, RolloutRequest, RolloutVerb, StepOrder,
-    StopRequest,
+    PruneRequest, Request, RolloutOrder, RolloutReport, RolloutRequest, RolloutVerb, ScaleRequest,
+    StepOrder, StopRequest,
 };
 use tidegate::fact::{ImportReason, Keep, PruneOptions, RolloutStep, SpecSource, TagSpec};
 use tidegate::reference::ImageReference;
@@ -333,6 +333,9 @@ impl Simulation {
                 };
                 Input::RolloutReported(id, report)
             }
+            Action::Scale(request) => {
+                Input::RolloutReported(id, self.scale(request, flight.cancelled))
+            }
             Action::KeepCommit { .. } | Action::Notify(_) => Input::Wake,
         }
     }
@@ -367,13 +370,39 @@ impl Simulation {
             return transient();
         }
         let healthy = Targets::is_healthy(request);
-        let report = self.targets.host.step(request, order, healthy);
+        let manifest = self.process().store.get(&request.manifest).expect("law 1");
+        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+        let instances = manifest["spec"]["replicas"].as_u64().unwrap().try_into().unwrap();
+        let report = self.targets.host.step(request, order, healthy, instances);
         self.targets.works(&request.object);
         if self.faults && self.rng.one_in(8) {
             return transient();
         }
         if self.faults && order.step == RolloutStep::Checking && self.rng.one_in(8) {
             return RolloutReport::Failed { reason: "unhealthy".into(), log: String::new() };
+        }
+        report
+    }
+
+    /// Instances are added or removed; what is added may not become healthy, and then goes again.
+    fn scale(&mut self, request: &ScaleRequest, cancelled: bool) -> RolloutReport {
+        if cancelled && self.rng.below(2) == 0 {
+            return RolloutReport::Cancelled;
+        }
+        if self.is_gone(&request.rollout.target) || self.faults && self.rng.one_in(6) {
+            return transient();
+        }
+        if request.rendered.is_none() {
+            let kept = host::kept_scaled(&request.rollout.key, request.to);
+            if self.process().store.put(&kept).is_err() {
+                return transient();
+            }
+        } else if self.faults && self.rng.one_in(8) {
+            return RolloutReport::Failed { reason: "unhealthy".into(), log: String::new() };
+        }
+        let report = self.targets.host.scale(request);
+        if self.faults && self.rng.one_in(8) {
+            return transient();
         }
         report
     }

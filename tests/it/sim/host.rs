@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidegate::action::{RolloutReport, RolloutRequest, StepOrder};
+use tidegate::action::{RolloutReport, RolloutRequest, ScaleRequest, StepOrder};
 use tidegate::fact::RolloutStep;
 use tidegate::names::{ContentHash, Digest, ObjectKey, RolloutKey};
 
@@ -28,11 +28,17 @@ struct Works {
     key: RolloutKey,
     digests: BTreeSet<Digest>,
     healthy: bool,
+    instances: u32,
 }
 
 /// What is kept of a revision.
 pub(crate) fn kept(key: &RolloutKey) -> Vec<u8> {
     format!("what {key} is on the host").into_bytes()
+}
+
+/// What is kept of it with another number of instances.
+pub(crate) fn kept_scaled(key: &RolloutKey, to: u32) -> Vec<u8> {
+    format!("what {key} is on the host, with {to} instances").into_bytes()
 }
 
 impl Host {
@@ -42,14 +48,17 @@ impl Host {
         request: &RolloutRequest,
         order: &StepOrder,
         healthy: bool,
+        instances: u32,
     ) -> RolloutReport {
         let key = &request.key;
+        let name = ContentHash::of(&kept(key));
+        let instances = self.rendered.get(&name).map_or(instances, |works| works.instances);
         let new = Works {
             key: key.clone(),
             digests: request.images.iter().filter_map(|image| image.digest).collect(),
             healthy,
+            instances,
         };
-        let name = ContentHash::of(&kept(key));
         let is_put_together = self.rendered.contains_key(&name);
         let needs = ![RolloutStep::Pulling, RolloutStep::RollingBack].contains(&order.step);
         assert!(!needs || is_put_together, "R3: {:?} comes before Pulling", order.step);
@@ -96,6 +105,31 @@ impl Host {
             return RolloutReport::Failed { reason: "unhealthy".into(), log: String::new() };
         }
         RolloutReport::Stepped { rendered, note: String::new(), down: None }
+    }
+
+    /// Adds or removes instances, once what is going to run is kept.
+    pub(crate) fn scale(&mut self, request: &ScaleRequest) -> RolloutReport {
+        let key = &request.rollout.key;
+        let runs = self.rendered[&request.runs].clone();
+        assert_eq!(runs.key, *key, "D22: what runs is of another rollout");
+        let stepped =
+            |rendered| RolloutReport::Stepped { rendered, note: String::new(), down: None };
+        let Some(wanted) = request.rendered else {
+            let name = ContentHash::of(&kept_scaled(key, request.to));
+            self.rendered.insert(name, Works { instances: request.to, ..runs });
+            return stepped(Some(name));
+        };
+        let wanted = self.rendered[&wanted].clone();
+        let pods = self.pods.entry(request.rollout.object.clone()).or_default();
+        let works = pods.works.as_ref().map(|works| &works.key);
+        assert_eq!(works, Some(key), "D22: scaled what does not run");
+        pods.works = Some(wanted);
+        stepped(None)
+    }
+
+    /// How many instances of an object there are.
+    pub(crate) fn instances(&self, object: &ObjectKey) -> Option<u32> {
+        Some(self.pods.get(object)?.works.as_ref()?.instances)
     }
 
     pub(crate) fn stop(&mut self, object: &ObjectKey) {

@@ -187,6 +187,7 @@ fn everything_runs(simulation: &Simulation) {
     for (object, state) in &engine.observed().workloads {
         assert!(state.running().is_none(), "liveness: a rollout of {object} never ends");
         assert!(state.stopping().is_none(), "liveness: a stop of {object} never ends");
+        assert!(state.scaling().is_none(), "liveness: scaling {object} never ends");
     }
     for workload in engine.desired().workloads.values() {
         if held.iter().any(|held| held.object == workload.object) {
@@ -205,6 +206,16 @@ fn everything_runs(simulation: &Simulation) {
             "{} does not run what it should",
             workload.object
         );
+        let active = state.workloads[&workload.object].active().expect("it runs");
+        if active.size().is_some() {
+            let there = simulation.targets.host.instances(&workload.object);
+            assert_eq!(
+                (active.size(), there),
+                (workload.scale, workload.scale),
+                "D22: {}",
+                workload.object
+            );
+        }
     }
 }
 
@@ -212,8 +223,14 @@ fn everything_runs(simulation: &Simulation) {
 fn nothing_starts_again(simulation: &mut Simulation) {
     let quiet = |simulation: &Simulation| {
         let records = simulation.durable.promised.iter();
-        let kinds =
-            ["RolloutStarted", "StopStarted", "TriggerFired", "CommitAdopted", "TagImported"];
+        let kinds = [
+            "RolloutStarted",
+            "StopStarted",
+            "ScaleStarted",
+            "TriggerFired",
+            "CommitAdopted",
+            "TagImported",
+        ];
         records.filter(|record| kinds.contains(&record.fact.kind())).count()
     };
     let before = quiet(simulation);

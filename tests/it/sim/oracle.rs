@@ -7,8 +7,8 @@ use tidegate::desired::ImageStream;
 use tidegate::engine::Engine;
 use tidegate::fact::{
     CommitAdopted, Fact, ImagesPruned, Ordered, Outcome, Overlaid, OverlaySet, Record, Release,
-    RemovalFate, RolloutCause, RolloutFinished, RolloutStarted, RolloutStep, StopStarted,
-    TagImported, TagRemoval, TagRemoved, TagTrimmed, TagsListed, Via,
+    RemovalFate, RolloutCause, RolloutFinished, RolloutStarted, RolloutStep, StopFinished,
+    StopStarted, TagImported, TagRemoval, TagRemoved, TagTrimmed, TagsListed, Via,
 };
 use tidegate::names::StreamTag;
 use tidegate::names::{
@@ -47,6 +47,8 @@ pub(crate) struct Oracle {
     last_commit: Option<CommitId>,
     /// What a target said that it works on, since the last start.
     accepted: BTreeSet<RolloutKey>,
+    /// How many instances of which rollout there are, where that was changed.
+    scaled: BTreeMap<ObjectKey, (Seq, u32)>,
     /// What failed and may not be rolled out as it is: kept here without the fold, which may be wrong.
     held: BTreeMap<ObjectKey, Vec<(BTreeSet<Digest>, ContentHash)>>,
     /// Rollouts whose stop is complete.
@@ -166,6 +168,12 @@ impl Oracle {
                 assert!(!self.accepted.contains(&request.key), "R30: told again, not asked");
                 assert!(stored(request.manifest), "law 1: its manifest is not in the store");
             }
+            Action::Scale(request) => {
+                let started = fact(request.rollout.key.seq);
+                assert!(matches!(started, Some(Fact::RolloutStarted(_))), "law 1: {started:?}");
+                let is_kept = stored(request.runs) && request.rendered.is_none_or(&stored);
+                assert!(is_kept, "law 1: what is to run is not in the store");
+            }
             Action::KeepCommit { seq, .. } => {
                 assert!(matches!(fact(*seq), Some(Fact::CommitAdopted(_))), "law 1");
             }
@@ -213,6 +221,9 @@ impl Oracle {
                 self.let_go.extend(released.objects.iter().cloned());
             }
             Fact::StopStarted(started) => self.stopped(started, repository),
+            Fact::ScaleStarted(_) | Fact::ScalePrepared(_) | Fact::ScaleFinished(_) => {
+                self.scaled(&record.fact, targets);
+            }
             Fact::CommitRefused(_)
             | Fact::CommitWithdrawn(_)
             | Fact::SourceFailed(_)
@@ -239,19 +250,40 @@ impl Oracle {
                 self.held.remove(&ordered.object);
                 self.released.remove(&ordered.object);
             }
-            Fact::StopFinished(finished) => {
-                let stop = self.shadow.workloads[&finished.object].stop.as_ref();
-                let rollout = stop.expect("what ends was started").started.rollout;
-                if finished.outcome == Outcome::Complete {
-                    self.stopped.insert((finished.object.clone(), rollout));
-                    self.held.remove(&finished.object);
-                }
-            }
+            Fact::StopFinished(finished) => self.ended(finished),
             Fact::Checkpoint(checkpoint) => {
                 self.checked.extend(checkpoint.checked.iter().map(|(s, at)| (s.clone(), *at)));
             }
         }
         self.shadow.apply(record);
+    }
+
+    fn ended(&mut self, finished: &StopFinished) {
+        let stop = self.shadow.workloads[&finished.object].stop.as_ref();
+        let rollout = stop.expect("what ends was started").started.rollout;
+        if finished.outcome == Outcome::Complete {
+            self.stopped.insert((finished.object.clone(), rollout));
+            self.held.remove(&finished.object);
+        }
+    }
+
+    /// D22, law 8: what is scaled is so, and is scaled once.
+    fn scaled(&mut self, fact: &Fact, targets: &Targets) {
+        if let Fact::ScaleStarted(started) = fact {
+            let now = (started.rollout, started.to);
+            let known = self.scaled.get(&started.object);
+            assert_ne!(known, Some(&now), "law 6: {} is scaled again", started.object);
+            let state = &self.shadow.workloads[&started.object];
+            assert!(!state.is_busy(), "D22: {} is scaled while it changes", started.object);
+        }
+        let Fact::ScaleFinished(finished) = fact else { return };
+        if finished.outcome == Outcome::Complete {
+            let scale = self.shadow.workloads[&finished.object].scale.as_ref().unwrap();
+            let (rollout, to) = (scale.started.rollout, scale.started.to);
+            let there = targets.host.instances(&finished.object);
+            assert_eq!(there, Some(to), "law 8: {} is not scaled", finished.object);
+            self.scaled.insert(finished.object.clone(), (rollout, to));
+        }
     }
 
     /// Laws 4 and 6: a rollout ends once, and as its target did.
@@ -542,7 +574,7 @@ impl Oracle {
         let overlooked = engine.overlooked(now);
         assert!(overlooked.is_empty(), "law 4: {overlooked:?}");
         let state = engine.observed();
-        let busy = |state: &&WorkloadState| state.running().is_some() || state.stopping().is_some();
+        let busy = |state: &&WorkloadState| state.is_busy();
         let running = state.workloads.values().filter(busy).count();
         // What runs after a restart may be more than a lowered limit; the limit never changes here.
         assert!(running <= policy.rollouts_in_flight_max, "{running} rollouts and stops at once");

@@ -288,6 +288,12 @@ impl Simulation {
             if flight.answer.is_none() {
                 self.registries.meter.lost(self.now.mono, &flight.action);
             }
+            if let Action::Scale(request) = &flight.action
+                && request.rendered.is_some()
+                && self.rng.below(2) == 1
+            {
+                self.targets.host.scale(request);
+            }
             // What was under way may still have its effect, and nobody hears of it.
             if let Action::RollOut(request) = &flight.action
                 && self.rng.below(2) == 1
@@ -297,7 +303,7 @@ impl Simulation {
                     Some(order) if order.step == RolloutStep::Pulling => {}
                     Some(order) => {
                         let healthy = Targets::is_healthy(request);
-                        self.targets.host.step(request, order, healthy);
+                        self.targets.host.step(request, order, healthy, 0);
                         self.targets.works(&request.object);
                     }
                     None => drop(self.targets.roll_out(request)),

@@ -30,6 +30,7 @@ struct Thing {
     image: usize,
     scheduled: bool,
     env: u64,
+    replicas: u64,
     paused: bool,
     present: bool,
     state: State,
@@ -82,6 +83,7 @@ impl Repository {
             image: i % IMAGES.len(),
             scheduled: true,
             env: 0,
+            replicas: 1,
             paused: false,
             present: true,
             state: State::Good,
@@ -95,10 +97,10 @@ impl Repository {
     }
 
     fn line(thing: &Thing) -> String {
-        let Thing { head, image, scheduled, env, paused, .. } = thing;
+        let Thing { head, image, scheduled, env, replicas, paused, .. } = thing;
         let paused = if *paused { " paused" } else { "" };
         if !head.starts_with("is") {
-            return format!("{head} env={env}{paused}");
+            return format!("{head} env={env} replicas={replicas}{paused}");
         }
         let option = if *scheduled { ",scheduled" } else { "" };
         let image = IMAGES[*image];
@@ -145,13 +147,14 @@ impl Repository {
         let mut told = Vec::new();
         for _ in 0..=rng.below(2) {
             let at = rng.place(self.things.len());
-            let (what, thing) = (rng.below(10), &mut self.things[at]);
+            let (what, thing) = (rng.below(11), &mut self.things[at]);
             match what {
                 0..=2 => thing.env += 1,
                 3 | 4 => thing.image = rng.place(IMAGES.len()),
                 5 => thing.scheduled = !thing.scheduled,
                 6 => thing.paused = !thing.paused,
                 7 => thing.present = !thing.present,
+                10 => thing.replicas = rng.below(4),
                 8 => thing.state = *rng.pick(&[State::Good, State::Good, State::Invalid]),
                 _ => {
                     let states =

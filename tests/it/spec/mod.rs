@@ -30,6 +30,7 @@ mod quota;
 mod references;
 mod removals;
 mod rollouts;
+mod scaling;
 mod schedule;
 mod setting;
 mod shown;

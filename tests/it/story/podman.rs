@@ -478,6 +478,74 @@ fn r014_instances_are_replaced_one_after_the_other() {
     assert!(history.contains(": 3 instances replaced in 3 rounds, in "), "{history}");
 }
 
+/// D22: another number of replicas adds and removes instances of what runs; the others are not touched, and no rollout
+/// begins.
+#[test]
+fn d022_another_number_of_replicas_touches_nothing_else() {
+    let Some(shop) = Shop::with_client(|registry| several(registry, 1)) else { return };
+    let id = |shop: &Shop| shop.podman.run(&["pod", "inspect", "--format", "{{.Id}}", "web-0"]);
+    let before = id(&shop);
+    let scaled = |shop: &Shop, times: usize| {
+        eventually("it is scaled", || {
+            let ended = shop.host.records().into_iter().filter_map(|record| match record.fact {
+                Fact::ScaleFinished(end) => Some(end),
+                _ => None,
+            });
+            let ended: Vec<_> = ended.collect();
+            (ended.len() == times).then(|| ended.last().cloned().unwrap())
+        })
+    };
+    let write = |shop: &Shop, text: String, why: &str| {
+        shop.repo.write("web.yaml", text).commit(why);
+    };
+    let registry = shop.podman.registry.address();
+    shop.repo.write("web.yaml", several(&registry, 3));
+    let said = shop.host.text(&["diff", &format!("--worktree={}", shop.repo.path().display())]);
+    assert!(said.contains("Scaling\n  DeploymentConfig/shop/web from 1 to 3 instances"), "{said}");
+    write(&shop, several(&registry, 3), "three");
+    assert_eq!(scaled(&shop, 1).outcome, Outcome::Complete);
+    let sorted = |shop: &Shop| {
+        let pods = shop.pods();
+        let mut lines: Vec<String> = pods.lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    };
+    assert_eq!(sorted(&shop), ["web-0 Running", "web-1 Running", "web-2 Running"]);
+    let mut named = shop.named();
+    named.sort_unstable();
+    assert_eq!(named, ["web-0", "web-1", "web-2"]);
+    write(&shop, several(&registry, 2), "two");
+    eventually("two", || (sorted(&shop) == ["web-0 Running", "web-1 Running"]).then_some(()));
+    assert_eq!(id(&shop), before, "the first was never touched");
+    assert_eq!(shop.started(), 1, "no rollout");
+    let shown = shop.host.text(&["get", "dc", "-n", "shop"]);
+    assert!(shown.contains("web") && shown.contains(" 2 "), "{shown}");
+    assert!(shop.host.text(&["history"]).contains(" of revision 1 from 1 to 3 instances"));
+}
+
+/// D22: an instance that is added and does not become healthy goes again; that is a hold, and no failure of what runs.
+#[test]
+fn d022_an_instance_that_is_added_and_is_not_healthy_goes_again() {
+    let broken = |registry: &str, replicas| {
+        several(registry, replicas).replace(
+            "httpGet: {path: /healthz, port: 8080}",
+            "exec: {command: [/bin/sh, -c, 'test $(busybox hostname) != web-1']}",
+        )
+    };
+    let Some(mut shop) = Shop::open_with(|registry| broken(registry, 1)) else { return };
+    shop.host.start();
+    shop.completes();
+    let registry = shop.podman.registry.address();
+    shop.repo.write("web.yaml", broken(&registry, 2)).commit("two");
+    let end = shop.host.wait_for("the end", |fact| matches!(fact, Fact::ScaleFinished(_)));
+    let Fact::ScaleFinished(end) = end.fact else { panic!() };
+    assert_eq!(end.outcome, Outcome::Failed, "{}", end.reason);
+    assert_eq!(shop.pods(), "web-0 Running");
+    let status = shop.host.text(&["status"]);
+    assert!(status.contains("2 instances are wanted, and there are 1: not healthy"), "{status}");
+    assert!(status.contains("Complete"), "{status}");
+}
+
 /// D37, X44: the second instance is broken; that the first is healthy does not make it a success.
 #[test]
 fn d037_x044_recreate_accepts_nothing_but_all_instances() {

@@ -114,7 +114,8 @@ impl World {
                         | Action::DeleteManifest(_)
                         | Action::RollOut(_)
                         | Action::AskRollout(_)
-                        | Action::Stop(_) => {
+                        | Action::Stop(_)
+                        | Action::Scale(_) => {
                             self.actions.insert(id, action);
                         }
                     }
@@ -313,7 +314,7 @@ impl World {
     }
 
     fn delivery(&self, name: &str) -> String {
-        let kinds = ["roll out", "stop", "ask"];
+        let kinds = ["roll out", "stop", "ask", "scale"];
         let lines: Vec<_> =
             self.actions.values().map(|a| short(&story::action(a), &self.names)).collect();
         let is_it = |line: &&String| {

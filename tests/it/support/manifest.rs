@@ -13,6 +13,7 @@
 //! Flags: `env=X` `noconfig` `notriggers` `paused` `prune=false` `retry=N` `target=T` `schedule=S` (`_` is a blank)
 //! `ns=N` `label=X` `history=N` (the limit of a stream) `age=S` `window=W` `interval=S` (when triggers may act).
 //! `lookup` (a stream whose tags image strings may name) `resolve` (a workload all of whose image strings are looked up).
+//! `replicas=N`, `test` (as in `spec`).
 //! `repository=R` `filter=A;B` `limit=N` `open` (a whole repository, its filter, its limit, plain HTTP allowed).
 
 use std::collections::BTreeMap;
@@ -45,7 +46,9 @@ impl Manifest {
     }
 
     fn word(&mut self, word: &str) {
-        const FLAGS: [&str; 21] = [
+        const FLAGS: [&str; 23] = [
+            "replicas",
+            "test",
             "age",
             "window",
             "interval",
@@ -208,8 +211,12 @@ impl Manifest {
 
     fn workload(&self, text: &mut String) {
         let dc = self.kind == "dc";
-        let replicas = if self.invalid { "-1" } else { "1" };
+        let replicas = self.flags.get("replicas").map_or("1", String::as_str);
+        let replicas = if self.invalid { "-1" } else { replicas };
         let _ = writeln!(text, "spec:\n  replicas: {replicas}");
+        if self.flags.contains_key("test") {
+            text.push_str("  test: true\n");
+        }
         if dc && self.flags.contains_key("paused") {
             text.push_str("  paused: true\n");
         }

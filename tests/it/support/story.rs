@@ -230,16 +230,17 @@ pub(crate) fn record(record: &Record) -> String {
         Fact::RolloutSuperseded(superseded) => {
             format!("{kind} {}: {}", object(&superseded.object), superseded.reason)
         }
-        Fact::RolloutFinished(finished) => {
-            format!("{kind} {} {}", object(&finished.object), finished.outcome)
-        }
         Fact::RolloutOrdered(_) | Fact::RolloutsPaused(_) => order(&record.fact),
         Fact::DigestHeld(held) => format!("{kind} {}: {}", object(&held.object), held.reason),
         Fact::HoldReleased(released) => {
             format!("{kind} {}: {}", object(&released.object), because(&released.because))
         }
-        Fact::StopStarted(started) => format!("{kind} {}", object(&started.object)),
-        Fact::StopFinished(end) => format!("{kind} {} {}", object(&end.object), end.outcome),
+        Fact::RolloutFinished(_)
+        | Fact::StopStarted(_)
+        | Fact::StopFinished(_)
+        | Fact::ScaleStarted(_)
+        | Fact::ScalePrepared(_)
+        | Fact::ScaleFinished(_) => end_or_scale(&record.fact),
         Fact::ConfigAdopted(_)
         | Fact::Checkpoint(_)
         | Fact::CommitWithdrawn(_)
@@ -248,6 +249,21 @@ pub(crate) fn record(record: &Record) -> String {
         | Fact::SpaceShort(_)
         | Fact::SpaceRegained(_)
         | Fact::HistoryDropped(_) => kind.into(),
+    }
+}
+
+fn end_or_scale(fact: &Fact) -> String {
+    let kind = fact.kind();
+    match fact {
+        Fact::RolloutFinished(end) => format!("{kind} {} {}", object(&end.object), end.outcome),
+        Fact::StopStarted(started) => format!("{kind} {}", object(&started.object)),
+        Fact::StopFinished(end) => format!("{kind} {} {}", object(&end.object), end.outcome),
+        Fact::ScaleStarted(scale) => {
+            format!("{kind} {} {} -> {}", object(&scale.object), scale.from, scale.to)
+        }
+        Fact::ScalePrepared(scale) => format!("{kind} {}", object(&scale.object)),
+        Fact::ScaleFinished(end) => format!("{kind} {} {}", object(&end.object), end.outcome),
+        _ => kind.into(),
     }
 }
 
@@ -276,6 +292,9 @@ pub(crate) fn action(action: &Action) -> String {
         }
         Action::AskRollout(ask) => format!("ask {}/{}", ask.key.namespace, ask.key.name),
         Action::Stop(request) => format!("stop {}", object(&request.object)),
+        Action::Scale(request) => {
+            format!("scale {} to {}", object(&request.rollout.object), request.to)
+        }
         Action::Notify(notice) => format!("notify {} {:?}", object(&notice.object), notice.kind),
     }
 }

@@ -63,6 +63,34 @@ impl Host<'_> {
     }
 }
 
+impl Host<'_> {
+    /// Adds or removes instances: they are one service, which is started anew (rule D22).
+    pub(super) async fn scale_unit(
+        &self,
+        target: &QuadletTarget,
+        runs: &str,
+    ) -> Result<Done, Trouble> {
+        let folder = target.folder(&self.podman, &self.work.written);
+        let service = target.service(&self.podman);
+        let unit = Unit { host: self, target, folder, service };
+        if self.work.rendered.is_none() {
+            return unit.pull().await;
+        }
+        self.podman.provide(self.pods.versions()).await?;
+        let wanted = unit.wanted()?;
+        match unit.start_and_wait(&wanted).await {
+            Ok(()) => Ok(Done { note: String::new(), rendered: None }),
+            Err(Trouble::Refused(why)) => {
+                if let Some(before) = Units::parse(runs) {
+                    unit.start(&before).await?;
+                }
+                Err(Trouble::Refused(why))
+            }
+            Err(trouble) => Err(trouble),
+        }
+    }
+}
+
 impl QuadletTarget {
     fn service(&self, podman: &Podman<'_>) -> String {
         format!("{}.service", podman.object.name)
@@ -187,6 +215,14 @@ impl Unit<'_> {
             return Ok(());
         }
         target.restart(podman, service, self.time()).await
+    }
+
+    async fn start_and_wait(&self, wanted: &Units) -> Result<(), Trouble> {
+        self.start(wanted).await?;
+        match wanted.is_empty() {
+            true => Ok(()),
+            false => self.wait(wanted, &self.host.pods).await.map(drop),
+        }
     }
 
     /// Whether these files are in their places and what runs is what they say.

@@ -118,7 +118,11 @@ impl Host<'_> {
     }
 
     /// The names of the workload lead away from pods; when those have answered what came to them they end.
-    async fn withdraw(&self, names: Option<&Names>, gone: &[Pod]) -> Result<(), Trouble> {
+    pub(super) async fn withdraw(
+        &self,
+        names: Option<&Names>,
+        gone: &[Pod],
+    ) -> Result<(), Trouble> {
         if let Some(names) = names {
             self.hand_over(names, &[], gone).await?;
         }
@@ -129,7 +133,7 @@ impl Host<'_> {
     }
 
     /// Instances that ran beside those that were wanted give their place to such with the names that stay (rule R11).
-    async fn rename(&self, names: Option<&Names>) -> Result<(), Trouble> {
+    pub(super) async fn rename(&self, names: Option<&Names>) -> Result<(), Trouble> {
         loop {
             let running = self.running().await?;
             let is_wanted = |pod: &Pod| self.pods.names().any(|name| name == pod.name);
