@@ -40,7 +40,7 @@ pub use local::{
     reference_here,
 };
 use lookup::lookup;
-pub use lookup::{Lookup, lookup_tag};
+pub use lookup::{Lookup, looked_up, lookup_tag};
 pub use overlay::{
     Wish, basis, in_git, is_own, reference_of, wish, with_overlays, with_overlays_but, written,
 };

@@ -36,6 +36,18 @@ pub fn lookup_tag(workload: &Workload, container: &Container) -> Option<StreamTa
     Some(StreamName::new(workload.object.namespace.clone(), name).tag(tag))
 }
 
+/// The tag of a stream that a container's image names, if it is looked up (rules L1, L3, L4).
+#[must_use]
+pub fn looked_up(
+    workload: &Workload,
+    container: &Container,
+    desired: &DesiredState,
+) -> Option<StreamTag> {
+    let tag = lookup_tag(workload, container)?;
+    let stream = desired.streams.get(&tag.stream)?;
+    (workload.resolve_names || stream.lookup_local).then_some(tag)
+}
+
 /// What a container's image means; none where it is what it says.
 pub(super) fn lookup(
     workload: &Workload,
@@ -43,11 +55,8 @@ pub(super) fn lookup(
     (desired, policy): (&DesiredState, &Policy),
     observed: &ObservedState,
 ) -> Option<Lookup> {
-    let tag = lookup_tag(workload, container)?;
+    let tag = looked_up(workload, container, desired)?;
     let stream = desired.streams.get(&tag.stream)?;
-    if !workload.resolve_names && !stream.lookup_local {
-        return None;
-    }
     if let Some(item) = image_of(observed, &tag)
         && let Some(image) = item.event.image
     {

@@ -9,7 +9,7 @@ pub use orders::{basis, says_paused};
 
 use std::sync::Arc;
 
-use crate::desired::Workload;
+use crate::desired::{Container, Workload};
 use crate::effective::{self, Asked, Waiting, Wanted};
 use crate::fact::{
     Fact, HoldReleased, Ordered, Outcome, Rejected, Release, RemovalFate, RolloutCause,
@@ -333,8 +333,16 @@ impl Planning<'_> {
         let pending = |tag: &crate::names::StreamTag| {
             self.view.observed.tag(tag).is_some_and(crate::observed::tag_history::TagState::is_due)
         };
-        let triggers = workload.triggers.iter().filter(|trigger| trigger.automatic);
-        let tag = triggers.map(|trigger| &trigger.from).find(|tag| pending(tag))?.clone();
+        let automatic = || workload.triggers.iter().filter(|trigger| trigger.automatic);
+        let is_set = |container: &&Container| {
+            automatic().any(|trigger| trigger.containers.contains(&container.container))
+        };
+        // A name that is looked up is rolled out as what it means, which is not known before that.
+        let named = workload.containers.iter().filter(|container| !is_set(container));
+        let named = named
+            .filter_map(|container| effective::looked_up(workload, container, self.view.desired));
+        let watched = automatic().map(|trigger| trigger.from.clone());
+        let tag = watched.chain(named).find(|tag| pending(tag))?;
         Some(self.held_until(HeldReason::Settling { tag }, Some(until)))
     }
 

@@ -176,3 +176,19 @@ fn l009_a_trigger_goes_before_a_local_name() {
     world.commit_files(files);
     assert_eq!(images(&world), ["r.io/other@#b"]);
 }
+
+/// T27, L5: a name whose tag the same commit brings is not rolled out before its import ended, one way or the other.
+#[test]
+fn t027_l005_a_name_waits_for_the_import_of_its_tag() {
+    let both = "is web latest=r.io/web:1 lookup\ndc app app=web";
+    let mut world = World::new();
+    world.commit(both);
+    assert!(!world.records().contains("RolloutStarted"));
+    assert!(world.held().contains("waiting for the import of web:latest"), "{}", world.held());
+    world.resolve("r.io/web:1", "a");
+    assert_eq!(images(&world), ["r.io/web@#a by shop/web:latest"]);
+    let mut world = World::new();
+    world.commit(both);
+    world.resolve_fails("r.io/web:1", tidegate::fact::ImportReason::NotFound, false);
+    assert_eq!(images(&world), ["web"], "L5: it stays what it says");
+}
