@@ -314,6 +314,10 @@ fn r022_a_unit_that_was_edited_is_shown_and_not_overwritten() {
     let edited = shop.machine.unit("web.kube").unwrap() + "# mine\n";
     write(&path, &edited);
     let before = shop.containers();
+    let status = shop.machine.tidegate(&["status", "-n", "shop"]);
+    let said =
+        "somebody edited or removed `/etc/containers/systemd/web.kube`; it is not overwritten";
+    assert!(status.contains("Drifted") && status.contains(said), "{status}");
     shop.moves("v2", Program::Healthy);
     let reason = shop.fails();
     assert_eq!(
@@ -331,6 +335,30 @@ fn r022_a_unit_that_was_edited_is_shown_and_not_overwritten() {
     shop.completes();
     assert_eq!(served().as_deref(), Some("v2"));
     assert!(!shop.machine.unit("web.kube").unwrap().contains("mine"));
+}
+
+/// D22: without an instance there is no service, and with one again it is the revision that ran.
+#[test]
+fn d022_a_service_goes_and_comes_with_its_instances() {
+    let Some(mut shop) = Shop::open("") else { return };
+    shop.begin();
+    let scaled = |shop: &Shop, times: usize| {
+        eventually("it is scaled", || {
+            let is_end = |fact: &Fact| matches!(fact, Fact::ScaleFinished(end) if end.outcome == Outcome::Complete);
+            (shop.machine.count(is_end) == times).then_some(())
+        });
+    };
+    let before = shop.machine.unit("web.yaml").unwrap();
+    let text = manifests(&shop.podman.registry.address(), "");
+    shop.repo.write("web.yaml", text.replace("replicas: 1", "replicas: 0")).commit("none");
+    scaled(&shop, 1);
+    assert_eq!((served(), shop.machine.unit("web.kube")), (None, None));
+    assert_eq!(shop.containers(), "");
+    shop.repo.write("web.yaml", text).commit("one");
+    scaled(&shop, 2);
+    eventually("the service", || served().filter(|version| version == "v1"));
+    assert_eq!(shop.machine.unit("web.yaml").unwrap(), before);
+    assert_eq!(shop.machine.count(|fact| matches!(fact, Fact::RolloutStarted(_))), 1);
 }
 
 /// R23, X52: neither the daemon nor the registry nor git is there when the machine starts.
