@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::inventory::{As, Found, Inventory};
-use super::resource::{self, Resource, Wanted, WordsError};
+use super::resource::{self, Family, Resource, Wanted, WordsError};
 use super::{ApiError, Source, UsageError, watch};
 use crate::api;
 use crate::cli::{Context, ExitCode};
@@ -80,22 +80,13 @@ fn format(text: &str) -> Result<Format, String> {
 impl Found {
     /// No object of a kind.
     pub(super) fn none(resource: Resource) -> Self {
-        match resource {
-            Resource::ImageStreams => Self::Streams(Vec::new()),
-            Resource::ImageStreamTags => Self::StreamTags(Vec::new()),
-            Resource::ImageStreamImages => Self::StreamImages(Vec::new()),
-            Resource::ImageTags => Self::ImageTags(Vec::new()),
-            Resource::Images => Self::Images(Vec::new()),
-            Resource::Pods
-            | Resource::ReplicationControllers
-            | Resource::Services
-            | Resource::DaemonSets
-            | Resource::Deployments
-            | Resource::StatefulSets
-            | Resource::CronJobs
-            | Resource::DeploymentConfigs
-            | Resource::BuildConfigs
-            | Resource::Routes => Self::Others(resource, Vec::new()),
+        match resource.family() {
+            Family::Streams => Self::Streams(Vec::new()),
+            Family::StreamTags => Self::StreamTags(Vec::new()),
+            Family::StreamImages => Self::StreamImages(Vec::new()),
+            Family::ImageTags => Self::ImageTags(Vec::new()),
+            Family::Images => Self::Images(Vec::new()),
+            Family::Other => Self::Others(resource, Vec::new()),
         }
     }
 

@@ -12,7 +12,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde_json::Value;
 
-use super::resource::{Resource, Wanted};
+use super::resource::{Family, Resource, Wanted};
 use super::{ApiError, Source};
 use crate::api::view::{self, ImageError};
 use crate::api::{Image, ImageStream, ImageStreamImage, ImageStreamTag, ImageTag};
@@ -324,27 +324,18 @@ impl Inventory {
         fn here<'a, T: Clone + 'a>(all: &'a [T], is_here: impl Fn(&T) -> bool) -> Vec<T> {
             all.iter().filter(|object| is_here(object)).cloned().collect()
         }
-        match resource {
-            Resource::ImageStreams | Resource::Images => Found::none(resource),
-            Resource::ImageStreamTags => {
+        match resource.family() {
+            Family::Streams | Family::Images => Found::none(resource),
+            Family::StreamTags => {
                 Found::StreamTags(here(&self.tags, |tag| self.is_here(&tag.metadata)))
             }
-            Resource::ImageStreamImages => {
+            Family::StreamImages => {
                 Found::StreamImages(here(&self.stream_images, |i| self.is_here(&i.metadata)))
             }
-            Resource::ImageTags => {
+            Family::ImageTags => {
                 Found::ImageTags(here(&self.image_tags, |tag| self.is_here(&tag.metadata)))
             }
-            Resource::Pods
-            | Resource::ReplicationControllers
-            | Resource::Services
-            | Resource::DaemonSets
-            | Resource::Deployments
-            | Resource::StatefulSets
-            | Resource::CronJobs
-            | Resource::DeploymentConfigs
-            | Resource::BuildConfigs
-            | Resource::Routes => Found::Others(resource, self.others(resource)),
+            Family::Other => Found::Others(resource, self.others(resource)),
         }
     }
 
@@ -383,19 +374,17 @@ impl Inventory {
     }
 
     fn one(&self, resource: Resource, name: &str) -> Result<Found, ApiError> {
-        match resource {
-            Resource::ImageStreams => {
+        match resource.family() {
+            Family::Streams => {
                 Ok(Found::Streams(vec![self.stream(name, resource, name)?.into_owned()]))
             }
-            Resource::Images => {
+            Family::Images => {
                 let image = self.image(name);
                 let image = image.ok_or_else(|| ApiError::not_found(&resource.plural(), name))?;
                 Ok(Found::Images(vec![image]))
             }
-            Resource::ImageStreamTags => {
-                self.stream_tag(name).map(|tag| Found::StreamTags(vec![tag]))
-            }
-            Resource::ImageTags => {
+            Family::StreamTags => self.stream_tag(name).map(|tag| Found::StreamTags(vec![tag])),
+            Family::ImageTags => {
                 let (of, tag) = self.tag_of(resource, name)?;
                 let found = match &of {
                     Some(of) => view::image_tag(of, tag, self.image_of_tag(of, tag).as_ref()),
@@ -404,19 +393,10 @@ impl Inventory {
                 let found = found.ok_or_else(|| ApiError::not_found(&resource.plural(), name))?;
                 Ok(Found::ImageTags(vec![found]))
             }
-            Resource::ImageStreamImages => {
+            Family::StreamImages => {
                 self.stream_image(name).map(|image| Found::StreamImages(vec![image]))
             }
-            Resource::Pods
-            | Resource::ReplicationControllers
-            | Resource::Services
-            | Resource::DaemonSets
-            | Resource::Deployments
-            | Resource::StatefulSets
-            | Resource::CronJobs
-            | Resource::DeploymentConfigs
-            | Resource::BuildConfigs
-            | Resource::Routes => {
+            Family::Other => {
                 Ok(Found::Others(resource, named(self.others(resource), resource, name)?))
             }
         }

@@ -24,7 +24,39 @@ pub(super) enum Resource {
     Routes,
 }
 
+/// Where the objects of a resource come from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Family {
+    Streams,
+    StreamTags,
+    StreamImages,
+    ImageTags,
+    Images,
+    /// Manifests and rollouts.
+    Other,
+}
+
 impl Resource {
+    pub(super) fn family(self) -> Family {
+        match self {
+            Self::ImageStreams => Family::Streams,
+            Self::ImageStreamTags => Family::StreamTags,
+            Self::ImageStreamImages => Family::StreamImages,
+            Self::ImageTags => Family::ImageTags,
+            Self::Images => Family::Images,
+            Self::Pods
+            | Self::ReplicationControllers
+            | Self::Services
+            | Self::DaemonSets
+            | Self::Deployments
+            | Self::StatefulSets
+            | Self::CronJobs
+            | Self::DeploymentConfigs
+            | Self::BuildConfigs
+            | Self::Routes => Family::Other,
+        }
+    }
+
     /// Reads a word: singular, plural or short, with its group or without, in any case.
     pub(super) fn from_word(word: &str) -> Option<Self> {
         let word = word.to_ascii_lowercase();
