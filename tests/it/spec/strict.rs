@@ -109,3 +109,22 @@ fn t018_strictly_the_same_image_elsewhere_is_another() {
         }
     }
 }
+
+/// openshift/origin#18934: a template that changed together with the tag of its trigger was rolled out with the old image,
+/// and the new one never.
+#[test]
+fn origin_18934_a_changed_template_goes_with_the_image_of_its_changed_trigger() {
+    let mut world = World::new();
+    world.commit("is web 1=r.io/web:1\ndc app app<web:1 env=1");
+    world.resolve("r.io/web:1", "a");
+    world.complete("app");
+    world.records();
+    world.commit("is web 1=r.io/web:1 2=r.io/web:2\ndc app app<web:2 env=2");
+    assert!(!world.records().contains("RolloutStarted"), "its image is not known yet");
+    world.resolve("r.io/web:2", "b");
+    assert_eq!(world.pending(), "roll out app 2 app=#b");
+    world.complete("app");
+    world.records();
+    world.advance(10_000);
+    assert!(!world.records().contains("RolloutStarted"), "once");
+}
