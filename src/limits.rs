@@ -146,9 +146,6 @@ pub const PODMAN_LOOK_TIMEOUT: Duration = Duration::from_secs(60);
 /// One change that podman makes, beside what the program itself may take to end.
 pub const PODMAN_ACT_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// One image that podman pulls.
-pub const PODMAN_PULL_TIMEOUT: Duration = Duration::from_secs(1800);
-
 /// Time that one rollout may take, from its start to its end (DBT 1.1, `timeoutSeconds`).
 pub const ROLLOUT_TIMEOUT: Duration = Duration::from_secs(600);
 

@@ -9,6 +9,7 @@ mod files;
 mod found;
 mod health;
 mod keep;
+mod moving;
 mod names;
 mod probe;
 mod program;
@@ -30,7 +31,7 @@ use super::super::registry::Registries;
 use super::{Keep, ReadConfigs};
 use crate::action::{RolloutReport, RolloutRequest, StepOrder};
 use crate::fact::RolloutStep;
-use crate::limits::{PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT, PODMAN_PULL_TIMEOUT};
+use crate::limits::{PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT};
 use crate::names::{CommitId, ObjectKey};
 use crate::pods::{
     FailurePolicy, Handler, HookEnd, Instance, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT,
@@ -38,7 +39,7 @@ use crate::pods::{
 };
 use crate::time::Timestamp;
 pub(super) use found::{Found, look};
-use program::{Podman, Trouble};
+use program::{Patience, Podman, Trouble};
 use swap::seconds;
 
 pub use systemd::QuadletTarget;
@@ -332,7 +333,13 @@ impl Host<'_> {
                 Trouble::Passing(_) | Trouble::Cancelled => trouble,
             })?;
         }
-        let ours: Vec<String> = self.podman.pods().await?.into_iter().map(|pod| pod.name).collect();
+        let ours = self.podman.pods().await?;
+        // What hooks of earlier rollouts left, so that one could look at it until now.
+        let key = self.work.request.key.to_string();
+        for hook in ours.iter().filter(|pod| pod.is_hook && pod.rollout != key) {
+            self.podman.remove(&hook.name, Some(Duration::ZERO)).await?;
+        }
+        let ours: Vec<String> = ours.into_iter().map(|pod| pod.name).collect();
         let names: Vec<String> = self.pods.names().chain([self.pods.check_name()]).collect();
         for name in names.iter().filter(|name| !ours.contains(name)) {
             let Some(seen) = health::look(&self.podman, name).await? else { continue };
@@ -382,14 +389,10 @@ impl Host<'_> {
                 None => None,
             };
             // The login is in no argument, and in no file that somebody else could open.
-            let pulled = match lent {
-                Some(login) => {
-                    let pull = ["pull", "--quiet", "--authfile", "/dev/stdin", image];
-                    self.podman.act(&pull, &login, PODMAN_PULL_TIMEOUT).await
-                }
-                None => {
-                    self.podman.act(&["pull", "--quiet", image], &[], PODMAN_PULL_TIMEOUT).await
-                }
+            let with_login = ["pull", "--quiet", "--authfile", "/dev/stdin", image];
+            let pulled = match &lent {
+                Some(login) => self.pull_by(&with_login, login).await,
+                None => self.pull_by(&["pull", "--quiet", image], &[]).await,
             };
             // A registry that is gone or says no is no verdict about the image (rule T25).
             pulled.map_err(|trouble| match &trouble {
@@ -408,6 +411,12 @@ impl Host<'_> {
             )));
         }
         Ok(!there)
+    }
+
+    /// As long as something comes a pull goes on, up to the end of the rollout (rule R6).
+    async fn pull_by(&self, arguments: &[&str], input: &[u8]) -> Result<String, Trouble> {
+        let patience = Patience { whole: self.pods.deadline, still: Some(self.pods.timeout) };
+        self.podman.act(arguments, input, patience).await
     }
 
     /// The new revision beside the old one (rule R13, steps 2 to 4).

@@ -16,7 +16,7 @@ use crate::support::start::{APP, moves};
 const COURSE: [RolloutStep; 5] = [Pulling, Verifying, StoppingOld, StartingNew, Checking];
 
 /// A world whose target runs pods on a host.
-fn host() -> World {
+pub(super) fn host() -> World {
     let mut policy = World::policy();
     policy.hosts.insert("none".parse().unwrap());
     World::with(policy)
@@ -41,19 +41,19 @@ fn done(world: &mut World) {
 }
 
 /// The target goes on until it is asked for a step, or until the rollout ended.
-fn until(world: &mut World, step: Option<RolloutStep>) {
+pub(super) fn until(world: &mut World, step: Option<RolloutStep>) {
     while asked(world).map(|order| order.step) != step {
         done(world);
     }
 }
 
-fn fails(world: &mut World) {
+pub(super) fn fails(world: &mut World) {
     let report = RolloutReport::Failed { reason: "unhealthy".into(), log: "boom".into() };
     world.report("roll out app", report);
 }
 
 /// A world that runs `a`, with nothing left to show.
-fn running() -> World {
+pub(super) fn running() -> World {
     let mut world = host();
     world.commit(APP);
     world.resolve("r.io/web:1", "a");
@@ -293,7 +293,7 @@ fn d040_4_x046_a_hook_succeeds_once() {
 
 /// R6: how long an image takes to come does not count as time without progress.
 #[test]
-fn x049_a_long_pull_is_no_lack_of_progress() {
+fn r006_x049_a_long_pull_is_no_lack_of_progress() {
     let mut world = running();
     moves(&mut world, "b");
     assert_eq!(asked(&world).unwrap().step, Pulling);

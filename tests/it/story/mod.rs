@@ -1,6 +1,7 @@
 //! What people do with it, from end to end: the real program, a real registry, real repositories.
 
 mod compose;
+mod course;
 mod daemon;
 mod demo;
 mod examples;

@@ -59,6 +59,8 @@ pub(crate) enum Program {
     NeverReady,
     /// Is healthy for this many seconds and then ends.
     Crashes(u32),
+    /// Is healthy, and does not end when it is told to.
+    IgnoresTerm,
 }
 
 pub(crate) struct Podman {
@@ -128,6 +130,27 @@ impl Podman {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
+    /// Images have so many more bytes, which cannot be packed.
+    pub(crate) fn weighs(&self, bytes: usize) {
+        let mut state = 1_u64;
+        let noise = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 56).to_le_bytes()[0]
+        });
+        let noise: Vec<u8> = noise.take(bytes).collect();
+        std::fs::write(self.dir.path().join("root/noise"), noise).unwrap();
+    }
+
+    /// It pulls through another address first.
+    pub(crate) fn pulls_through(&self, mirror: &str) {
+        let address = self.registry.address();
+        let text = format!(
+            "[[registry]]\nlocation = \"{address}\"\ninsecure = true\n\
+             [[registry.mirror]]\nlocation = \"{mirror}\"\ninsecure = true\n"
+        );
+        write(&self.dir.path().join("registries.conf"), &text);
+    }
+
     /// It has no login any more.
     pub(crate) fn logs_out(&self) {
         write(&self.dir.path().join("auth.json"), "{}");
@@ -135,12 +158,17 @@ impl Podman {
 
     /// Builds an image and pushes it, as `HOST/NAME`.
     pub(crate) fn push(&self, name: &str, version: &str, program: Program) {
+        self.push_for(name, version, program, &[]);
+    }
+
+    /// The same, with more settings of the image.
+    pub(crate) fn push_for(&self, name: &str, version: &str, program: Program, more: &[&str]) {
         let dir = self.dir.path();
         write(&dir.join("root/www/index.html"), version);
         let health = dir.join("root/www/healthz");
         match program {
             Program::NeverReady => drop(std::fs::remove_file(&health)),
-            Program::Healthy | Program::Crashes(_) => write(&health, "ok"),
+            Program::Healthy | Program::Crashes(_) | Program::IgnoresTerm => write(&health, "ok"),
         }
         let serve = "busybox httpd -f -p 8080 -h /www & trap 'kill $!; exit 0' TERM;";
         let run = match program {
@@ -148,12 +176,14 @@ impl Podman {
                 format!("{serve} busybox sleep {seconds}; echo it breaks; exit 3")
             }
             Program::Healthy | Program::NeverReady => format!("{serve} wait"),
+            Program::IgnoresTerm => "trap '' TERM; busybox httpd -f -p 8080 -h /www & wait".into(),
         };
         let image = format!("{}/{name}", self.registry.address());
         let from = self.call("buildah", &["from", "scratch"]);
         self.call("buildah", &["copy", "--quiet", &from, &path(&dir.join("root")), "/"]);
         let command = serde_json::to_string(&["/bin/sh", "-c", &run]).unwrap();
-        self.call("buildah", &["config", "--cmd", &command, &from]);
+        let config = ["config", "--cmd", &command];
+        self.call("buildah", &[&config[..], more, &[&from]].concat());
         self.call("buildah", &["commit", "--quiet", "--rm", "--timestamp", "0", &from, &image]);
         self.call("buildah", &["push", "--quiet", &image]);
         self.call("buildah", &["rmi", "--force", &image]);

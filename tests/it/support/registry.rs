@@ -388,7 +388,22 @@ pub(crate) enum Fault {
     Hang,
     /// The connection closes.
     Drop,
+    /// The true answer, of which a little comes at a time.
+    Slow,
+    /// Its beginning, and then nothing until the client gives up.
+    Stuck,
 }
+
+/// How the body of an answer comes.
+#[derive(Clone, Copy, PartialEq)]
+enum Pace {
+    Full,
+    Slow,
+    Stuck,
+}
+
+/// Bytes that come at a time, or ever.
+const LITTLE: usize = 32 * 1024;
 
 type Rule = Box<dyn Fn(&Seen) -> Option<Fault> + Send>;
 
@@ -481,8 +496,13 @@ fn serve(mut client: TcpStream, state: &ProxyState) -> std::io::Result<()> {
     let seen = Seen { method, path, authorization: field("authorization"), body: text };
     state.seen.lock().unwrap().push(seen.clone());
     let fault = (state.rule.lock().unwrap())(&seen);
+    let mut pace = Pace::Full;
     let stated = match fault {
         None => None,
+        Some(Fault::Slow | Fault::Stuck) => {
+            pace = if matches!(fault, Some(Fault::Slow)) { Pace::Slow } else { Pace::Stuck };
+            None
+        }
         Some(Fault::StateDigest(digest)) => Some(digest),
         Some(Fault::Drop) => return client.shutdown(Shutdown::Both),
         Some(Fault::Hang) => return client.read(&mut [0; 64]).map(|_| ()),
@@ -526,7 +546,22 @@ fn serve(mut client: TcpStream, state: &ProxyState) -> std::io::Result<()> {
         text += &format!("Docker-Content-Digest: {digest}\r\n");
     }
     client.write_all((text + "\r\n").as_bytes())?;
-    std::io::copy(&mut upstream, &mut client).map(|_| ())
+    pass_on(&mut upstream, &mut client, pace)
+}
+
+fn pass_on(from: &mut TcpStream, to: &mut TcpStream, pace: Pace) -> std::io::Result<()> {
+    if pace == Pace::Full {
+        return std::io::copy(from, to).map(|_| ());
+    }
+    let mut buffer = vec![0; LITTLE];
+    while let Ok(len @ 1..) = from.read(&mut buffer) {
+        to.write_all(&buffer[..len])?;
+        if pace == Pace::Stuck {
+            return to.read(&mut [0; 64]).map(|_| ());
+        }
+        std::thread::park_timeout(Duration::from_millis(100));
+    }
+    Ok(())
 }
 
 /// Passes everything on, as a proxy does for TLS.

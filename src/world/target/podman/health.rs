@@ -242,8 +242,9 @@ async fn one(podman: &Podman<'_>, pods: &Pods, of: Subject<'_>) -> Result<(), Tr
             .iter()
             .map(|(container, probe)| Asking::new(of.container(container), probe, began))
             .collect();
-        // To become ready is progress (rule R6): what is ready has the time that it needs to show that it stays so.
-        let (mut since, mut progress) = (None, began);
+        // To become ready is progress (rule R6): what is ready has the time that it needs to show that it stays so. It
+        // is so once: what is ready now and then gets nowhere.
+        let (mut since, mut progress, mut first) = (None, began, None);
         loop {
             for index in 0..asking.len() {
                 let starts = starts(&asking, index);
@@ -255,7 +256,8 @@ async fn one(podman: &Podman<'_>, pods: &Pods, of: Subject<'_>) -> Result<(), Tr
             }
             let is_ready = asking.iter().all(|one| one.ready);
             if is_ready && since.is_none() {
-                (since, progress) = (Some(Instant::now()), Instant::now());
+                since = Some(Instant::now());
+                progress = *first.get_or_insert_with(Instant::now);
             } else if !is_ready {
                 since = None;
             }

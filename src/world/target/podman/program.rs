@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::exec::{signal_group, take_lock};
 use super::PodmanTarget;
+use super::moving::stands_still;
 use crate::limits;
 use crate::names::ObjectKey;
 use crate::time::Span;
@@ -42,6 +43,21 @@ pub(super) enum Trouble {
     Passing(String),
     /// The rollout was cancelled.
     Cancelled,
+}
+
+/// How long a call may take.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    /// In all.
+    pub(super) whole: Duration,
+    /// Without anything that it reads or writes, where that is a sign of how it goes.
+    pub(super) still: Option<Duration>,
+}
+
+impl From<Duration> for Patience {
+    fn from(whole: Duration) -> Self {
+        Self { whole, still: None }
+    }
 }
 
 /// What is run.
@@ -82,27 +98,28 @@ impl Podman<'_> {
         &self,
         arguments: &[&str],
         input: &[u8],
-        timeout: Duration,
+        patience: impl Into<Patience>,
     ) -> Result<String, Trouble> {
-        self.act_by(Call { input, ..Call::of(&self.target.program, arguments) }, timeout).await
+        self.act_by(Call { input, ..Call::of(&self.target.program, arguments) }, patience).await
     }
 
     /// The same with another program.
     pub(super) async fn act_by(
         &self,
         call: Call<'_>,
-        timeout: Duration,
+        patience: impl Into<Patience>,
     ) -> Result<String, Trouble> {
+        let patience = patience.into();
         let path = super::super::lock::path(self.locks, self.object);
         let locked = tokio::select! {
-            locked = take_lock(&path, timeout) => locked,
+            locked = take_lock(&path, patience.whole) => locked,
             () = self.cancel.cancelled() => return Err(Trouble::Cancelled),
         };
         let locking = |error: io::Error| {
             Trouble::Passing(format!("cannot lock `{}`: {error}", path.display()))
         };
         let mut lock = locked.map_err(locking)?;
-        let ran = self.run(call, timeout, |command| lock.spawn(|| command.spawn(), Child::id));
+        let ran = self.run(call, patience, |command| lock.spawn(|| command.spawn(), Child::id));
         let ran = ran.await;
         lock.give_back();
         ran?.said(&call)
@@ -124,13 +141,13 @@ impl Podman<'_> {
         call: Call<'_>,
         timeout: Duration,
     ) -> Result<Ended, Trouble> {
-        self.run(call, timeout, Command::spawn).await
+        self.run(call, timeout.into(), Command::spawn).await
     }
 
     async fn run(
         &self,
         call: Call<'_>,
-        timeout: Duration,
+        patience: Patience,
         spawn: impl FnOnce(&mut Command) -> io::Result<Child>,
     ) -> Result<Ended, Trouble> {
         let passing =
@@ -141,7 +158,7 @@ impl Podman<'_> {
             let program = call.program.display();
             Trouble::Passing(format!("cannot start `{program}`: {error}"))
         })?;
-        let Some(status) = self.supervise(child, timeout).await.map_err(|why| passing(&why))?
+        let Some(status) = self.supervise(child, patience).await.map_err(|why| passing(&why))?
         else {
             return Err(Trouble::Cancelled);
         };
@@ -153,12 +170,15 @@ impl Podman<'_> {
     async fn supervise(
         &self,
         mut child: Child,
-        timeout: Duration,
+        Patience { whole, still }: Patience,
     ) -> Result<Option<std::process::ExitStatus>, String> {
         let group = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+        let stands_still = stands_still(group.filter(|_| still.is_some()), still.unwrap_or(whole));
+        let end = tokio::time::Instant::now() + whole;
         let why = tokio::select! {
             status = child.wait() => return status.map(Some).map_err(|error| error.to_string()),
-            () = tokio::time::sleep_until(tokio::time::Instant::now() + timeout) => Some(format!("it did not end within {}", Span(timeout))),
+            () = tokio::time::sleep_until(end) => Some(format!("it did not end within {}", Span(whole))),
+            () = stands_still => Some(format!("it stood still for {}", Span(still.unwrap_or(whole)))),
             () = self.cancel.cancelled() => None,
         };
         if let Some(group) = group {
