@@ -30,6 +30,8 @@ pub struct Described<'a> {
     pub triggers: &'a [String],
     /// What waits, and what releases it.
     pub held: &'a [String],
+    /// Its triggers that name a container that there is not, and what is made of them.
+    pub misnamed: &'a [String],
     /// The time that ages are counted to.
     pub now: Timestamp,
 }
@@ -75,6 +77,9 @@ impl Described<'_> {
             block.field("Held", held);
         }
         block.field("Triggers", &triggers(object));
+        for warning in self.misnamed {
+            block.field("Warning", warning);
+        }
         let kind = match text(object, "/spec/strategy/type") {
             "" => "Rolling",
             kind => kind,

@@ -111,6 +111,58 @@ fn a_private_registry_and_a_schedule() {
     play(&mut stage, "marsview.trycmd", MARSVIEW, "another registry");
 }
 
+/// The manifest of the article, with the name of a container that there is not.
+const MARSVIEW_CONFIG: &str = "kind: DeploymentConfig
+apiVersion: apps.openshift.io/v1
+metadata:
+  name: marsview
+spec:
+  selector:
+    deploymentconfig: marsview
+  replicas: 1
+  template:
+    metadata:
+      labels:
+        deploymentconfig: marsview
+    spec:
+      containers:
+        - name: main
+          image: marsview    # OpenShift will replace this with the 'real' image URL
+          ports:
+            - containerPort: 8080
+              protocol: TCP
+          imagePullPolicy: Always
+      restartPolicy: Always
+  triggers:
+    - type: ConfigChange
+    - type: ImageChange
+      imageChangeParams:
+        automatic: true       # Set automatic=true to trigger a redeployment on image change
+        containerNames:
+          - marsview
+        from:
+          kind: ImageStreamTag
+          namespace: toms-project
+          name: 'marsview:latest'
+";
+
+/// P28, S2.6, S2.7.
+#[test]
+fn a_trigger_that_misnames_the_only_container() {
+    let Some(mut stage) = Stage::open("toms-project", None) else { return };
+    stage.push("registry.marsrover.space/engine/marsview:latest", "first", &Image::plain("first"));
+    stage.rolls_out();
+    stage.start();
+    stage.commit("marsview.yaml", MARSVIEW_CONFIG);
+    let words = "import-image marsview --from=registry.marsrover.space/engine/marsview --scheduled --confirm";
+    let words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+    assert!(stage.oc(&words).status.success());
+    stage.ends(1);
+    stage.push("registry.marsrover.space/engine/marsview:latest", "second", &Image::plain("2"));
+    stage.ends(2);
+    play(&mut stage, "marsview.trycmd", MARSVIEW, "a deployment");
+}
+
 fn tags(list: &[(&str, &str)], policy: &str) -> String {
     let tag = |(name, from): &(&str, &str)| {
         format!(
@@ -147,6 +199,32 @@ fn streams_that_come_with_the_platform() {
         stage.settle();
     }
     play(&mut stage, "httpd.trycmd", HTTPD, "look");
+}
+
+/// P37, S3.3.
+#[test]
+fn a_deployment_of_a_stream_that_comes_with_the_platform() {
+    let Some(mut stage) = Stage::open("openshift", None) else { return };
+    let image = "registry.redhat.io/rhscl/httpd-24-rhel7:latest";
+    stage.push(image, "httpd", &Image::plain("httpd"));
+    let head = "apiVersion: image.openshift.io/v1\nkind: ImageStream\nmetadata: {name: httpd}\nspec:\n  tags:\n";
+    stage.commit("httpd.yaml", &format!("{head}{}", tags(&[("2.4", image)], "Local")));
+    let triggers = "'[{\"from\":{\"kind\":\"ImageStreamTag\",\"name\":\"httpd:2.4\",\"namespace\":\"openshift\"},\
+                    \"fieldPath\":\"spec.template.spec.containers[?(@.name==\\\"httpd\\\")].image\"}]'";
+    stage.commit(
+        "web1.yaml",
+        &format!(
+            "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: web1\n  labels: {{app: web1}}\n  \
+             annotations:\n    image.openshift.io/triggers: {triggers}\nspec:\n  replicas: 1\n  \
+             selector: {{matchLabels: {{deployment: web1}}}}\n  template:\n    \
+             metadata: {{labels: {{deployment: web1}}}}\n    spec:\n      \
+             containers: [{{name: httpd, image: ' ', ports: [{{containerPort: 8080}}]}}]\n"
+        ),
+    );
+    stage.rolls_out();
+    stage.start();
+    stage.ends(1);
+    play(&mut stage, "httpd.trycmd", HTTPD, "a deployment");
 }
 
 /// P40.

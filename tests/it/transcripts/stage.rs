@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Output;
 
 use serde_json::{Value, json};
-use tidegate::fact::Fact;
+use tidegate::fact::{Fact, Outcome};
 use tidegate::names::Digest;
 
 use crate::support::daemon::{Host, eventually, wait};
@@ -78,6 +78,21 @@ impl Stage {
         let digest = wait(image.push(&self.registry, repository, tag));
         self.words.insert(name.to_owned(), digest.to_string());
         digest
+    }
+
+    /// Rollouts go to a program that always succeeds.
+    pub(crate) fn rolls_out(&self) {
+        let target =
+            "[targets.here]\nkind = \"exec\"\ncommand = [\"true\"]\n[routes]\ndefault = \"here\"\n";
+        self.host.configure(|text| format!("{text}{target}"));
+    }
+
+    /// Waits until this many rollouts ended, all of them well.
+    pub(crate) fn ends(&self, count: usize) {
+        eventually(&format!("{count} rollouts; {}", self.host.story()), || {
+            let is_end = |fact: &Fact| matches!(fact, Fact::RolloutFinished(end) if end.outcome == Outcome::Complete);
+            (self.host.count(is_end) == count).then_some(())
+        });
     }
 
     /// Starts the daemon, and waits until it can be asked.

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::Inventory;
 use crate::cli::oc::resource::Resource;
 use crate::cli::offline::{self, Shown};
-use crate::desired::Companion;
+use crate::desired::diagnostic::Diagnostic;
+use crate::desired::{self, Companion, DesiredState};
 use crate::effective::deployed::Deployed;
 use crate::journal::ObjectStore;
 use crate::names::{ContentHash, Kind, ObjectKey};
@@ -80,6 +81,7 @@ impl Inventory {
         let held = held.iter().filter(|held| held.object == key);
         let held: Vec<String> =
             held.map(|held| held.reason.to_string().replace('\n', " ")).collect();
+        let misnamed = misnamed(desired, &key);
         let (controllers, pods) = (deployed.controllers(&key), deployed.pods(&key));
         let (events, triggers) = (deployed.events(&key), deployed.image_triggers(&key));
         let described = Described {
@@ -89,6 +91,7 @@ impl Inventory {
             events: &events,
             triggers: &triggers,
             held: &held,
+            misnamed: &misnamed,
             now: self.now,
         };
         Ok(match kind {
@@ -111,6 +114,22 @@ impl Inventory {
         let labels = serde_json::from_value(labels).unwrap_or_default();
         self.is_in(namespace) && self.selector.matches(&labels)
     }
+}
+
+/// Triggers of an object that name a container that there is not (rule D9).
+fn misnamed(desired: &DesiredState, key: &ObjectKey) -> Vec<String> {
+    let Some(workload) = desired.workloads.get(key) else { return Vec::new() };
+    let own = format!("deploymentconfig/{} ", key.name);
+    let is_own = |warning: &&Diagnostic| {
+        warning.rule == desired::MISNAMED
+            && warning.position.path == workload.position.path
+            && warning.message.starts_with(&own)
+    };
+    let told = desired.warnings.iter().filter(is_own).map(|warning| match &warning.hint {
+        Some(hint) => format!("{}; {hint}", warning.message),
+        None => warning.message.clone(),
+    });
+    told.collect()
 }
 
 /// An object of the adopted commit.
