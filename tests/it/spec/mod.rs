@@ -2,6 +2,7 @@
 
 mod allowed;
 mod configs;
+mod deployed;
 mod editing;
 mod fetching;
 mod following;
@@ -22,6 +23,7 @@ mod ordered;
 mod orders;
 mod outlined;
 mod overlays;
+mod played;
 mod pods;
 mod printed;
 mod pruning;

@@ -7,7 +7,7 @@ use tidegate::action::ImportOrder;
 use tidegate::control::{Question, Reply};
 use tidegate::fact::{Fact, Outcome, RolloutStep};
 
-use crate::support::daemon::{Host, eventually};
+use crate::support::daemon::{Host, eventually, wait};
 use crate::support::git::{Repo, program};
 use crate::support::podman::{Podman, Program, alone};
 
@@ -55,6 +55,11 @@ struct Faulty {
 
 impl Faulty {
     fn open(hooks: &str) -> Option<Self> {
+        Self::open_with(hooks, "0s")
+    }
+
+    /// With a guard against tags that flap.
+    fn open_with(hooks: &str, guard: &str) -> Option<Self> {
         if !alone() {
             return None;
         }
@@ -70,7 +75,7 @@ impl Faulty {
         program(&script, &text);
         let toml = format!(
             "[targets.here]\nkind = \"podman\"\nprogram = {:?}\n[routes]\ndefault = \"here\"\n\
-             [triggers]\nflap_guard = \"0s\"\n",
+             [triggers]\nflap_guard = \"{guard}\"\n",
             script.display()
         );
         let repo = Repo::new();
@@ -301,4 +306,97 @@ fn r001_what_is_stopped_by_hand_is_told_and_left_so() {
     faulty.completes();
     assert_eq!(faulty.runs(), "v2");
     assert!(!status(&faulty).contains("NotRunning"), "{}", status(&faulty));
+}
+
+/// R13a: an image that is built for other machines is refused before anything is touched, with both platforms.
+#[test]
+fn r013a_an_image_for_another_platform_touches_nothing() {
+    let Some(mut faulty) = Faulty::open("") else { return };
+    let inspect = ["container", "inspect", "--format", "{{.Id}}", "web-0-main"];
+    let before = faulty.podman.run(&inspect);
+    let own = faulty.podman.run(&["info", "--format", "{{.Host.Arch}}"]);
+    let other = if own == "arm64" { "amd64" } else { "arm64" };
+    faulty.podman.push_for("shop/web:latest", "v2", Program::Healthy, &["--arch", other]);
+    faulty.imports();
+    let (outcome, reason, rolled_back) = faulty.ends();
+    assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
+    let words = format!(" is built for linux/{other}, and this host is linux/{own}");
+    assert!(reason.contains("/shop/web@sha256:") && reason.ends_with(&words), "{reason}");
+    assert_eq!(faulty.steps(), [RolloutStep::Pulling, RolloutStep::RollingBack]);
+    assert_eq!((faulty.podman.run(&inspect), faulty.runs()), (before, "v1".to_owned()));
+}
+
+/// T25: while the registry is gone nothing is a success and nothing is touched; when it is back the same rollout goes on.
+#[test]
+fn t025_a_registry_that_comes_back_completes_the_rollout() {
+    let Some(mut faulty) = Faulty::open("") else { return };
+    let [begun, go, codes] =
+        ["begun", "go", "codes"].map(|name| faulty.between.with_extension(name));
+    faulty.between(&format!(
+        "if [ \"$1\" = pull ]; then\n\
+           : > {}; while ! [ -e {} ]; do sleep 0.1; done\n\
+           {} \"$@\"; code=$?; echo $code >> {}; exit $code\n\
+         fi\n",
+        begun.display(),
+        go.display(),
+        faulty.podman.program().display(),
+        codes.display()
+    ));
+    faulty.moves("v2", Program::Healthy);
+    eventually("the pull", || begun.exists().then_some(()));
+    faulty.podman.registry.stop();
+    std::fs::write(go, "").unwrap();
+    let codes = || std::fs::read_to_string(&codes).unwrap_or_default();
+    eventually("it fails", || (codes() == "125\n").then_some(()));
+    let ended = faulty.host.count(|fact| matches!(fact, Fact::RolloutFinished(_)));
+    assert_eq!((ended, faulty.runs().as_str()), (1, "v1"));
+    let status = faulty.host.text(&["rollout", "status", "dc/web", "-n", "shop", "--watch=false"]);
+    assert!(status.starts_with("Waiting for rollout to finish: "), "{status}");
+    faulty.podman.registry.start_again();
+    faulty.completes();
+    assert_eq!((codes().as_str(), faulty.runs().as_str()), ("125\n0\n", "v2"));
+    assert_eq!(faulty.host.count(|fact| matches!(fact, Fact::RolloutStarted(_))), 2, "the same");
+}
+
+/// D16: of two digests within a second the last one runs, and the one before it is never told as complete.
+#[test]
+fn d016_of_two_digests_within_a_second_the_last_one_runs() {
+    let Some(mut faulty) = Faulty::open("") else { return };
+    for version in ["v2", "v3"] {
+        faulty.podman.push(&format!("shop/web:{version}"), version, Program::Healthy);
+    }
+    for version in ["v2", "v3"] {
+        wait(faulty.podman.registry.move_tag("shop/web", "latest", version));
+        faulty.imports();
+    }
+    // The first of them was begun, or it was not.
+    let is_begun = |faulty: &Faulty| faulty.host.count(|f| matches!(f, Fact::RolloutStarted(_)));
+    let mut end = faulty.ends();
+    if end.0 != Outcome::Complete {
+        let why = "newer deployment was found running".to_owned();
+        assert_eq!(end, (Outcome::Cancelled, why, Some(true)));
+        end = faulty.ends();
+    }
+    assert_eq!(end, (Outcome::Complete, String::new(), None), "{}", faulty.host.story());
+    assert_eq!((faulty.runs().as_str(), is_begun(&faulty)), ("v3", faulty.rollouts));
+    let reply = faulty.host.text(&["rollout", "status", "dc/web", "-n", "shop"]);
+    assert!(reply.ends_with("successfully rolled out\n"), "{reply}");
+}
+
+/// T24 a: a tag that goes to and fro is followed once, and then waits to see what becomes of it.
+#[test]
+fn t024_a_tag_that_comes_back_at_once_waits() {
+    let Some(mut faulty) = Faulty::open_with("", "5m") else { return };
+    faulty.moves("v2", Program::Healthy);
+    faulty.completes();
+    faulty.moves("v1", Program::Healthy);
+    let status = || faulty.host.text(&["status"]);
+    eventually("the hold", || {
+        status().contains("comes back less than 5m after it was replaced").then_some(())
+    });
+    assert_eq!(faulty.runs(), "v2");
+    faulty.moves("v2", Program::Healthy);
+    eventually("no hold", || (!status().contains("comes back less than")).then_some(()));
+    let started = faulty.host.count(|fact| matches!(fact, Fact::RolloutStarted(_)));
+    assert_eq!((started, faulty.runs().as_str()), (2, "v2"));
 }

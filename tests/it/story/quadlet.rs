@@ -363,7 +363,7 @@ fn d022_a_service_goes_and_comes_with_its_instances() {
 
 /// R23, X52: neither the daemon nor the registry nor git is there when the machine starts.
 #[test]
-fn r023_a_machine_that_starts_alone_runs_its_services() {
+fn r023_x052_a_machine_that_starts_alone_runs_its_services() {
     let Some(mut shop) = Shop::open("") else { return };
     shop.begin();
     let image = |containers: String| containers.rsplit(' ').next().unwrap().to_owned();

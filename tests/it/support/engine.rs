@@ -378,6 +378,11 @@ impl World {
         String::from_utf8(bytes.to_vec()).unwrap()
     }
 
+    /// The object store.
+    pub(crate) fn all_stored(&self) -> &BTreeMap<ContentHash, Arc<[u8]>> {
+        &self.store
+    }
+
     fn object(&self, hash: ContentHash) -> Object {
         let bytes = self.store.get(&hash).unwrap_or_else(|| panic!("{hash} was never stored"));
         serde_json::from_slice(bytes).unwrap()
