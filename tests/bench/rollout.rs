@@ -24,8 +24,6 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -34,8 +32,7 @@ use support::daemon::{Host, eventually};
 use support::git::Repo;
 use support::machine::Machine;
 use support::podman::{Podman, Program, alone};
-use tidegate::action::ImportOrder;
-use tidegate::control::Question;
+use support::shop::{READY, Web, import, served};
 use tidegate::fact::{Fact, Record};
 
 const ROUNDS: usize = 5;
@@ -55,35 +52,10 @@ fn main() {
 
 /// A stream of its own, and a workload that follows it, with a port of the host.
 fn manifests(registry: &str, name: &str, port: u16, verify: bool) -> String {
-    format!(
-        "apiVersion: image.openshift.io/v1
-kind: ImageStream
-metadata: {{name: {name}, namespace: shop}}
-spec:
-  tags:
-  - name: latest
-    from: {{kind: DockerImage, name: '{registry}/shop/{name}:latest'}}
-    importPolicy: {{insecure: true}}
----
-apiVersion: apps.openshift.io/v1
-kind: DeploymentConfig
-metadata: {{name: {name}, namespace: shop, annotations: {{tidegate.dev/publish: '127.0.0.1:{port}:8080', tidegate.dev/verify: '{verify}'}}}}
-spec:
-  replicas: 1
-  triggers:
-  - type: ImageChange
-    imageChangeParams: {{automatic: true, containerNames: [main], from: {{kind: ImageStreamTag, name: '{name}:latest'}}}}
-  template:
-    metadata: {{labels: {{app: {name}}}}}
-    spec:
-      terminationGracePeriodSeconds: 3
-      containers:
-      - name: main
-        image: ' '
-        ports: [{{containerPort: 8080}}]
-        readinessProbe: {{httpGet: {{path: /healthz, port: 8080}}, periodSeconds: 1}}
-"
-    )
+    let annotations =
+        format!("tidegate.dev/publish: '127.0.0.1:{port}:8080', tidegate.dev/verify: '{verify}'");
+    let container = format!("ports: [{{containerPort: 8080}}]\n{READY}");
+    Web { name, annotations: &annotations, container: &container, ..Web::default() }.yaml(registry)
 }
 
 /// The same pod, as one would write it by hand.
@@ -138,13 +110,7 @@ fn in_pods(podman: &Podman) {
         times.measure("by hand", 18083, &version, &replace);
         for (at, (name, port)) in [("place", 18081), ("swap", 18082)].into_iter().enumerate() {
             podman.push(&format!("shop/{name}:latest"), &version, Program::Healthy);
-            let order = ImportOrder {
-                stream: format!("shop/{name}").parse().unwrap(),
-                tags: vec!["latest".parse().unwrap()],
-                repository: false,
-                commit: None,
-            };
-            let moved = || drop(host.ask(&Question::Import(order.clone())));
+            let moved = || import(&host, name);
             times.measure(name, port, &version, &moved);
             complete(&|| host.records(), 2 + (round - 1) * 2 + at + 1);
         }
@@ -297,7 +263,7 @@ impl Watch {
         let (told, over) = (Arc::clone(&answers), Arc::clone(&is_over));
         std::thread::spawn(move || {
             while !over.load(Ordering::Relaxed) {
-                if let Some(version) = served(port) {
+                if let Some(version) = served(port).filter(|version| !version.is_empty()) {
                     told.lock().unwrap().push((Instant::now(), version));
                 }
                 std::thread::park_timeout(Duration::from_millis(5));
@@ -326,16 +292,4 @@ impl Drop for Watch {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
     }
-}
-
-/// What a port of this host serves; none where nothing does.
-fn served(port: u16) -> Option<String> {
-    let to = SocketAddr::from(([127, 0, 0, 1], port));
-    let mut stream = TcpStream::connect_timeout(&to, Duration::from_millis(500)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_millis(500))).ok()?;
-    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).ok()?;
-    let (_, body) = text.rsplit_once("\r\n")?;
-    Some(body.to_owned()).filter(|body| !body.is_empty())
 }

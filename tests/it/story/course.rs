@@ -4,67 +4,21 @@ use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use tidegate::action::ImportOrder;
-use tidegate::control::{Question, Reply};
 use tidegate::fact::{Fact, Outcome, RolloutStep};
 
 use crate::support::daemon::{Host, eventually};
 use crate::support::git::{Repo, program};
 use crate::support::podman::{Podman, Program, alone};
 use crate::support::registry::{Fault, FaultProxy, write};
+use crate::support::shop::{End, READY, Web, end_of, import, last_steps};
 
 use RolloutStep::{
     Checking, MidHook, PostHook, PreHook, Pulling, RollingBack, StartingNew, StoppingOld,
 };
 
-/// What a test says of the workload.
-struct Written<'a> {
-    /// Below `spec`: the strategy, and what else there is.
-    spec: &'a str,
-    /// Below the pod's `spec`.
-    pod: &'a str,
-    /// Of the container.
-    container: &'a str,
-}
-
-const READY: &str = "readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}";
-
-fn manifests(registry: &str, written: &Written<'_>) -> String {
-    let lines = |indent: usize, text: &str| {
-        let indent = " ".repeat(indent);
-        text.lines().map(|line| format!("{indent}{line}\n")).collect::<String>()
-    };
-    format!(
-        "apiVersion: image.openshift.io/v1
-kind: ImageStream
-metadata: {{name: web, namespace: shop}}
-spec:
-  tags:
-  - name: latest
-    from: {{kind: DockerImage, name: '{registry}/shop/web:latest'}}
-    importPolicy: {{insecure: true}}
----
-apiVersion: apps.openshift.io/v1
-kind: DeploymentConfig
-metadata: {{name: web, namespace: shop, annotations: {{tidegate.dev/verify: 'false'}}}}
-spec:
-  replicas: 1
-{}  triggers:
-  - {{type: ConfigChange}}
-  - type: ImageChange
-    imageChangeParams: {{automatic: true, containerNames: [main], from: {{kind: ImageStreamTag, name: 'web:latest'}}}}
-  template:
-    metadata: {{labels: {{app: web}}}}
-    spec:
-      terminationGracePeriodSeconds: 1
-{}      containers:
-      - name: main
-        image: ' '
-{}",
-        lines(2, written.spec),
-        lines(6, written.pod),
-        lines(8, written.container),
-    )
+fn manifests(registry: &str, web: Web<'_>) -> String {
+    let annotations = "tidegate.dev/verify: 'false'";
+    Web { annotations, config_change: true, grace: 1, ..web }.yaml(registry)
 }
 
 struct Course {
@@ -117,22 +71,14 @@ impl Course {
 
     fn moves(&self, version: &str, program: Program) {
         self.podman.push("shop/web:latest", version, program);
-        let stream = "shop/web".parse().unwrap();
-        let tags = vec!["latest".parse().unwrap()];
-        let order = ImportOrder { stream, tags, repository: false, commit: None };
-        let reply = self.host.ask(&Question::Import(order));
-        assert!(matches!(reply, Some(Reply::Done(_))), "{reply:?}");
+        import(&self.host, "web");
     }
 
-    fn ends(&mut self) -> (Outcome, String, Option<bool>) {
+    fn ends(&mut self) -> End {
         self.rollouts += 1;
         let wanted = self.rollouts;
         eventually(&format!("rollout {wanted}; {}", self.host.story()), || {
-            let mut ends = self.host.records().into_iter().filter_map(|record| match record.fact {
-                Fact::RolloutFinished(end) => Some((end.outcome, end.reason, end.rolled_back)),
-                _ => None,
-            });
-            ends.nth(wanted - 1)
+            end_of(self.host.records(), wanted)
         })
     }
 
@@ -143,15 +89,7 @@ impl Course {
 
     /// The steps of the last rollout.
     fn steps(&self) -> Vec<RolloutStep> {
-        let mut steps = Vec::new();
-        for record in self.host.records() {
-            match record.fact {
-                Fact::RolloutStarted(_) => steps.clear(),
-                Fact::RolloutStepped(stepped) => steps.push(stepped.step),
-                _ => {}
-            }
-        }
-        steps
+        last_steps(self.host.records())
     }
 
     fn started(&self) -> usize {
@@ -200,7 +138,10 @@ fn with_gates(registry: &str, data: &str) -> String {
     let params = ["pre", "mid", "post"].map(gate).join(", ");
     let spec =
         format!("strategy: {{type: Recreate, recreateParams: {{timeoutSeconds: 8, {params}}}}}");
-    manifests(registry, &Written { spec: &spec, pod: &volume(data), container: &mounted() })
+    manifests(
+        registry,
+        Web { spec: &spec, pod: &volume(data), container: &mounted(), ..Web::default() },
+    )
 }
 
 fn volume(data: &str) -> String {
@@ -277,7 +218,7 @@ fn r016_a_hook_is_a_container_beside_the_workload() {
             "env: [{{name: COLOUR, value: blue}}, {{name: SHAPE, value: round}}]\n\
              volumeMounts: [{{name: data, mountPath: /data}}, {{name: other, mountPath: /other}}]\n{READY}"
         );
-        manifests(registry, &Written { spec: &spec, pod: &pod, container: &container })
+        manifests(registry, Web { spec: &spec, pod: &pod, container: &container, ..Web::default() })
     };
     let Some(mut course) = Course::closed(open) else { return };
     course.host.configure(|text| text.replace("[routes]", "network = \"shop\"\n[routes]"));
@@ -351,7 +292,7 @@ fn x048_a_crash_that_comes_late_is_seen_within_the_time_that_it_has_to_run() {
     let open = |registry: &str, _: &str| {
         let spec =
             "minReadySeconds: 13\nstrategy: {type: Rolling, rollingParams: {timeoutSeconds: 60}}";
-        manifests(registry, &Written { spec, pod: "", container: "" })
+        manifests(registry, Web { spec, container: "", ..Web::default() })
     };
     let Some(mut course) = Course::open(open) else { return };
     course.completes();
@@ -376,7 +317,10 @@ fn d039b_ready_now_and_then_is_not_available() {
         let container = format!("volumeMounts: [{{name: data, mountPath: /data}}]\n{probe}");
         let spec =
             "minReadySeconds: 5\nstrategy: {type: Rolling, rollingParams: {timeoutSeconds: 8}}";
-        manifests(registry, &Written { spec, pod: &volume(data), container: &container })
+        manifests(
+            registry,
+            Web { spec, pod: &volume(data), container: &container, ..Web::default() },
+        )
     };
     let Some(mut course) = Course::open(open) else { return };
     course.completes();
@@ -397,7 +341,7 @@ fn d039b_ready_now_and_then_is_not_available() {
 fn r006_x049_a_slow_pull_goes_on_and_one_that_stands_still_is_begun_again() {
     let open = |registry: &str, _: &str| {
         let spec = "strategy: {type: Rolling, rollingParams: {timeoutSeconds: 6}}";
-        manifests(registry, &Written { spec, pod: "", container: READY })
+        manifests(registry, Web { spec, ..Web::default() })
     };
     let Some(mut course) = Course::open(open) else { return };
     course.completes();

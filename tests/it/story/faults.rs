@@ -3,44 +3,19 @@
 
 use std::path::PathBuf;
 
-use tidegate::action::ImportOrder;
-use tidegate::control::{Question, Reply};
 use tidegate::fact::{Fact, Outcome, RolloutStep};
 
 use crate::support::daemon::{Host, eventually, wait};
 use crate::support::git::{Repo, program};
 use crate::support::podman::{Podman, Program, alone};
+use crate::support::shop::{End, Web, end_of, import, last_steps};
 
 fn manifests(registry: &str, hooks: &str) -> String {
-    format!(
-        "apiVersion: image.openshift.io/v1
-kind: ImageStream
-metadata: {{name: web, namespace: shop}}
-spec:
-  tags:
-  - name: latest
-    from: {{kind: DockerImage, name: '{registry}/shop/web:latest'}}
-    importPolicy: {{insecure: true}}
----
-apiVersion: apps.openshift.io/v1
-kind: DeploymentConfig
-metadata: {{name: web, namespace: shop, annotations: {{tidegate.dev/verify: 'false', tidegate.dev/retry: '1'}}}}
-spec:
-  replicas: 1
-  strategy: {{type: Rolling, activeDeadlineSeconds: 40, rollingParams: {{timeoutSeconds: 8{hooks}}}}}
-  triggers:
-  - type: ImageChange
-    imageChangeParams: {{automatic: true, containerNames: [main], from: {{kind: ImageStreamTag, name: 'web:latest'}}}}
-  template:
-    metadata: {{labels: {{app: web}}}}
-    spec:
-      terminationGracePeriodSeconds: 3
-      containers:
-      - name: main
-        image: ' '
-        readinessProbe: {{httpGet: {{path: /healthz, port: 8080}}, periodSeconds: 1}}
-"
-    )
+    let strategy = format!(
+        "strategy: {{type: Rolling, activeDeadlineSeconds: 40, rollingParams: {{timeoutSeconds: 8{hooks}}}}}"
+    );
+    let annotations = "tidegate.dev/verify: 'false', tidegate.dev/retry: '1'";
+    Web { annotations, spec: &strategy, ..Web::default() }.yaml(registry)
 }
 
 struct Faulty {
@@ -96,15 +71,11 @@ impl Faulty {
         std::fs::rename(new, &self.between).unwrap();
     }
 
-    fn ends(&mut self) -> (Outcome, String, Option<bool>) {
+    fn ends(&mut self) -> End {
         self.rollouts += 1;
         let wanted = self.rollouts;
         eventually(&format!("rollout {wanted}; {}", self.host.story()), || {
-            let mut ends = self.host.records().into_iter().filter_map(|record| match record.fact {
-                Fact::RolloutFinished(end) => Some((end.outcome, end.reason, end.rolled_back)),
-                _ => None,
-            });
-            ends.nth(wanted - 1)
+            end_of(self.host.records(), wanted)
         })
     }
 
@@ -114,11 +85,7 @@ impl Faulty {
     }
 
     fn imports(&self) {
-        let stream = "shop/web".parse().unwrap();
-        let tags = vec!["latest".parse().unwrap()];
-        let order = ImportOrder { stream, tags, repository: false, commit: None };
-        let reply = self.host.ask(&Question::Import(order));
-        assert!(matches!(reply, Some(Reply::Done(_))), "{reply:?}");
+        import(&self.host, "web");
     }
 
     fn moves(&self, version: &str, program: Program) {
@@ -127,15 +94,7 @@ impl Faulty {
     }
 
     fn steps(&self) -> Vec<RolloutStep> {
-        let mut steps = Vec::new();
-        for record in self.host.records() {
-            match record.fact {
-                Fact::RolloutStarted(_) => steps.clear(),
-                Fact::RolloutStepped(stepped) => steps.push(stepped.step),
-                _ => {}
-            }
-        }
-        steps
+        last_steps(self.host.records())
     }
 
     /// What runs says which version it is.

@@ -2,51 +2,30 @@
 
 use std::path::Path;
 
-use tidegate::action::ImportOrder;
-use tidegate::control::{Question, Reply};
 use tidegate::fact::{Fact, Outcome};
 
 use crate::support::daemon::{Host, eventually};
 use crate::support::git::{Repo, program};
 use crate::support::podman::{Podman, Program, alone, logins};
 use crate::support::registry::{Options, write};
+use crate::support::shop::{READY, Web, end_of, import};
+
+/// What is given to the container and is not in its image.
+const NEEDS: &str = "envFrom: [{configMapRef: {name: app}, prefix: APP_}]
+env: [{name: PASSWORD, valueFrom: {secretKeyRef: {name: db, key: password}}}]
+volumeMounts: [{name: keys, mountPath: /keys}]";
 
 fn manifests(registry: &str, more: &str) -> String {
-    format!(
-        "apiVersion: image.openshift.io/v1
-kind: ImageStream
-metadata: {{name: web, namespace: shop}}
-spec:
-  tags:
-  - name: latest
-    from: {{kind: DockerImage, name: '{registry}/shop/web:latest'}}
-    importPolicy: {{insecure: true}}
----
-apiVersion: apps.openshift.io/v1
-kind: DeploymentConfig
-metadata: {{name: web, namespace: shop, annotations: {{tidegate.dev/verify: 'false'{more}}}}}
-spec:
-  replicas: 1
-  triggers:
-  - {{type: ConfigChange}}
-  - type: ImageChange
-    imageChangeParams: {{automatic: true, containerNames: [main], from: {{kind: ImageStreamTag, name: 'web:latest'}}}}
-  template:
-    metadata: {{labels: {{app: web}}}}
-    spec:
-      terminationGracePeriodSeconds: 3
-      containers:
-      - name: main
-        image: ' '
-        readinessProbe: {{httpGet: {{path: /healthz, port: 8080}}, periodSeconds: 1}}
-        envFrom: [{{configMapRef: {{name: app}}, prefix: APP_}}]
-        env: [{{name: PASSWORD, valueFrom: {{secretKeyRef: {{name: db, key: password}}}}}}]
-        volumeMounts: [{{name: keys, mountPath: /keys}}]
-      volumes:
-      - name: keys
-        secret: {{secretName: db, defaultMode: 0400, items: [{{key: password, path: sub/password}}]}}
-"
-    )
+    let web = Web {
+        annotations: &format!("tidegate.dev/verify: 'false'{more}"),
+        config_change: true,
+        pod: "volumes:
+- name: keys
+  secret: {secretName: db, defaultMode: 0400, items: [{key: password, path: sub/password}]}",
+        container: &format!("{READY}\n{NEEDS}"),
+        ..Web::default()
+    };
+    web.yaml(registry)
 }
 
 fn configs(colour: &str, password: &str) -> String {
@@ -91,22 +70,14 @@ impl Kinds {
         self.rollouts += 1;
         let wanted = self.rollouts;
         let end = eventually(&format!("rollout {wanted}; {}", self.host.story()), || {
-            let mut ends = self.host.records().into_iter().filter_map(|record| match record.fact {
-                Fact::RolloutFinished(end) => Some((end.outcome, end.reason)),
-                _ => None,
-            });
-            ends.nth(wanted - 1)
+            end_of(self.host.records(), wanted)
         });
-        assert_eq!(end, (Outcome::Complete, String::new()), "{}", self.host.story());
+        assert_eq!(end, (Outcome::Complete, String::new(), None), "{}", self.host.story());
     }
 
     fn moves(&mut self, version: &str) {
         self.podman.push("shop/web:latest", version, Program::Healthy);
-        let stream = "shop/web".parse().unwrap();
-        let tags = vec!["latest".parse().unwrap()];
-        let order = ImportOrder { stream, tags, repository: false, commit: None };
-        let reply = self.host.ask(&Question::Import(order));
-        assert!(matches!(reply, Some(Reply::Done(_))), "{reply:?}");
+        import(&self.host, "web");
     }
 
     /// What the program finds: its variables and its files.

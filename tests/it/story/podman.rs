@@ -1,48 +1,23 @@
 //! The main job on one host: tags move, pods follow, and what does not become healthy takes nothing away (section 8.2).
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::time::Duration;
-
-use tidegate::action::ImportOrder;
-use tidegate::control::{Question, Reply};
 use tidegate::fact::{Fact, Outcome, RolloutStep};
 
 use crate::support::daemon::{Host, eventually};
 use crate::support::git::Repo;
 use crate::support::podman::{Podman, Program, alone};
+use crate::support::shop::{End, READY, Web, end_of, import, last_steps, served};
+
+/// The port of the host that leads to the shop.
+const PORT: u16 = 18080;
 
 fn manifests(registry: &str, more: &str) -> String {
-    format!(
-        "apiVersion: image.openshift.io/v1
-kind: ImageStream
-metadata: {{name: web, namespace: shop}}
-spec:
-  tags:
-  - name: latest
-    from: {{kind: DockerImage, name: '{registry}/shop/web:latest'}}
-    importPolicy: {{insecure: true}}
----
-apiVersion: apps.openshift.io/v1
-kind: DeploymentConfig
-metadata: {{name: web, namespace: shop, annotations: {{tidegate.dev/publish: '127.0.0.1:18080:8080'{more}}}}}
-spec:
-  replicas: 1
-  strategy: {{type: Rolling, rollingParams: {{timeoutSeconds: 8}}}}
-  triggers:
-  - type: ImageChange
-    imageChangeParams: {{automatic: true, containerNames: [main], from: {{kind: ImageStreamTag, name: 'web:latest'}}}}
-  template:
-    metadata: {{labels: {{app: web}}}}
-    spec:
-      terminationGracePeriodSeconds: 3
-      containers:
-      - name: main
-        image: ' '
-        ports: [{{containerPort: 8080}}]
-        readinessProbe: {{httpGet: {{path: /healthz, port: 8080}}, periodSeconds: 1}}
-"
-    )
+    let web = Web {
+        annotations: &format!("tidegate.dev/publish: '127.0.0.1:18080:8080'{more}"),
+        spec: "strategy: {type: Rolling, rollingParams: {timeoutSeconds: 8}}",
+        container: &format!("ports: [{{containerPort: 8080}}]\n{READY}"),
+        ..Web::default()
+    };
+    web.yaml(registry)
 }
 
 fn without_probe(registry: &str) -> String {
@@ -53,16 +28,6 @@ fn without_probe(registry: &str) -> String {
         false => line.to_owned(),
     });
     lines.collect::<Vec<_>>().join("\n")
-}
-
-/// What the published port answers; none where nothing does.
-fn served() -> Option<String> {
-    let mut stream = TcpStream::connect("127.0.0.1:18080").ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).ok()?;
-    Some(text.rsplit("\r\n").next()?.to_owned())
 }
 
 struct Shop {
@@ -105,39 +70,22 @@ impl Shop {
     }
 
     /// How the next rollout ends: outcome, reason, and whether the one before runs.
-    fn rolled_out(&mut self) -> (Outcome, String, Option<bool>) {
+    fn rolled_out(&mut self) -> End {
         self.rollouts += 1;
         let wanted = self.rollouts;
         eventually(&format!("rollout {wanted}; {}", self.host.story()), || {
-            let records = self.host.records();
-            let mut ends = records.into_iter().filter_map(|record| match record.fact {
-                Fact::RolloutFinished(end) => Some((end.outcome, end.reason, end.rolled_back)),
-                _ => None,
-            });
-            ends.nth(wanted - 1)
+            end_of(self.host.records(), wanted)
         })
     }
 
     fn moves(&mut self, version: &str, program: Program) {
         self.podman.push("shop/web:latest", version, program);
-        let stream = "shop/web".parse().unwrap();
-        let tags = vec!["latest".parse().unwrap()];
-        let order = ImportOrder { stream, tags, repository: false, commit: None };
-        let reply = self.host.ask(&Question::Import(order));
-        assert!(matches!(reply, Some(Reply::Done(_))), "{reply:?}");
+        import(&self.host, "web");
     }
 
     /// The steps of the last rollout.
     fn steps(&self) -> Vec<RolloutStep> {
-        let mut steps = Vec::new();
-        for record in self.host.records() {
-            match record.fact {
-                Fact::RolloutStarted(_) => steps.clear(),
-                Fact::RolloutStepped(stepped) => steps.push(stepped.step),
-                _ => {}
-            }
-        }
-        steps
+        last_steps(self.host.records())
     }
 
     /// How many rollouts were started.
@@ -165,14 +113,14 @@ fn r013_a_new_image_takes_over_when_it_is_healthy_and_never_before() {
     use RolloutStep::{Checking, Pulling, RollingBack, StartingNew, StoppingOld, Verifying};
     let Some(mut shop) = Shop::open("") else { return };
     shop.begin();
-    assert_eq!(served().as_deref(), Some("v1"));
+    assert_eq!(served(PORT).as_deref(), Some("v1"));
     assert_eq!(shop.steps(), [Pulling, StartingNew, Checking]);
     assert_eq!(shop.pods(), "web-0 Running");
     assert!(shop.container().contains("/shop/web@sha256:"), "{}", shop.container());
 
     shop.moves("v2", Program::Healthy);
     shop.completes();
-    assert_eq!(served().as_deref(), Some("v2"));
+    assert_eq!(served(PORT).as_deref(), Some("v2"));
     assert_eq!(shop.steps(), [Pulling, Verifying, StoppingOld, StartingNew, Checking]);
     assert_eq!(shop.pods(), "web-0 Running");
 
@@ -188,7 +136,11 @@ fn r013_a_new_image_takes_over_when_it_is_healthy_and_never_before() {
     );
     assert!(reason.ends_with("/healthz: status 404"), "{reason}");
     assert_eq!(shop.steps(), [Pulling, Verifying, RollingBack]);
-    assert_eq!((served().as_deref(), shop.container()), (Some("v2"), before), "it was not touched");
+    assert_eq!(
+        (served(PORT).as_deref(), shop.container()),
+        (Some("v2"), before),
+        "it was not touched"
+    );
     assert_eq!(shop.pods(), "web-0 Running");
 
     let manifests = manifests(&shop.podman.registry.address(), "");
@@ -243,7 +195,7 @@ fn r005_what_crashes_is_no_success() {
     let (outcome, reason, rolled_back) = shop.rolled_out();
     assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
     assert_eq!(reason, "container web-0-main ended and was started again");
-    assert_eq!(served().as_deref(), Some("v1"));
+    assert_eq!(served(PORT).as_deref(), Some("v1"));
     let status = shop.host.text(&["status"]);
     assert!(status.contains("| it breaks"), "{status}");
 }
@@ -265,7 +217,7 @@ fn r004_a_kill_at_each_step_converges_once() {
         shop.host.start();
         let end = shop.rolled_out();
         assert_eq!(end, (Outcome::Complete, String::new(), None), "{step}: {}", shop.host.story());
-        assert_eq!(served(), Some(version), "{step}");
+        assert_eq!(served(PORT), Some(version), "{step}");
         assert_eq!(shop.pods(), "web-0 Running", "{step}");
         assert_eq!(shop.started(), revision, "{step}: once");
     }
@@ -288,7 +240,7 @@ fn d040_3_a_hook_that_fails_ends_the_rollout_before_anything_is_touched() {
     let why = "pre hook failed: exit status 1".to_owned();
     assert_eq!(end, (Outcome::Failed, why, Some(true)), "{}", shop.host.story());
     assert_eq!(shop.steps(), [Pulling, PreHook, RollingBack]);
-    assert_eq!(served().as_deref(), Some("v1"));
+    assert_eq!(served(PORT).as_deref(), Some("v1"));
     let status = shop.host.text(&["status"]);
     assert!(status.contains("| web-2 migrates to v2"), "{status}");
 }
@@ -581,7 +533,7 @@ fn r010_a_port_that_is_taken_fails_the_rollout() {
     drop(taken);
     shop.host.text(&["release", "dc/web", "-n", "shop"]);
     shop.completes();
-    assert_eq!(served().as_deref(), Some("v1"));
+    assert_eq!(served(PORT).as_deref(), Some("v1"));
 }
 
 #[test]
@@ -594,7 +546,7 @@ fn r013a_what_fails_in_place_is_replaced_by_what_ran_before() {
     let (outcome, reason, rolled_back) = shop.rolled_out();
     assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
     assert_eq!(shop.steps(), [Pulling, StoppingOld, StartingNew, Checking, RollingBack]);
-    assert_eq!(served().as_deref(), Some("v1"));
+    assert_eq!(served(PORT).as_deref(), Some("v1"));
     assert_eq!(shop.container().split_once(' ').unwrap().1, image);
     assert_eq!(shop.pods(), "web-0 Running");
     let status = shop.host.text(&["status"]);

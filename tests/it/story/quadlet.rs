@@ -1,9 +1,5 @@
 //! Workloads as services of a real systemd: tags move, units follow, and a host starts what it runs alone (section 8.3).
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::time::Duration;
-
 use tidegate::fact::{Fact, Outcome, RolloutStep};
 
 use crate::support::daemon::eventually;
@@ -11,41 +7,24 @@ use crate::support::git::Repo;
 use crate::support::machine::{DAEMON, Machine};
 use crate::support::podman::{Podman, Program, alone};
 use crate::support::registry::write;
+use crate::support::shop::{End, READY, Web, end_of, last_steps, served};
 
 use RolloutStep::{Checking, Pulling, RollingBack, StartingNew, Verifying};
 
+/// The port of the host that leads to the shop.
+const PORT: u16 = 18080;
+
 /// A stream and a workload that follows it; `more` are further annotations.
 fn manifests(registry: &str, more: &str) -> String {
-    format!(
-        "apiVersion: image.openshift.io/v1
-kind: ImageStream
-metadata: {{name: web, namespace: shop}}
-spec:
-  tags:
-  - name: latest
-    from: {{kind: DockerImage, name: '{registry}/shop/web:latest'}}
-    importPolicy: {{insecure: true}}
----
-apiVersion: apps.openshift.io/v1
-kind: DeploymentConfig
-metadata: {{name: web, namespace: shop, annotations: {{tidegate.dev/publish: '127.0.0.1:18080:8080', tidegate.dev/retry: '0'{more}}}}}
-spec:
-  replicas: 1
-  strategy: {{type: Rolling, rollingParams: {{timeoutSeconds: 8}}}}
-  triggers:
-  - type: ImageChange
-    imageChangeParams: {{automatic: true, containerNames: [main], from: {{kind: ImageStreamTag, name: 'web:latest'}}}}
-  template:
-    metadata: {{labels: {{app: web}}}}
-    spec:
-      terminationGracePeriodSeconds: 3
-      containers:
-      - name: main
-        image: ' '
-        ports: [{{containerPort: 8080}}]
-        readinessProbe: {{httpGet: {{path: /healthz, port: 8080}}, periodSeconds: 1}}
-"
-    )
+    let web = Web {
+        annotations: &format!(
+            "tidegate.dev/publish: '127.0.0.1:18080:8080', tidegate.dev/retry: '0'{more}"
+        ),
+        spec: "strategy: {type: Rolling, rollingParams: {timeoutSeconds: 8}}",
+        container: &format!("ports: [{{containerPort: 8080}}]\n{READY}"),
+        ..Web::default()
+    };
+    web.yaml(registry)
 }
 
 /// A command works on the repository that it is in.
@@ -54,16 +33,6 @@ const IMPORT: &str = "cd /srv/manifests && tidegate import-image web -n shop";
 const IN_PLACE: &str = ", tidegate.dev/verify: 'false'";
 
 const SETTINGS: &str = "[targets.units]\nkind = \"quadlet\"\n[routes]\ndefault = \"units\"\n";
-
-/// What the published port answers; none where nothing does.
-fn served() -> Option<String> {
-    let mut stream = TcpStream::connect("127.0.0.1:18080").ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
-    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).ok()?;
-    Some(text.rsplit("\r\n").next()?.to_owned())
-}
 
 struct Shop {
     machine: Machine,
@@ -96,7 +65,7 @@ impl Shop {
     fn begin(&mut self) {
         self.machine.start_daemon();
         self.completes();
-        assert_eq!(served().as_deref(), Some("v1"));
+        assert_eq!(served(PORT).as_deref(), Some("v1"));
     }
 
     fn completes(&mut self) {
@@ -105,16 +74,11 @@ impl Shop {
     }
 
     /// How the next rollout ends: outcome, reason, and whether the one before runs.
-    fn rolled_out(&mut self) -> (Outcome, String, Option<bool>) {
+    fn rolled_out(&mut self) -> End {
         self.rollouts += 1;
         let wanted = self.rollouts;
         eventually(&format!("rollout {wanted}; {}", self.machine.story()), || {
-            let records = self.machine.records();
-            let mut ends = records.into_iter().filter_map(|record| match record.fact {
-                Fact::RolloutFinished(end) => Some((end.outcome, end.reason, end.rolled_back)),
-                _ => None,
-            });
-            ends.nth(wanted - 1)
+            end_of(self.machine.records(), wanted)
         })
     }
 
@@ -144,7 +108,7 @@ impl Shop {
         machine.state = machine.root().join("home/web/state");
         machine.run_as_user(&["systemd-run", "--user", "--unit=tidegate", "tidegate", "run"]);
         self.completes();
-        assert_eq!(served().as_deref(), Some("v1"));
+        assert_eq!(served(PORT).as_deref(), Some("v1"));
     }
 
     fn imports(&self) {
@@ -154,15 +118,7 @@ impl Shop {
 
     /// The steps of the last rollout.
     fn steps(&self) -> Vec<RolloutStep> {
-        let mut steps = Vec::new();
-        for record in self.machine.records() {
-            match record.fact {
-                Fact::RolloutStarted(_) => steps.clear(),
-                Fact::RolloutStepped(stepped) => steps.push(stepped.step),
-                _ => {}
-            }
-        }
-        steps
+        last_steps(self.machine.records())
     }
 
     fn started(&self) -> usize {
@@ -220,7 +176,7 @@ fn r020_a_new_image_takes_over_through_its_unit() {
     ");
     shop.moves("v2", Program::Healthy);
     shop.completes();
-    assert_eq!(served().as_deref(), Some("v2"));
+    assert_eq!(served(PORT).as_deref(), Some("v2"));
     assert_eq!(shop.steps(), [Pulling, Verifying, StartingNew, Checking]);
     assert_eq!(shop.pods(), "web-0 Running");
     assert_eq!(shop.machine.show("ActiveState", "web.service"), "active");
@@ -253,7 +209,7 @@ fn r020_what_fails_is_replaced_by_the_files_of_before() {
     assert!(reason.ends_with("/healthz: status 404"), "{reason}");
     assert_eq!(shop.steps(), [Pulling, StartingNew, Checking, RollingBack]);
     assert_eq!(shop.files(), before);
-    assert_eq!(served().as_deref(), Some("v1"));
+    assert_eq!(served(PORT).as_deref(), Some("v1"));
     assert_eq!(shop.pods(), "web-0 Running");
     assert_eq!(shop.machine.show("ActiveState", "web.service"), "active");
     assert_eq!(shop.machine.show("NeedDaemonReload", "web.service"), "no");
@@ -272,7 +228,7 @@ fn r020_a_service_that_does_not_start_is_told_with_its_error() {
     drop(taken);
     shop.release();
     shop.completes();
-    assert_eq!(served().as_deref(), Some("v1"));
+    assert_eq!(served(PORT).as_deref(), Some("v1"));
 }
 
 /// R20, X51: the generator is asked first, and podman's own updater is not let in.
@@ -302,7 +258,7 @@ fn r020_what_the_generator_refuses_touches_nothing() {
     std::fs::remove_dir_all(folder).unwrap();
     shop.release();
     shop.completes();
-    assert_eq!(served().as_deref(), Some("v2"));
+    assert_eq!(served(PORT).as_deref(), Some("v2"));
 }
 
 /// R22: what somebody edited is left as it is, and `status` says so and what to do.
@@ -333,7 +289,7 @@ fn r022_a_unit_that_was_edited_is_shown_and_not_overwritten() {
     std::fs::remove_file(path).unwrap();
     shop.release();
     shop.completes();
-    assert_eq!(served().as_deref(), Some("v2"));
+    assert_eq!(served(PORT).as_deref(), Some("v2"));
     assert!(!shop.machine.unit("web.kube").unwrap().contains("mine"));
 }
 
@@ -352,11 +308,11 @@ fn d022_a_service_goes_and_comes_with_its_instances() {
     let text = manifests(&shop.podman.registry.address(), "");
     shop.repo.write("web.yaml", text.replace("replicas: 1", "replicas: 0")).commit("none");
     scaled(&shop, 1);
-    assert_eq!((served(), shop.machine.unit("web.kube")), (None, None));
+    assert_eq!((served(PORT), shop.machine.unit("web.kube")), (None, None));
     assert_eq!(shop.containers(), "");
     shop.repo.write("web.yaml", text).commit("one");
     scaled(&shop, 2);
-    eventually("the service", || served().filter(|version| version == "v1"));
+    eventually("the service", || served(PORT).filter(|version| version == "v1"));
     assert_eq!(shop.machine.unit("web.yaml").unwrap(), before);
     assert_eq!(shop.machine.count(|fact| matches!(fact, Fact::RolloutStarted(_))), 1);
 }
@@ -372,7 +328,7 @@ fn r023_x052_a_machine_that_starts_alone_runs_its_services() {
     shop.podman.registry.stop();
     std::fs::rename(shop.repo.path().join(".git"), shop.repo.path().join("gone")).unwrap();
     shop.machine.boot();
-    eventually("the service", || served().filter(|version| version == "v1"));
+    eventually("the service", || served(PORT).filter(|version| version == "v1"));
     assert_eq!(shop.machine.show("ActiveState", "web.service"), "active");
     assert_eq!(shop.machine.show("ActiveState", DAEMON), "inactive");
     assert_eq!(image(shop.containers()), before);
@@ -391,7 +347,7 @@ fn r004_a_kill_at_each_step_of_a_unit_converges_once() {
         });
         shop.machine.kill_daemon();
         shop.completes();
-        assert_eq!(served(), Some(version), "{step}");
+        assert_eq!(served(PORT), Some(version), "{step}");
         assert_eq!(shop.pods(), "web-0 Running", "{step}");
         assert_eq!(shop.started(), revision, "{step}: once");
         assert_eq!(shop.machine.show("ActiveState", "web.service"), "active", "{step}");
@@ -430,7 +386,7 @@ fn r020_a_full_disk_leaves_the_old_unit_whole() {
     assert_eq!((shop.containers(), files()), before);
     shop.release();
     shop.completes();
-    assert_eq!(served().as_deref(), Some("v2"));
+    assert_eq!(served(PORT).as_deref(), Some("v2"));
 }
 
 /// Containers are not the daemon's: those of units and those that podman played go on without it.
@@ -469,7 +425,7 @@ fn r023_a_restart_of_the_daemon_leaves_every_container_running() {
     }
     shop.machine.run(&["systemctl", "stop", DAEMON]);
     assert_eq!(state(), before);
-    assert_eq!(served().as_deref(), Some("v1"));
+    assert_eq!(served(PORT).as_deref(), Some("v1"));
     shop.machine.start_daemon();
     assert_eq!(shop.started(), 2, "nothing is rolled out again");
 }
@@ -492,7 +448,7 @@ fn r021_of_a_container_unit_only_the_image_is_changed() {
 
     shop.moves("v2", Program::Healthy);
     shop.completes();
-    assert_eq!(served().as_deref(), Some("v2"));
+    assert_eq!(served(PORT).as_deref(), Some("v2"));
     let second = shop.machine.unit("web.container.d/50-image.conf").unwrap();
     assert_ne!(second, first);
 
@@ -500,7 +456,7 @@ fn r021_of_a_container_unit_only_the_image_is_changed() {
     let reason = shop.fails();
     assert!(reason.starts_with("web.service does not start: "), "{reason}");
     assert_eq!(shop.machine.unit("web.container.d/50-image.conf").unwrap(), second);
-    assert_eq!(served().as_deref(), Some("v2"));
+    assert_eq!(served(PORT).as_deref(), Some("v2"));
     assert_eq!(shop.machine.unit("web.container").unwrap(), unit);
 }
 
@@ -525,7 +481,7 @@ fn r018_units_of_a_user_are_rolled_out_and_put_back() {
         "{reason}"
     );
     assert_eq!(files(), before);
-    assert_eq!(served().as_deref(), Some("v1"));
+    assert_eq!(served(PORT).as_deref(), Some("v1"));
     let state = shop.machine.run_as_user(&["systemctl", "--user", "is-active", "web.service"]);
     assert_eq!(state, "active");
     let log = shop.machine.run(&["journalctl", "-b", "-o", "cat", "--no-pager", "_UID=1001"]);

@@ -1,49 +1,29 @@
 //! A deployment on one host, as the commands show it: C1, C4, C6, D10 to D12, D44, D45, S0.10, S2.6.
 
-use tidegate::action::ImportOrder;
-use tidegate::control::{Question, Reply};
 use tidegate::fact::{Fact, Outcome};
 
 use crate::support::daemon::{Host, eventually};
 use crate::support::git::Repo;
 use crate::support::podman::{Podman, Program, alone};
+use crate::support::shop::{Web, import};
+
+const SERVICE: &str = "apiVersion: v1
+kind: Service
+metadata: {name: web, namespace: shop, labels: {app: web}}
+spec: {selector: {app: web}, ports: [{port: 8080}]}
+---
+";
 
 fn manifests(registry: &str) -> String {
-    format!(
-        "apiVersion: image.openshift.io/v1
-kind: ImageStream
-metadata: {{name: web, namespace: shop}}
-spec:
-  tags:
-  - name: latest
-    from: {{kind: DockerImage, name: '{registry}/shop/web:latest'}}
-    importPolicy: {{insecure: true}}
----
-apiVersion: v1
-kind: Service
-metadata: {{name: web, namespace: shop, labels: {{app: web}}}}
-spec: {{selector: {{app: web}}, ports: [{{port: 8080}}]}}
----
-apiVersion: apps.openshift.io/v1
-kind: DeploymentConfig
-metadata: {{name: web, namespace: shop, labels: {{app: web}}}}
-spec:
-  replicas: 2
-  strategy: {{type: Rolling, rollingParams: {{timeoutSeconds: 8}}}}
-  triggers:
-  - type: ConfigChange
-  - type: ImageChange
-    imageChangeParams: {{automatic: true, containerNames: [main], from: {{kind: ImageStreamTag, name: 'web:latest'}}}}
-  template:
-    metadata: {{labels: {{app: web}}}}
-    spec:
-      terminationGracePeriodSeconds: 1
-      containers:
-      - name: main
-        image: ' '
-        readinessProbe: {{httpGet: {{path: /healthz, port: 8080}}, periodSeconds: 1}}
-"
-    )
+    let web = Web {
+        labels: "app: web",
+        replicas: 2,
+        spec: "strategy: {type: Rolling, rollingParams: {timeoutSeconds: 8}}",
+        config_change: true,
+        grace: 1,
+        ..Web::default()
+    };
+    format!("{SERVICE}{}", web.yaml(registry))
 }
 
 /// What differs from run to run in words of its own.
@@ -106,10 +86,7 @@ fn c006_a_deployment_on_this_host_is_shown_as_oc_shows_it() {
         "NAME   REVISION   DESIRED   CURRENT   TRIGGERED BY\nweb    1          2         2         config,image(web:latest)\n"
     );
     podman.push("shop/web:latest", "v2", Program::NeverReady);
-    let (stream, tags) = ("shop/web".parse().unwrap(), vec!["latest".parse().unwrap()]);
-    let order = ImportOrder { stream, tags, repository: false, commit: None };
-    let reply = host.ask(&Question::Import(order));
-    assert!(matches!(reply, Some(Reply::Done(_))), "{reply:?}");
+    import(&host, "web");
     assert_eq!(finished(&host, 2), Outcome::Failed);
     in_tables(&shown);
     in_whole(&shown);

@@ -12,6 +12,7 @@ pub(crate) mod machine;
 pub(crate) mod manifest;
 pub(crate) mod podman;
 pub(crate) mod registry;
+pub(crate) mod shop;
 pub(crate) mod start;
 pub(crate) mod story;
 pub(crate) mod token;
