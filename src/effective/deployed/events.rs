@@ -6,7 +6,7 @@ use crate::api::Time;
 use crate::effective::image_of;
 use crate::fact::Outcome;
 use crate::names::{Kind, ObjectKey};
-use crate::observed::rollout::Rollout;
+use crate::observed::rollout::{Rollout, Scale, WorkloadState};
 use crate::time::Timestamp;
 
 use super::{Deployed, revisions, rollout_name};
@@ -28,6 +28,7 @@ impl Deployed<'_> {
             all.extend(of(rollout, before));
             before = Some(rollout);
         }
+        all.extend(state.scale.as_ref().and_then(|scale| scaled(state, scale)));
         all.sort_by_key(|(at, _)| *at);
         all.into_iter().map(|(_, event)| event).collect()
     }
@@ -72,6 +73,25 @@ fn event(at: Timestamp, words: [&str; 3], message: &str) -> (Timestamp, Value) {
         "message": message,
     });
     (at, event)
+}
+
+/// What became of the last change of the number of instances.
+fn scaled(state: &WorkloadState, scale: &Scale) -> Option<(Timestamp, Value)> {
+    let end = scale.end.as_ref()?;
+    let rollout = state.life().find(|rollout| rollout.seq == scale.started.rollout)?;
+    let (name, from, to) = (rollout_name(rollout), scale.started.from, scale.started.to);
+    let what = format!("replication controller {name:?} from {from} to {to}");
+    Some(match end.outcome {
+        Outcome::Complete => {
+            let message = format!("Scaled {what}");
+            event(end.at, ["Normal", "ReplicationControllerScaled", CONTROLLER], &message)
+        }
+        Outcome::Failed => {
+            let message = format!("Failed to scale {what}: {}", end.reason);
+            event(end.at, ["Warning", "ReplicationControllerScaleFailed", CONTROLLER], &message)
+        }
+        Outcome::Cancelled => return None,
+    })
 }
 
 fn of(rollout: &Rollout, before: Option<&Rollout>) -> Vec<(Timestamp, Value)> {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tidegate::action::{RolloutReport, RolloutVerb};
 use tidegate::effective::deployed::Deployed;
 use tidegate::fact::{Outcome, RolloutCause, RolloutStep};
-use tidegate::names::ObjectKey;
+use tidegate::names::{ContentHash, ObjectKey};
 use tidegate::policy::Policy;
 
 use super::steps::{fails, host, running as on_host, until};
@@ -164,6 +164,22 @@ fn d015_events_are_in_the_words_of_openshift() {
             "Warning Failed Rollout for \"shop/app-3\" failed: unhealthy",
         ]
     );
+    // D22: more instances of what runs, and then fewer than there can be.
+    let mut world = on_host();
+    world.commit(&format!("{APP} replicas=3"));
+    for rendered in [Some(ContentHash::of(b"three")), None] {
+        let report = RolloutReport::Stepped { rendered, note: String::new(), down: None };
+        world.report("scale app to 3", report);
+    }
+    let last = |world: &World| events(world).pop().unwrap();
+    let scaled =
+        "Normal ReplicationControllerScaled Scaled replication controller \"app-1\" from 1 to 3";
+    assert_eq!(last(&world), scaled);
+    world.commit(&format!("{APP} replicas=2"));
+    let report = RolloutReport::Failed { reason: "no room".into(), log: String::new() };
+    world.report("scale app to 2", report);
+    let failed = "Failed to scale replication controller \"app-1\" from 3 to 2: no room";
+    assert_eq!(last(&world), format!("Warning ReplicationControllerScaleFailed {failed}"));
 }
 
 /// R2: whatever goes on with a rollout after a crash, or looks at it years later, finds in the records all that it is.
