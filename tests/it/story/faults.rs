@@ -126,9 +126,9 @@ fn t025_podman_killed_while_it_plays_is_asked_again() {
     );
 }
 
-/// T25: a podman that hangs is ended with its children when the rollout is out of time, and what ran before goes on.
+/// T25: a podman that hangs is ended with its children, and what ran before goes on.
 #[test]
-fn d039a_a_podman_that_hangs_is_ended_with_its_children() {
+fn t025_a_podman_that_hangs_is_ended_with_its_children() {
     let Some(mut faulty) = Faulty::open("") else { return };
     let pids = faulty.between.with_extension("pids");
     faulty.between(&format!(
@@ -138,7 +138,8 @@ fn d039a_a_podman_that_hangs_is_ended_with_its_children() {
     faulty.moves("v2", Program::Healthy);
     let (outcome, reason, rolled_back) = faulty.ends();
     assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
-    assert_eq!(reason, "it was not done within 40s");
+    assert!(reason.starts_with("Pulling failed in 2 attempts: podman pull "), "{reason}");
+    assert!(reason.ends_with(": it stood still for 8s"), "{reason}");
     assert_eq!(faulty.runs(), "v1");
     for pid in std::fs::read_to_string(pids).unwrap().split_whitespace() {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
