@@ -15,6 +15,7 @@ mod image_lookup;
 mod import_image;
 mod inventory;
 mod kinds;
+mod logs;
 mod metadata;
 mod prune;
 mod resource;
@@ -43,6 +44,7 @@ use crate::time::Timestamp;
 pub(super) enum Verb {
     Get(get::Command),
     Describe(describe::Command),
+    Logs(logs::Command),
     ImportImage(import_image::Command),
     Tag(tag::Command),
     Create(create::Command),
@@ -152,6 +154,7 @@ pub(super) fn run(verb: &Verb, context: &mut Context<'_>) -> anyhow::Result<Exit
     let done = match verb {
         Verb::Get(command) => get::run(command, context),
         Verb::Describe(command) => describe::run(command, context),
+        Verb::Logs(command) => logs::run(command, context),
         Verb::ImportImage(command) => import_image::run(command, context),
         Verb::Tag(command) => tag::run(command, context),
         Verb::Create(command) => create::run(command, context),

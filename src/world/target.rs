@@ -33,7 +33,7 @@ use event::Event;
 
 pub use event::SIGNATURE_HEADER;
 pub use look::{Astray, Expected};
-pub use podman::{PodmanTarget, QuadletTarget};
+pub use podman::{Logs, PodmanTarget, QuadletTarget};
 
 /// What a target is (`[targets.NAME]`).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -68,6 +68,12 @@ impl TargetConfig {
             Self::Podman(_) | Self::Quadlet(_) => true,
             Self::None | Self::Exec(_) | Self::Webhook(_) => false,
         }
+    }
+
+    /// The podman of pods on this host.
+    #[must_use]
+    pub fn podman(&self) -> Option<&PodmanTarget> {
+        self.host().map(|host| host.podman)
     }
 
     /// What runs pods there.

@@ -9,6 +9,7 @@ mod files;
 mod found;
 mod health;
 mod keep;
+mod logs;
 mod moving;
 mod names;
 mod probe;
@@ -42,6 +43,7 @@ pub(super) use found::{Found, look};
 use program::{Patience, Podman, Trouble};
 use swap::seconds;
 
+pub use logs::Logs;
 pub use systemd::QuadletTarget;
 
 /// Lines of a container's log that are kept of a failure.

@@ -13,6 +13,7 @@ mod integrated;
 mod kept;
 mod kinds;
 mod live;
+mod logs;
 mod lost_records;
 pub(crate) mod main_job;
 mod past;

@@ -1,0 +1,74 @@
+//! What containers print, for whoever asks: podman prints it itself.
+
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+
+use super::PodmanTarget;
+
+/// Which part of which logs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Logs {
+    /// The containers, by what podman calls them.
+    pub containers: Vec<String>,
+    /// Whether to go on with what is printed next.
+    pub follow: bool,
+    /// Whether each line has its time.
+    pub timestamps: bool,
+    /// At most this many lines of each.
+    pub tail: Option<u64>,
+    /// Only what is younger than so many nanoseconds.
+    pub since: Option<i64>,
+    /// Whether each line has the name of its container.
+    pub names: bool,
+}
+
+impl PodmanTarget {
+    /// Whether there is such a container, running or not.
+    ///
+    /// # Errors
+    /// When podman cannot be asked.
+    pub fn has_container(&self, name: &str) -> io::Result<bool> {
+        let mut command = self.command();
+        let output = command.args(["container", "exists", name]).stdin(Stdio::null()).output()?;
+        match output.status.code() {
+            Some(0) => Ok(true),
+            Some(1) => Ok(false),
+            Some(_) | None => {
+                let words = String::from_utf8_lossy(&output.stderr);
+                Err(io::Error::other(super::program::words(&words, "")))
+            }
+        }
+    }
+
+    /// Becomes podman, which prints the logs; returns only why it cannot.
+    #[must_use]
+    pub fn show_logs(&self, logs: &Logs) -> io::Error {
+        let mut command = self.command();
+        command.arg("logs");
+        for (flag, is_set) in
+            [("--follow", logs.follow), ("--timestamps", logs.timestamps), ("--names", logs.names)]
+        {
+            if is_set {
+                command.arg(flag);
+            }
+        }
+        if let Some(tail) = logs.tail {
+            command.arg("--tail").arg(tail.to_string());
+        }
+        if let Some(since) = logs.since {
+            command.arg("--since").arg(format!("{since}ns"));
+        }
+        command.args(&logs.containers).exec()
+    }
+
+    /// The program, with the part of our environment that it gets.
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+            .envs(&self.environment);
+        command
+    }
+}
