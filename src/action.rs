@@ -298,10 +298,12 @@ pub struct StepOrder {
     pub got_to: Option<RolloutStep>,
     /// Since when the ports of the host lead nowhere, as a step before told.
     pub down: Option<Timestamp>,
+    /// What it is called in its network beside its own name.
+    pub names: Vec<String>,
 }
 
 /// A revision that a target ran, in the object store.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Previous {
     /// The commit that it is of.
     pub commit: CommitId,
@@ -309,6 +311,8 @@ pub struct Previous {
     pub manifest: ContentHash,
     /// What it became there.
     pub rendered: ContentHash,
+    /// What it is called in its network beside its own name.
+    pub names: Vec<String>,
 }
 
 /// Ask how a rollout goes on.
@@ -352,6 +356,8 @@ pub struct ScaleRequest {
     pub rendered: Option<ContentHash>,
     /// As in [`StepOrder::written`].
     pub written: Vec<ContentHash>,
+    /// As in [`StepOrder::names`].
+    pub names: Vec<String>,
 }
 
 /// What a notice is about (the event types of rule R30).

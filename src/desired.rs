@@ -18,6 +18,7 @@ mod object;
 mod pod;
 mod reading;
 pub mod registries;
+mod service;
 pub mod stray;
 pub mod tag_filter;
 mod template;
@@ -47,6 +48,7 @@ pub(crate) use faults::guess_key;
 pub use marks::Step;
 pub(crate) use reading::default_namespace;
 pub use reading::{Entry, ParsedFile, is_manifest, is_params, params_paths, parse_file};
+pub(crate) use service::UNSERVED;
 use stray::Stray;
 use tag_filter::TagFilter;
 pub use template::read_params;
@@ -68,6 +70,8 @@ pub struct DesiredState {
     pub companions: Vec<Arc<Companion>>,
     /// What the `ConfigMap`s and `Secret`s among them are, without their values.
     pub configs: BTreeMap<Namespace, BTreeMap<ConfigName, Summary>>,
+    /// The labels by which the `Service`s among them select pods, by name.
+    pub services: BTreeMap<Namespace, BTreeMap<String, BTreeMap<String, String>>>,
     /// Documents that are none of our objects and may be meant as one.
     pub strays: Vec<Stray>,
     /// What is invalid; sorted by position.
@@ -423,6 +427,9 @@ pub struct Companion {
     /// What it is, where it is a `ConfigMap` or a `Secret`.
     #[serde(default)]
     pub config: Option<(ConfigName, Summary)>,
+    /// The labels by which it selects pods, where it is a `Service` that selects some.
+    #[serde(default)]
+    pub selects: Option<BTreeMap<String, String>>,
     /// The document as JSON. May hold secrets.
     #[serde(skip)]
     pub manifest: Option<Arc<str>>,

@@ -7,6 +7,7 @@ mod listing;
 mod local;
 mod lookup;
 mod overlay;
+mod ring;
 mod stream;
 mod strict;
 
@@ -44,6 +45,7 @@ pub use lookup::{Lookup, looked_up, lookup_tag};
 pub use overlay::{
     Wish, basis, in_git, is_own, reference_of, wish, with_overlays, with_overlays_but, written,
 };
+pub use ring::ring;
 pub use stream::{has_stream, outline, stream, stream_names};
 
 /// The spec tag of a stream tag.

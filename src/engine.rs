@@ -20,6 +20,7 @@ mod quota;
 mod rollouts;
 mod scale;
 mod steps;
+mod tagging;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

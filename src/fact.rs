@@ -33,9 +33,10 @@ pub use prune::{
     ImageDeleted, ImagesPruned, Keep, ManifestDeleted, PruneOptions, PrunedItems, StoredManifest,
 };
 pub use rollout::{
-    ContainerList, ContainerRef, DigestHeld, Ending, HoldReleased, Outcome, Release, RolloutCause,
-    RolloutFinished, RolloutImage, RolloutStarted, RolloutStep, RolloutStepped, RolloutSuperseded,
-    StopFinished, StopStarted, TriggerFired, TriggerOutcome,
+    ContainerList, ContainerRef, DigestHeld, Ending, FailurePolicy, HoldReleased, Outcome, Release,
+    RolloutCause, RolloutFinished, RolloutImage, RolloutStarted, RolloutStep, RolloutStepped,
+    RolloutSuperseded, StopFinished, StopStarted, TagImage, TagImages, TriggerFired,
+    TriggerOutcome,
 };
 pub use scale::{ScaleFinished, ScalePrepared, ScaleStarted};
 pub use source::{

@@ -118,6 +118,8 @@ pub enum Step {
     },
     /// Give a rollout that was started to its target, again if need be.
     Deliver(Seq),
+    /// Write the images of a rollout into tags, as the hook says whose step it takes.
+    TagImages(Seq),
     /// Ask how a rollout goes on.
     Ask(Seq),
     /// End the action that delivers a rollout.

@@ -21,11 +21,12 @@ use serde_json::Value;
 use crate::fact::RolloutStep;
 use crate::names::{Kind, ObjectKey};
 
+pub use crate::fact::FailurePolicy;
 pub use config::{
     ConfigName, Configs, Contents, Holding, SourceKind, Summary, VERSIONS, Version,
     names as config_names,
 };
-pub use hook::{FailurePolicy, Hook, HookEnd};
+pub use hook::{Hook, HookEnd, hook_said};
 pub use probe::{Handler, Probe, Purpose};
 pub use render::{Instance, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, documents};
 pub use rolling::{Budget, Scales};

@@ -31,6 +31,7 @@ pub(crate) fn read(draft: &Draft<'_>) -> Option<Workload> {
         Some(triggers) => read_triggers(draft, triggers, &pod, &meta.name),
     };
     pod.check_images(draft, &triggers);
+    warn_of_rings(draft, spec, &triggers, &meta.name);
     if !draft.errors.borrow().is_empty() {
         return None;
     }
@@ -266,6 +267,43 @@ fn check_hook(draft: &Draft<'_>, pod: &Pod<'_>, hook: &Hook, below: &dyn Fn(&[&s
         }
         if tag.to.name.is_empty() {
             draft.required("D7.13", &path, "a destination tag name is required");
+        }
+    }
+}
+
+/// X2: a hook that writes the tag that rolls its own object out.
+fn warn_of_rings(draft: &Draft<'_>, spec: &Spec, triggers: &[ImageTrigger], name: &str) {
+    let mut hooks: Vec<(&str, &str, &Option<Hook>)> = Vec::new();
+    if let Some(rolling) = &spec.strategy.rolling_params {
+        hooks.extend(
+            [("pre", &rolling.pre), ("post", &rolling.post)].map(|(n, h)| ("rollingParams", n, h)),
+        );
+    }
+    if let Some(recreate) = &spec.strategy.recreate_params {
+        let all = [("pre", &recreate.pre), ("mid", &recreate.mid), ("post", &recreate.post)];
+        hooks.extend(all.map(|(n, h)| ("recreateParams", n, h)));
+    }
+    for (params, which, hook) in hooks {
+        let tags = hook.iter().flat_map(|hook| &hook.tag_images).enumerate();
+        for (index, tag) in tags {
+            let namespace = match tag.to.namespace.as_str() {
+                "" => draft.namespace.as_str(),
+                other => other,
+            };
+            let Ok(to) = format!("{namespace}/{}", tag.to.name).parse::<StreamTag>() else {
+                continue;
+            };
+            if triggers.iter().any(|trigger| trigger.automatic && trigger.from == to) {
+                let path = steps!["spec", "strategy", params, which, "tagImages", index];
+                let ring = format!("dc/{name} -> {to} -> dc/{name}");
+                draft.warn_with_hint(
+                    "X2",
+                    path,
+                    super::marks::End::Value,
+                    format!("Cycle detected in triggers and hooks: {ring}"),
+                    Some("the hook does not write this tag; let it write another one".into()),
+                );
+            }
         }
     }
 }

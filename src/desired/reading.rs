@@ -27,7 +27,7 @@ use super::workload::{self, step};
 use super::yaml::{self, Document, Node, Oddities, Part};
 use super::{
     Companion, Object, RejectedObject, build_config, deployment_config, image_stream, json,
-    mirror_set,
+    mirror_set, service,
 };
 
 use kinds::Meaning;
@@ -379,8 +379,7 @@ impl FileReader<'_> {
             let text = "a Secret in git is known to all who read it; no login is taken from it";
             draft.warn_with_hint("I170", &[step("kind")], End::Value, text, Some(hint.into()));
         }
-        mirror_set::report(&draft, api_version, kind);
-        kinds::warn_of_triggers(&draft, kind);
+        report_others(&draft, api_version, kind);
         let name = node.at(&["metadata", "name"]).and_then(Node::as_text).unwrap_or_default();
         let mut entry = None;
         if draft.errors.borrow().is_empty() {
@@ -392,6 +391,7 @@ impl FileReader<'_> {
                     namespace: draft.namespace.clone(),
                     name: name.into(),
                     config: config_of(node, (api_version, kind), name),
+                    selects: service::selects(node, (api_version, kind)),
                     manifest: Some(json::write(node).into()),
                     position: draft.start(),
                 }))),
@@ -492,6 +492,13 @@ pub(crate) fn default_namespace(path: &str, policy: &Policy) -> Namespace {
         .filter(|(prefix, _)| under(prefix))
         .max_by_key(|(prefix, _)| prefix.len());
     longest.map_or_else(|| policy.default_namespace.clone(), |(_, namespace)| namespace.clone())
+}
+
+/// What is to be said of documents of other kinds.
+fn report_others(draft: &Draft<'_>, api_version: &str, kind: &str) {
+    mirror_set::report(draft, api_version, kind);
+    kinds::warn_of_triggers(draft, kind);
+    service::note_unserved(draft, kind);
 }
 
 /// What a companion is, where it is a `ConfigMap` or a `Secret`.

@@ -266,6 +266,11 @@ impl Tree {
                             let of_it = of_it.or_default().entry(name.clone());
                             of_it.or_insert_with(|| summary.clone());
                         }
+                        if let Some(labels) = &companion.selects {
+                            let of_it = state.services.entry(companion.namespace.clone());
+                            let of_it = of_it.or_default().entry(companion.name.clone());
+                            of_it.or_insert_with(|| labels.clone());
+                        }
                         state.companions.push(Arc::clone(companion));
                     }
                     Entry::Rejected(rejected) => state.rejected.push(rejected.clone()),

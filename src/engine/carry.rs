@@ -79,6 +79,7 @@ impl Engine {
                 self.start(key, rollout, manifest, now, batch);
             }
             Step::Deliver(seq) => self.deliver(key, seq, now, batch),
+            Step::TagImages(seq) => self.tag_images(key, seq, now, batch),
             Step::Ask(seq) => self.ask(key, seq, now, batch),
             Step::Cancel(seq) => self.cancel(seq, batch),
             Step::Finish { rollout, outcome, reason, rolled_back } => {
@@ -158,6 +159,7 @@ impl Engine {
             written: self.written(object),
             got_to: stepped.ending.as_ref().map(|ending| ending.step),
             down: rollout.down,
+            names: rollout.started.names.clone(),
         });
         let request = RolloutRequest {
             key: key_told,
@@ -182,7 +184,8 @@ impl Engine {
         let active = self.observed.workloads.get(object)?.active()?;
         let rendered = active.rendered.filter(|_| active.seq != seq)?;
         let RolloutStarted { commit, manifest, .. } = active.started;
-        Some(Previous { commit, manifest, rendered })
+        let names = active.started.names.clone();
+        Some(Previous { commit, manifest, rendered, names })
     }
 
     /// What was put together for an object by the rollouts that are remembered, each once.

@@ -3,7 +3,7 @@
 use crate::action::OverlayOrder;
 use crate::effective::{self, Wish};
 use crate::fact::{Fact, Overlaid, OverlaySet, SpecSource, StreamChanged};
-use crate::names::{CommitId, Generation, StreamTag};
+use crate::names::{CommitId, Generation, Seq, StreamTag};
 use crate::observed::StreamState;
 use crate::plan::Key;
 use crate::time::{Now, Timestamp};
@@ -35,22 +35,22 @@ impl Engine {
         let Some(commit) = commit else {
             return Answer::Refused("no commit is adopted yet that it could be put over".into());
         };
-        match self.overlay_set(tag, overlay, commit, by) {
+        match self.overlay_set(tag, overlay, (commit, by, None)) {
             Some(set) => Answer::Done(self.record(Fact::OverlaySet(Box::new(set)), now, batch)),
             None => Answer::Refused("the stream is not in git any more".into()),
         }
     }
 
-    fn overlay_set(
+    /// The record of an overlay over a commit: by whom, and by which rollout if a hook asked.
+    pub(super) fn overlay_set(
         &self,
         tag: StreamTag,
         overlay: Overlaid,
-        commit: CommitId,
-        by: String,
+        (commit, by, rollout): (CommitId, String, Option<Seq>),
     ) -> Option<OverlaySet> {
         let before = self.desired.streams.get(&tag.stream)?;
         let basis = effective::basis(before, &tag.tag, &self.policy);
-        let set = OverlaySet { tag, overlay, basis, commit, changed: None, by };
+        let set = OverlaySet { tag, overlay, basis, commit, changed: None, by, rollout };
         Some(OverlaySet { changed: self.changed_by(&set), ..set })
     }
 

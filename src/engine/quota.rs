@@ -118,6 +118,7 @@ impl Engine {
             Step::ReadSource
             | Step::Record(_)
             | Step::Deliver(_)
+            | Step::TagImages(_)
             | Step::Ask(_)
             | Step::Cancel(_)
             | Step::Finish { .. }

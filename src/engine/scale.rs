@@ -43,6 +43,7 @@ impl Engine {
             runs,
             rendered: scale.rendered,
             written: self.written(object),
+            names: rollout.started.names.clone(),
         };
         self.begin_delivery(seq, now);
         let id = self.new_action(InFlight::Delivery { rollout: seq, key: key.clone() });

@@ -70,7 +70,7 @@ impl Engine {
     }
 
     /// The next step, or the end.
-    fn go_on(
+    pub(super) fn go_on(
         &mut self,
         object: &ObjectKey,
         running: &Rollout,

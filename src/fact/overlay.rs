@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::action::ImportMode;
-use crate::names::{CommitId, ContentHash, Digest, StreamName, StreamTag};
+use crate::names::{CommitId, ContentHash, Digest, Seq, StreamName, StreamTag};
 use crate::reference::ImageReference;
 
 use super::StreamChanged;
 
-/// An operator put something over what git says of a tag, or took it away.
+/// An operator, or a hook, put something over what git says of a tag, or took it away.
 ///
 /// It lasts until a commit is adopted that says something else of the tag than git did: the record of that commit
 /// names it ([`CommitAdopted::superseded`](super::CommitAdopted::superseded)).
@@ -28,6 +28,9 @@ pub struct OverlaySet {
     pub changed: Option<StreamChanged>,
     /// Who asked.
     pub by: String,
+    /// The rollout whose hook did it (rule D40.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Seq>,
 }
 
 /// What is in force for a tag in place of what git says.

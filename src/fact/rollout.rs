@@ -165,6 +165,39 @@ impl fmt::Display for RolloutStep {
     }
 }
 
+/// What becomes of a rollout whose hook fails (rule D40.3).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum FailurePolicy {
+    /// It fails.
+    Abort,
+    /// The hook runs again, until it succeeds or the rollout is out of time.
+    Retry,
+    /// It goes on.
+    Ignore,
+}
+
+/// The image of a container is written into a tag (rule D40.2).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TagImage {
+    /// One of `containers`.
+    pub container: String,
+    /// The spec tag that is written.
+    pub to: StreamTag,
+}
+
+/// A hook that writes images into tags.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TagImages {
+    /// When.
+    pub step: RolloutStep,
+    /// What becomes of the rollout if it cannot.
+    pub policy: FailurePolicy,
+    /// What is written, in this order.
+    pub tags: Vec<TagImage>,
+}
+
 /// A rollout is about to be given to its target (rule R2).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -205,9 +238,30 @@ pub struct RolloutStarted {
     /// How many instances it has, where its target is told each step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u32>,
+    /// The hooks among its steps that write tags: no target is told of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<TagImages>,
+    /// What it is called in its network beside its own name: by the Services that select it (rule R17a).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
 }
 
 impl RolloutStarted {
+    /// What a step writes into tags, where it is such a hook.
+    #[must_use]
+    pub fn tags_at(&self, step: RolloutStep) -> Option<&TagImages> {
+        self.tags.iter().find(|hook| hook.step == step)
+    }
+
+    /// The image of a container that tags can get.
+    #[must_use]
+    pub fn image_of(&self, container: &str) -> Option<&RolloutImage> {
+        let is_it = |image: &&RolloutImage| {
+            image.container.list == ContainerList::Regular && image.container.name == container
+        };
+        self.images.iter().find(is_it)
+    }
+
     /// The step that comes after one; none after the last.
     #[must_use]
     pub fn step_after(&self, step: RolloutStep) -> Option<RolloutStep> {

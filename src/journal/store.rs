@@ -219,6 +219,8 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
                 deadline: _,
                 keeps: _,
                 size: _,
+                tags: _,
+                names: _,
             } = &**started;
             vec![*manifest]
         }

@@ -28,7 +28,7 @@ pub struct Overlay {
 impl StreamState {
     /// Takes an overlay in, which the record with this number says, or its end.
     pub fn overlay(&mut self, seq: Seq, at: Timestamp, set: &OverlaySet) {
-        let OverlaySet { tag, overlay, basis, commit, changed: _, by } = set;
+        let OverlaySet { tag, overlay, basis, commit, changed: _, by, rollout: _ } = set;
         let spec = match overlay {
             Overlaid::Spec(spec) => Some(spec.clone()),
             Overlaid::Removed => None,

@@ -356,10 +356,11 @@ impl Planning<'_> {
     ) -> Plan {
         let revision = self.state.latest_revision.next();
         let manifest: Arc<[u8]> = effective::render(workload, &wanted.images).into();
-        let steps::Course { steps, deadline, size } = match self.course(&target, &manifest) {
-            Ok(course) => course,
-            Err(held) => return held,
-        };
+        let steps::Course { steps, deadline, size, tags, names } =
+            match self.course(&target, &manifest) {
+                Ok(course) => course,
+                Err(held) => return held,
+            };
         let last = self.state.last();
         let rollout = RolloutStarted {
             object: self.object.clone(),
@@ -377,6 +378,8 @@ impl Planning<'_> {
             deadline,
             keeps: workload.history,
             size,
+            tags,
+            names,
         };
         let mut steps = self.releases(&rollout);
         steps.extend(self.fired(workload, &TriggerOutcome::Rollout(revision)));

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::config::{self, Need};
 use super::{LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, Pods, Unsupported, unsupported};
-use crate::fact::RolloutStep;
-use crate::names::{self, Revision, RolloutKey};
+use crate::fact::{FailurePolicy, RolloutStep, TagImage, TagImages};
+use crate::names::{self, ObjectKey, Revision, RolloutKey};
 
 /// Seconds that a hook may take to end (rule D40.1).
 const GRACE: u64 = 10;
@@ -23,17 +23,8 @@ pub struct Hook {
     pub(super) env: Vec<Value>,
     container: String,
     volumes: Vec<String>,
-}
-
-/// What becomes of a rollout whose hook fails (rule D40.3).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
-pub enum FailurePolicy {
-    /// It fails.
-    Abort,
-    /// The hook runs again, until it succeeds or the rollout is out of time.
-    Retry,
-    /// It goes on.
-    Ignore,
+    /// What is written into tags, where it does that in place of running something.
+    tags: Vec<TagImage>,
 }
 
 /// How a hook ended.
@@ -78,6 +69,24 @@ impl Hooks {
 struct Written {
     failure_policy: FailurePolicy,
     exec_new_pod: Option<ExecNewPod>,
+    #[serde(default)]
+    tag_images: Vec<WrittenTag>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenTag {
+    #[serde(default)]
+    container_name: String,
+    to: WrittenTo,
+}
+
+#[derive(Deserialize)]
+struct WrittenTo {
+    #[serde(default)]
+    namespace: String,
+    #[serde(default)]
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -93,29 +102,41 @@ struct ExecNewPod {
     volumes: Vec<String>,
 }
 
-/// Reads a hook; `only` is the container that is meant where none is named (rule D5).
+/// Reads a hook of an object; `only` is the container that is meant where none is named (rule D5).
 pub(super) fn read(
+    object: &ObjectKey,
     name: &str,
     written: Option<Value>,
     only: Option<&str>,
 ) -> Result<Option<Hook>, Unsupported> {
     let Some(written) = written.filter(|written| !written.is_null()) else { return Ok(None) };
-    let Written { failure_policy, exec_new_pod } = match serde_json::from_value(written) {
+    let written: Written = match serde_json::from_value(written) {
         Ok(written) => written,
         Err(error) => return unsupported(format!("the `{name}` hook cannot be read: {error}")),
     };
-    let Some(exec) = exec_new_pod else {
-        return unsupported(format!(
-            "the `{name}` hook has `tagImages`, which is not known to this kind of target"
-        ));
+    let container = |named: String| match (named.as_str(), only) {
+        ("", Some(only)) => Ok(only.to_owned()),
+        ("", None) => unsupported(format!("the `{name}` hook does not name a container")),
+        (_, _) => Ok(named),
     };
-    let ExecNewPod { command, env, container_name, volumes } = exec;
-    let container = match (container_name.as_str(), only) {
-        ("", Some(only)) => only.to_owned(),
-        ("", None) => return unsupported(format!("the `{name}` hook does not name a container")),
-        (named, _) => named.to_owned(),
+    let Written { failure_policy: policy, exec_new_pod, tag_images } = written;
+    if let Some(ExecNewPod { command, env, container_name, volumes }) = exec_new_pod {
+        let (container, tags) = (container(container_name)?, Vec::new());
+        return Ok(Some(Hook { policy, command, env, container, volumes, tags }));
+    }
+    let tag = |written: WrittenTag| {
+        let WrittenTo { namespace, name: to } = written.to;
+        let namespace = if namespace.is_empty() { object.namespace.as_str() } else { &namespace };
+        let Ok(to) = format!("{namespace}/{to}").parse() else {
+            return unsupported(format!(
+                "the `{name}` hook tags `{to}`, which is not written like `web:prod`"
+            ));
+        };
+        Ok(TagImage { container: container(written.container_name)?, to })
     };
-    Ok(Some(Hook { policy: failure_policy, command, env, container, volumes }))
+    let tags = tag_images.into_iter().map(tag).collect::<Result<Vec<_>, _>>()?;
+    let (command, env, volumes) = (Vec::new(), Vec::new(), Vec::new());
+    Ok(Some(Hook { policy, command, env, container: String::new(), volumes, tags }))
 }
 
 /// What names call the hook of a step.
@@ -126,6 +147,25 @@ fn which(step: RolloutStep) -> &'static str {
         "mid"
     } else {
         "post"
+    }
+}
+
+/// What is said of a hook of an object that ended (rule D40.6).
+#[must_use]
+pub fn hook_said(
+    object: &ObjectKey,
+    step: RolloutStep,
+    revision: Revision,
+    end: HookEnd<'_>,
+) -> String {
+    let which = which(step);
+    let rollout = format!("{}/{}", object.namespace, names::rollout_name(&object.name, revision));
+    match end {
+        HookEnd::Succeeded => format!("The {which}-hook for rc {rollout} completed successfully"),
+        HookEnd::Ignored(why) => {
+            format!("The {which}-hook failed: {why} (ignore), rollout of {rollout} will continue")
+        }
+        HookEnd::Failed(why) => format!("{which} hook failed: {why}"),
     }
 }
 
@@ -147,6 +187,20 @@ impl Pods {
         }
     }
 
+    /// The hooks that write images into tags, in the order in which they come.
+    #[must_use]
+    pub fn tags(&self) -> Vec<TagImages> {
+        let hooks = [RolloutStep::PreHook, RolloutStep::MidHook, RolloutStep::PostHook];
+        let hooks = hooks.into_iter().filter_map(|step| Some((step, self.hook(step)?)));
+        let hooks = hooks.filter(|(_, hook)| !hook.tags.is_empty());
+        let of = |(step, hook): (RolloutStep, &Hook)| TagImages {
+            step,
+            policy: hook.policy,
+            tags: hook.tags.clone(),
+        };
+        hooks.map(of).collect()
+    }
+
     /// The name of the pod of a hook (rule D10), and that of its container.
     #[must_use]
     pub fn hook_name(&self, step: RolloutStep, revision: Revision) -> [String; 2] {
@@ -159,20 +213,7 @@ impl Pods {
     /// What is said of a hook that ended (rule D40.6).
     #[must_use]
     pub fn hook_said(&self, step: RolloutStep, revision: Revision, end: HookEnd<'_>) -> String {
-        let which = which(step);
-        let namespace = &self.object.namespace;
-        let rollout = format!("{namespace}/{}", names::rollout_name(&self.object.name, revision));
-        match end {
-            HookEnd::Succeeded => {
-                format!("The {which}-hook for rc {rollout} completed successfully")
-            }
-            HookEnd::Ignored(why) => {
-                format!(
-                    "The {which}-hook failed: {why} (ignore), rollout of {rollout} will continue"
-                )
-            }
-            HookEnd::Failed(why) => format!("{which} hook failed: {why}"),
-        }
+        hook_said(&self.object, step, revision, end)
     }
 
     /// The pod of a hook, as JSON.
@@ -183,7 +224,7 @@ impl Pods {
         key: &RolloutKey,
         revision: Revision,
     ) -> Option<String> {
-        let hook = self.hook(step)?;
+        let hook = self.hook(step).filter(|hook| hook.tags.is_empty())?;
         let [name, _] = self.hook_name(step, revision);
         let of = self
             .containers()

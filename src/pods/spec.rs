@@ -1,5 +1,6 @@
 //! From a manifest to what a host has to know of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -103,9 +104,9 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
         _ => None,
     };
     let hooks = Hooks {
-        pre: hook::read("pre", params.pre, only)?,
-        mid: hook::read("mid", params.mid, only)?.filter(|_| how == Strategy::Recreate),
-        post: hook::read("post", params.post, only)?,
+        pre: hook::read(object, "pre", params.pre, only)?,
+        mid: hook::read(object, "mid", params.mid, only)?.filter(|_| how == Strategy::Recreate),
+        post: hook::read(object, "post", params.post, only)?,
     };
     let timeout = params.timeout_seconds.or(read.spec.progress_deadline_seconds);
     let annotations = read.metadata.annotations.unwrap_or_default();
@@ -242,11 +243,35 @@ pub(super) fn publish(text: &str) -> Result<Vec<Publish>, Unsupported> {
         .collect()
 }
 
+/// Whether a name is one of DNS, and nothing that podman would take for an option.
+fn is_label(name: &str) -> bool {
+    let is_known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=63).contains(&name.len()) && name.chars().all(is_known) && !name.starts_with('-')
+}
+
 impl Pods {
     /// Its containers, init containers first.
     pub(super) fn containers(&self) -> impl Iterator<Item = &Value> {
         let lists = ["/spec/initContainers", "/spec/containers"];
         lists.into_iter().filter_map(|list| self.template.pointer(list)?.as_array()).flatten()
+    }
+
+    /// What `Service`s call it, given the labels by which each selects pods (rule R17a).
+    #[must_use]
+    pub fn names_by(&self, services: &BTreeMap<String, BTreeMap<String, String>>) -> Vec<String> {
+        let labels = self.template.pointer("/metadata/labels").and_then(Value::as_object);
+        let of_template =
+            |key: &str| labels.and_then(|labels| labels.get(key)).and_then(Value::as_str);
+        let own = (self.object.kind == Kind::DeploymentConfig).then_some(self.object.name.as_str());
+        let has = |(key, value): (&String, &String)| {
+            let label = if key == "deploymentconfig" { own } else { None };
+            label.or_else(|| of_template(key)) == Some(value.as_str())
+        };
+        let named = services
+            .iter()
+            .filter(|(name, _)| is_label(name) && *name != self.object.name.as_str());
+        let named = named.filter(|(_, selector)| !selector.is_empty() && selector.iter().all(has));
+        named.map(|(name, _)| name.clone()).collect()
     }
 
     /// Whether it takes a port of the host.

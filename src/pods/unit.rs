@@ -126,9 +126,15 @@ impl Pods {
         }
     }
 
-    /// The unit that plays these documents (rule R19), and what it plays; nothing where no instance is to run.
+    /// The unit that plays these documents (rule R19), in a network with further names, and what it plays; nothing where no
+    /// instance is to run.
     #[must_use]
-    pub fn units(&self, rendered: &str, network: Option<&str>, revision: Revision) -> Units {
+    pub fn units(
+        &self,
+        rendered: &str,
+        network: Option<(&str, &[String])>,
+        revision: Revision,
+    ) -> Units {
         let mut ports = Vec::new();
         let played: Vec<String> =
             documents(rendered).into_iter().map(|document| publish(document, &mut ports)).collect();
@@ -137,7 +143,10 @@ impl Pods {
         }
         let name = &self.object.name;
         let ports = ports.iter().map(|port| format!("PublishPort={port}\n"));
-        let network = network.map(|network| format!("Network={network}:alias={name}\n"));
+        let network = network.map(|(network, names)| {
+            let more: String = names.iter().map(|name| format!(",alias={name}")).collect();
+            format!("Network={network}:alias={name}{more}\n")
+        });
         let lines: String = ports.chain(network).collect();
         let unit = format!(
             "[Unit]\n\

@@ -103,6 +103,9 @@ struct Source {
     /// Triggers that name a container that there is not (rule D9).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     misnamed: Vec<String>,
+    /// What leads to workloads from outside and is not served on this host (rule R17a).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unserved: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize)]

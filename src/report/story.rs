@@ -105,6 +105,8 @@ fn started(revision: u64, cause: RolloutCause, old: Option<u8>, new: u8) -> Fact
         deadline: None,
         keeps: None,
         size: None,
+        tags: Vec::new(),
+        names: Vec::new(),
     }))
 }
 

@@ -244,11 +244,12 @@ impl Targets {
                 Some(hash) => Some(self.read_text(hash).await?),
                 None => None,
             };
-            let previous = match order.previous {
-                Some(Previous { commit, manifest, rendered }) => Some(podman::Revision {
-                    commit,
-                    manifest: self.read_manifest(manifest).await?,
-                    rendered: self.read_text(rendered).await?,
+            let previous = match &order.previous {
+                Some(Previous { commit, manifest, rendered, names }) => Some(podman::Revision {
+                    commit: *commit,
+                    manifest: self.read_manifest(*manifest).await?,
+                    rendered: self.read_text(*rendered).await?,
+                    names: names.clone(),
                 }),
                 None => None,
             };
@@ -295,6 +296,7 @@ impl Targets {
             written: request.written.clone(),
             got_to: None,
             down: None,
+            names: request.names.clone(),
         };
         let Some(target) = self.0.targets.get(&rollout.target).and_then(TargetConfig::host) else {
             let reason = format!("target `{}` runs no instances", rollout.target);

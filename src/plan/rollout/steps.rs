@@ -1,6 +1,6 @@
 //! A rollout at a target that is told each step (rules R3, R4, R6).
 
-use crate::fact::{Ending, Fact, Outcome, RolloutStep, RolloutStepped};
+use crate::fact::{Ending, Fact, Outcome, RolloutStep, RolloutStepped, TagImages};
 use crate::limits::ROLLBACK_RETRIES;
 use crate::names::TargetName;
 use crate::observed::rollout::{Rollout, Stepped};
@@ -18,6 +18,8 @@ pub(super) struct Course {
     pub(super) deadline: Option<Timestamp>,
     /// How many instances it has.
     pub(super) size: Option<u32>,
+    pub(super) tags: Vec<TagImages>,
+    pub(super) names: Vec<String>,
 }
 
 impl Planning<'_> {
@@ -44,10 +46,13 @@ impl Planning<'_> {
         } else {
             pods.course(is_first)
         };
+        let services = self.view.desired.services.get(&self.object.namespace);
         Ok(Course {
             steps: course,
             deadline: Some(self.view.now.wall.after(pods.deadline)),
             size: Some(pods.replicas),
+            tags: pods.tags(),
+            names: services.map(|services| pods.names_by(services)).unwrap_or_default(),
         })
     }
 
@@ -73,6 +78,14 @@ impl Planning<'_> {
         let due = deadline.map(|deadline| now.mono_at(deadline));
         if in_flight {
             return Some(Plan::default().also_due(due));
+        }
+        if running.started.tags_at(stepped.step).is_some() {
+            return Some(match delivery {
+                Some(delivery) if now.mono < delivery.not_before => {
+                    Plan::due(delivery.not_before).also_due(due)
+                }
+                Some(_) | None => Plan::step(Step::TagImages(running.seq)).also_due(due),
+            });
         }
         let deliver = Plan::step(Step::Deliver(running.seq)).also_due(due);
         let Some(delivery) = delivery else { return Some(deliver) };

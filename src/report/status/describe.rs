@@ -43,6 +43,7 @@ pub(super) fn source(input: &Input<'_>) -> Source {
         failure: failure.map(|failure| one_line(&failure.message)),
         not_read: warnings(input, crate::desired::SKIPPED),
         misnamed: warnings(input, crate::desired::MISNAMED),
+        unserved: warnings(input, crate::desired::UNSERVED),
     }
 }
 

@@ -23,6 +23,9 @@ impl Status {
         for misnamed in &self.source.misnamed {
             line(&mut out, &format!("{}: {misnamed}", styled(WAITS, "warning")));
         }
+        for unserved in &self.source.unserved {
+            line(&mut out, &format!("note: {unserved}"));
+        }
         self.wrong(&mut out);
         self.drift(&mut out);
         if !self.workloads.is_empty() {

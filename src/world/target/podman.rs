@@ -77,6 +77,8 @@ pub(super) struct Revision {
     pub(super) commit: CommitId,
     pub(super) manifest: Vec<u8>,
     pub(super) rendered: String,
+    /// What it is called beside its own name.
+    pub(super) names: Vec<String>,
 }
 
 /// One step of one rollout, with everything that it needs.

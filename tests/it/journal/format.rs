@@ -10,15 +10,16 @@ use proptest::prelude::*;
 use tidegate::action::ImportMode;
 use tidegate::fact::{
     Appeared, Checkpoint, CommitAdopted, CommitRefused, CommitWithdrawn, ConfigAdopted,
-    ContainerList, ContainerRef, DigestHeld, Ending, Fact, HistoryDropped, HoldReleased,
-    ImageDeleted, ImagesPruned, ImportFailed, ImportReason, Keep, ListingFailed, ManifestDeleted,
-    Ordered, Outcome, Overlaid, OverlaySet, Position, PruneOptions, PrunedItems, QuotaMark, Reason,
-    Record, RecordsLost, Rejected, Release, RemovalFate, RemovalsReleased, Removed, RolloutCause,
-    RolloutFinished, RolloutImage, RolloutOrdered, RolloutStarted, RolloutStep, RolloutStepped,
-    RolloutSuperseded, RolloutsPaused, ScaleFinished, ScalePrepared, ScaleStarted, SourceFailed,
-    Space, SpecSource, StopFinished, StopStarted, StoredManifest, StreamChanged, TagEvent,
-    TagImported, TagProbed, TagRecovered, TagRemoval, TagRemoved, TagSpec, TagTrimmed, TagsListed,
-    TriggerFired, TriggerOutcome, Vanished, VanishedTag, Via,
+    ContainerList, ContainerRef, DigestHeld, Ending, Fact, FailurePolicy, HistoryDropped,
+    HoldReleased, ImageDeleted, ImagesPruned, ImportFailed, ImportReason, Keep, ListingFailed,
+    ManifestDeleted, Ordered, Outcome, Overlaid, OverlaySet, Position, PruneOptions, PrunedItems,
+    QuotaMark, Reason, Record, RecordsLost, Rejected, Release, RemovalFate, RemovalsReleased,
+    Removed, RolloutCause, RolloutFinished, RolloutImage, RolloutOrdered, RolloutStarted,
+    RolloutStep, RolloutStepped, RolloutSuperseded, RolloutsPaused, ScaleFinished, ScalePrepared,
+    ScaleStarted, SourceFailed, Space, SpecSource, StopFinished, StopStarted, StoredManifest,
+    StreamChanged, TagEvent, TagImage, TagImages, TagImported, TagProbed, TagRecovered, TagRemoval,
+    TagRemoved, TagSpec, TagTrimmed, TagsListed, TriggerFired, TriggerOutcome, Vanished,
+    VanishedTag, Via,
 };
 use tidegate::journal::{LineHash, encode};
 use tidegate::names::{
@@ -122,6 +123,8 @@ fn started() -> Fact {
         deadline: None,
         keeps: None,
         size: None,
+        tags: Vec::new(),
+        names: Vec::new(),
     }))
 }
 
@@ -224,7 +227,7 @@ fn overlay_facts() -> Vec<Fact> {
     let fact = |overlay| {
         let (tag, by, changed) = (tag.clone(), "uid 1000".into(), Some(changed.clone()));
         let basis = content("basis");
-        let set = OverlaySet { tag, overlay, basis, commit: commit(), changed, by };
+        let set = OverlaySet { tag, overlay, basis, commit: commit(), changed, by, rollout: None };
         Fact::OverlaySet(Box::new(set))
     };
     overlays.into_iter().map(fact).collect()
@@ -341,6 +344,7 @@ fn every_fact() -> Vec<Fact> {
     })));
     facts.extend(order_facts());
     facts.extend(scale_facts());
+    facts.extend(hook_facts());
     facts
 }
 
@@ -359,6 +363,22 @@ fn scale_facts() -> Vec<Fact> {
         Fact::ScalePrepared(ScalePrepared { scale, object: web(), rendered: content("rendered") }),
         Fact::ScaleFinished(ScaleFinished { scale, object, outcome, reason: "a port".into() }),
     ]
+}
+
+/// A hook that writes a tag, and the tag that it wrote.
+fn hook_facts() -> Vec<Fact> {
+    let (tag, started) = ("shop/web:prod".parse::<StreamTag>().unwrap(), rollout_facts().remove(0));
+    let Fact::RolloutStarted(mut started) = started else { panic!() };
+    started.steps = vec![RolloutStep::Pulling, RolloutStep::PostHook];
+    started.tags = vec![TagImages {
+        step: RolloutStep::PostHook,
+        policy: FailurePolicy::Ignore,
+        tags: vec![TagImage { container: "web".into(), to: tag.clone() }],
+    }];
+    started.names = vec!["api".into()];
+    let Some(Fact::OverlaySet(mut set)) = overlay_facts().into_iter().next() else { panic!() };
+    (set.tag, set.by, set.rollout) = (tag, "the hook of rollout shop/web-4".into(), Some(Seq(10)));
+    vec![Fact::RolloutStarted(started), Fact::OverlaySet(set)]
 }
 
 fn order_facts() -> Vec<Fact> {

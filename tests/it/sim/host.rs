@@ -62,7 +62,8 @@ impl Host {
         let is_put_together = self.rendered.contains_key(&name);
         let needs = ![RolloutStep::Pulling, RolloutStep::RollingBack].contains(&order.step);
         assert!(!needs || is_put_together, "R3: {:?} comes before Pulling", order.step);
-        let before = order.previous.map(|previous| self.rendered[&previous.rendered].clone());
+        let before =
+            order.previous.as_ref().map(|previous| self.rendered[&previous.rendered].clone());
         let pods = self.pods.entry(request.object.clone()).or_default();
         let works_new = pods.works.as_ref().is_some_and(|works| works.key == *key);
         let mut rendered = None;

@@ -273,9 +273,9 @@ fn r014_several_instances_publish_no_port() {
 /// R1, law 8: what is not done is refused, never left out.
 #[test]
 fn r001_what_is_not_done_is_refused_with_its_name() {
-    let hook = json!({"failurePolicy": "Abort", "tagImages": [{"to": {"name": "a:b"}}]});
+    let hook = json!({"failurePolicy": "Abort", "tagImages": [{"to": {"name": "a"}}]});
     let why = read(|m| m["spec"]["strategy"] = json!({"rollingParams": {"pre": hook}}));
-    insta::assert_snapshot!(why.unwrap_err(), @"the `pre` hook has `tagImages`, which is not known to this kind of target");
+    insta::assert_snapshot!(why.unwrap_err(), @"the `pre` hook tags `a`, which is not written like `web:prod`");
     let why = read(|m| m["spec"]["strategy"] = json!({"type": "Custom"}));
     insta::assert_snapshot!(why.unwrap_err(), @"strategy Custom is not enabled");
     let why = read(|m| {
@@ -440,4 +440,28 @@ fn d040_6_what_is_said_of_a_hook_is_what_openshift_says() {
         "The mid-hook failed: exit status 1 (ignore), rollout of shop/web-3 will continue"
     );
     assert_eq!(said(PostHook, HookEnd::Failed(why)), "post hook failed: exit status 1");
+}
+
+/// R17a: a `Service` that selects the pods is a further name of theirs; one that selects something else, or nothing, is not.
+#[test]
+fn r017a_a_service_is_a_name_of_the_pods_that_it_selects() {
+    let pods = read(|m| {
+        m["spec"]["template"]["metadata"] = json!({"labels": {"app": "shop", "tier": "web"}});
+    })
+    .unwrap();
+    let services = [
+        ("front", vec![("app", "shop")]),
+        ("both", vec![("app", "shop"), ("tier", "web")]),
+        ("own", vec![("deploymentconfig", "web")]),
+        ("web", vec![("app", "shop")]),
+        ("other", vec![("app", "shop"), ("tier", "db")]),
+        ("more", vec![("app", "shop"), ("env", "prod")]),
+        ("nothing", vec![]),
+        ("a,b", vec![("app", "shop")]),
+        ("-x", vec![("app", "shop")]),
+    ];
+    let text = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+    let services =
+        services.map(|(name, labels)| (name.to_owned(), labels.into_iter().map(text).collect()));
+    assert_eq!(pods.names_by(&services.into()), ["both", "front", "own"]);
 }

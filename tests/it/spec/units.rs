@@ -35,6 +35,8 @@ fn pods(change: impl FnOnce(&mut Value)) -> Pods {
 
 fn units_of(pods: &Pods, network: Option<&str>, revision: u64) -> Units {
     let revision = Revision(revision);
+    let names = ["front".to_owned(), "late".to_owned()];
+    let network = network.map(|network| (network, &names[..]));
     pods.units(&pods.render(&key(), revision), network, revision)
 }
 
@@ -83,7 +85,7 @@ fn r019_the_unit_is_written_like_this() {
     PublishPort=53:53/udp
     PublishPort=[::1]:443:8443
     PublishPort=9000:9000
-    Network=shop:alias=web
+    Network=shop:alias=web,alias=front,alias=late
     ExitCodePropagation=any
 
     [Service]

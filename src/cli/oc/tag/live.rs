@@ -138,6 +138,7 @@ fn preview(
         commit: adopted.commit,
         changed: None,
         by: String::new(),
+        rollout: None,
     };
     let before = text(shown, tag)?;
     let at = Timestamp::from_jiff(jiff::Timestamp::now());

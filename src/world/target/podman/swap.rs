@@ -10,9 +10,17 @@ use crate::pods::{self, LABEL_ROLLOUT, Pods};
 use crate::time::{Span, Timestamp};
 
 impl Host<'_> {
-    /// What the workload is called in its network.
+    /// What the workload is called in its network: its name, and those of Services; of the revision that is put back, if
+    /// one is.
     pub(super) fn aliases(&self) -> Vec<String> {
-        vec![self.podman.object.name.to_string()]
+        let order = self.work.order;
+        let previous = self.work.previous.as_ref();
+        let more = match previous.filter(|_| order.step == RolloutStep::RollingBack) {
+            Some(previous) => &previous.names,
+            None => &order.names,
+        };
+        let own = self.podman.object.name.to_string();
+        [own].into_iter().chain(more.iter().cloned()).collect()
     }
 
     /// How its names can be moved; none where they go with its pods.

@@ -148,7 +148,8 @@ impl Unit<'_> {
         blocking(folder, Folder::check).await?;
         let note = host.pull().await?;
         let pods = &host.pods;
-        let network = target.podman.network.as_deref();
+        let names = host.work.order.names.as_slice();
+        let network = target.podman.network.as_deref().map(|network| (network, names));
         let unsupported = |why: pods::Unsupported| Trouble::Refused(why.to_string());
         pods.check_unit().map_err(unsupported)?;
         let wanted = match folder.has_container() {
