@@ -29,6 +29,7 @@ use crate::world::target::{Logs, PodmanTarget, TargetConfig};
 /// printed; so it is with `--version` of an earlier one. Logs of pods are podman's, which shows each user their own:
 /// whoever asks has to be the user that the daemon runs as.
 #[derive(Debug, clap::Args)]
+#[command(disable_version_flag = true)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(in crate::cli) struct Command {
     /// What: `dc/web`, `deploy/web`, `sts/db`, `rc/web-2`, `pod/web-0`, `web-0`

@@ -1,6 +1,7 @@
 //! One test per rule of the specifications, named by rule; `rules.txt` lists them.
 
 mod allowed;
+mod annotated;
 mod configs;
 mod deployed;
 mod editing;

@@ -94,7 +94,7 @@ fn d040_2_a_hook_writes_the_image_of_a_container_into_a_tag() {
     world.records();
     all_done(&mut world);
     let records = world.records();
-    let set = "OverlaySet web:prod r.io/web@#a by the hook of rollout shop/app-1 @3 prod";
+    let set = "OverlaySet web:prod r.io/web@#a by the hook of rollout app-1 @3 prod";
     assert!(records.contains(set), "{records}");
     let (outcome, reason, log) = ends(&world).remove(0);
     assert_eq!((outcome, reason.as_str()), (Outcome::Complete, ""));
@@ -115,9 +115,7 @@ fn d040_2_a_hook_writes_the_image_of_a_container_into_a_tag() {
     assert_eq!(asked(&world), Some(("app".into(), Pulling)));
     all_done(&mut world);
     assert!(
-        world
-            .records()
-            .contains("OverlaySet web:prod r.io/web@#b by the hook of rollout shop/app-2")
+        world.records().contains("OverlaySet web:prod r.io/web@#b by the hook of rollout app-2")
     );
     world.resolve_all("b");
     all_done(&mut world);

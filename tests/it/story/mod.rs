@@ -1,5 +1,6 @@
 //! What people do with it, from end to end: the real program, a real registry, real repositories.
 
+mod annotated;
 mod blog;
 mod compose;
 mod course;

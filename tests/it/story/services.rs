@@ -6,6 +6,7 @@ use tidegate::fact::{Fact, Outcome};
 
 use crate::support::daemon::{Host, eventually};
 use crate::support::git::Repo;
+use crate::support::machine::Machine;
 use crate::support::podman::{Podman, Program, alone};
 
 fn workload(name: &str, stream: &str) -> String {
@@ -54,14 +55,17 @@ spec: {{tags: [{{name: latest, from: {{kind: DockerImage, name: '{registry}/shop
     [stream("web"), stream("api"), workloads, services.to_owned()].concat()
 }
 
+/// Asks for the addresses that a name leads to.
+fn question(name: &str) -> String {
+    let addresses = "busybox awk '/^Name:/ {n = 1} n && /^Address/ {print $NF}'";
+    format!("busybox nslookup {name} | {addresses} | busybox sort -u")
+}
+
 /// How many pods each of these names leads to.
 fn led_to(podman: &Podman, names: &[&str]) -> Vec<usize> {
     let image = podman.run(&["container", "inspect", "--format", "{{.ImageName}}", "api-0-main"]);
     let look = |name: &str| {
-        let ask = format!(
-            "busybox nslookup {name} | busybox awk '/^Name:/ {{n = 1}} n && /^Address/ {{print $NF}}' | busybox sort -u"
-        );
-        let run = ["run", "--rm", "--network", "shop", &image, "/bin/sh", "-c", &ask];
+        let run = ["run", "--rm", "--network", "shop", &image, "/bin/sh", "-c", &question(name)];
         podman.run(&run).lines().filter(|line| !line.is_empty()).count()
     };
     names.iter().map(|name| look(name)).collect()
@@ -124,4 +128,41 @@ fn r017a_a_service_is_a_name_of_what_it_selects_and_moves_with_it() {
     moves("v3", Program::Healthy);
     assert_eq!(finished(4).0, Outcome::Complete, "{}", host.story());
     assert_eq!(led_to(&podman, &["web", "site", "front", "late"]), [1, 0, 2, 1]);
+}
+
+/// R17a: a unit has the names of its Services, and podman's generator passes them on.
+#[test]
+fn r017a_a_service_is_a_name_of_a_unit_as_well() {
+    if !alone() {
+        return;
+    }
+    let Some(podman) = Podman::start() else { return };
+    podman.push("shop/web:latest", "v1", Program::Healthy);
+    podman.push("shop/api:latest", "v1", Program::Healthy);
+    let repo = Repo::new();
+    let registry = podman.registry.address();
+    let services = [service("front", "app: shop"), service("site", "part: web")].concat();
+    repo.write("web.yaml", manifests(&registry, &services)).commit("the shop");
+    let settings =
+        "[targets.units]\nkind = \"quadlet\"\nnetwork = \"shop\"\n[routes]\ndefault = \"units\"\n";
+    let Some(machine) = Machine::new(repo.path(), &registry, settings) else { return };
+    machine.boot();
+    machine.run(&["podman", "network", "create", "shop"]);
+    machine.start_daemon();
+    eventually(&format!("both rollouts; {}", machine.story()), || {
+        let complete = |fact: &Fact| matches!(fact, Fact::RolloutFinished(end) if end.outcome == Outcome::Complete);
+        (machine.count(complete) == 2).then_some(())
+    });
+    let unit = machine.unit("web.kube").unwrap();
+    assert!(unit.contains("\nNetwork=shop:alias=web,alias=front,alias=site\n"), "{unit}");
+    let unit = machine.unit("api.kube").unwrap();
+    assert!(unit.contains("\nNetwork=shop:alias=api,alias=front\n"), "{unit}");
+    let image = ["podman", "container", "inspect", "--format", "{{.ImageName}}", "api-0-main"];
+    let image = machine.run(&image).trim().to_owned();
+    for (name, count) in [("web", 1), ("api", 1), ("site", 1), ("front", 2)] {
+        let run = ["podman", "run", "--rm", "--network", "shop", &image, "/bin/sh", "-c"];
+        let answer = machine.run(&[&run[..], &[&question(name)]].concat());
+        let addresses = answer.lines().filter(|line| !line.trim().is_empty()).count();
+        assert_eq!(addresses, count, "{name}: {answer}");
+    }
 }
