@@ -201,29 +201,7 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
                 &**imported;
             Vec::from_iter(*metadata)
         }
-        Fact::RolloutStarted(started) => {
-            // `template` is a hash to compare by; what it is of is not kept.
-            let RolloutStarted {
-                object: _,
-                incarnation: _,
-                revision: _,
-                cause: _,
-                commit: _,
-                replaces: _,
-                template: _,
-                manifest,
-                images: _,
-                target: _,
-                epoch: _,
-                steps: _,
-                deadline: _,
-                keeps: _,
-                size: _,
-                tags: _,
-                names: _,
-            } = &**started;
-            vec![*manifest]
-        }
+        Fact::RolloutStarted(started) => vec![manifest_of(started)],
         Fact::RolloutStepped(stepped) => rendered_of(stepped),
         Fact::ScalePrepared(prepared) => vec![prepared.rendered],
         Fact::StopStarted(StopStarted {
@@ -267,6 +245,31 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
         | Fact::HistoryDropped(_)
         | Fact::Checkpoint(_) => Vec::new(),
     }
+}
+
+/// What a rollout is of.
+fn manifest_of(started: &RolloutStarted) -> ContentHash {
+    // `template` is a hash to compare by; what it is of is not kept.
+    let RolloutStarted {
+        object: _,
+        incarnation: _,
+        revision: _,
+        cause: _,
+        commit: _,
+        replaces: _,
+        template: _,
+        manifest,
+        images: _,
+        target: _,
+        epoch: _,
+        steps: _,
+        deadline: _,
+        keeps: _,
+        size: _,
+        tags: _,
+        names: _,
+    } = started;
+    *manifest
 }
 
 fn rendered_of(stepped: &RolloutStepped) -> Vec<ContentHash> {

@@ -159,7 +159,7 @@ impl<'a> Search<'a> {
             "ReplicationController" => self.controller(name).ok_or_else(|| missing(&kind, name)),
             other => match Kind::from_word(other).filter(|kind| kind.is_workload()) {
                 Some(workload) => self.workload(&kind, workload, name),
-                None => bail!("cannot get the logs from {other}: it has no containers"),
+                None => bail!("cannot get the logs from {other}: Tidegate runs none of that kind"),
             },
         }
     }
@@ -267,6 +267,9 @@ impl<'a> Search<'a> {
     }
 
     fn read(&self, rollout: &Rollout) -> Option<Pods> {
+        if rollout.started.steps.is_empty() {
+            return None; // its target does all by itself, and nobody knows what runs there
+        }
         let store = ObjectStore::at(&self.offline.config.state_dir);
         let manifest = store.get(&rollout.started.manifest).ok()?;
         Pods::read(&rollout.started.object, &manifest).ok()
@@ -423,7 +426,7 @@ impl Record<'_> {
         context: &mut Context<'_>,
     ) -> std::io::Result<()> {
         if let Some(since) = self.command.since {
-            let age = std::time::Duration::from_nanos(u64::try_from(since).unwrap_or(0));
+            let age = std::time::Duration::from_millis(u64::try_from(since).unwrap_or(0));
             lines.retain(|(at, _)| self.offline.now.wall.since(*at) <= age);
         }
         let tail = usize::try_from(self.command.tail).unwrap_or(usize::MAX);

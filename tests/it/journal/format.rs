@@ -343,8 +343,7 @@ fn every_fact() -> Vec<Fact> {
         down: Some(since),
     })));
     facts.extend(order_facts());
-    facts.extend(scale_facts());
-    facts.extend(hook_facts());
+    facts.extend(scale_facts().into_iter().chain(hook_facts()));
     facts
 }
 

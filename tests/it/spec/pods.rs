@@ -442,7 +442,7 @@ fn d040_6_what_is_said_of_a_hook_is_what_openshift_says() {
     assert_eq!(said(PostHook, HookEnd::Failed(why)), "post hook failed: exit status 1");
 }
 
-/// R17a: a `Service` that selects the pods is a further name of theirs; one that selects something else, or nothing, is not.
+/// R17a: a `Service` that selects the pods is a further name of theirs; one that selects others, or nothing, is not.
 #[test]
 fn r017a_a_service_is_a_name_of_the_pods_that_it_selects() {
     let pods = read(|m| {

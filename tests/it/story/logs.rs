@@ -191,6 +191,6 @@ spec:
     assert_eq!(err, "Error from server (NotFound): pods \"web-0\" not found\n");
     assert_eq!(code, Some(1));
     let (_, err, code) = logs(&host, &["svc/web"]);
-    assert_eq!(err, "error: cannot get the logs from Service: it has no containers\n");
+    assert_eq!(err, "error: cannot get the logs from Service: Tidegate runs none of that kind\n");
     assert_eq!(code, Some(1));
 }

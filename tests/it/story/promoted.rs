@@ -74,6 +74,6 @@ spec: {{tags: [{{name: latest, from: {{kind: DockerImage, name: '{registry}/shop
     assert_eq!(image("test-0"), image("prod-0"));
     let status = host.text(&["status", "-n", "shop"]);
     assert!(status.contains("by the hook of rollout shop/test-1"), "{status}");
-    let history = host.text(&["history", "-n", "shop", "prod"]);
+    let history = host.text(&["history", "-n", "shop", "web:prod"]);
     assert!(history.contains("by the hook of rollout shop/test-1"), "{history}");
 }

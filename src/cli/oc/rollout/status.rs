@@ -114,7 +114,7 @@ impl Watch<'_> {
         let changes = Changes::of(&config.state_dir.join("journal"));
         let began = jiff::Timestamp::now();
         let timeout = u64::try_from(self.command.timeout).ok().filter(|timeout| *timeout > 0);
-        let timeout = timeout.map(Duration::from_nanos);
+        let timeout = timeout.map(Duration::from_millis);
         let mut shown = offline::show(config.clone(), &Extent::Whole)?;
         let mut is_touched = true; // something may have been written in between
         loop {

@@ -17,7 +17,7 @@ pub struct Logs {
     pub timestamps: bool,
     /// At most this many lines of each.
     pub tail: Option<u64>,
-    /// Only what is younger than so many nanoseconds.
+    /// Only what is younger than so many milliseconds.
     pub since: Option<i64>,
     /// Whether each line has the name of its container.
     pub names: bool,
@@ -57,7 +57,7 @@ impl PodmanTarget {
             command.arg("--tail").arg(tail.to_string());
         }
         if let Some(since) = logs.since {
-            command.arg("--since").arg(format!("{since}ns"));
+            command.arg("--since").arg(format!("{since}ms"));
         }
         command.args(&logs.containers).exec()
     }
