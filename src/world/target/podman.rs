@@ -489,7 +489,14 @@ impl Host<'_> {
         let [_, hook] = self.pods.hook_name(self.work.order.step, self.work.request.revision);
         let is_hook = self.pods.hook(self.work.order.step).is_some();
         let mut containers: Vec<String> = is_hook.then_some(hook).into_iter().collect();
-        for pod in [self.pods.check_name()].into_iter().chain(self.pods.names()) {
+        // What ran before says nothing about what failed.
+        let key = self.work.request.key.to_string();
+        let there = self.podman.pods().await.unwrap_or_default();
+        let is_its =
+            |name: &String| there.iter().any(|pod| pod.name == *name && pod.rollout == key);
+        let pods: Vec<String> =
+            [self.pods.check_name()].into_iter().chain(self.pods.names()).collect();
+        for pod in pods.into_iter().filter(is_its) {
             containers.extend(self.pods.all_containers().map(|name| format!("{pod}-{name}")));
         }
         let mut lines = Vec::new();
