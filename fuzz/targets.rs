@@ -529,6 +529,7 @@ pub(crate) fn control(data: &[u8]) {
         Question::Release(object) => Request::Release(object),
         Question::ReleaseRemovals => Request::ReleaseRemovals,
         Question::Rollout(order) => Request::Rollout(order),
+        Question::RunJob(order) => Request::RunJob(order),
         Question::Import(order) => Request::Import(order),
         Question::Overlay(order) => Request::Overlay(order),
         Question::Push(pushed) => Request::Push(pushed),

@@ -17,8 +17,8 @@ use crate::fact::{
     RolloutStep, Space, StoredManifest, TagSpec,
 };
 use crate::names::{
-    BlobId, CommitId, ContentHash, Digest, Namespace, ObjectKey, Revision, RolloutKey, Seq,
-    StreamName, StreamTag, TagName, TargetName,
+    BlobId, CommitId, ContentHash, Digest, Namespace, ObjectKey, ObjectName, Revision, RolloutKey,
+    Seq, StreamName, StreamTag, TagName, TargetName,
 };
 use crate::reference::ImageReference;
 use crate::time::Timestamp;
@@ -55,6 +55,8 @@ pub enum Action {
     Stop(Box<StopRequest>),
     /// Make a target add or remove instances of what runs.
     Scale(Box<ScaleRequest>),
+    /// Take a run of a `CronJob` one step further, or take away what is left of earlier ones.
+    Job(Box<JobRequest>),
     /// Tell a target what became of a rollout, without expecting an answer (rule R30).
     Notify(Box<Notice>),
 }
@@ -360,6 +362,48 @@ pub struct ScaleRequest {
     pub names: Vec<String>,
 }
 
+/// Take a run of a `CronJob` one step further (rule R17a).
+#[derive(Clone, PartialEq, Debug)]
+pub struct JobRequest {
+    /// What its pods are known by; its `seq` is that of the `JobStarted` record.
+    pub key: RolloutKey,
+    /// The `CronJob`.
+    pub object: ObjectKey,
+    /// The name of the job.
+    pub name: String,
+    /// The manifest, in the object store.
+    pub manifest: ContentHash,
+    /// The commit that it is of.
+    pub commit: CommitId,
+    /// Where it runs.
+    pub target: TargetName,
+    /// How often it is tried again.
+    pub backoff_limit: u32,
+    /// What to do.
+    pub order: JobOrder,
+}
+
+/// What to do about a run of a `CronJob`. Each may be asked for again: a crash forgets how far it got.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum JobOrder {
+    /// Pull its images and make its pod, without starting it.
+    Create {
+        /// Whether no other run of the `CronJob` goes on.
+        alone: bool,
+    },
+    /// Start its pod if it was not started, and wait for its end.
+    Run,
+    /// End and remove its pods.
+    End,
+    /// Remove the pods of runs that ended, but for these. Answers nothing.
+    Tidy {
+        /// The runs whose pods stay, by the records that began them.
+        keep: Vec<Seq>,
+        /// Runs that began after this record are left alone.
+        until: Seq,
+    },
+}
+
 /// What a notice is about (the event types of rule R30).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NoticeKind {
@@ -483,6 +527,8 @@ pub enum Request {
     ReleaseRemovals,
     /// Do something about rollouts (rules D41 to D48).
     Rollout(RolloutOrder),
+    /// Run a `CronJob` now.
+    RunJob(RunOrder),
     /// Import now, and answer when that is done (rule I146).
     Import(ImportOrder),
     /// Put something over what git says of a tag (rule I102, item 5).
@@ -504,6 +550,15 @@ pub struct RolloutOrder {
     pub object: Option<ObjectKey>,
     /// What to do.
     pub verb: RolloutVerb,
+}
+
+/// An order to run a `CronJob` now, whatever its schedule says.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RunOrder {
+    /// The `CronJob`.
+    pub object: ObjectKey,
+    /// What the job is to be called.
+    pub name: ObjectName,
 }
 
 /// What to do about the rollouts of a workload.

@@ -15,7 +15,9 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
-use crate::action::{ImportOrder, Input, Nudge, OverlayOrder, Pushed, Request, RolloutOrder};
+use crate::action::{
+    ImportOrder, Input, Nudge, OverlayOrder, Pushed, Request, RolloutOrder, RunOrder,
+};
 use crate::daemon::{Event, Events, PruneOrder};
 use crate::engine::{Answer, OrderedRollout};
 use crate::fact::PruneOptions;
@@ -63,6 +65,8 @@ pub enum Question {
     ReadSource,
     /// Look at a tag now.
     CheckTag(StreamTag),
+    /// Run a `CronJob` now.
+    RunJob(RunOrder),
     /// Import tags now, and answer when that is done.
     Import(ImportOrder),
     /// Put something over what git says of a tag.
@@ -190,6 +194,7 @@ async fn answer(question: Question, uid: u32, events: &Events) -> Reply {
         Question::Release(object) => Request::Release(object),
         Question::ReleaseRemovals => Request::ReleaseRemovals,
         Question::Rollout(order) => Request::Rollout(order),
+        Question::RunJob(order) => Request::RunJob(order),
         Question::Import(order) => Request::Import(order),
         Question::Overlay(order) => Request::Overlay(order),
         Question::Push(pushed) => Request::Push(pushed),

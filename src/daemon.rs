@@ -360,6 +360,7 @@ impl Daemon {
             | Action::AskRollout(_)
             | Action::Stop(_)
             | Action::Scale(_)
+            | Action::Job(_)
             | Action::Notify(_) => false,
         }
     }

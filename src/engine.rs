@@ -10,6 +10,7 @@ mod carry;
 mod copies;
 mod hints;
 mod index;
+mod jobs;
 mod listing;
 mod logins;
 mod orders;
@@ -361,13 +362,7 @@ impl Engine {
     fn mark_dependents(&mut self, fact: &Fact) {
         match fact {
             Fact::TagImported(imported) => {
-                let tag = imported.tag.clone();
-                self.dirty
-                    .extend(self.index.tag_followers.get(&tag).into_iter().flatten().cloned());
-                let stream = self.index.stream_followers.get(&tag.stream);
-                self.dirty.extend(stream.into_iter().flatten().cloned());
-                self.dirty.extend(self.key_of_tag(&tag));
-                self.mark_history(&tag);
+                self.mark_imported(&imported.tag);
             }
             Fact::ImportFailed(ImportFailed { tag, .. })
             | Fact::TagRecovered(TagRecovered { tag }) => {
@@ -403,7 +398,12 @@ impl Engine {
             | Fact::StopFinished(_)
             | Fact::ScaleStarted(_)
             | Fact::ScalePrepared(_)
-            | Fact::ScaleFinished(_) => {
+            | Fact::ScaleFinished(_)
+            | Fact::JobStarted(_)
+            | Fact::JobCreated(_)
+            | Fact::JobEnding(_)
+            | Fact::JobFinished(_)
+            | Fact::JobMissed(_) => {
                 if let Some(object) = crate::observed::rollout::object_of(fact) {
                     self.dirty.insert(Key::Workload(object.clone()));
                 }
@@ -436,6 +436,14 @@ impl Engine {
         self.dirty.extend(workloads.cloned().map(Key::Workload));
         self.mark_rejected();
         self.mark_left();
+    }
+
+    fn mark_imported(&mut self, tag: &StreamTag) {
+        self.dirty.extend(self.index.tag_followers.get(tag).into_iter().flatten().cloned());
+        let stream = self.index.stream_followers.get(&tag.stream);
+        self.dirty.extend(stream.into_iter().flatten().cloned());
+        self.dirty.extend(self.key_of_tag(tag));
+        self.mark_history(tag);
     }
 
     fn mark_paused(&mut self, object: Option<&ObjectKey>) {

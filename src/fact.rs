@@ -6,6 +6,7 @@
 
 mod advice;
 mod import;
+mod job;
 mod listing;
 mod order;
 mod overlay;
@@ -24,6 +25,7 @@ pub use import::{
     ImportFailed, ImportReason, Reason, TagEvent, TagImported, TagProbed, TagRecovered, TagTrimmed,
     Via,
 };
+pub use job::{Concurrency, CronSpec, JobCreated, JobEnding, JobFinished, JobMissed, JobStarted};
 pub use listing::{
     LISTINGS_TO_VANISH, ListingFailed, TagRemoval, TagRemoved, TagsListed, Vanished, VanishedTag,
 };
@@ -124,6 +126,16 @@ pub enum Fact {
     ScalePrepared(ScalePrepared),
     /// Adding or removing instances ended.
     ScaleFinished(ScaleFinished),
+    /// A run of a `CronJob` is about to begin (law 1, rule R17a).
+    JobStarted(Box<JobStarted>),
+    /// The pod of a run is made and about to be started.
+    JobCreated(JobCreated),
+    /// A run is about to be ended before its end.
+    JobEnding(JobEnding),
+    /// A run ended.
+    JobFinished(JobFinished),
+    /// Times at which a `CronJob` was to run passed without a run.
+    JobMissed(JobMissed),
     /// The daemon took a configuration into use; only when it differs from the last one recorded.
     ConfigAdopted(ConfigAdopted),
     /// Records that were written once are gone, and an operator said to go on without them.
@@ -140,7 +152,7 @@ pub enum Fact {
 
 impl Fact {
     /// Every name that [`Self::kind`] gives, in the order of the variants.
-    pub const KINDS: [&'static str; 38] = [
+    pub const KINDS: [&'static str; 43] = [
         "CommitAdopted",
         "CommitRefused",
         "CommitWithdrawn",
@@ -173,6 +185,11 @@ impl Fact {
         "ScaleStarted",
         "ScalePrepared",
         "ScaleFinished",
+        "JobStarted",
+        "JobCreated",
+        "JobEnding",
+        "JobFinished",
+        "JobMissed",
         "ConfigAdopted",
         "RecordsLost",
         "Checkpoint",
@@ -217,6 +234,11 @@ impl Fact {
             Self::ScaleStarted(_) => "ScaleStarted",
             Self::ScalePrepared(_) => "ScalePrepared",
             Self::ScaleFinished(_) => "ScaleFinished",
+            Self::JobStarted(_) => "JobStarted",
+            Self::JobCreated(_) => "JobCreated",
+            Self::JobEnding(_) => "JobEnding",
+            Self::JobFinished(_) => "JobFinished",
+            Self::JobMissed(_) => "JobMissed",
             Self::ConfigAdopted(_) => "ConfigAdopted",
             Self::RecordsLost(_) => "RecordsLost",
             Self::Checkpoint(_) => "Checkpoint",

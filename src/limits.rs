@@ -153,6 +153,24 @@ pub const ROLLOUT_TIMEOUT: Duration = Duration::from_secs(600);
 /// every snapshot.
 pub const ROLLOUT_HISTORY_MAX: u32 = 100;
 
+/// Runs of a `CronJob` that are remembered at most of each end, whatever its history limits say: each is in memory and in
+/// every snapshot.
+pub const JOB_HISTORY_MAX: u32 = 100;
+
+/// Runs of one `CronJob` that may go on at once where `concurrencyPolicy` allows several: one that never ends would fill
+/// the host.
+pub const JOBS_RUNNING_MAX: usize = 50;
+
+/// How far a scheduled time that was reached may lie ahead before it is told that the clock was: what a time service
+/// corrects is less.
+pub const JOB_AHEAD_MAX: Duration = Duration::from_mins(10);
+
+/// How long after a run failed it is tried again; then twice as long, up to the other (as Kubernetes has it).
+pub const JOB_RETRY_FIRST: Duration = Duration::from_secs(10);
+
+/// Longest time between two attempts of a run.
+pub const JOB_RETRY_MAX: Duration = Duration::from_mins(6);
+
 /// How long a changed template waits for the import of a tag that the same commit changed, so that both make one rollout:
 /// more than an import takes, less than anybody waits for (rule T27).
 pub const TRIGGERS_SETTLE: Duration = Duration::from_secs(10);

@@ -4,6 +4,7 @@
 //! step (law 3). What a restart may forget lives in [`soft`] and never decides more than when to look again.
 
 mod images;
+pub mod job;
 pub mod listing;
 mod narrow;
 mod outline;
@@ -228,6 +229,8 @@ impl ObservedState {
         let workloads = self.workloads.values();
         let manifests = workloads.flat_map(|workload| {
             let rollouts = workload.rollouts.iter().map(|rollout| rollout.started.manifest);
+            let rollouts =
+                rollouts.chain(workload.jobs.runs.iter().map(|job| job.started.manifest));
             rollouts.chain(workload.stop.iter().map(|stop| stop.started.manifest))
         });
         let bare = self.images.bare.values().filter_map(|image| image.metadata);
@@ -285,7 +288,12 @@ impl ObservedState {
             | Fact::StopFinished(_)
             | Fact::ScaleStarted(_)
             | Fact::ScalePrepared(_)
-            | Fact::ScaleFinished(_) => self.apply_to_workload(record),
+            | Fact::ScaleFinished(_)
+            | Fact::JobStarted(_)
+            | Fact::JobCreated(_)
+            | Fact::JobEnding(_)
+            | Fact::JobFinished(_)
+            | Fact::JobMissed(_) => self.apply_to_workload(record),
             Fact::RolloutsPaused(paused) if paused.object.is_none() => {
                 self.paused =
                     paused.paused.then(|| Paused { at: record.at, by: paused.by.clone() });

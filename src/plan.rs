@@ -34,6 +34,7 @@ use crate::policy::Policy;
 use crate::time::{Monotonic, Now};
 
 pub use hold::{Held, HeldReason};
+pub(crate) use rollout::job_of;
 pub use rollout::{basis, says_paused};
 pub(crate) use source::back_off;
 
@@ -143,6 +144,8 @@ pub enum Step {
     Scale(Box<ScaleStarted>),
     /// Give that to its target.
     DeliverScale(Seq),
+    /// Take a run of a `CronJob` one step further.
+    DeliverJob(Seq),
 }
 
 /// What planning one key found.

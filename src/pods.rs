@@ -2,10 +2,11 @@
 //!
 //! A host runs pods, and knows no `DeploymentConfig`, `Deployment` or `StatefulSet` (rule R8). What they mean is said
 //! here: which steps a rollout takes ([`Pods::course`]), what is played ([`Pods::render`]) or written as units of systemd
-//! ([`Pods::units`]), and when it is healthy ([`Pods::probes`]). It reads the manifest as it was rolled out, so that a
+//! ([`Pods::units`]), when it is healthy ([`Pods::probes`]), and when a `CronJob` runs ([`cron`](fn@cron)). It reads the manifest as it was rolled out, so that a
 //! restart, a restore and a test see the same.
 
 mod config;
+mod cron;
 mod hook;
 mod probe;
 mod render;
@@ -26,9 +27,13 @@ pub use config::{
     ConfigName, Configs, Contents, Holding, SourceKind, Summary, VERSIONS, Version,
     names as config_names,
 };
+pub use cron::{cron, job_pod_name};
 pub use hook::{Hook, HookEnd, hook_said};
 pub use probe::{Handler, Probe, Purpose};
-pub use render::{Instance, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, documents};
+pub use render::{
+    Instance, LABEL_ATTEMPT, LABEL_CHECK, LABEL_HOOK, LABEL_JOB, LABEL_OBJECT, LABEL_ROLLOUT,
+    documents,
+};
 pub use rolling::{Budget, Scales};
 pub use unit::{Units, is_updated_by_podman, owner_of_unit, unit_paths};
 

@@ -70,6 +70,8 @@ pub enum Bug {
     SkipRollback,
     /// The old revision ends before the new one was seen to be healthy.
     SkipVerify,
+    /// The scheduled time that a run began for is not remembered.
+    ForgetSlot,
     /// A prune takes what runs and what may have to be put back.
     PruneInUse,
     /// History goes whatever its age.
@@ -84,7 +86,7 @@ pub enum Bug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 38] = [
         Self::SkipAppendSync,
         Self::SkipDirectorySync,
         Self::GoOnAfterFailure,
@@ -117,6 +119,7 @@ impl Bug {
         Self::RollOutAgain,
         Self::SkipRollback,
         Self::SkipVerify,
+        Self::ForgetSlot,
         Self::PruneInUse,
         Self::DropYoung,
         Self::SkipBase,

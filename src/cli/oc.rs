@@ -4,6 +4,7 @@ mod adm;
 mod advice;
 mod chosen;
 mod create;
+mod create_job;
 mod delete;
 mod delete_image;
 mod deployment_hook;

@@ -182,6 +182,7 @@ pub(super) fn log(record: &Record, desired: &DesiredState) {
         | Fact::StopFinished(_)
         | Fact::ScaleStarted(_)
         | Fact::ScaleFinished(_) => log_rollout(record),
+        Fact::JobStarted(_) | Fact::JobFinished(_) | Fact::JobMissed(_) => log_job(record),
         Fact::RecordsLost(_) => {
             tracing::warn!(%seq, "going on without records that are lost, as the operator said");
         }
@@ -212,6 +213,8 @@ pub(super) fn log(record: &Record, desired: &DesiredState) {
         | Fact::RolloutSuperseded(_)
         | Fact::StopStarted(_)
         | Fact::ScalePrepared(_)
+        | Fact::JobCreated(_)
+        | Fact::JobEnding(_)
         | Fact::Checkpoint(_) => {}
     }
 }
@@ -255,6 +258,26 @@ fn log_rollout(record: &Record) {
         Fact::RolloutsPaused(fact) => {
             let object = fact.object.as_ref().map(ToString::to_string);
             tracing::info!(%seq, object, paused = fact.paused, by = fact.by, "rollouts paused or resumed");
+        }
+        _ => {}
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "`log` hands over only these")]
+fn log_job(record: &Record) {
+    let seq = record.seq;
+    match &record.fact {
+        Fact::JobStarted(fact) => {
+            tracing::info!(%seq, object = %fact.object, job = fact.name, "a run of a CronJob begins");
+        }
+        Fact::JobFinished(fact) if fact.outcome == Outcome::Complete => {
+            tracing::info!(%seq, object = %fact.object, job = fact.name, "a run of a CronJob succeeded");
+        }
+        Fact::JobFinished(fact) => {
+            tracing::warn!(%seq, object = %fact.object, job = fact.name, outcome = %fact.outcome, reason = fact.reason, "a run of a CronJob ended");
+        }
+        Fact::JobMissed(fact) => {
+            tracing::warn!(%seq, object = %fact.object, slot = %fact.slot, reason = fact.reason, "runs of a CronJob were missed");
         }
         _ => {}
     }

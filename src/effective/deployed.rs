@@ -7,6 +7,7 @@
 mod conditions;
 mod counts;
 mod events;
+mod job;
 mod pods;
 
 use serde_json::{Map, Value, json};
@@ -246,6 +247,9 @@ impl Deployed<'_> {
             let current = state.active().unwrap_or(last);
             status.insert("currentRevision".into(), json!(rollout_name(current)));
             status.insert("updateRevision".into(), json!(rollout_name(last)));
+        }
+        if kind == Kind::CronJob {
+            job::write(&mut status, state);
         }
         let is_paused = super::is_paused(workload, self.observed);
         let conditions = conditions::of(kind, is_paused, state, counts, object);

@@ -325,6 +325,9 @@ impl Engine {
             delivery.in_flight = false;
             delivery.cancelled = false;
         }
+        if let Some(job) = self.job(object, seq) {
+            return self.job_reported(&job, report, now, batch);
+        }
         if self.running(object, seq).is_some_and(|running| running.step.is_some()) {
             return self.stepped(object, seq, report, now, batch);
         }
@@ -411,6 +414,7 @@ impl Engine {
             Request::Release(object) => self.release(&object, by, now, batch),
             Request::ReleaseRemovals => self.release_removals(None, by, now, batch),
             Request::Rollout(order) => self.order_rollout(order, by, now, batch),
+            Request::RunJob(order) => self.order_job(order, by, now, batch),
             Request::Prune(request) => self.prune(*request, by, now, batch),
             Request::DeleteImage(image) => self.delete_image(image, by, now, batch),
         };
@@ -431,7 +435,9 @@ impl Engine {
             |stop: &Stop| stop.end.as_ref().is_some_and(|end| end.outcome != Outcome::Complete);
         let stop_failed = state.stop.as_ref().is_some_and(stop_failed);
         let scale_failed = state.scale.as_ref().is_some_and(Scale::has_failed);
-        if state.holds.is_empty() && state.pinned.is_none() && !stop_failed && !scale_failed {
+        let is_ahead = state.jobs.reached() > Some(now.wall);
+        let failed = stop_failed || scale_failed;
+        if state.holds.is_empty() && state.pinned.is_none() && !failed && !is_ahead {
             return Answer::Nothing(format!("nothing of `{object}` is held"));
         }
         let because = Release::Operator { by };

@@ -98,6 +98,7 @@ impl Engine {
                 self.deliver_scale(key, seq, now, batch);
             }
             Step::DeliverScale(seq) => self.deliver_scale(key, seq, now, batch),
+            Step::DeliverJob(seq) => self.deliver_job(key, seq, now, batch),
         }
     }
 
@@ -113,6 +114,7 @@ impl Engine {
             batch.store.push(manifest);
         }
         let (object, first) = (rollout.object.clone(), rollout.steps.first().copied());
+        let is_in_force = rollout.cron.is_some();
         let seq = self.record(Fact::RolloutStarted(rollout), now, batch);
         if let Some(step) = first {
             let stepped = RolloutStepped {
@@ -126,7 +128,9 @@ impl Engine {
             };
             self.record(Fact::RolloutStepped(Box::new(stepped)), now, batch);
         }
-        self.deliver(key, seq, now, batch);
+        if !is_in_force {
+            self.deliver(key, seq, now, batch);
+        }
     }
 
     pub(super) fn rollout(&self, object: &ObjectKey, seq: Seq) -> Option<&Rollout> {

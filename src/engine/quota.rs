@@ -101,6 +101,8 @@ impl Engine {
     pub(super) fn wants(&self, step: &Step) -> Vec<Want> {
         let place = |scarce| Want { scarce, amount: 1 };
         match step {
+            // What is in force at once takes no place.
+            Step::Start { rollout, .. } if rollout.cron.is_some() => Vec::new(),
             Step::Start { .. } | Step::Stop(_) | Step::Scale(_) => vec![place(Scarce::Rollouts)],
             Step::DeleteManifest(manifest) => vec![place(registry_of_manifest(manifest))],
             Step::Resolve { check, known, reason } => {
@@ -123,7 +125,8 @@ impl Engine {
             | Step::Cancel(_)
             | Step::Finish { .. }
             | Step::DeliverStop(_)
-            | Step::DeliverScale(_) => Vec::new(),
+            | Step::DeliverScale(_)
+            | Step::DeliverJob(_) => Vec::new(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::CronSpec;
 use crate::dense;
 use crate::names::{
     CommitId, ContentHash, Digest, Incarnation, ObjectKey, Revision, RolloutKey, Seq, StreamTag,
@@ -244,6 +245,10 @@ pub struct RolloutStarted {
     /// What it is called in its network beside its own name: by the Services that select it (rule R17a).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<String>,
+    /// When it runs, where the target is a host and this is a `CronJob`: it is in force at once, and runs have records of
+    /// their own (rule R17a).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cron: Option<CronSpec>,
 }
 
 impl RolloutStarted {

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::disk::{Access, Disk, RealDisk};
 use super::snapshot::write_new;
 use crate::fact::{
-    CommitAdopted, Fact, Rejected, RemovalFate, Removed, RolloutStarted, RolloutStepped,
-    StopStarted, TagImported,
+    CommitAdopted, Fact, JobStarted, Rejected, RemovalFate, Removed, RolloutStarted,
+    RolloutStepped, StopStarted, TagImported,
 };
 use crate::names::ContentHash;
 
@@ -196,11 +196,7 @@ impl<D: Disk> ObjectStore<D> {
 pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
     match fact {
         Fact::CommitAdopted(adopted) => objects_of_commit(adopted),
-        Fact::TagImported(imported) => {
-            let TagImported { tag: _, event: _, probed: _, asked: _, metadata, via: _, reason: _ } =
-                &**imported;
-            Vec::from_iter(*metadata)
-        }
+        Fact::TagImported(imported) => metadata_of(imported),
         Fact::RolloutStarted(started) => vec![manifest_of(started)],
         Fact::RolloutStepped(stepped) => rendered_of(stepped),
         Fact::ScalePrepared(prepared) => vec![prepared.rendered],
@@ -212,6 +208,7 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
             target: _,
             epoch: _,
         }) => vec![*manifest],
+        Fact::JobStarted(started) => manifest_of_job(started),
         Fact::CommitRefused(_)
         | Fact::CommitWithdrawn(_)
         | Fact::SourceFailed(_)
@@ -238,6 +235,10 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
         | Fact::StopFinished(_)
         | Fact::ScaleStarted(_)
         | Fact::ScaleFinished(_)
+        | Fact::JobCreated(_)
+        | Fact::JobEnding(_)
+        | Fact::JobFinished(_)
+        | Fact::JobMissed(_)
         | Fact::ConfigAdopted(_)
         | Fact::RecordsLost(_)
         | Fact::SpaceShort(_)
@@ -268,8 +269,35 @@ fn manifest_of(started: &RolloutStarted) -> ContentHash {
         size: _,
         tags: _,
         names: _,
+        cron: _,
     } = started;
     *manifest
+}
+
+fn metadata_of(imported: &TagImported) -> Vec<ContentHash> {
+    let TagImported { tag: _, event: _, probed: _, asked: _, metadata, via: _, reason: _ } =
+        imported;
+    Vec::from_iter(*metadata)
+}
+
+fn manifest_of_job(started: &JobStarted) -> Vec<ContentHash> {
+    let JobStarted {
+        object: _,
+        incarnation: _,
+        name: _,
+        slot: _,
+        missed: _,
+        by: _,
+        rollout: _,
+        commit: _,
+        manifest,
+        images: _,
+        target: _,
+        epoch: _,
+        deadline: _,
+        backoff_limit: _,
+    } = started;
+    vec![*manifest]
 }
 
 fn rendered_of(stepped: &RolloutStepped) -> Vec<ContentHash> {

@@ -1,19 +1,26 @@
 //! The rollouts of one workload, what its triggers saw, and what is held.
 
+mod event;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::dense;
 use crate::fact::{
-    DigestHeld, Ending, Fact, Ordered, Outcome, Record, RolloutCause, RolloutFinished,
-    RolloutOrdered, RolloutStarted, RolloutStep, RolloutStepped, RolloutSuperseded, RolloutsPaused,
-    ScaleFinished, ScalePrepared, ScaleStarted, StopFinished, StopStarted, TriggerFired,
+    CronSpec, DigestHeld, Ending, Ordered, Outcome, Record, RolloutCause, RolloutFinished,
+    RolloutOrdered, RolloutStarted, RolloutStep, ScaleFinished, ScalePrepared, ScaleStarted,
+    StopStarted,
 };
 use crate::limits::{ROLLOUT_HISTORY_LEN, ROLLOUT_HISTORY_MAX};
-use crate::names::{ContentHash, Digest, ObjectKey, Revision, Seq, StreamTag};
+use crate::names::{ContentHash, Digest, Revision, Seq, StreamTag};
 use crate::sabotage::{self, Bug};
 use crate::time::Timestamp;
+
+use super::job::Jobs;
+use event::{Event, JobEvent, event_of};
+
+pub(crate) use event::object_of;
 
 /// What is known of one workload.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -45,6 +52,9 @@ pub struct WorkloadState {
     /// The revision that an operator went back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pinned: Option<Pinned>,
+    /// The runs of a `CronJob` on a host.
+    #[serde(default, skip_serializing_if = "Jobs::is_empty")]
+    pub jobs: Jobs,
     /// An operator paused it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<Paused>,
@@ -309,23 +319,7 @@ impl WorkloadState {
                 let seen = Seen { event: fired.event, image: fired.new };
                 self.seen.insert(fired.from.clone(), seen);
             }
-            Event::Started(started) => {
-                self.begins(started);
-                self.stop.take_if(|stop| stop.end.is_some());
-                self.scale = None;
-                self.rollouts.push(Rollout {
-                    seq: record.seq,
-                    at: record.at,
-                    started: started.clone(),
-                    superseded: None,
-                    cancelled: false,
-                    step: None,
-                    rendered: None,
-                    scaled: None,
-                    down: None,
-                    end: None,
-                });
-            }
+            Event::Started(started) => self.start(record, started),
             Event::Superseded(superseded) => {
                 if let Some(rollout) = self.rollout_mut(superseded.rollout) {
                     rollout.superseded = Some(superseded.reason.clone());
@@ -347,7 +341,8 @@ impl WorkloadState {
             }
             Event::Finished(finished) => self.finish(record.at, finished),
             Event::Held(held) => self.hold_back(Some(hold(record.at, held))),
-            Event::Released => self.released(),
+            Event::Released => self.released(record.at),
+            Event::Job(job) => self.job(record, job),
             Event::StopStarted(started) => {
                 let (seq, at) = (record.seq, record.at);
                 self.stop = Some(Stop { seq, at, started: started.clone(), end: None });
@@ -375,7 +370,8 @@ impl WorkloadState {
     }
 
     /// What failed may be tried again.
-    fn released(&mut self) {
+    fn released(&mut self, at: Timestamp) {
+        self.jobs.released(at);
         self.holds.clear();
         self.pinned = None;
         self.stop.take_if(|stop| stop.end.as_ref().is_some_and(|e| e.outcome != Outcome::Complete));
@@ -400,6 +396,48 @@ impl WorkloadState {
                 rollout.scaled = Some(to);
                 rollout.rendered = rendered.or(rollout.rendered);
             }
+        }
+    }
+
+    fn start(&mut self, record: &Record, started: &RolloutStarted) {
+        self.begins(started);
+        self.stop.take_if(|stop| stop.end.is_some());
+        self.scale = None;
+        // A `CronJob` is in force as soon as it is said: nothing is started before its time.
+        let end = started.cron.as_ref().map(|cron| self.reschedule(record.at, cron));
+        self.rollouts.push(Rollout {
+            seq: record.seq,
+            at: record.at,
+            started: started.clone(),
+            superseded: None,
+            cancelled: false,
+            step: None,
+            rendered: None,
+            scaled: None,
+            down: None,
+            end,
+        });
+        if started.cron.is_some() {
+            self.trim();
+        }
+    }
+
+    /// A revision of a `CronJob` comes into force; what is there is complete.
+    fn reschedule(&mut self, at: Timestamp, cron: &CronSpec) -> End {
+        let before = self.active().and_then(|active| active.started.cron.clone());
+        self.jobs.revised(at, before.as_ref(), cron);
+        let (outcome, reason, log) = (Outcome::Complete, String::new(), String::new());
+        End { at, outcome, reason, log, rolled_back: None }
+    }
+
+    fn job(&mut self, record: &Record, event: JobEvent<'_>) {
+        let cron = self.active().and_then(|active| active.started.cron.clone());
+        match event {
+            JobEvent::Started(started) => self.jobs.started(record, started),
+            JobEvent::Created(created) => self.jobs.created(created),
+            JobEvent::Ending(ending) => self.jobs.ending(ending),
+            JobEvent::Finished(end) => self.jobs.finished(record.at, end, cron.as_ref()),
+            JobEvent::Missed(missed) => self.jobs.missed(missed),
         }
     }
 
@@ -504,71 +542,4 @@ fn hold(since: Timestamp, held: &DigestHeld) -> Hold {
         template: held.template,
         reason: held.reason.clone(),
     }
-}
-
-/// What a fact says about one workload.
-enum Event<'a> {
-    Fired(&'a TriggerFired),
-    Started(&'a RolloutStarted),
-    Stepped(&'a RolloutStepped),
-    Superseded(&'a RolloutSuperseded),
-    Ordered(&'a RolloutOrdered),
-    Paused(&'a RolloutsPaused),
-    Finished(&'a RolloutFinished),
-    Held(&'a DigestHeld),
-    Released,
-    StopStarted(&'a StopStarted),
-    StopFinished(&'a StopFinished),
-    ScaleStarted(&'a ScaleStarted),
-    ScalePrepared(&'a ScalePrepared),
-    ScaleFinished(&'a ScaleFinished),
-}
-
-/// The workload that a fact is about, and what it says: the one list of such facts.
-fn event_of(fact: &Fact) -> Option<(&ObjectKey, Event<'_>)> {
-    Some(match fact {
-        Fact::TriggerFired(fired) => (&fired.object, Event::Fired(fired)),
-        Fact::RolloutStarted(started) => (&started.object, Event::Started(started)),
-        Fact::RolloutStepped(stepped) => (&stepped.object, Event::Stepped(stepped)),
-        Fact::RolloutSuperseded(fact) => (&fact.object, Event::Superseded(fact)),
-        Fact::RolloutFinished(finished) => (&finished.object, Event::Finished(finished)),
-        Fact::RolloutOrdered(ordered) => (&ordered.object, Event::Ordered(ordered)),
-        Fact::RolloutsPaused(paused) => (paused.object.as_ref()?, Event::Paused(paused)),
-        Fact::DigestHeld(held) => (&held.object, Event::Held(held)),
-        Fact::HoldReleased(released) => (&released.object, Event::Released),
-        Fact::StopStarted(started) => (&started.object, Event::StopStarted(started)),
-        Fact::StopFinished(finished) => (&finished.object, Event::StopFinished(finished)),
-        Fact::ScaleStarted(started) => (&started.object, Event::ScaleStarted(started)),
-        Fact::ScalePrepared(prepared) => (&prepared.object, Event::ScalePrepared(prepared)),
-        Fact::ScaleFinished(finished) => (&finished.object, Event::ScaleFinished(finished)),
-        Fact::CommitAdopted(_)
-        | Fact::CommitRefused(_)
-        | Fact::CommitWithdrawn(_)
-        | Fact::SourceFailed(_)
-        | Fact::SourceRecovered
-        | Fact::RemovalsReleased(_)
-        | Fact::TagImported(_)
-        | Fact::TagProbed(_)
-        | Fact::ImportFailed(_)
-        | Fact::TagRecovered(_)
-        | Fact::TagTrimmed(_)
-        | Fact::TagsListed(_)
-        | Fact::ListingFailed(_)
-        | Fact::TagRemoved(_)
-        | Fact::OverlaySet(_)
-        | Fact::ImagesPruned(_)
-        | Fact::ImageDeleted(_)
-        | Fact::ManifestDeleted(_)
-        | Fact::ConfigAdopted(_)
-        | Fact::RecordsLost(_)
-        | Fact::SpaceShort(_)
-        | Fact::SpaceRegained(_)
-        | Fact::HistoryDropped(_)
-        | Fact::Checkpoint(_) => return None,
-    })
-}
-
-/// The workload that a fact is about.
-pub(crate) fn object_of(fact: &Fact) -> Option<&ObjectKey> {
-    event_of(fact).map(|(object, _)| object)
 }

@@ -209,6 +209,8 @@ pub struct DeliverySoft {
     pub in_flight: bool,
     /// Whether the action in flight was told to end.
     pub cancelled: bool,
+    /// Whether it ends a run of a `CronJob`.
+    pub ends: bool,
 }
 
 impl DeliverySoft {
@@ -223,6 +225,7 @@ impl DeliverySoft {
             status_url: None,
             in_flight: false,
             cancelled: false,
+            ends: false,
         }
     }
 }

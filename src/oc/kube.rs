@@ -117,7 +117,9 @@ pub fn cron_jobs(objects: &[Value], now: Timestamp) -> Table {
         };
         let suspended = object.pointer("/spec/suspend").and_then(Value::as_bool) == Some(true);
         let suspended = if suspended { "True" } else { "False" };
+        let active = object.pointer("/status/active").and_then(Value::as_array);
         let last = match object.pointer("/status/lastScheduleTime") {
+            None if active.is_some() => "<none>".to_owned(),
             None => UNKNOWN.to_owned(),
             time => age_of(time, now),
         };
@@ -125,7 +127,7 @@ pub fn cron_jobs(objects: &[Value], now: Timestamp) -> Table {
             text(object, "/spec/schedule").to_owned(),
             zone.to_owned(),
             suspended.to_owned(),
-            UNKNOWN.to_owned(),
+            active.map_or_else(|| UNKNOWN.to_owned(), |active| active.len().to_string()),
             last,
             age(object, now),
         ];

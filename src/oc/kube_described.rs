@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::deployment::{Described, created, number};
-use super::kube::pairs;
+use super::kube::{age_of, pairs};
 use super::pod_template::{self, annotations, strings};
 use super::workload::{UNKNOWN, items, text};
 use super::{Block, tabs};
@@ -184,7 +184,38 @@ impl Described<'_> {
             block.field(label, &number.map_or_else(|| default.to_owned(), |n| n.to_string()));
         }
         self.template(&mut block, "/spec/jobTemplate/spec/template");
+        self.runs(&mut block);
         self.end(block)
+    }
+}
+
+impl Described<'_> {
+    /// The runs of a `CronJob`, where they are known.
+    fn runs(&self, block: &mut Block) {
+        let Some(active) = self.object.pointer("/status/active").and_then(Value::as_array) else {
+            return;
+        };
+        let time = |path: &str| match self.object.pointer(path) {
+            None => "<none>".to_owned(),
+            time => format!(
+                "{} ({})",
+                time.and_then(Value::as_str).unwrap_or_default(),
+                age_of(time, self.now)
+            ),
+        };
+        block.field("Last Schedule Time", &time("/status/lastScheduleTime"));
+        let last = |key: &str| text(self.object, &format!("/status/lastRun/{key}"));
+        let run = match (last("name"), last("outcome"), last("reason")) {
+            ("", ..) => "<none>".to_owned(),
+            (name, outcome, "") => format!("{name} {outcome}"),
+            (name, outcome, reason) => format!("{name} {outcome}: {reason}"),
+        };
+        block.field("Last Run", &run);
+        let next = text(self.object, "/status/nextScheduleTime");
+        block.field("Next Schedule Time", if next.is_empty() { "<none>" } else { next });
+        let names: Vec<&str> = active.iter().map(|job| text(job, "/name")).collect();
+        let names = names.join(", ");
+        block.field("Active Jobs", if names.is_empty() { "<none>" } else { &names });
     }
 }
 

@@ -220,6 +220,36 @@ pub enum HeldReason {
         /// Why.
         why: String,
     },
+    /// No run begins: `spec.suspend` of a `CronJob`.
+    Suspended,
+    /// A run waits for an earlier one (`concurrencyPolicy`).
+    JobRuns {
+        /// Its time.
+        slot: Timestamp,
+        /// The job that it waits for.
+        name: String,
+    },
+    /// A run does not go on, and is tried again.
+    JobTrouble {
+        /// The job.
+        name: String,
+        /// Why.
+        why: String,
+    },
+    /// The last run failed.
+    JobFailed {
+        /// The job.
+        name: String,
+        /// Why.
+        why: String,
+        /// When it ended.
+        at: Timestamp,
+    },
+    /// The clock was ahead when a run began: its time is still to come.
+    JobsAhead {
+        /// That time.
+        reached: Timestamp,
+    },
     /// A stop failed.
     StopFailed {
         /// Why.
@@ -262,10 +292,7 @@ impl fmt::Display for HeldReason {
             ),
             Self::Unsupported { target, why } => unsupported(f, target, why),
             Self::ConfigMissing { why } => f.write_str(why),
-            Self::WaitingForSlot { in_flight, slots } => write!(
-                f,
-                "a rollout waits for a slot: {in_flight} in flight, at most {slots} (`rollouts.in_flight`)"
-            ),
+            Self::WaitingForSlot { in_flight, slots } => no_slot(f, *in_flight, *slots),
             Self::Due => f.write_str("a rollout is due; a running daemon starts it at once"),
             Self::NoTargetToStop { target } => write!(
                 f,
@@ -295,11 +322,46 @@ impl fmt::Display for HeldReason {
             Self::VanishedInUse { tag, user } => vanished_in_use(f, tag, user),
             Self::StopFailed { why } => stop_failed(f, why),
             Self::ScaleFailed { from, to, why } => scale_failed(f, (*from, *to), why),
+            Self::Suspended
+            | Self::JobRuns { .. }
+            | Self::JobTrouble { .. }
+            | Self::JobFailed { .. }
+            | Self::JobsAhead { .. } => self.write_job(f),
         }
     }
 }
 
 impl HeldReason {
+    /// Why a run of a `CronJob` waits, or what is wrong with the last one.
+    fn write_job(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Self::JobRuns { slot, name } = self {
+            let slot = slot.to_rfc3339_seconds();
+            return write!(
+                f,
+                "the run of {slot} waits for the end of job {name} (`spec.concurrencyPolicy`)"
+            );
+        }
+        if let Self::JobTrouble { name, why } = self {
+            return write!(f, "job {name} does not go on: {why}; it is tried again");
+        }
+        if let Self::JobFailed { name, why, at } = self {
+            let at = at.to_rfc3339_seconds();
+            return write!(
+                f,
+                "its last run, job {name}, failed at {at}: {why}; a run that succeeds ends this"
+            );
+        }
+        if let Self::JobsAhead { reached } = self {
+            let reached = reached.to_rfc3339_seconds();
+            return write!(
+                f,
+                "it has run for times up to {reached} already: the clock was ahead then; \
+                 `tidegate release` lets it run from now on"
+            );
+        }
+        f.write_str("suspended; remove `spec.suspend` to let runs begin")
+    }
+
     /// What operators may order about.
     fn write_order(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Self::WentBack { revision, by, since, failed } = self {
@@ -357,6 +419,13 @@ fn scale_failed(f: &mut fmt::Formatter<'_>, (from, to): (u32, u32), why: &str) -
     write!(
         f,
         "{to} instances are wanted, and there are {from}: {why}; another number, a rollout or `tidegate release` tries again"
+    )
+}
+
+fn no_slot(f: &mut fmt::Formatter<'_>, in_flight: usize, slots: usize) -> fmt::Result {
+    write!(
+        f,
+        "a rollout waits for a slot: {in_flight} in flight, at most {slots} (`rollouts.in_flight`)"
     )
 }
 

@@ -1,10 +1,12 @@
 //! When a workload is rolled out, restored, stopped, or waits (rules D16 to D25, D51, T25 to T33).
 
 mod gates;
+mod jobs;
 mod orders;
 mod scale;
 mod steps;
 
+pub(crate) use jobs::started as job_of;
 pub use orders::{basis, says_paused};
 
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use crate::sabotage::{self, Bug};
 use crate::time::{Span, Timestamp};
 
 use super::{Held, HeldReason, Plan, Step, View};
+use steps::Course;
 
 /// Plans one workload.
 pub(super) fn plan(view: &View<'_>, object: &ObjectKey) -> Plan {
@@ -39,7 +42,7 @@ pub(super) fn plan(view: &View<'_>, object: &ObjectKey) -> Plan {
     if let Some(scale) = state.scaling() {
         return planning.scaling(scale, presence);
     }
-    match (view.desired.workloads.get(object), presence) {
+    let rollout = match (view.desired.workloads.get(object), presence) {
         (
             Some(workload),
             Presence::Present | Presence::Removed { fate: RemovalFate::Held { .. }, .. },
@@ -47,7 +50,8 @@ pub(super) fn plan(view: &View<'_>, object: &ObjectKey) -> Plan {
         (_, Presence::Removed { at, fate: RemovalFate::Pruned }) => planning.removed(at),
         (_, Presence::Removed { fate: RemovalFate::Kept, .. }) => planning.kept(),
         (None, Presence::Present | Presence::Removed { .. }) => planning.missing(),
-    }
+    };
+    planning.with_jobs(rollout)
 }
 
 struct Planning<'a> {
@@ -200,7 +204,8 @@ impl Planning<'_> {
         if again {
             return Some(RolloutCause::ImageChange);
         }
-        wanted.cause(workload, last, self.view.policy.strict_openshift)
+        let cause = wanted.cause(workload, last, self.view.policy.strict_openshift);
+        cause.or_else(|| self.is_rescheduled(workload, last).then_some(RolloutCause::ConfigChange))
     }
 
     /// After a failure: the last complete revision is put back (rules D22, R7).
@@ -356,7 +361,7 @@ impl Planning<'_> {
     ) -> Plan {
         let revision = self.state.latest_revision.next();
         let manifest: Arc<[u8]> = effective::render(workload, &wanted.images).into();
-        let steps::Course { steps, deadline, size, tags, names } =
+        let Course { steps, deadline, size, tags, names, cron } =
             match self.course(&target, &manifest) {
                 Ok(course) => course,
                 Err(held) => return held,
@@ -380,6 +385,7 @@ impl Planning<'_> {
             size,
             tags,
             names,
+            cron,
         };
         let mut steps = self.releases(&rollout);
         steps.extend(self.fired(workload, &TriggerOutcome::Rollout(revision)));

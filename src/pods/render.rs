@@ -17,6 +17,12 @@ pub const LABEL_CHECK: &str = "tidegate.dev/check";
 /// Label of the pod of a hook.
 pub const LABEL_HOOK: &str = "tidegate.dev/hook";
 
+/// Label of the pods of a run of a `CronJob`: the name of the job.
+pub const LABEL_JOB: &str = "tidegate.dev/job";
+
+/// Label of the pods of a run of a `CronJob`: which attempt at it, from 0.
+pub const LABEL_ATTEMPT: &str = "tidegate.dev/attempt";
+
 /// What separates two documents.
 pub(super) const SEPARATOR: &str = "\n---\n";
 
@@ -104,7 +110,7 @@ impl Pods {
         pod.to_string()
     }
 
-    fn container(&self, container: &mut Value, instance: Instance) {
+    pub(super) fn container(&self, container: &mut Value, instance: Instance) {
         let Some(fields) = container.as_object_mut() else { return };
         fields.insert("imagePullPolicy".into(), "IfNotPresent".into());
         // Asked by us; some versions of podman know the name and do something else.
@@ -182,7 +188,7 @@ impl Pods {
 }
 
 /// Puts texts into an object, which is made if there is none.
-fn put<'a>(object: &mut Value, texts: impl IntoIterator<Item = (&'a str, String)>) {
+pub(super) fn put<'a>(object: &mut Value, texts: impl IntoIterator<Item = (&'a str, String)>) {
     if !object.is_object() {
         *object = Value::Object(Map::new());
     }

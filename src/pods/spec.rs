@@ -45,6 +45,7 @@ struct Spec {
     progress_deadline_seconds: Option<u64>,
     strategy: Option<StrategySpec>,
     template: Option<Value>,
+    job_template: Option<Value>,
     volume_claim_templates: Option<Vec<Value>>,
 }
 
@@ -74,11 +75,18 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
         Ok(read) => read,
         Err(error) => return unsupported(format!("the manifest cannot be read: {error}")),
     };
-    let Spec { replicas, template, strategy, volume_claim_templates, .. } = read.spec;
+    let Spec { replicas, template, job_template, strategy, volume_claim_templates, .. } = read.spec;
+    let of_jobs = job_template.and_then(|job| job.pointer("/spec/template").cloned());
+    let is_cron_job = object.kind == Kind::CronJob;
+    if is_cron_job {
+        super::cron::cron(manifest)?;
+    }
+    let template = if is_cron_job { of_jobs } else { template };
     let default = match object.kind {
         Kind::DeploymentConfig => 0, // rule D2
+        Kind::CronJob => 0,          // its pods are those of its runs
         Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => 1,
-        Kind::CronJob | Kind::ImageStream | Kind::BuildConfig => {
+        Kind::ImageStream | Kind::BuildConfig => {
             return unsupported(format!("a {} does not run on this kind of target", object.kind));
         }
     };
@@ -86,7 +94,8 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
     let Some(template) = template.filter(Value::is_object) else {
         return unsupported("there is no pod template");
     };
-    let replicas = replicas.filter(|_| object.kind != Kind::DaemonSet).unwrap_or(default);
+    let is_counted = !is_cron_job && object.kind != Kind::DaemonSet;
+    let replicas = replicas.filter(|_| is_counted).unwrap_or(default);
     let strategy = strategy.unwrap_or_default();
     let (how, params) = match strategy.r#type.as_deref().unwrap_or_default() {
         "Recreate" => (Strategy::Recreate, strategy.recreate_params),
@@ -98,11 +107,7 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
         [&params.max_surge, &params.max_unavailable].map(|one| Amount::read(one.as_ref()));
     let is_openshift = object.kind == Kind::DeploymentConfig;
     let budget = Budget::of(replicas, amounts.into(), is_openshift);
-    let containers = template.pointer("/spec/containers").and_then(Value::as_array);
-    let only = match containers.map(Vec::as_slice) {
-        Some([only]) => only.get("name").and_then(Value::as_str),
-        _ => None,
-    };
+    let only = only_container(&template);
     let hooks = Hooks {
         pre: hook::read(object, "pre", params.pre, only)?,
         mid: hook::read(object, "mid", params.mid, only)?.filter(|_| how == Strategy::Recreate),
@@ -134,6 +139,15 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
     pods.needs.extend(pods.hooks.needs()?);
     check(&pods)?;
     Ok(pods)
+}
+
+/// The container that is meant where none is named.
+fn only_container(template: &Value) -> Option<&str> {
+    let containers = template.pointer("/spec/containers").and_then(Value::as_array);
+    match containers.map(Vec::as_slice) {
+        Some([only]) => only.get("name").and_then(Value::as_str),
+        _ => None,
+    }
 }
 
 /// What would be found out too late, or by nobody.

@@ -241,8 +241,9 @@ impl Run<'_, '_> {
             Action::RollOut(_) | Action::AskRollout(_) | Action::Stop(_) | Action::Scale(_) => {
                 answers.push(Input::RolloutReported(id, complete()));
             }
-            // What a new listing would bring is not known before it is made.
+            // What a new listing would bring is not known before it is made, and a run may take long.
             Action::List(_)
+            | Action::Job(_)
             | Action::DeleteManifest(_)
             | Action::KeepCommit { .. }
             | Action::Notify(_) => {}

@@ -83,7 +83,10 @@ impl HeldReport {
 
 /// Whether it is meant to be so, and nothing is wrong or waits.
 pub(super) fn is_at_rest(reason: &HeldReason) -> bool {
-    matches!(reason, HeldReason::KeptRunning | HeldReason::VanishedInUse { .. })
+    matches!(
+        reason,
+        HeldReason::KeptRunning | HeldReason::VanishedInUse { .. } | HeldReason::Suspended
+    )
 }
 
 /// Whether it counts as held: what is rejected is counted by itself, and a rollout in the queue is on its way.
@@ -151,5 +154,10 @@ fn words(reason: &HeldReason) -> (&'static str, &'static str) {
         HeldReason::ScaleFailed { .. } => {
             ("scaleFailed", "another number of replicas, a rollout or `tidegate release`")
         }
+        HeldReason::Suspended => ("suspended", "taking `spec.suspend` out of the manifest"),
+        HeldReason::JobRuns { .. } => ("jobRuns", "the end of the earlier run"),
+        HeldReason::JobTrouble { .. } => ("jobTrouble", "the next attempt"),
+        HeldReason::JobFailed { .. } => ("jobFailed", "a run that succeeds"),
+        HeldReason::JobsAhead { .. } => ("jobsAhead", "the time given, or `tidegate release`"),
     }
 }

@@ -5,6 +5,7 @@
 //! may turn out to have caused its rollouts.
 
 mod entry;
+mod job;
 mod runs;
 
 use std::collections::{BTreeMap, BTreeSet};

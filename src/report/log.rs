@@ -32,7 +32,6 @@ pub fn named(fact: &Fact) -> (BTreeSet<ObjectKey>, BTreeSet<StreamTag>) {
             objects.extend(adopted.appeared.iter().map(|appeared| appeared.object.clone()));
             objects.extend(adopted.removed.iter().map(|removed| removed.object.clone()));
             objects.extend(adopted.rejected.iter().filter_map(|rejected| rejected.object.clone()));
-            tags.extend(adopted.superseded.iter().cloned());
             for changed in &adopted.streams {
                 objects.insert(ObjectKey::stream(&changed.stream));
                 let changes = changed.tags.iter().chain(&changed.gone);
@@ -83,6 +82,11 @@ pub fn named(fact: &Fact) -> (BTreeSet<ObjectKey>, BTreeSet<StreamTag>) {
         | Fact::ScaleStarted(_)
         | Fact::ScalePrepared(_)
         | Fact::ScaleFinished(_)
+        | Fact::JobStarted(_)
+        | Fact::JobCreated(_)
+        | Fact::JobEnding(_)
+        | Fact::JobFinished(_)
+        | Fact::JobMissed(_)
         | Fact::ConfigAdopted(_)
         | Fact::SpaceShort(_)
         | Fact::SpaceRegained(_)

@@ -107,6 +107,7 @@ fn started(revision: u64, cause: RolloutCause, old: Option<u8>, new: u8) -> Fact
         size: None,
         tags: Vec::new(),
         names: Vec::new(),
+        cron: None,
     }))
 }
 

@@ -145,6 +145,25 @@ impl CronSchedule {
         Ok(Self(Arc::new(compiled)))
     }
 
+    /// Returns the last slot after `from` and not after `until`, if there is any.
+    #[must_use]
+    pub fn latest_slot(&self, from: Timestamp, until: Timestamp) -> Option<Timestamp> {
+        let first = self.next_slot(from).filter(|slot| *slot <= until)?;
+        // Halved again and again: a line of every minute has too many slots in a year to go through them.
+        let (mut found, mut end) = (first, until);
+        loop {
+            let half = end.since(found) / 2;
+            if half.is_zero() {
+                return Some(found);
+            }
+            let middle = found.after(half);
+            match self.next_slot(middle).filter(|slot| *slot <= until) {
+                Some(later) => found = later,
+                None => end = middle,
+            }
+        }
+    }
+
     /// Returns the first slot after `from`, or `None` if the schedule never fires again.
     ///
     /// Slots are whole minutes of the schedule's zone, none lies after the year 2100, and none equals `from`.

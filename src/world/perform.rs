@@ -37,7 +37,7 @@ impl World {
         action: Action,
         cancel: CancellationToken,
     ) -> Vec<Input> {
-        told(broken(id, &action), self.carry_out(id, action, cancel)).await
+        told(broken(id, &action), Box::pin(self.carry_out(id, action, cancel))).await
     }
 
     async fn carry_out(
@@ -102,6 +102,10 @@ impl World {
                 let report = self.targets.scale(&request, cancel).await;
                 Some(Input::RolloutReported(id, report))
             }
+            Action::Job(request) => {
+                let report = self.targets.job(&request, cancel).await;
+                report.map(|report| Input::RolloutReported(id, report))
+            }
             Action::Notify(notice) => {
                 cancel.run_until_cancelled(self.targets.notify(&notice)).await;
                 None
@@ -150,7 +154,11 @@ fn broken(id: ActionId, action: &Action) -> Option<Input> {
         Action::Resolve(_) => Some(Input::Resolved(id, Err(broken_import(reason)))),
         Action::List(_) => Some(Input::Listed(id, Err(broken_import(reason)))),
         Action::DeleteManifest(_) => Some(Input::ManifestDeleted(id, Err(broken_import(reason)))),
-        Action::RollOut(_) | Action::AskRollout(_) | Action::Stop(_) | Action::Scale(_) => {
+        Action::RollOut(_)
+        | Action::AskRollout(_)
+        | Action::Stop(_)
+        | Action::Scale(_)
+        | Action::Job(_) => {
             let report = RolloutReport::Transient { reason, retry_after: None };
             Some(Input::RolloutReported(id, report))
         }

@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::registry::Registries;
 use crate::action::{
-    AskRollout, Notice, Previous, RolloutReport, RolloutRequest, ScaleRequest, StepOrder,
-    StopRequest,
+    AskRollout, JobOrder, JobRequest, Notice, Previous, RolloutReport, RolloutRequest,
+    ScaleRequest, StepOrder, StopRequest,
 };
 use crate::fact::RolloutStep;
 use crate::limits;
@@ -319,6 +319,33 @@ impl Targets {
     async fn read_text(&self, hash: ContentHash) -> Result<String, String> {
         let bytes = self.read_manifest(hash).await?;
         String::from_utf8(bytes).map_err(|error| format!("object `{hash}` is no text: {error}"))
+    }
+
+    /// Takes a run of a `CronJob` one step further; nothing is told where only what is left is taken away.
+    pub async fn job(
+        &self,
+        request: &JobRequest,
+        cancel: CancellationToken,
+    ) -> Option<RolloutReport> {
+        let is_told = !matches!(request.order, JobOrder::Tidy { .. });
+        let report = match self.0.targets.get(&request.target).map(TargetConfig::host) {
+            Some(Some(target)) => {
+                let (locks, configs) = (&*self.0.locks, &self.0.configs);
+                let registries = self.0.registries.as_ref();
+                match self.read_manifest(request.manifest).await {
+                    Ok(manifest) => {
+                        let cancel = &cancel;
+                        let run =
+                            podman::Run { target, locks, request, configs, registries, cancel };
+                        run.go_on(&manifest).await
+                    }
+                    Err(reason) => transient(reason),
+                }
+            }
+            Some(None) => transient(format!("target `{}` is now of another kind", request.target)),
+            None => missing(&request.target),
+        };
+        is_told.then_some(report)
     }
 
     /// Makes a target stop something.

@@ -1,9 +1,10 @@
-//! `tidegate create`: new image streams and tags in git (rule I149).
+//! `tidegate create`: new image streams and tags in git (rule I149), and runs of `CronJob`s.
 
 use anyhow::bail;
 use clap::Subcommand;
 
 use super::advice::{self, Refused};
+use super::create_job;
 use super::edit::{Desk, EditArguments, Outcome, edit};
 use super::resource::Resource;
 use super::{ApiError, UsageError, tag};
@@ -12,7 +13,7 @@ use crate::edit::Value;
 use crate::edit::tag::{Annotations, SourceKind, TagFields, TagFrom};
 use crate::reference::ImageReference;
 
-/// Create image streams and their tags in git, as `oc create` does
+/// Create image streams and their tags in git, and jobs from CronJobs, as `oc create` does
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Command {
     #[command(subcommand)]
@@ -25,6 +26,7 @@ enum What {
     Imagestream(Stream),
     #[command(visible_alias = "istag")]
     Imagestreamtag(Tag),
+    Job(create_job::Job),
     /// Says where logins are put instead
     #[command(hide = true)]
     Secret(advice::Words),
@@ -88,6 +90,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
             let name = one(&stream.words, "create imagestream")?;
             edit(&stream.edit, context, |desk| create_stream(stream, name, desk))
         }
+        What::Job(job) => create_job::run(job, context),
         What::Secret(words) => advice::refuse(Refused::CreateSecret, words, context),
         What::Imagestreamtag(tag) => {
             let name = one(&tag.words, "create imagestreamtag")?;

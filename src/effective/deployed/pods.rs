@@ -8,6 +8,7 @@ use crate::fact::{Outcome, RolloutStep};
 use crate::names::{Kind, ObjectKey};
 use crate::observed::rollout::{Rollout, WorkloadState};
 use crate::pods::{Instance, Pods};
+use crate::time::Timestamp;
 
 use super::{Deployed, deployer_name, latest, phase, put, rollout_name};
 
@@ -18,6 +19,7 @@ impl Deployed<'_> {
         let Some(state) = self.state(key) else { return Vec::new() };
         let Some(last) = state.last() else { return Vec::new() };
         let mut all = self.instances(state, last);
+        all.extend(self.runs(state));
         if key.kind == Kind::DeploymentConfig {
             all.extend(latest(state).map(deployer));
         }
@@ -71,7 +73,29 @@ impl Deployed<'_> {
                 put(annotations, key, json!(value));
             }
         }
-        Some(with_status(pod, rollout, "Running", Some(ready)))
+        Some(with_status(pod, rollout.at, "Running", Some(ready)))
+    }
+
+    /// Those of the runs of a `CronJob` that were not removed. What was tried again has another name, which the journal
+    /// does not know.
+    fn runs(&self, state: &WorkloadState) -> Vec<Value> {
+        let cron = state.active().and_then(|active| active.started.cron.as_ref());
+        let kept = state.jobs.kept(cron);
+        let there = state.jobs.runs.iter().filter(|job| job.created && kept.contains(&job.seq));
+        let made = there.filter_map(|job| {
+            let manifest = (self.rolled)(&job.started.manifest)?;
+            let pods = Pods::read(&job.started.object, &manifest).ok()?;
+            let text = pods.job_pod(&job.started.name, 0, &job.started.key(job.seq));
+            let pod: Value = serde_json::from_str(&text).ok()?;
+            let (phase, ready) = match job.outcome() {
+                None => ("Running", Some(true)),
+                Some(Outcome::Complete) => ("Succeeded", None),
+                Some(Outcome::Failed) => ("Failed", None),
+                Some(Outcome::Cancelled) => return None,
+            };
+            Some(with_status(pod, job.at, phase, ready))
+        });
+        made.collect()
     }
 
     /// The hooks of the last rollout, as far as it is known what became of them.
@@ -99,7 +123,7 @@ impl Deployed<'_> {
             let [name, _] = pods.hook_name(step, started.revision);
             let which = name.get(rollout_name(last).len() + 1..).unwrap_or_default();
             put(labels, "openshift.io/deployer-pod.type", json!(which));
-            Some(with_status(pod, last, phase, (phase == "Running").then_some(true)))
+            Some(with_status(pod, last.at, phase, (phase == "Running").then_some(true)))
         });
         made.collect()
     }
@@ -126,11 +150,11 @@ fn deployer(last: &Rollout) -> Value {
         },
         "spec": {"containers": [{"name": "deployment"}]},
     });
-    with_status(pod, last, phase, ready)
+    with_status(pod, last.at, phase, ready)
 }
 
 /// Adds since when it is there, its phase, and which containers are ready: all or none.
-fn with_status(mut pod: Value, rollout: &Rollout, phase: &str, ready: Option<bool>) -> Value {
+fn with_status(mut pod: Value, since: Timestamp, phase: &str, ready: Option<bool>) -> Value {
     let containers = pod.pointer("/spec/containers").and_then(Value::as_array);
     let statuses: Vec<Value> = containers
         .into_iter()
@@ -149,7 +173,7 @@ fn with_status(mut pod: Value, rollout: &Rollout, phase: &str, ready: Option<boo
         })
         .collect();
     if let Some(meta) = pod.get_mut("metadata") {
-        put(meta, "creationTimestamp", json!(Time::of(rollout.at)));
+        put(meta, "creationTimestamp", json!(Time::of(since)));
     }
     put(&mut pod, "status", json!({"phase": phase, "containerStatuses": statuses}));
     pod

@@ -1,10 +1,10 @@
 //! A rollout at a target that is told each step (rules R3, R4, R6).
 
-use crate::fact::{Ending, Fact, Outcome, RolloutStep, RolloutStepped, TagImages};
+use crate::fact::{CronSpec, Ending, Fact, Outcome, RolloutStep, RolloutStepped, TagImages};
 use crate::limits::ROLLBACK_RETRIES;
-use crate::names::TargetName;
+use crate::names::{Kind, TargetName};
 use crate::observed::rollout::{Rollout, Stepped};
-use crate::pods::{Pods, Unsupported};
+use crate::pods::{self, Pods, Unsupported};
 use crate::time::Timestamp;
 
 use super::super::{HeldReason, Plan, Step};
@@ -20,10 +20,12 @@ pub(super) struct Course {
     pub(super) size: Option<u32>,
     pub(super) tags: Vec<TagImages>,
     pub(super) names: Vec<String>,
+    /// When it runs, where it is a `CronJob`.
+    pub(super) cron: Option<CronSpec>,
 }
 
 impl Planning<'_> {
-    /// The steps of a rollout that begins, and when it is given up; none where its target does all by itself.
+    /// What becomes of a rollout that begins.
     ///
     /// # Errors
     /// Why it waits: it asks for what its target does not do.
@@ -39,8 +41,12 @@ impl Planning<'_> {
         if let Some(why) = pods.lacks(|name| known.and_then(|known| known.get(name))) {
             return Err(self.held(HeldReason::ConfigMissing { why }));
         }
+        if self.object.kind == Kind::CronJob {
+            let cron = Some(pods::cron(manifest).map_err(held)?);
+            return Ok(Course { cron, ..Course::default() });
+        }
         let is_first = self.state.active().is_none_or(|active| active.rendered.is_none());
-        let course = if self.view.policy.units.contains(target) {
+        let steps = if self.view.policy.units.contains(target) {
             pods.check_unit().map_err(held)?;
             pods.course_of_unit(is_first)
         } else {
@@ -48,11 +54,12 @@ impl Planning<'_> {
         };
         let services = self.view.desired.services.get(&self.object.namespace);
         Ok(Course {
-            steps: course,
+            steps,
             deadline: Some(self.view.now.wall.after(pods.deadline)),
             size: Some(pods.replicas),
             tags: pods.tags(),
             names: services.map(|services| pods.names_by(services)).unwrap_or_default(),
+            cron: None,
         })
     }
 

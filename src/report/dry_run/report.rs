@@ -434,6 +434,9 @@ fn held(run: &Simulated, imports: &[ImportReport]) -> Vec<DryHeld> {
     let ends = |held: &Held| match &held.reason {
         HeldReason::WaitingForImage { tag, .. } | HeldReason::Settling { tag } => pending(tag),
         HeldReason::Grace | HeldReason::WaitingForSlot { .. } | HeldReason::Due => true,
+        HeldReason::JobRuns { .. }
+        | HeldReason::JobTrouble { .. }
+        | HeldReason::JobsAhead { .. } => true,
         HeldReason::Gated { .. } => held.until.is_some(),
         HeldReason::NoDigest { .. }
         | HeldReason::CrossNamespace { .. }
@@ -456,6 +459,8 @@ fn held(run: &Simulated, imports: &[ImportReport]) -> Vec<DryHeld> {
         | HeldReason::RestoreFailed { .. }
         | HeldReason::VanishedInUse { .. }
         | HeldReason::ScaleFailed { .. }
+        | HeldReason::Suspended
+        | HeldReason::JobFailed { .. }
         | HeldReason::StopFailed { .. } => false,
     };
     let report = |held: &Held| {

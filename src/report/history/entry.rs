@@ -43,6 +43,12 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
         Fact::RolloutStepped(stepped) if stepped.ending.is_some() => BAD,
         Fact::StopFinished(finished) if finished.outcome != Outcome::Complete => BAD,
         Fact::ScaleFinished(finished) if finished.outcome == Outcome::Failed => BAD,
+        Fact::JobFinished(finished) => match finished.outcome {
+            Outcome::Complete => GOOD,
+            Outcome::Failed => BAD,
+            Outcome::Cancelled => WAITS,
+        },
+        Fact::JobEnding(_) | Fact::JobMissed(_) => WAITS,
         Fact::CommitWithdrawn(_)
         | Fact::RolloutStepped(_)
         | Fact::SourceRecovered
@@ -63,6 +69,8 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
         | Fact::ScaleStarted(_)
         | Fact::ScalePrepared(_)
         | Fact::ScaleFinished(_)
+        | Fact::JobStarted(_)
+        | Fact::JobCreated(_)
         | Fact::ConfigAdopted(_)
         | Fact::SpaceRegained(_)
         | Fact::HistoryDropped(_)
@@ -71,9 +79,14 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
 }
 
 /// What the target printed last, where that is why.
+#[expect(clippy::wildcard_enum_match_arm, reason = "only these print something")]
 pub(super) fn log(fact: &Fact) -> Vec<String> {
-    let Fact::RolloutFinished(end) = fact else { return Vec::new() };
-    if end.outcome == Outcome::Failed { lines_of(&end.log) } else { Vec::new() }
+    let (outcome, log) = match fact {
+        Fact::RolloutFinished(end) => (end.outcome, &end.log),
+        Fact::JobFinished(end) => (end.outcome, &end.log),
+        _ => return Vec::new(),
+    };
+    if outcome == Outcome::Failed { lines_of(log) } else { Vec::new() }
 }
 
 /// Whether a fact that needs no look at others is about what was selected.
@@ -113,19 +126,23 @@ pub(super) fn is_about(fact: &Fact, select: &Selection, watched: &BTreeSet<Strea
 }
 
 /// What an entry says.
-struct Said {
+pub(super) struct Said {
     word: &'static str,
     subject: String,
     text: String,
     because: Vec<Seq>,
 }
 
-fn said(word: &'static str, subject: &dyn fmt::Display, text: impl Into<String>) -> Said {
+pub(super) fn said(
+    word: &'static str,
+    subject: &dyn fmt::Display,
+    text: impl Into<String>,
+) -> Said {
     Said { word, subject: subject.to_string(), text: text.into(), because: Vec::new() }
 }
 
 impl Said {
-    fn because(mut self, because: impl IntoIterator<Item = Seq>) -> Self {
+    pub(super) fn because(mut self, because: impl IntoIterator<Item = Seq>) -> Self {
         self.because.extend(because);
         self
     }
@@ -173,13 +190,7 @@ impl Reader<'_> {
             | Fact::OverlaySet(_)
             | Fact::TagRemoved(_) => self.tag(&record.fact)?,
             Fact::ImagesPruned(pruned) => prune(pruned),
-            Fact::ImageDeleted(deleted) => {
-                said("delete", &deleted.image, format!(" by {}", one_line(&deleted.by)))
-            }
-            Fact::ManifestDeleted(deleted) => {
-                let StoredManifest { repository, digest } = &deleted.manifest;
-                said("delete", digest, format!(" in {repository}"))
-            }
+            Fact::ImageDeleted(_) | Fact::ManifestDeleted(_) => deleted(&record.fact)?,
             Fact::TriggerFired(fired) => fires(fired),
             Fact::ConfigAdopted(config) => {
                 said("config", &"taken into use", format!(" by version {}", config.version))
@@ -198,6 +209,11 @@ impl Reader<'_> {
             | Fact::ScaleStarted(_)
             | Fact::ScalePrepared(_)
             | Fact::ScaleFinished(_) => self.workload(record)?,
+            Fact::JobStarted(_)
+            | Fact::JobCreated(_)
+            | Fact::JobEnding(_)
+            | Fact::JobFinished(_)
+            | Fact::JobMissed(_) => super::job::told(&record.fact)?,
         };
         let (seq, at, fact) = (record.seq, record.at, record.fact.clone());
         Some(Entry { record: seq, at, word, subject, text, because, fact })
@@ -386,6 +402,20 @@ fn ordered(fact: &RolloutOrdered) -> Said {
                 .because([rollout])
         }
     }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "`describe` hands over only these")]
+fn deleted(fact: &Fact) -> Option<Said> {
+    Some(match fact {
+        Fact::ImageDeleted(deleted) => {
+            said("delete", &deleted.image, format!(" by {}", one_line(&deleted.by)))
+        }
+        Fact::ManifestDeleted(deleted) => {
+            let StoredManifest { repository, digest } = &deleted.manifest;
+            said("delete", digest, format!(" in {repository}"))
+        }
+        _ => return None,
+    })
 }
 
 fn prune(pruned: &ImagesPruned) -> Said {

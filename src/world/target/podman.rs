@@ -8,12 +8,14 @@ mod configs;
 mod files;
 mod found;
 mod health;
+mod job;
 mod keep;
 mod logs;
 mod moving;
 mod names;
 mod probe;
 mod program;
+mod pull;
 mod scale;
 mod swap;
 mod systemd;
@@ -35,11 +37,12 @@ use crate::fact::RolloutStep;
 use crate::limits::{PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT};
 use crate::names::{CommitId, ObjectKey};
 use crate::pods::{
-    FailurePolicy, Handler, HookEnd, Instance, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT,
-    LABEL_ROLLOUT, Pods, Probe,
+    FailurePolicy, Handler, HookEnd, Instance, LABEL_ATTEMPT, LABEL_CHECK, LABEL_HOOK,
+    LABEL_OBJECT, LABEL_ROLLOUT, Pods, Probe,
 };
 use crate::time::Timestamp;
 pub(super) use found::{Found, look};
+pub(super) use job::Run;
 use program::{Patience, Podman, Trouble};
 use swap::seconds;
 
@@ -213,6 +216,8 @@ struct Pod {
     rollout: String,
     is_check: bool,
     is_hook: bool,
+    /// Which attempt at a run of a `CronJob` it is.
+    attempt: u32,
 }
 
 impl Podman<'_> {
@@ -235,6 +240,7 @@ impl Podman<'_> {
             rollout: label(pod, LABEL_ROLLOUT),
             is_check: label(pod, LABEL_CHECK) == "true",
             is_hook: label(pod, LABEL_HOOK) == "true",
+            attempt: label(pod, LABEL_ATTEMPT).parse().unwrap_or(0),
         });
         Ok(pods.collect())
     }
@@ -327,16 +333,7 @@ impl Host<'_> {
 
     /// Everything that can be found out before anything is touched.
     async fn pull(&self) -> Result<String, Trouble> {
-        if let Some(network) = &self.podman.target.network {
-            let found =
-                self.podman.look(&["network", "exists", network], PODMAN_LOOK_TIMEOUT).await;
-            found.map_err(|trouble| match trouble {
-                Trouble::Refused(_) => Trouble::Passing(format!(
-                    "podman has no network `{network}`: make it with `podman network create {network}`"
-                )),
-                Trouble::Passing(_) | Trouble::Cancelled => trouble,
-            })?;
-        }
+        self.podman.has_network().await?;
         let ours = self.podman.pods().await?;
         // What hooks of earlier rollouts left, so that one could look at it until now.
         let key = self.work.request.key.to_string();
@@ -381,46 +378,9 @@ impl Host<'_> {
 
     /// Whether it had to be pulled.
     async fn pull_image(&self, image: &str) -> Result<bool, Trouble> {
-        let is_pinned = image.contains('@');
-        let there = match self.podman.look(&["image", "exists", image], PODMAN_LOOK_TIMEOUT).await {
-            Ok(_) => is_pinned,
-            Err(Trouble::Refused(_)) => false,
-            Err(trouble) => return Err(trouble),
-        };
-        if !there {
-            let lent = match self.work.registries {
-                Some(registries) => registries.lend(image, &self.podman.object.namespace).await,
-                None => None,
-            };
-            // The login is in no argument, and in no file that somebody else could open.
-            let with_login = ["pull", "--quiet", "--authfile", "/dev/stdin", image];
-            let pulled = match &lent {
-                Some(login) => self.pull_by(&with_login, login).await,
-                None => self.pull_by(&["pull", "--quiet", image], &[]).await,
-            };
-            // A registry that is gone or says no is no verdict about the image (rule T25).
-            pulled.map_err(|trouble| match &trouble {
-                Trouble::Refused(why) => Trouble::Passing(format!("cannot pull {image}: {why}")),
-                Trouble::Passing(_) | Trouble::Cancelled => trouble,
-            })?;
-        }
-        let arguments = ["image", "inspect", "--format", "{{.Os}}/{{.Architecture}}", image];
-        let built = self.podman.look(&arguments, PODMAN_LOOK_TIMEOUT).await?;
-        let format = "{{.Host.OS}}/{{.Host.Arch}}";
-        let host = self.podman.look(&["info", "--format", format], PODMAN_LOOK_TIMEOUT).await?;
-        if built.trim() != host.trim() && !built.trim().is_empty() {
-            let (built, host) = (built.trim(), host.trim());
-            return Err(Trouble::Refused(format!(
-                "{image} is built for {built}, and this host is {host}"
-            )));
-        }
-        Ok(!there)
-    }
-
-    /// As long as something comes a pull goes on, up to the end of the rollout (rule R6).
-    async fn pull_by(&self, arguments: &[&str], input: &[u8]) -> Result<String, Trouble> {
+        // As long as something comes a pull goes on, up to the end of the rollout (rule R6).
         let patience = Patience { whole: self.pods.deadline, still: Some(self.pods.timeout) };
-        self.podman.act(arguments, input, patience).await
+        self.podman.pull(image, self.work.registries, patience).await
     }
 
     /// The new revision beside the old one (rule R13, steps 2 to 4).

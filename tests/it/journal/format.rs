@@ -9,9 +9,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tidegate::action::ImportMode;
 use tidegate::fact::{
-    Appeared, Checkpoint, CommitAdopted, CommitRefused, CommitWithdrawn, ConfigAdopted,
-    ContainerList, ContainerRef, DigestHeld, Ending, Fact, FailurePolicy, HistoryDropped,
-    HoldReleased, ImageDeleted, ImagesPruned, ImportFailed, ImportReason, Keep, ListingFailed,
+    Appeared, Checkpoint, CommitAdopted, CommitRefused, CommitWithdrawn, Concurrency,
+    ConfigAdopted, ContainerList, ContainerRef, CronSpec, DigestHeld, Ending, Fact, FailurePolicy,
+    HistoryDropped, HoldReleased, ImageDeleted, ImagesPruned, ImportFailed, ImportReason,
+    JobCreated, JobEnding, JobFinished, JobMissed, JobStarted, Keep, ListingFailed,
     ManifestDeleted, Ordered, Outcome, Overlaid, OverlaySet, Position, PruneOptions, PrunedItems,
     QuotaMark, Reason, Record, RecordsLost, Rejected, Release, RemovalFate, RemovalsReleased,
     Removed, RolloutCause, RolloutFinished, RolloutImage, RolloutOrdered, RolloutStarted,
@@ -125,6 +126,7 @@ fn started() -> Fact {
         size: None,
         tags: Vec::new(),
         names: Vec::new(),
+        cron: None,
     }))
 }
 
@@ -343,7 +345,7 @@ fn every_fact() -> Vec<Fact> {
         down: Some(since),
     })));
     facts.extend(order_facts());
-    facts.extend(scale_facts().into_iter().chain(hook_facts()));
+    facts.extend(scale_facts().into_iter().chain(hook_facts()).chain(job_facts()));
     facts
 }
 
@@ -378,6 +380,62 @@ fn hook_facts() -> Vec<Fact> {
     let Some(Fact::OverlaySet(mut set)) = overlay_facts().into_iter().next() else { panic!() };
     (set.tag, set.by, set.rollout) = (tag, "the hook of rollout shop/web-4".into(), Some(Seq(10)));
     vec![Fact::RolloutStarted(started), Fact::OverlaySet(set)]
+}
+
+fn job_facts() -> Vec<Fact> {
+    let object: ObjectKey = "CronJob/shop/night".parse().unwrap();
+    let slot = Timestamp::from_millis(1_700_000_040_000);
+    let (job, name) = (Seq(40), "night-28333334".to_owned());
+    let Fact::RolloutStarted(rollout) = started() else { unreachable!() };
+    let cron = CronSpec {
+        schedule: "0 3 * * 1-5".into(),
+        time_zone: "Europe/Berlin".into(),
+        suspend: true,
+        starting_deadline: Some(Span(Duration::from_secs(300))),
+        concurrency: Concurrency::Forbid,
+        deadline: Some(Span(Duration::from_secs(3_600))),
+        backoff_limit: 6,
+        keeps_successful: 3,
+        keeps_failed: 1,
+    };
+    let rollout = RolloutStarted { object: object.clone(), cron: Some(cron), ..*rollout };
+    let began = JobStarted {
+        object: object.clone(),
+        incarnation: Incarnation(1),
+        name: name.clone(),
+        slot: Some(slot),
+        missed: Some(Timestamp::from_millis(1_699_999_980_000)),
+        by: Some("ada".into()),
+        rollout: Seq(39),
+        commit: commit(),
+        manifest: content("manifest"),
+        images: rollout.images.clone(),
+        target: "local".parse().unwrap(),
+        epoch: Some(slot),
+        deadline: Some(slot),
+        backoff_limit: 6,
+    };
+    vec![
+        Fact::RolloutStarted(Box::new(rollout)),
+        Fact::JobStarted(Box::new(began)),
+        Fact::JobCreated(JobCreated { job, object: object.clone(), name: name.clone() }),
+        Fact::JobEnding(JobEnding {
+            job,
+            object: object.clone(),
+            name: name.clone(),
+            outcome: Outcome::Cancelled,
+            reason: "replaced".into(),
+        }),
+        Fact::JobFinished(JobFinished {
+            job,
+            object: object.clone(),
+            name,
+            outcome: Outcome::Failed,
+            reason: "exit status 1".into(),
+            log: "línea 1".into(),
+        }),
+        Fact::JobMissed(JobMissed { object, since: slot, slot, reason: "too late".into() }),
+    ]
 }
 
 fn order_facts() -> Vec<Fact> {
@@ -416,7 +474,7 @@ fn every_record() -> Vec<Record> {
 #[test]
 fn each_fact_is_written_as_in_the_first_version() {
     let kinds: BTreeSet<_> = every_fact().iter().map(Fact::kind).collect();
-    assert_eq!(kinds.len(), 38, "{kinds:?}");
+    assert_eq!(kinds.len(), 43, "{kinds:?}");
     let batches: Vec<_> = every_record().chunks(4).map(<[Record]>::to_vec).collect();
     let root = journal_of(PLAIN, &batches);
     let written = fs::read_to_string(&segments(root.path())[0]).unwrap();

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate::action::{
-    Action, ActionId, Ask, ImageContents, ImportFailure, ImportOrder, Input, Nudge, OverlayOrder,
-    PruneRequest, Request, RolloutOrder, RolloutReport, RolloutRequest, RolloutVerb, ScaleRequest,
-    StepOrder, StopRequest,
+    Action, ActionId, Ask, ImageContents, ImportFailure, ImportOrder, Input, JobRequest, Nudge,
+    OverlayOrder, PruneRequest, Request, RolloutOrder, RolloutReport, RolloutRequest, RolloutVerb,
+    RunOrder, ScaleRequest, StepOrder, StopRequest,
 };
 use tidegate::fact::{ImportReason, Keep, PruneOptions, RolloutStep, SpecSource, TagSpec};
+use tidegate::names::{Kind, ObjectKey};
 use tidegate::reference::ImageReference;
 use tidegate::time::{Span, Timestamp};
 
@@ -173,10 +174,20 @@ impl Simulation {
             2 => self.prune(),
             3 => self.delete_image(),
             _ if objects.is_empty() => Request::Status,
+            5 if self.rng.one_in(2) => self.run(&objects),
             _ => Request::Release(self.rng.pick(&objects).clone()),
         };
         self.tell(|| format!("operator: {request:?}"));
         Input::Asked(Ask { id: 1, by: "ann".into(), request })
+    }
+
+    /// Somebody runs a `CronJob` now.
+    fn run(&mut self, objects: &[ObjectKey]) -> Request {
+        let Some(object) = objects.iter().find(|object| object.kind == Kind::CronJob) else {
+            return Request::Status;
+        };
+        let name = format!("by-hand-{}", self.engine.observed().last_seq).parse().unwrap();
+        Request::RunJob(RunOrder { object: object.clone(), name })
     }
 
     /// What an operator orders of rollouts; what is paused is resumed more often than not.
@@ -317,6 +328,7 @@ impl Simulation {
             Action::Stop(request) => {
                 Input::RolloutReported(id, self.stop(request, flight.cancelled))
             }
+            Action::Job(request) => Input::RolloutReported(id, self.job(request, flight.cancelled)),
             Action::AskRollout(ask) => {
                 let key = ask.key.clone();
                 let report = if self.faults && self.rng.one_in(6) {
@@ -401,6 +413,22 @@ impl Simulation {
             return RolloutReport::Failed { reason: "unhealthy".into(), log: String::new() };
         }
         let report = self.targets.host.scale(request);
+        if self.faults && self.rng.one_in(8) {
+            return transient();
+        }
+        report
+    }
+
+    /// A run on the host; its answer may be lost.
+    fn job(&mut self, request: &JobRequest, cancelled: bool) -> RolloutReport {
+        if cancelled && self.rng.below(2) == 0 {
+            return RolloutReport::Cancelled;
+        }
+        if self.is_gone(&request.target) || self.faults && self.rng.one_in(6) {
+            return transient();
+        }
+        let fails = self.rng.one_in(4);
+        let report = self.targets.host.job(request, fails);
         if self.faults && self.rng.one_in(8) {
             return transient();
         }

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidegate::action::{RolloutReport, RolloutRequest, ScaleRequest, StepOrder};
+use tidegate::action::{
+    JobOrder, JobRequest, RolloutReport, RolloutRequest, ScaleRequest, StepOrder,
+};
 use tidegate::fact::RolloutStep;
-use tidegate::names::{ContentHash, Digest, ObjectKey, RolloutKey};
+use tidegate::names::{ContentHash, Digest, ObjectKey, RolloutKey, Seq};
 
 /// What runs of each object.
 #[derive(Debug, Default)]
@@ -12,6 +14,17 @@ pub(crate) struct Host {
     pods: BTreeMap<ObjectKey, Pods>,
     /// What was ever put together, by what it is called in the object store.
     rendered: BTreeMap<ContentHash, Works>,
+    /// The pods of runs of `CronJob`s.
+    jobs: BTreeMap<RolloutKey, JobPod>,
+    /// Every run that was ever started, by its name.
+    ran: BTreeSet<(ObjectKey, String)>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+struct JobPod {
+    object: ObjectKey,
+    /// How it ended; none before it is started.
+    succeeded: Option<bool>,
 }
 
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -133,7 +146,52 @@ impl Host {
         Some(self.pods.get(object)?.works.as_ref()?.instances)
     }
 
+    /// Takes a run one step further.
+    pub(crate) fn job(&mut self, request: &JobRequest, fails: bool) -> RolloutReport {
+        let name = (request.object.clone(), request.name.clone());
+        let complete = RolloutReport::Complete { log: String::new() };
+        match &request.order {
+            JobOrder::Create { .. } => {
+                assert!(!self.ran.contains(&name), "law 6: {name:?} is made again");
+                let pod = JobPod { object: request.object.clone(), succeeded: None };
+                self.jobs.entry(request.key.clone()).or_insert(pod);
+                complete
+            }
+            JobOrder::Run => {
+                let Some(pod) = self.jobs.get_mut(&request.key) else {
+                    return RolloutReport::Failed { reason: "gone".into(), log: String::new() };
+                };
+                if pod.succeeded.is_none() {
+                    assert!(self.ran.insert(name), "law 6: {} runs twice", request.name);
+                    pod.succeeded = Some(!fails);
+                }
+                if pod.succeeded == Some(true) {
+                    return complete;
+                }
+                RolloutReport::Failed { reason: "exit status 1".into(), log: String::new() }
+            }
+            JobOrder::End => {
+                self.jobs.remove(&request.key);
+                complete
+            }
+            JobOrder::Tidy { .. } => unreachable!("nobody answers"),
+        }
+    }
+
+    /// Removes what is left of runs that ended.
+    pub(crate) fn tidy(&mut self, object: &ObjectKey, keep: &[Seq], until: Seq) {
+        self.jobs
+            .retain(|key, pod| pod.object != *object || key.seq > until || keep.contains(&key.seq));
+    }
+
+    /// Law 8: how a run ended is told as it was.
+    pub(crate) fn ended(&self, key: &RolloutKey, succeeded: bool) {
+        let did = self.jobs.get(key).and_then(|pod| pod.succeeded);
+        assert_eq!(did, Some(succeeded), "law 8: {key}");
+    }
+
     pub(crate) fn stop(&mut self, object: &ObjectKey) {
+        self.jobs.retain(|_, pod| pod.object != *object);
         self.pods.remove(object);
     }
 

@@ -33,6 +33,7 @@
 //! | registries | down, 429 with pauses, one or both; lying; slow with answers that are old when they come |
 //! | tags | go, move, move back |
 //! | events | nudges that are lost or doubled; answers in any order, doubled, late |
+//! | runs of a CronJob | fail, take long, are made twice or ended late; what made or started them crashes on the way |
 //! | targets | refuse, work on it for long, finish without an answer, get the same key again, are not configured any more |
 //! | operators | ask, release and put tags over git at any time, also in the middle of other inputs; change settings |
 //!
@@ -68,7 +69,9 @@ use std::time::Duration;
 
 use tidegate::action::{Input, Nudge};
 use tidegate::desired::{Origin, TagSource};
-use tidegate::names::StreamTag;
+use tidegate::names::{Kind, StreamTag};
+use tidegate::observed::rollout::{Rollout, WorkloadState};
+use tidegate::time::Timestamp;
 
 use process::End;
 use rng::{Plot, Story};
@@ -163,7 +166,7 @@ fn dangling(simulation: &Simulation) -> BTreeSet<StreamTag> {
 /// Every tag is what its registry says, and every workload runs what its tags say, or is held with a reason.
 fn everything_runs(simulation: &Simulation) {
     let engine = &simulation.engine;
-    assert_eq!(engine.desired().workloads.len(), 7, "everything is in git again");
+    assert_eq!(engine.desired().workloads.len(), 8, "everything is in git again");
     assert_eq!(engine.observed().refused, None, "law 8: the head is in force");
     let held = tidegate::plan::whole(&engine.view(simulation.now));
     let held: Vec<_> = held.iter().flat_map(|(_, plan)| &plan.held).collect();
@@ -199,13 +202,13 @@ fn everything_runs(simulation: &Simulation) {
             tidegate::effective::wanted(workload, (engine.desired(), engine.policy()), state, asked)
         }
         .expect("held otherwise");
-        let runs = simulation.targets.runs.get(&workload.object);
-        assert_eq!(
-            runs,
-            Some(&wanted.digests()),
-            "{} does not run what it should",
-            workload.object
-        );
+        let mut runs = simulation.targets.runs.get(&workload.object).cloned();
+        if workload.object.kind == Kind::CronJob {
+            let known = &state.workloads[&workload.object];
+            runs = known.active().map(Rollout::digests);
+            runs_in_time(known, simulation.now.wall);
+        }
+        assert_eq!(runs, Some(wanted.digests()), "{} does not run what it should", workload.object);
         let active = state.workloads[&workload.object].active().expect("it runs");
         if active.size().is_some() {
             let there = simulation.targets.host.instances(&workload.object);
@@ -217,6 +220,14 @@ fn everything_runs(simulation: &Simulation) {
             );
         }
     }
+}
+
+/// R17a: what is scheduled runs, and comes to an end.
+fn runs_in_time(state: &WorkloadState, now: Timestamp) {
+    let late = now.as_millis() - 900_000;
+    assert!(state.jobs.slot.is_some_and(|slot| slot.as_millis() > late), "liveness: nothing runs");
+    let stuck = state.jobs.running().find(|job| job.at.as_millis() < late);
+    assert_eq!(stuck, None, "liveness: a run never ends");
 }
 
 /// With nothing changed outside, restarts and time start nothing, and nobody is asked before it is time.

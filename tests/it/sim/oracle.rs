@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tidegate::action::{Action, ActionId, Input, TagListing};
+use tidegate::action::{Action, ActionId, Input, JobOrder, TagListing};
 use tidegate::desired::ImageStream;
 use tidegate::engine::Engine;
 use tidegate::fact::{
-    CommitAdopted, Fact, ImagesPruned, Ordered, Outcome, Overlaid, OverlaySet, Record, Release,
-    RemovalFate, RolloutCause, RolloutFinished, RolloutStarted, RolloutStep, StopFinished,
-    StopStarted, TagImported, TagRemoval, TagRemoved, TagTrimmed, TagsListed, Via,
+    CommitAdopted, Fact, HoldReleased, ImagesPruned, JobFinished, JobStarted, Ordered, Outcome,
+    Overlaid, OverlaySet, Record, Release, RemovalFate, RolloutCause, RolloutFinished,
+    RolloutStarted, RolloutStep, StopFinished, StopStarted, TagImported, TagRemoval, TagRemoved,
+    TagTrimmed, TagsListed, Via,
 };
 use tidegate::names::StreamTag;
 use tidegate::names::{
@@ -53,6 +54,8 @@ pub(crate) struct Oracle {
     held: BTreeMap<ObjectKey, Vec<(BTreeSet<Digest>, ContentHash)>>,
     /// Rollouts whose stop is complete.
     stopped: BTreeSet<(ObjectKey, Seq)>,
+    /// Scheduled times that a run began for.
+    slots: BTreeSet<(ObjectKey, Timestamp)>,
     /// Actions of this process that were answered.
     done: BTreeSet<ActionId>,
     /// Questions of this step that are not answered.
@@ -174,6 +177,19 @@ impl Oracle {
                 let is_kept = stored(request.runs) && request.rendered.is_none_or(&stored);
                 assert!(is_kept, "law 1: what is to run is not in the store");
             }
+            Action::Job(request) => {
+                let began = fact(request.key.seq);
+                assert!(matches!(began, Some(Fact::JobStarted(_))), "law 1: {began:?}");
+                assert!(stored(request.manifest), "law 1: its manifest is not in the store");
+                let seq = request.key.seq;
+                let is_said = |record: &Record| match (&record.fact, &request.order) {
+                    (Fact::JobCreated(created), JobOrder::Run) => created.job == seq,
+                    (Fact::JobEnding(ending), JobOrder::End) => ending.job == seq,
+                    (Fact::JobFinished(end), JobOrder::Tidy { .. }) => end.job == seq,
+                    (_, order) => matches!(order, JobOrder::Create { .. }),
+                };
+                assert!(journal.iter().rev().any(is_said), "law 1: {:?}", request.order);
+            }
             Action::KeepCommit { seq, .. } => {
                 assert!(matches!(fact(*seq), Some(Fact::CommitAdopted(_))), "law 1");
             }
@@ -206,17 +222,9 @@ impl Oracle {
             }
             Fact::RolloutStarted(started) => self.started(started),
             Fact::RolloutFinished(finished) => self.finished(finished, targets),
-            Fact::HoldReleased(released) => {
-                let state = &self.shadow.workloads[&released.object];
-                let holds = match released.because {
-                    Release::Operator { .. } => Vec::new(),
-                    Release::NewImages | Release::NewTemplate | Release::Removed => {
-                        state.holds.clone()
-                    }
-                };
-                self.released.insert(released.object.clone(), holds);
-                self.held.remove(&released.object);
-            }
+            Fact::JobStarted(job) => self.job_started(record.at, job),
+            Fact::JobFinished(finished) => self.job_finished(finished, targets),
+            Fact::HoldReleased(released) => self.hold_released(record.at, released),
             Fact::RemovalsReleased(released) => {
                 self.let_go.extend(released.objects.iter().cloned());
             }
@@ -234,6 +242,9 @@ impl Oracle {
             | Fact::TagRecovered(_)
             | Fact::RolloutStepped(_)
             | Fact::RolloutSuperseded(_)
+            | Fact::JobCreated(_)
+            | Fact::JobEnding(_)
+            | Fact::JobMissed(_)
             | Fact::RolloutsPaused(_)
             | Fact::DigestHeld(_)
             | Fact::ManifestDeleted(_)
@@ -283,6 +294,44 @@ impl Oracle {
             let there = targets.host.instances(&finished.object);
             assert_eq!(there, Some(to), "law 8: {} is not scaled", finished.object);
             self.scaled.insert(finished.object.clone(), (rollout, to));
+        }
+    }
+
+    fn hold_released(&mut self, at: Timestamp, released: &HoldReleased) {
+        // Times that a clock reached too early come again.
+        self.slots.retain(|(object, slot)| *object != released.object || *slot <= at);
+        let state = &self.shadow.workloads[&released.object];
+        let holds = match released.because {
+            Release::Operator { .. } => Vec::new(),
+            Release::NewImages | Release::NewTemplate | Release::Removed => state.holds.clone(),
+        };
+        self.released.insert(released.object.clone(), holds);
+        self.held.remove(&released.object);
+    }
+
+    /// Law 6, R17a: for one scheduled time there is one run, of what is in force, and not before its time.
+    fn job_started(&mut self, at: Timestamp, job: &JobStarted) {
+        let state = &self.shadow.workloads[&job.object];
+        let active = state.active().expect("what runs is in force");
+        assert_eq!(active.seq, job.rollout, "R17a: another revision runs");
+        assert_eq!(active.started.images, job.images, "R17a: other images run");
+        let Some(slot) = job.slot else { return };
+        assert!(slot <= at, "R17a: {} comes before its time", job.name);
+        assert!(self.slots.insert((job.object.clone(), slot)), "law 6: {slot} is run twice");
+        let alone = state.jobs.running().next().is_none();
+        assert!(alone, "R17a: `concurrencyPolicy: Forbid`: {} does not wait", job.name);
+    }
+
+    /// Laws 6 and 8: a run ends once, and as it did.
+    fn job_finished(&self, finished: &JobFinished, targets: &Targets) {
+        let job = self.shadow.workloads[&finished.object].jobs.find(finished.job);
+        let job = job.expect("what ends was begun");
+        assert_eq!(job.end, None, "a run ended twice");
+        let key = job.started.key(job.seq);
+        match (finished.outcome, finished.reason.as_str()) {
+            (Outcome::Complete, _) => targets.host.ended(&key, true),
+            (Outcome::Failed, "exit status 1") => targets.host.ended(&key, false),
+            (Outcome::Failed | Outcome::Cancelled, _) => {}
         }
     }
 
@@ -507,7 +556,8 @@ impl Oracle {
             };
             let same = images(&last.started) == images(started)
                 && last.started.template == started.template
-                && last.started.target == started.target;
+                && last.started.target == started.target
+                && last.started.cron == started.cron;
             assert!(!same, "law 6: {} runs exactly this already", started.object);
         }
         let presence = self.shadow.objects[&started.object].presence;
@@ -666,6 +716,7 @@ fn path_of(object: &ObjectKey) -> String {
     let kind = match object.kind {
         Kind::ImageStream => "is",
         Kind::DeploymentConfig => "dc",
+        Kind::CronJob => "cj",
         _ => "deploy",
     };
     format!("{}/{kind}-{}.yaml", object.namespace, object.name)

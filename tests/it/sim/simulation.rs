@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tidegate::action::{Action, ActionId, Input};
+use tidegate::action::{Action, ActionId, Input, JobOrder};
 use tidegate::desired::Tree;
 use tidegate::engine::{Effect, Engine};
 use tidegate::journal::Collection;
@@ -276,6 +276,11 @@ impl Simulation {
         self.oracle.start(&action, &self.durable.promised, stored);
         if matches!(action, Action::KeepCommit { .. } | Action::Notify(_)) {
             return;
+        }
+        if let Action::Job(request) = &action
+            && let JobOrder::Tidy { keep, until } = &request.order
+        {
+            return self.targets.host.tidy(&request.object, keep, *until);
         }
         if let Action::Resolve(request) = &action {
             let asked = self.asked.entry(request.check.image.to_string());

@@ -12,6 +12,7 @@ mod hidden;
 mod hints;
 mod images;
 mod importing;
+mod jobs;
 mod laws;
 mod listing;
 mod local;

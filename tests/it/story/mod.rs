@@ -11,6 +11,7 @@ mod failure;
 mod faults;
 mod hooks;
 mod integrated;
+mod jobs;
 mod kept;
 mod kinds;
 mod live;

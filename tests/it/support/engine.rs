@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate::action::{
-    Action, ActionId, Ask, ImportFailure, Input, Nudge, Pushed, Request, Resolution, ResolvedImage,
-    RolloutOrder, RolloutReport, RolloutVerb, SourceFailure, SourceFile, SourceRead, SourceSkip,
-    TagListing,
+    Action, ActionId, Ask, ImportFailure, Input, JobOrder, Nudge, Pushed, Request, Resolution,
+    ResolvedImage, RolloutOrder, RolloutReport, RolloutVerb, SourceFailure, SourceFile, SourceRead,
+    SourceSkip, TagListing,
 };
 use tidegate::desired::Object;
 use tidegate::engine::{Answer, Effect, Engine};
@@ -107,6 +107,9 @@ impl World {
                     acted = true;
                     match &action {
                         Action::KeepCommit { .. } => {}
+                        Action::Job(request) if matches!(request.order, JobOrder::Tidy { .. }) => {
+                            self.notices.push(story::action(&action));
+                        }
                         Action::Notify(_) => self.notices.push(story::action(&action)),
                         Action::ReadSource(_)
                         | Action::Resolve(_)
@@ -115,7 +118,8 @@ impl World {
                         | Action::RollOut(_)
                         | Action::AskRollout(_)
                         | Action::Stop(_)
-                        | Action::Scale(_) => {
+                        | Action::Scale(_)
+                        | Action::Job(_) => {
                             self.actions.insert(id, action);
                         }
                     }
@@ -314,7 +318,7 @@ impl World {
     }
 
     fn delivery(&self, name: &str) -> String {
-        let kinds = ["roll out", "stop", "ask", "scale"];
+        let kinds = ["roll out", "stop", "ask", "scale", "create job", "run job", "end job"];
         let lines: Vec<_> =
             self.actions.values().map(|a| short(&story::action(a), &self.names)).collect();
         let is_it = |line: &&String| {

@@ -4,6 +4,7 @@
 //! is web latest=r.io/web:1,scheduled stable=tag:web:latest        an ImageStream and its tags
 //! dc app app<web:latest sidecar=r.io/log:1 env=2                   a DeploymentConfig: triggered, plain, other template
 //! deploy job main<web:latest                                       a Deployment with the triggers annotation
+//! cj night main<web:latest cron=@daily                             a CronJob with it
 //! bad dc app                                                       an object that is invalid
 //! ```
 //!
@@ -14,6 +15,7 @@
 //! `ns=N` `label=X` `history=N` (the limit of a stream) `age=S` `window=W` `interval=S` (when triggers may act).
 //! `lookup` (a stream whose tags image strings may name) `resolve` (a workload all of whose image strings are looked up).
 //! `replicas=N`, `test` (as in `spec`).
+//! `cron=LINE` `policy=P` `suspend` `late=S` `deadline=S` `backoff=N` `keeps=N` (a CronJob; `keeps` is of both ends).
 //! `repository=R` `filter=A;B` `limit=N` `open` (a whole repository, its filter, its limit, plain HTTP allowed).
 
 use std::collections::BTreeMap;
@@ -46,9 +48,16 @@ impl Manifest {
     }
 
     fn word(&mut self, word: &str) {
-        const FLAGS: [&str; 23] = [
+        const FLAGS: [&str; 30] = [
             "replicas",
             "test",
+            "cron",
+            "policy",
+            "suspend",
+            "late",
+            "deadline",
+            "backoff",
+            "keeps",
             "age",
             "window",
             "interval",
@@ -97,11 +106,13 @@ impl Manifest {
             "is" => "ImageStream",
             "dc" => "DeploymentConfig",
             "deploy" => "Deployment",
+            "cj" => "CronJob",
             other => panic!("no such kind `{other}`"),
         };
         let version = match self.kind.as_str() {
             "is" => "image.openshift.io/v1",
             "dc" => "apps.openshift.io/v1",
+            "cj" => "batch/v1",
             _ => "apps/v1",
         };
         let mut text = format!("apiVersion: {version}\nkind: {kind}\nmetadata:\n");
@@ -113,6 +124,7 @@ impl Manifest {
         self.annotations(&mut text);
         match self.kind.as_str() {
             "is" => self.stream(&mut text),
+            "cj" => self.cron_job(&mut text),
             _ => self.workload(&mut text),
         }
         text
@@ -149,8 +161,9 @@ impl Manifest {
             lines.push("    tidegate.dev/pause: 'true'".into());
         }
         let triggers = self.parts.iter().filter(|(_, relation, ..)| *relation != '=');
-        let entries: Vec<_> = triggers.map(annotation_entry).collect();
-        if self.kind == "deploy" && !entries.is_empty() {
+        let base = if self.kind == "cj" { "spec.jobTemplate." } else { "" };
+        let entries: Vec<_> = triggers.map(|part| annotation_entry(base, part)).collect();
+        if ["deploy", "cj"].contains(&&*self.kind) && !entries.is_empty() {
             let list = entries.join(",");
             lines.push(format!("    image.openshift.io/triggers: '[{list}]'"));
         }
@@ -226,6 +239,43 @@ impl Manifest {
         } else {
             let _ = writeln!(text, "  selector: {{matchLabels: {{app: {}}}}}", self.name);
         }
+        self.template(text);
+    }
+
+    fn cron_job(&self, text: &mut String) {
+        let flag = |name: &str| self.flags.get(name).map(String::as_str);
+        let _ = writeln!(text, "spec:\n  schedule: '{}'", flag("cron").unwrap_or("* * * * *"));
+        let suspend = if self.invalid { "maybe" } else { "true" };
+        if self.invalid || flag("suspend").is_some() {
+            let _ = writeln!(text, "  suspend: {suspend}");
+        }
+        for (name, field) in [("policy", "concurrencyPolicy"), ("late", "startingDeadlineSeconds")]
+        {
+            if let Some(value) = flag(name) {
+                let _ = writeln!(text, "  {field}: {value}");
+            }
+        }
+        if let Some(keeps) = flag("keeps") {
+            let _ = writeln!(
+                text,
+                "  successfulJobsHistoryLimit: {keeps}\n  failedJobsHistoryLimit: {keeps}"
+            );
+        }
+        text.push_str("  jobTemplate:\n    spec:\n");
+        for (name, field) in [("deadline", "activeDeadlineSeconds"), ("backoff", "backoffLimit")] {
+            if let Some(value) = flag(name) {
+                let _ = writeln!(text, "      {field}: {value}");
+            }
+        }
+        let mut template = String::new();
+        self.template(&mut template);
+        for line in template.lines() {
+            let _ = writeln!(text, "    {line}");
+        }
+        text.push_str("          restartPolicy: Never\n");
+    }
+
+    fn template(&self, text: &mut String) {
         let _ = writeln!(text, "  template:\n    metadata: {{labels: {{app: {}}}}}", self.name);
         text.push_str("    spec:\n");
         if let Some(kind) = self.flags.get("volume") {
@@ -273,12 +323,15 @@ impl Manifest {
     }
 }
 
-fn annotation_entry((name, relation, value, _): &(String, char, String, Vec<String>)) -> String {
+fn annotation_entry(
+    base: &str,
+    (name, relation, value, _): &(String, char, String, Vec<String>),
+) -> String {
     let (list, name) = match name.strip_prefix("init:") {
         Some(name) => ("initContainers", name),
         None => ("containers", name.as_str()),
     };
-    let path = format!("spec.template.spec.{list}[?(@.name==\\\"{name}\\\")].image");
+    let path = format!("{base}spec.template.spec.{list}[?(@.name==\\\"{name}\\\")].image");
     let paused = *relation == '~';
     format!(
         "{{\"from\":{{\"kind\":\"ImageStreamTag\",\"name\":\"{value}\"}},\"fieldPath\":\"{path}\",\"paused\":{paused}}}"

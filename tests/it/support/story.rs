@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use tidegate::action::Action;
+use tidegate::action::{Action, JobOrder};
 use tidegate::fact::{
-    Fact, Ordered, Overlaid, Record, RemovalFate, RolloutImage, RolloutStepped, SpecSource, Via,
+    Fact, Ordered, Overlaid, Record, RemovalFate, RolloutImage, RolloutStarted, RolloutStepped,
+    SpecSource, Via,
 };
 use tidegate::names::{Digest, ObjectKey, StreamTag};
 use tidegate::plan::Held;
@@ -219,13 +220,7 @@ pub(crate) fn record(record: &Record) -> String {
             format!("{kind} {}@{}", deleted.manifest.repository, deleted.manifest.digest)
         }
         Fact::TriggerFired(fired) => trigger(fired),
-        Fact::RolloutStarted(started) => format!(
-            "{kind} {} {} ({}) {}",
-            object(&started.object),
-            started.revision,
-            started.cause,
-            images(&started.images)
-        ),
+        Fact::RolloutStarted(fact) => started(kind, fact),
         Fact::RolloutStepped(stepped) => step(kind, stepped),
         Fact::RolloutSuperseded(superseded) => {
             format!("{kind} {}: {}", object(&superseded.object), superseded.reason)
@@ -241,6 +236,11 @@ pub(crate) fn record(record: &Record) -> String {
         | Fact::ScaleStarted(_)
         | Fact::ScalePrepared(_)
         | Fact::ScaleFinished(_) => end_or_scale(&record.fact),
+        Fact::JobStarted(_)
+        | Fact::JobCreated(_)
+        | Fact::JobEnding(_)
+        | Fact::JobFinished(_)
+        | Fact::JobMissed(_) => job(kind, &record.fact),
         Fact::ConfigAdopted(_)
         | Fact::Checkpoint(_)
         | Fact::CommitWithdrawn(_)
@@ -263,6 +263,37 @@ fn end_or_scale(fact: &Fact) -> String {
         }
         Fact::ScalePrepared(scale) => format!("{kind} {}", object(&scale.object)),
         Fact::ScaleFinished(end) => format!("{kind} {} {}", object(&end.object), end.outcome),
+        _ => kind.into(),
+    }
+}
+
+fn started(kind: &str, started: &RolloutStarted) -> String {
+    format!(
+        "{kind} {} {} ({}) {}",
+        object(&started.object),
+        started.revision,
+        started.cause,
+        images(&started.images)
+    )
+}
+
+fn job(kind: &str, fact: &Fact) -> String {
+    match fact {
+        Fact::JobStarted(job) => {
+            let missed = job.missed.map_or_else(String::new, |_| " after others".into());
+            let by = job.by.as_ref().map_or_else(String::new, |by| format!(" by {by}"));
+            format!("{kind} {} {}{missed}{by}", job.name, images(&job.images))
+        }
+        Fact::JobCreated(job) => format!("{kind} {}", job.name),
+        Fact::JobEnding(job) => format!("{kind} {} {}: {}", job.name, job.outcome, job.reason),
+        Fact::JobFinished(job) if job.reason.is_empty() => {
+            format!("{kind} {} {}", job.name, job.outcome)
+        }
+        Fact::JobFinished(job) => format!("{kind} {} {}: {}", job.name, job.outcome, job.reason),
+        Fact::JobMissed(missed) => {
+            let (since, slot) = (missed.since, missed.slot);
+            format!("{kind} {} to {}", since.to_rfc3339_seconds(), slot.to_rfc3339_seconds())
+        }
         _ => kind.into(),
     }
 }
@@ -294,6 +325,15 @@ pub(crate) fn action(action: &Action) -> String {
         Action::Stop(request) => format!("stop {}", object(&request.object)),
         Action::Scale(request) => {
             format!("scale {} to {}", object(&request.rollout.object), request.to)
+        }
+        Action::Job(request) => {
+            let order = match &request.order {
+                JobOrder::Create { .. } => "create",
+                JobOrder::Run => "run",
+                JobOrder::End => "end",
+                JobOrder::Tidy { .. } => "tidy",
+            };
+            format!("{order} job {}", request.name)
         }
         Action::Notify(notice) => format!("notify {} {:?}", object(&notice.object), notice.kind),
     }

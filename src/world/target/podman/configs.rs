@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::super::ReadConfigs;
 use super::program::{Podman, Trouble};
 use super::{Host, Work};
 use crate::fact::RolloutStep;
@@ -32,24 +33,32 @@ impl Work<'_> {
         }
     }
 
-    /// Puts what pods need of the `ConfigMap`s and `Secret`s of a commit in its place.
     async fn configured(&self, pods: Pods, commit: CommitId) -> Result<Pods, Trouble> {
-        if !pods.needs_configs() {
-            return Ok(pods);
-        }
-        let configs = Arc::clone(self.configs);
-        let read = tokio::task::spawn_blocking(move || configs(&commit)).await;
-        let read = read.unwrap_or_else(|error| Err(error.to_string()));
-        let read = read.map_err(|why| {
-            Trouble::Passing(format!(
-                "cannot read the ConfigMaps and Secrets of {}: {why}",
-                commit.short()
-            ))
-        })?;
-        let namespace = pods.object.namespace.clone();
-        let placed = pods.with_configs(|name| read.get(&(namespace.clone(), name.clone())));
-        placed.map_err(|why| Trouble::Refused(why.to_string()))
+        configured(self.configs, pods, commit).await
     }
+}
+
+/// Puts what pods need of the `ConfigMap`s and `Secret`s of a commit in its place.
+pub(super) async fn configured(
+    configs: &ReadConfigs,
+    pods: Pods,
+    commit: CommitId,
+) -> Result<Pods, Trouble> {
+    if !pods.needs_configs() {
+        return Ok(pods);
+    }
+    let configs = Arc::clone(configs);
+    let read = tokio::task::spawn_blocking(move || configs(&commit)).await;
+    let read = read.unwrap_or_else(|error| Err(error.to_string()));
+    let read = read.map_err(|why| {
+        Trouble::Passing(format!(
+            "cannot read the ConfigMaps and Secrets of {}: {why}",
+            commit.short()
+        ))
+    })?;
+    let namespace = pods.object.namespace.clone();
+    let placed = pods.with_configs(|name| read.get(&(namespace.clone(), name.clone())));
+    placed.map_err(|why| Trouble::Refused(why.to_string()))
 }
 
 /// The versions that rendered pods name.
@@ -142,7 +151,7 @@ impl Host<'_> {
 }
 
 /// What may be left undone: what runs is not another for it, and the next rollout does it.
-fn at_leisure(done: Result<(), Trouble>) -> Result<(), Trouble> {
+pub(super) fn at_leisure(done: Result<(), Trouble>) -> Result<(), Trouble> {
     match done {
         Err(Trouble::Refused(why) | Trouble::Passing(why)) => {
             tracing::warn!(why, "podman keeps more or less than is needed");

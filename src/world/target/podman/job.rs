@@ -1,0 +1,290 @@
+//! Runs of `CronJob`s as pods of this host (rule R17a).
+//!
+//! The pod of a run is made first and started later, and the record between the two says that it was made: so a run that
+//! a crash broke off is found by its labels and waited for, and one whose pod is gone is not started again. An attempt
+//! that failed is followed by another pod, made before the one that failed is removed: how many there were is not
+//! forgotten either.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::super::super::registry::Registries;
+use super::super::ReadConfigs;
+use super::configs::{at_leisure, configured};
+use super::program::{Patience, Podman, Trouble};
+use super::{LOG_LINES, Pod, Target, health, told};
+use crate::action::{JobOrder, JobRequest, RolloutReport};
+use crate::limits::{JOB_RETRY_FIRST, JOB_RETRY_MAX, PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT};
+use crate::names::Seq;
+use crate::pods::{LABEL_OBJECT, LABEL_ROLLOUT, Pods, job_pod_name};
+
+/// How long a run may take where its manifest does not say: for ever, as a timer is to have a number.
+const RUN_TIMEOUT: Duration = Duration::from_hours(24 * 365);
+
+/// One order about one run, with everything that it needs.
+pub(in crate::world::target) struct Run<'a> {
+    pub(in crate::world::target) target: Target<'a>,
+    pub(in crate::world::target) locks: &'a Path,
+    pub(in crate::world::target) request: &'a JobRequest,
+    pub(in crate::world::target) configs: &'a ReadConfigs,
+    pub(in crate::world::target) registries: Option<&'a Registries>,
+    pub(in crate::world::target) cancel: &'a CancellationToken,
+}
+
+/// How an attempt ended.
+enum Attempt {
+    Succeeded,
+    Failed(String),
+}
+
+impl Run<'_> {
+    pub(in crate::world::target) async fn go_on(&self, manifest: &[u8]) -> RolloutReport {
+        let pods = match Pods::read(&self.request.object, manifest) {
+            Ok(pods) => pods,
+            Err(why) => {
+                return RolloutReport::Failed { reason: why.to_string(), log: String::new() };
+            }
+        };
+        let host = Host { podman: self.podman(), pods, run: self };
+        let done = match &self.request.order {
+            JobOrder::Create { alone } => host.create(*alone).await.map(|()| String::new()),
+            JobOrder::Run => host.run().await,
+            JobOrder::End => host.end().await,
+            JobOrder::Tidy { keep, until } => host.tidy(keep, *until).await.map(|()| String::new()),
+        };
+        match done {
+            Ok(log) => RolloutReport::Complete { log },
+            Err(trouble) => {
+                let is_refused = matches!(trouble, Trouble::Refused(_));
+                let log = if is_refused { host.log().await } else { String::new() };
+                told(trouble, log)
+            }
+        }
+    }
+
+    fn podman(&self) -> Podman<'_> {
+        let Self { target, locks, cancel, .. } = *self;
+        Podman { target: target.podman, locks, object: &self.request.object, cancel }
+    }
+}
+
+struct Host<'a> {
+    podman: Podman<'a>,
+    pods: Pods,
+    run: &'a Run<'a>,
+}
+
+impl Host<'_> {
+    /// The pods of the run, by attempt.
+    async fn own(&self) -> Result<Vec<Pod>, Trouble> {
+        let key = self.run.request.key.to_string();
+        let mut pods = self.podman.pods().await?;
+        pods.retain(|pod| pod.rollout == key);
+        pods.sort_by_key(|pod| pod.attempt);
+        Ok(pods)
+    }
+
+    /// Everything but to start it.
+    async fn create(&self, alone: bool) -> Result<(), Trouble> {
+        if !self.own().await?.is_empty() {
+            return Ok(());
+        }
+        self.podman.has_network().await?;
+        let images: Vec<&str> = self.pods.images().into_iter().collect();
+        for image in images {
+            let patience = Patience { whole: self.pods.deadline, still: Some(self.pods.timeout) };
+            self.podman.pull(image, self.run.registries, patience).await?;
+        }
+        let pods = self.make(0).await?;
+        if alone {
+            let kept: BTreeSet<String> =
+                pods.versions().iter().map(|version| version.name.clone()).collect();
+            at_leisure(self.podman.remove_versions_but(&kept).await)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the pod of an attempt, with what it needs on the host.
+    async fn make(&self, attempt: u32) -> Result<Pods, Trouble> {
+        let request = self.run.request;
+        let name = job_pod_name(&request.name, attempt);
+        if let Some(seen) = health::look(&self.podman, &name).await?
+            && seen.labels.get(LABEL_ROLLOUT) != Some(&request.key.to_string())
+        {
+            let owner = seen.labels.get(LABEL_OBJECT).map_or("somebody else", String::as_str);
+            return Err(Trouble::Refused(format!(
+                "there is a pod `{name}` of {owner}: rename one of them, or remove it"
+            )));
+        }
+        let pods = configured(self.run.configs, self.pods.clone(), request.commit).await?;
+        self.podman.provide(pods.versions()).await?;
+        let document = pods.job_pod(&request.name, attempt, &request.key);
+        let mut arguments = vec!["kube", "play", "--quiet", "--start=false"];
+        if let Some(network) = &self.podman.target.network {
+            arguments.extend(["--network", network]);
+        }
+        arguments.push("-");
+        self.podman.act(&arguments, document.as_bytes(), PODMAN_ACT_TIMEOUT).await?;
+        Ok(pods)
+    }
+
+    /// Starts it if it was not, and waits for its end; tries again what failed, as often as it may.
+    async fn run(&self) -> Result<String, Trouble> {
+        loop {
+            let own = self.own().await?;
+            let Some(pod) = own.last() else {
+                let name = &self.run.request.name;
+                return Err(Trouble::Refused(format!(
+                    "pod {name} is gone: somebody removed it, and whether it did its work is not known"
+                )));
+            };
+            // Those before it failed, and a crash kept them.
+            for earlier in own.iter().filter(|earlier| earlier.attempt < pod.attempt) {
+                self.podman.remove(&earlier.name, Some(Duration::ZERO)).await?;
+            }
+            let why = match self.attempt(pod).await? {
+                Attempt::Succeeded => return Ok(self.log().await),
+                Attempt::Failed(why) => why,
+            };
+            let limit = self.run.request.backoff_limit;
+            if pod.attempt >= limit {
+                let again = match pod.attempt {
+                    0 => String::new(),
+                    1 => ", and so it did the time before".to_owned(),
+                    n => format!(", and so it did {n} times before"),
+                };
+                return Err(Trouble::Refused(format!("{why}{again} (`backoffLimit` is {limit})")));
+            }
+            let doubled = 1_u32.checked_shl(pod.attempt).unwrap_or(u32::MAX);
+            let pause = JOB_RETRY_FIRST.saturating_mul(doubled).min(JOB_RETRY_MAX);
+            let until = tokio::time::Instant::now() + pause;
+            tokio::select! {
+                () = tokio::time::sleep_until(until) => {}
+                () = self.podman.cancel.cancelled() => return Err(Trouble::Cancelled),
+            }
+            self.make(pod.attempt + 1).await?;
+        }
+    }
+
+    /// One pod, to its end.
+    async fn attempt(&self, pod: &Pod) -> Result<Attempt, Trouble> {
+        let containers: Vec<String> =
+            self.pods.regular_containers().map(|name| format!("{}-{name}", pod.name)).collect();
+        let mut waiting = Vec::new();
+        for container in &containers {
+            if matches!(self.ended(container).await?, End::NotStarted) {
+                waiting.push(container.as_str());
+            }
+        }
+        // Init containers run to their end in there; where a crash came between two containers, theirs did.
+        let start = match waiting.len() {
+            0 => Vec::new(),
+            n if n == containers.len() => vec!["pod", "start", &pod.name],
+            _ => ["start"].into_iter().chain(waiting).collect(),
+        };
+        if !start.is_empty() {
+            match self.podman.act(&start, &[], RUN_TIMEOUT).await {
+                Ok(_) => {}
+                Err(Trouble::Refused(why)) => {
+                    // Some of it may run.
+                    let seconds = self.pods.grace.as_secs().to_string();
+                    let stop = ["pod", "stop", "--ignore", "--time", &seconds, &pod.name];
+                    let timeout = self.pods.grace.saturating_mul(2) + PODMAN_ACT_TIMEOUT;
+                    self.podman.act(&stop, &[], timeout).await?;
+                    return Ok(Attempt::Failed(without_id(&why)));
+                }
+                Err(trouble) => return Err(trouble),
+            }
+        }
+        for container in &containers {
+            self.podman.look(&["wait", container], RUN_TIMEOUT).await?;
+        }
+        for container in &containers {
+            match self.ended(container).await? {
+                End::With(0) => {}
+                End::With(status) => {
+                    let name = container.strip_prefix(&format!("{}-", pod.name));
+                    let name = name.unwrap_or(container);
+                    return Ok(Attempt::Failed(format!("container {name}: exit status {status}")));
+                }
+                End::CutShort | End::NotStarted => {
+                    return Ok(Attempt::Failed("the host went down while it ran".into()));
+                }
+            }
+        }
+        Ok(Attempt::Succeeded)
+    }
+
+    /// How a container ended.
+    async fn ended(&self, container: &str) -> Result<End, Trouble> {
+        let format = "{{.State.Status}} {{.State.ExitCode}} {{.State.StartedAt.Unix}} {{.State.FinishedAt.Unix}}";
+        let arguments = ["container", "inspect", "--format", format, container];
+        let text = self.podman.look(&arguments, PODMAN_LOOK_TIMEOUT).await?;
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let number =
+            |at: usize| words.get(at).and_then(|word| word.parse::<i64>().ok()).unwrap_or(0);
+        let (status, started, finished) = (number(1), number(2), number(3));
+        Ok(match words.first().copied() {
+            Some("created" | "configured" | "initialized") => End::NotStarted,
+            // Podman puts what ran when the host went down among what ended, and knows no end of it.
+            Some("exited" | "stopped") if started > 0 && finished < started => End::CutShort,
+            _ => End::With(status),
+        })
+    }
+
+    /// Ends and removes what there is of it.
+    async fn end(&self) -> Result<String, Trouble> {
+        let log = self.log().await;
+        for pod in self.own().await? {
+            self.podman.remove(&pod.name, Some(self.pods.grace)).await?;
+        }
+        Ok(log)
+    }
+
+    /// Removes what is left of runs that ended, but for some.
+    async fn tidy(&self, keep: &[Seq], until: Seq) -> Result<(), Trouble> {
+        for pod in self.podman.pods().await? {
+            let seq = pod.rollout.rsplit('/').next().unwrap_or_default();
+            let seq = seq.split('+').next().unwrap_or_default();
+            let Ok(seq) = seq.parse().map(Seq) else { continue };
+            if seq <= until && !keep.contains(&seq) {
+                at_leisure(self.podman.remove(&pod.name, Some(Duration::ZERO)).await)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The last lines of its last attempt, of all its containers.
+    async fn log(&self) -> String {
+        let own = self.own().await.unwrap_or_default();
+        let Some(pod) = own.last() else { return String::new() };
+        let names: Vec<&str> = self.pods.all_containers().collect();
+        let mut lines = Vec::new();
+        for name in names {
+            let container = format!("{}-{name}", pod.name);
+            let arguments = ["logs", "--tail", LOG_LINES, &container];
+            let logs = self.podman.look(&arguments, PODMAN_LOOK_TIMEOUT);
+            lines.extend(logs.await.unwrap_or_default().lines().map(str::to_owned));
+        }
+        let from = lines.len().saturating_sub(5);
+        crate::secret::masked(&lines.get(from..).unwrap_or_default().join("\n"))
+    }
+}
+
+/// Without the number of an init container: it is another at each attempt (rule I70).
+fn without_id(why: &str) -> String {
+    match why.strip_prefix("init container ").and_then(|rest| rest.split_once(' ')) {
+        Some((_, how)) => format!("an init container {how}"),
+        None => why.to_owned(),
+    }
+}
+
+/// What podman knows of the end of a container.
+enum End {
+    NotStarted,
+    With(i64),
+    CutShort,
+}

@@ -1,0 +1,200 @@
+//! CronJobs on one host, with a real podman (rule R17a).
+
+use tidegate::control::Question;
+use tidegate::fact::{Fact, JobFinished, Outcome};
+
+use crate::support::daemon::{Host, eventually};
+use crate::support::git::Repo;
+use crate::support::podman::{Podman, Program, alone};
+
+/// A CronJob that does not run by itself within this century.
+fn manifests(registry: &str, command: &str, more: &str) -> String {
+    format!(
+        "apiVersion: image.openshift.io/v1
+kind: ImageStream
+metadata: {{name: web, namespace: shop}}
+spec:
+  tags:
+  - name: latest
+    from: {{kind: DockerImage, name: '{registry}/shop/web:latest'}}
+    importPolicy: {{insecure: true}}
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata:
+  name: night
+  namespace: shop
+  annotations:
+    image.openshift.io/triggers: >-
+      [{{\"from\":{{\"kind\":\"ImageStreamTag\",\"name\":\"web:latest\"}},
+      \"fieldPath\":\"spec.jobTemplate.spec.template.spec.containers[0].image\"}}]
+spec:
+  schedule: '0 0 29 2 *'
+  timeZone: Europe/Berlin
+  successfulJobsHistoryLimit: 1
+  jobTemplate:
+    spec:
+      backoffLimit: 0{more}
+      template:
+        spec:
+          restartPolicy: Never
+          terminationGracePeriodSeconds: 1
+          containers:
+          - name: main
+            image: ' '
+            command: [/bin/sh, -c, '{command}']
+            env: [{{name: PASSWORD, valueFrom: {{secretKeyRef: {{name: db, key: password}}}}}}]
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: db, namespace: shop}}
+stringData: {{password: hunter2}}
+"
+    )
+}
+
+struct Night {
+    podman: Podman,
+    repo: Repo,
+    host: Host,
+}
+
+impl Night {
+    fn open(command: &str) -> Option<Self> {
+        if !alone() {
+            return None;
+        }
+        let podman = Podman::start()?;
+        podman.push("shop/web:latest", "v1", Program::Healthy);
+        let toml = format!(
+            "[targets.here]\nkind = \"podman\"\nprogram = {:?}\n[routes]\ndefault = \"here\"\n",
+            podman.program().display()
+        );
+        let repo = Repo::new();
+        let host = Host::new(repo.path(), &toml);
+        let mut night = Self { podman, repo, host };
+        night.commit(command, "");
+        night.host.start();
+        night.host.wait_for("it is in force", |fact| matches!(fact, Fact::RolloutStarted(_)));
+        Some(night)
+    }
+
+    fn commit(&self, command: &str, more: &str) {
+        let text = manifests(&self.podman.registry.address(), command, more);
+        self.repo.write("shop.yaml", text).commit("the shop");
+    }
+
+    /// Somebody runs it now.
+    fn runs(&self, name: &str) {
+        let said = self.host.text(&["create", "job", name, "--from=cronjob/night", "-n", "shop"]);
+        assert_eq!(said, format!("job.batch/{name} created\n"));
+    }
+
+    fn ends(&self, name: &str) -> JobFinished {
+        eventually(&format!("the end of {name}; {}", self.host.story()), || {
+            self.host.records().into_iter().find_map(|record| match record.fact {
+                Fact::JobFinished(end) if end.name == name => Some(end),
+                _ => None,
+            })
+        })
+    }
+
+    fn pods(&self) -> Vec<String> {
+        let text = self.podman.run(&["pod", "ps", "--format", "{{.Name}}"]);
+        let mut pods: Vec<String> = text.lines().map(str::to_owned).collect();
+        pods.sort();
+        pods
+    }
+}
+
+/// A run is a pod that ends; what it printed and how it ended are on record, and what is over the limits is removed.
+#[test]
+fn r017a_a_run_is_a_pod_that_ends() {
+    let Some(night) = Night::open("echo it has $PASSWORD | busybox wc -c") else { return };
+    night.runs("one");
+    let end = night.ends("one");
+    assert_eq!(
+        (end.outcome, end.log.as_str()),
+        (Outcome::Complete, "15"),
+        "{}",
+        night.host.story()
+    );
+    night.runs("two");
+    assert_eq!(night.ends("two").outcome, Outcome::Complete);
+    eventually("the first is removed", || (night.pods() == ["two"]).then_some(()));
+}
+
+/// A run that fails says how, and stays to be looked at.
+#[test]
+fn r017a_a_run_that_fails_says_so() {
+    let Some(night) = Night::open("echo no room; exit 3") else { return };
+    night.runs("one");
+    let end = night.ends("one");
+    let how = (end.outcome, end.reason.as_str(), end.log.as_str());
+    let why = "container main: exit status 3 (`backoffLimit` is 0)";
+    assert_eq!(how, (Outcome::Failed, why, "no room"));
+    assert_eq!(night.pods(), ["one"]);
+    assert_eq!(night.podman.run(&["logs", "one-main"]), "no room");
+}
+
+/// Law 6: a daemon that is killed while a run goes on finds it again, and it has run once.
+#[test]
+fn r017a_a_run_outlives_the_daemon() {
+    let wait = "echo ran; while ! busybox test -e /tmp/go; do busybox sleep 0.1; done";
+    let Some(mut night) = Night::open(wait) else { return };
+    night.runs("one");
+    night.host.wait_for("its start", |fact| matches!(fact, Fact::JobCreated(_)));
+    eventually("it runs", || {
+        let list = ["ps", "--filter", "name=one-main", "--format", "{{.State}}"];
+        (night.podman.run(&list).to_lowercase() == "running").then_some(())
+    });
+    night.host.kill();
+    night.host.start();
+    night.podman.run(&["exec", "one-main", "/bin/sh", "-c", "echo > /tmp/go"]);
+    let end = night.ends("one");
+    assert_eq!((end.outcome, end.log.as_str()), (Outcome::Complete, "ran"));
+    let began = night.host.records().into_iter();
+    assert_eq!(began.filter(|r| matches!(r.fact, Fact::JobStarted(_))).count(), 1);
+}
+
+/// A pod that somebody removed is not run again: whether it did its work is not known.
+#[test]
+fn r017a_a_pod_that_is_gone_is_not_run_again() {
+    let Some(mut night) = Night::open("busybox sleep 1000") else { return };
+    night.runs("one");
+    night.host.wait_for("its start", |fact| matches!(fact, Fact::JobCreated(_)));
+    night.host.kill();
+    night.podman.run(&["pod", "rm", "--force", "one"]);
+    night.host.start();
+    let end = night.ends("one");
+    assert_eq!(end.outcome, Outcome::Failed);
+    assert!(end.reason.contains("somebody removed it"), "{}", end.reason);
+}
+
+/// `activeDeadlineSeconds` ends a run, and its pod.
+#[test]
+fn r017a_a_run_is_ended_at_its_deadline() {
+    let Some(night) = Night::open("busybox sleep 1000") else { return };
+    night.commit("busybox sleep 1000", "\n      activeDeadlineSeconds: 2");
+    night.host.ask(&Question::ReadSource);
+    eventually("the commit is in force", || {
+        let records = night.host.records().into_iter();
+        let began = records.filter(|record| matches!(record.fact, Fact::RolloutStarted(_)));
+        (began.count() == 2).then_some(())
+    });
+    night.runs("one");
+    let end = night.ends("one");
+    assert_eq!(end.outcome, Outcome::Failed);
+    assert!(end.reason.contains("was not done within 2s"), "{}", end.reason);
+    assert_eq!(night.pods(), Vec::<String>::new());
+    let status = String::from_utf8(night.host.run(&["status"]).stdout).unwrap();
+    assert!(status.contains("its last run, job one, failed"), "{status}");
+    let shown = night.host.text(&["get", "cronjob", "night", "-n", "shop"]);
+    let line: Vec<&str> = shown.lines().last().unwrap().split_whitespace().collect();
+    assert_eq!(line[..6], ["night", "0", "0", "29", "2", "*"], "{shown}");
+    assert_eq!(line[6..10], ["Europe/Berlin", "False", "0", "<none>"], "{shown}");
+    let described = night.host.text(&["describe", "cronjob", "night", "-n", "shop"]);
+    assert!(described.contains("Failed: it was not done within 2s"), "{described}");
+    let history = night.host.text(&["history"]);
+    assert!(history.contains("CronJob/shop/night job one by "), "{history}");
+}
