@@ -2,8 +2,8 @@
 //!
 //! A host runs pods, and knows no `DeploymentConfig`, `Deployment` or `StatefulSet` (rule R8). What they mean is said
 //! here: which steps a rollout takes ([`Pods::course`]), what is played ([`Pods::render`]) or written as units of systemd
-//! ([`Pods::units`]), when it is healthy ([`Pods::probes`]), and when a `CronJob` runs ([`cron`](fn@cron)). It reads the manifest as it was rolled out, so that a
-//! restart, a restore and a test see the same.
+//! ([`Pods::units`]), when it is healthy ([`Pods::probes`]), and when a `CronJob` runs ([`cron`](fn@cron)). It reads the
+//! manifest as it was rolled out, so that a restart, a restore and a test see the same.
 
 mod config;
 mod cron;

@@ -65,8 +65,8 @@ pub enum Concurrency {
     Replace,
 }
 
-/// A run of a `CronJob` is about to begin (law 1). Its record is its identity, and so is its time (law 6): for one scheduled
-/// time there is one run.
+/// A run of a `CronJob` is about to begin (law 1). Its record is its identity, and so is its time (law 6): for one
+/// scheduled time there is one run.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct JobStarted {

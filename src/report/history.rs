@@ -5,6 +5,7 @@
 //! may turn out to have caused its rollouts.
 
 mod entry;
+mod gone;
 mod job;
 mod runs;
 

@@ -5,8 +5,9 @@ use serde_json::{Map, Value, json};
 use crate::api::Time;
 use crate::observed::rollout::WorkloadState;
 
-/// The status of a `CronJob` whose runs are ours to begin; nothing where they are its target's. Beside what Kubernetes tells:
-/// when it runs next, and how it went last.
+/// The status of a `CronJob` whose runs are ours to begin; nothing where they are its target's.
+///
+/// Beside what Kubernetes tells it says when it runs next, and how it went last.
 pub(super) fn write(status: &mut Map<String, Value>, state: &WorkloadState) {
     let cron = state.active().and_then(|active| active.started.cron.as_ref());
     let Some(cron) = cron else { return };

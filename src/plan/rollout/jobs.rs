@@ -47,7 +47,10 @@ impl Planning<'_> {
         for job in jobs.running() {
             plan = with(plan, self.job(job));
         }
-        let is_ending = |step: &Step| matches!(step, Step::Record(fact) if matches!(**fact, Fact::JobEnding(_)));
+        let is_ending = |step: &Step| {
+            let Step::Record(fact) = step else { return false };
+            matches!(**fact, Fact::JobEnding(_))
+        };
         if stops || plan.steps.iter().any(is_ending) {
             return plan;
         }
@@ -91,7 +94,8 @@ impl Planning<'_> {
             let reason = format!("not started in {}: {why}", attempts(delivery.failures));
             return Plan::step(self.end_job(job, Outcome::Failed, reason));
         }
-        if now.mono < delivery.not_before {
+        let begins_to_end = job.ending.is_some() && !delivery.ends;
+        if now.mono < delivery.not_before && !begins_to_end {
             let name = job.started.name.clone();
             let held = self.held(HeldReason::JobTrouble { name, why });
             return held.also_due(Some(delivery.not_before)).also_due(due);

@@ -4,9 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::fact::{
-    CommitAdopted, Fact, ImagesPruned, Ordered, Outcome, Reason, Record, RecordsLost, Release,
-    RemovalFate, RolloutOrdered, RolloutStarted, RolloutsPaused, StoredManifest, TagsListed,
-    TriggerFired, TriggerOutcome, Via,
+    CommitAdopted, Fact, Ordered, Outcome, Reason, Record, RecordsLost, Release, RemovalFate,
+    RolloutOrdered, RolloutStarted, RolloutsPaused, TagsListed, TriggerFired, TriggerOutcome, Via,
 };
 use crate::names::{Digest, ObjectKey, Seq, StreamTag, TagName};
 use crate::observed::rollout::object_of;
@@ -189,8 +188,8 @@ impl Reader<'_> {
             | Fact::ListingFailed(_)
             | Fact::OverlaySet(_)
             | Fact::TagRemoved(_) => self.tag(&record.fact)?,
-            Fact::ImagesPruned(pruned) => prune(pruned),
-            Fact::ImageDeleted(_) | Fact::ManifestDeleted(_) => deleted(&record.fact)?,
+            Fact::ImagesPruned(pruned) => super::gone::prune(pruned),
+            Fact::ImageDeleted(_) | Fact::ManifestDeleted(_) => super::gone::deleted(&record.fact)?,
             Fact::TriggerFired(fired) => fires(fired),
             Fact::ConfigAdopted(config) => {
                 said("config", &"taken into use", format!(" by version {}", config.version))
@@ -402,32 +401,6 @@ fn ordered(fact: &RolloutOrdered) -> Said {
                 .because([rollout])
         }
     }
-}
-
-#[expect(clippy::wildcard_enum_match_arm, reason = "`describe` hands over only these")]
-fn deleted(fact: &Fact) -> Option<Said> {
-    Some(match fact {
-        Fact::ImageDeleted(deleted) => {
-            said("delete", &deleted.image, format!(" by {}", one_line(&deleted.by)))
-        }
-        Fact::ManifestDeleted(deleted) => {
-            let StoredManifest { repository, digest } = &deleted.manifest;
-            said("delete", digest, format!(" in {repository}"))
-        }
-        _ => return None,
-    })
-}
-
-fn prune(pruned: &ImagesPruned) -> Said {
-    let items = count(pruned.item_count(), "item", "items");
-    let tags: Vec<_> = pruned.items.iter().map(|of_tag| of_tag.tag.to_string()).collect();
-    let of = match tags.len() {
-        0 => String::new(),
-        1..=3 => format!(" of {}", tags.join(", ")),
-        n => format!(" of {n} tags"),
-    };
-    let images = count(pruned.images.len(), "image", "images");
-    said("prune", &items, format!("{of} and {images} gone, by {}", one_line(&pruned.by)))
 }
 
 fn commit(adopted: &CommitAdopted) -> Said {

@@ -145,8 +145,8 @@ fn r017a_a_run_outlives_the_daemon() {
     night.runs("one");
     night.host.wait_for("its start", |fact| matches!(fact, Fact::JobCreated(_)));
     eventually("it runs", || {
-        let list = ["ps", "--filter", "name=one-main", "--format", "{{.State}}"];
-        (night.podman.run(&list).to_lowercase() == "running").then_some(())
+        let list = ["ps", "--filter", "status=running", "--format", "{{.Names}}"];
+        night.podman.run(&list).lines().any(|name| name == "one-main").then_some(())
     });
     night.host.kill();
     night.host.start();
