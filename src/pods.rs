@@ -198,6 +198,15 @@ impl Pods {
         list.into_iter().flatten().filter_map(|one| one.get("name")?.as_str())
     }
 
+    /// What podman leaves out of the template without a word (rule R9).
+    #[must_use]
+    pub fn left_out(&self) -> Option<String> {
+        let has = |one: &&Value| one.get("lifecycle").is_some_and(|lifecycle| !lifecycle.is_null());
+        let names = self.containers().filter(has).filter_map(|one| one.get("name")?.as_str());
+        let names = names.collect::<Vec<_>>().join(", ");
+        (!names.is_empty()).then(|| format!("podman runs no `lifecycle` of {names}"))
+    }
+
     /// The names of all its containers, init containers first.
     pub fn all_containers(&self) -> impl Iterator<Item = &str> {
         self.containers().filter_map(|one| one.get("name")?.as_str())

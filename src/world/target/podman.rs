@@ -354,7 +354,11 @@ impl Host<'_> {
         for image in self.pods.images() {
             pulled += usize::from(self.pull_image(image).await?);
         }
-        Ok(format!("{pulled} of {} images pulled", self.pods.images().len()))
+        let note = format!("{pulled} of {} images pulled", self.pods.images().len());
+        Ok(match self.pods.left_out() {
+            Some(what) => format!("{note}; {what}"),
+            None => note,
+        })
     }
 
     /// A health check that podman makes something else of would end what is healthy.

@@ -116,6 +116,17 @@ fn r005_every_kind_of_probe_is_known() {
     assert_eq!(pods.unwrap().probes().unwrap(), []);
 }
 
+/// R9: what podman leaves out is said.
+#[test]
+fn r009_what_podman_leaves_out_is_said() {
+    let pods = read(|m| {
+        let container = &mut m["spec"]["template"]["spec"]["containers"][0];
+        container["lifecycle"] = json!({"preStop": {"exec": {"command": ["true"]}}});
+    });
+    assert_eq!(pods.unwrap().left_out().unwrap(), "podman runs no `lifecycle` of main");
+    assert_eq!(read(|_| {}).unwrap().left_out(), None);
+}
+
 /// R11: byte for byte the same, with the names of OpenShift, and nothing that podman would take for itself.
 #[test]
 fn r011_a_pod_is_rendered_byte_for_byte_the_same() {
