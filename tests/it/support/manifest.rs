@@ -85,7 +85,7 @@ impl Manifest {
         let value = rest.get(1..).unwrap_or("");
         if name == "ns" {
             self.namespace = value.into();
-        } else if FLAGS.contains(&name) {
+        } else if FLAGS.contains(&name) && !(name == "cron" && self.kind == "is") {
             self.flags.insert(name.into(), value.replace('_', " "));
         } else {
             let relation = rest.chars().next().unwrap_or('=');
