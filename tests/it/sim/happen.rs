@@ -175,7 +175,11 @@ impl Simulation {
             3 => self.delete_image(),
             _ if objects.is_empty() => Request::Status,
             5 if self.rng.one_in(2) => self.run(&objects),
-            _ => Request::Release(self.rng.pick(&objects).clone()),
+            _ => {
+                let object = self.rng.pick(&objects).clone();
+                self.targets.host.released(&object);
+                Request::Release(object)
+            }
         };
         self.tell(|| format!("operator: {request:?}"));
         Input::Asked(Ask { id: 1, by: "ann".into(), request })
