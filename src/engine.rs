@@ -31,6 +31,7 @@ use crate::admit::{Admission, Scarce};
 use crate::desired::{DesiredState, Object, Tree};
 use crate::fact::{
     Checkpoint, CommitAdopted, Fact, ImportFailed, Reason, Record, StoredManifest, TagRecovered,
+    workload_fact,
 };
 use crate::limits::{CHECKPOINT_INTERVAL, CLOCK_DRIFT_MAX, WAKE_INTERVAL_MAX};
 use crate::names::{
@@ -387,23 +388,7 @@ impl Engine {
                 self.mark_left();
             }
             Fact::CommitAdopted(adopted) => self.mark_adopted(adopted),
-            Fact::RolloutStarted(_)
-            | Fact::RolloutStepped(_)
-            | Fact::RolloutSuperseded(_)
-            | Fact::RolloutOrdered(_)
-            | Fact::RolloutFinished(_)
-            | Fact::DigestHeld(_)
-            | Fact::HoldReleased(_)
-            | Fact::StopStarted(_)
-            | Fact::StopFinished(_)
-            | Fact::ScaleStarted(_)
-            | Fact::ScalePrepared(_)
-            | Fact::ScaleFinished(_)
-            | Fact::JobStarted(_)
-            | Fact::JobCreated(_)
-            | Fact::JobEnding(_)
-            | Fact::JobFinished(_)
-            | Fact::JobMissed(_) => {
+            workload_fact!() => {
                 if let Some(object) = crate::observed::rollout::object_of(fact) {
                     self.dirty.insert(Key::Workload(object.clone()));
                 }

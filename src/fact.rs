@@ -46,6 +46,31 @@ pub use source::{
     RemovalsReleased, Removed, SourceFailed, StreamChanged,
 };
 
+/// The facts that are about one workload alone, where a `match` treats them as one. The list is written once, so that a new
+/// one is thought of in each of those places.
+macro_rules! workload_fact {
+    () => {
+        $crate::fact::Fact::RolloutStarted(_)
+            | $crate::fact::Fact::RolloutStepped(_)
+            | $crate::fact::Fact::RolloutSuperseded(_)
+            | $crate::fact::Fact::RolloutOrdered(_)
+            | $crate::fact::Fact::RolloutFinished(_)
+            | $crate::fact::Fact::DigestHeld(_)
+            | $crate::fact::Fact::HoldReleased(_)
+            | $crate::fact::Fact::StopStarted(_)
+            | $crate::fact::Fact::StopFinished(_)
+            | $crate::fact::Fact::ScaleStarted(_)
+            | $crate::fact::Fact::ScalePrepared(_)
+            | $crate::fact::Fact::ScaleFinished(_)
+            | $crate::fact::Fact::JobStarted(_)
+            | $crate::fact::Fact::JobCreated(_)
+            | $crate::fact::Fact::JobEnding(_)
+            | $crate::fact::Fact::JobFinished(_)
+            | $crate::fact::Fact::JobMissed(_)
+    };
+}
+pub(crate) use workload_fact;
+
 /// One line of the journal, without its hash.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::dense;
 use crate::fact::{
     Checkpoint, CommitAdopted, ConfigAdopted, Fact, ImportFailed, Record, Rejected, RemovalFate,
-    Space, TagImported, TagsListed, Via,
+    Space, TagImported, TagsListed, Via, workload_fact,
 };
 use crate::names::{CommitId, ContentHash, Generation, Incarnation, ObjectKey, Seq, StreamName};
 use crate::names::{Kind, StreamTag, TagName};
@@ -276,24 +276,7 @@ impl ObservedState {
             Fact::ManifestDeleted(deleted) => {
                 self.images.leftover.remove(&deleted.manifest);
             }
-            Fact::TriggerFired(_)
-            | Fact::RolloutStarted(_)
-            | Fact::RolloutStepped(_)
-            | Fact::RolloutSuperseded(_)
-            | Fact::RolloutOrdered(_)
-            | Fact::RolloutFinished(_)
-            | Fact::DigestHeld(_)
-            | Fact::HoldReleased(_)
-            | Fact::StopStarted(_)
-            | Fact::StopFinished(_)
-            | Fact::ScaleStarted(_)
-            | Fact::ScalePrepared(_)
-            | Fact::ScaleFinished(_)
-            | Fact::JobStarted(_)
-            | Fact::JobCreated(_)
-            | Fact::JobEnding(_)
-            | Fact::JobFinished(_)
-            | Fact::JobMissed(_) => self.apply_to_workload(record),
+            Fact::TriggerFired(_) | workload_fact!() => self.apply_to_workload(record),
             Fact::RolloutsPaused(paused) if paused.object.is_none() => {
                 self.paused =
                     paused.paused.then(|| Paused { at: record.at, by: paused.by.clone() });

@@ -110,13 +110,7 @@ impl JobStarted {
     /// What its pods are known by, where the record `seq` began it.
     #[must_use]
     pub fn key(&self, seq: Seq) -> RolloutKey {
-        RolloutKey {
-            namespace: self.object.namespace.clone(),
-            name: self.object.name.clone(),
-            incarnation: self.incarnation,
-            seq,
-            epoch: self.epoch,
-        }
+        RolloutKey::of(&self.object, self.incarnation, seq, self.epoch)
     }
 }
 

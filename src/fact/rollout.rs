@@ -281,13 +281,7 @@ impl RolloutStarted {
     /// The idempotency key of the rollout that the record `seq` started.
     #[must_use]
     pub fn key(&self, seq: Seq) -> RolloutKey {
-        RolloutKey {
-            namespace: self.object.namespace.clone(),
-            name: self.object.name.clone(),
-            incarnation: self.incarnation,
-            seq,
-            epoch: self.epoch,
-        }
+        RolloutKey::of(&self.object, self.incarnation, seq, self.epoch)
     }
 }
 

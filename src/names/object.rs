@@ -269,6 +269,20 @@ pub struct RolloutKey {
     pub epoch: Option<Timestamp>,
 }
 
+impl RolloutKey {
+    /// The key of what the record `seq` started for a life of an object.
+    #[must_use]
+    pub fn of(
+        object: &ObjectKey,
+        incarnation: Incarnation,
+        seq: Seq,
+        epoch: Option<Timestamp>,
+    ) -> RolloutKey {
+        let (namespace, name) = (object.namespace.clone(), object.name.clone());
+        RolloutKey { namespace, name, incarnation, seq, epoch }
+    }
+}
+
 impl fmt::Display for RolloutKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}/{}", self.namespace, self.name, self.incarnation, self.seq)?;

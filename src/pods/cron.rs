@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 
 use super::render::put;
 use super::{
-    Instance, LABEL_ATTEMPT, LABEL_JOB, LABEL_OBJECT, LABEL_ROLLOUT, Pods, Unsupported, VERSIONS,
-    unsupported,
+    Instance, LABEL_ATTEMPT, LABEL_JOB, LABEL_OBJECT, LABEL_ROLLOUT, Pods, Unsupported, unsupported,
 };
 use crate::fact::{Concurrency, CronSpec};
 use crate::names::RolloutKey;
@@ -142,12 +141,7 @@ impl Pods {
             (LABEL_ATTEMPT, attempt.to_string()),
         ];
         put(&mut labels, ours);
-        let mut annotations =
-            self.template.pointer("/metadata/annotations").cloned().unwrap_or_default();
-        let versions: Vec<&str> = self.versions.iter().map(|one| one.name.as_str()).collect();
-        if !versions.is_empty() {
-            put(&mut annotations, [(VERSIONS, versions.join(","))]);
-        }
+        let annotations = self.annotations([]);
         let mut spec = self.template.get("spec").cloned().unwrap_or_default();
         for list in ["initContainers", "containers"] {
             let containers = spec.get_mut(list).and_then(Value::as_array_mut);

@@ -77,13 +77,7 @@ impl Pods {
         let openshifts = openshifts.into_iter().flatten();
         let check = (instance == Instance::Check).then(|| (LABEL_CHECK, "true".to_owned()));
         put(&mut labels, ours.into_iter().chain(openshifts).chain(check));
-        let mut annotations =
-            self.template.pointer("/metadata/annotations").cloned().unwrap_or_default();
-        put(&mut annotations, [("tidegate.dev/revision", revision.0.to_string())]);
-        let versions: Vec<&str> = self.versions.iter().map(|one| one.name.as_str()).collect();
-        if !versions.is_empty() {
-            put(&mut annotations, [(VERSIONS, versions.join(","))]);
-        }
+        let annotations = self.annotations([("tidegate.dev/revision", revision.0.to_string())]);
         let mut spec = self.template.get("spec").cloned().unwrap_or_default();
         for list in ["initContainers", "containers"] {
             let containers = spec.get_mut(list).and_then(Value::as_array_mut);
@@ -108,6 +102,18 @@ impl Pods {
             "spec": spec,
         });
         pod.to_string()
+    }
+
+    /// The annotations of the template and ours, with the versions of secrets and config maps that are mounted.
+    pub(super) fn annotations<const N: usize>(&self, ours: [(&str, String); N]) -> Value {
+        let mut annotations =
+            self.template.pointer("/metadata/annotations").cloned().unwrap_or_default();
+        put(&mut annotations, ours);
+        let versions: Vec<&str> = self.versions.iter().map(|one| one.name.as_str()).collect();
+        if !versions.is_empty() {
+            put(&mut annotations, [(VERSIONS, versions.join(","))]);
+        }
+        annotations
     }
 
     pub(super) fn container(&self, container: &mut Value, instance: Instance) {

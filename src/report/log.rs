@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::fact::{Checkpoint, Fact, QuotaMark, Record};
+use crate::fact::{Checkpoint, Fact, QuotaMark, Record, workload_fact};
 use crate::names::{Kind, ObjectKey, StreamName, StreamTag};
 use crate::observed::ObservedState;
 use crate::observed::rollout::object_of;
@@ -69,24 +69,8 @@ pub fn named(fact: &Fact) -> (BTreeSet<ObjectKey>, BTreeSet<StreamTag>) {
         | Fact::SourceRecovered
         | Fact::ImageDeleted(_)
         | Fact::ManifestDeleted(_)
-        | Fact::RolloutStarted(_)
-        | Fact::RolloutStepped(_)
-        | Fact::RolloutSuperseded(_)
-        | Fact::RolloutOrdered(_)
+        | workload_fact!()
         | Fact::RolloutsPaused(_)
-        | Fact::RolloutFinished(_)
-        | Fact::DigestHeld(_)
-        | Fact::HoldReleased(_)
-        | Fact::StopStarted(_)
-        | Fact::StopFinished(_)
-        | Fact::ScaleStarted(_)
-        | Fact::ScalePrepared(_)
-        | Fact::ScaleFinished(_)
-        | Fact::JobStarted(_)
-        | Fact::JobCreated(_)
-        | Fact::JobEnding(_)
-        | Fact::JobFinished(_)
-        | Fact::JobMissed(_)
         | Fact::ConfigAdopted(_)
         | Fact::SpaceShort(_)
         | Fact::SpaceRegained(_)
