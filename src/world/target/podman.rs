@@ -218,6 +218,8 @@ struct Pod {
     is_hook: bool,
     /// Which attempt at a run of a `CronJob` it is.
     attempt: u32,
+    /// Whether any of its containers runs.
+    runs: bool,
 }
 
 impl Podman<'_> {
@@ -241,6 +243,7 @@ impl Podman<'_> {
             is_check: label(pod, LABEL_CHECK) == "true",
             is_hook: label(pod, LABEL_HOOK) == "true",
             attempt: label(pod, LABEL_ATTEMPT).parse().unwrap_or(0),
+            runs: !matches!(text(pod, "/Status").as_str(), "Created" | "Exited" | "Stopped"),
         });
         Ok(pods.collect())
     }

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use tidegate::fact::{Fact, Outcome, RolloutStep};
 
 use crate::support::daemon::{Host, eventually};
-use crate::support::git::{Repo, program};
+use crate::support::git::Repo;
 use crate::support::podman::{Podman, Program, alone};
 use crate::support::registry::{Fault, FaultProxy, write};
 use crate::support::shop::{End, READY, Web, end_of, import, last_steps};
@@ -24,12 +24,9 @@ fn manifests(registry: &str, web: Web<'_>) -> String {
 struct Course {
     podman: Podman,
     host: Host,
-    /// Its program stands between the daemon and podman, and this file says what it does before.
-    between: PathBuf,
     /// A folder of the host that pods mount.
     data: PathBuf,
     _repo: Repo,
-    _dir: tempfile::TempDir,
     rollouts: usize,
 }
 
@@ -41,25 +38,17 @@ impl Course {
         }
         let podman = Podman::start()?;
         podman.push("shop/web:latest", "v1", Program::Healthy);
-        let dir = tempfile::tempdir().unwrap();
-        let [script, between, data] =
-            ["podman", "between", "data"].map(|name| dir.path().join(name));
+        let data = podman.beside("data");
         std::fs::create_dir(&data).unwrap();
-        let text = format!(
-            "#!/bin/sh\n[ -e {0} ] && . {0}\nexec {1} \"$@\"\n",
-            between.display(),
-            podman.program().display()
-        );
-        program(&script, &text);
         let toml = format!(
             "[targets.here]\nkind = \"podman\"\nprogram = {:?}\n[routes]\ndefault = \"here\"\n",
-            script.display()
+            podman.between().display()
         );
         let repo = Repo::new();
         let text = manifests(&podman.registry.address(), &data.display().to_string());
         repo.write("web.yaml", text).commit("the shop");
         let host = Host::new(repo.path(), &toml);
-        Some(Self { podman, host, between, data, _repo: repo, _dir: dir, rollouts: 0 })
+        Some(Self { podman, host, data, _repo: repo, rollouts: 0 })
     }
 
     /// The same, opened.
@@ -165,7 +154,7 @@ fn r015_recreate_ends_the_old_one_before_the_new_one_starts() {
     course.completes();
     assert_eq!(course.steps(), [Pulling, PreHook, MidHook, StartingNew, Checking, PostHook]);
     // What is played, and which instances run in that moment.
-    let played = course.between.with_extension("played");
+    let played = course.podman.beside("played");
     let lines = format!(
         "if [ \"$1 $2\" = 'kube play' ]; then\n\
            name=$(grep -o '\"name\":\"web-[^\"]*\"' /dev/stdin | head -n 1)\n\
@@ -174,7 +163,7 @@ fn r015_recreate_ends_the_old_one_before_the_new_one_starts() {
         course.podman.program().display(),
         played.display()
     );
-    write(&course.between, &lines);
+    course.podman.puts_between(&lines);
     course.moves("v2", Program::IgnoresTerm);
     course.completes();
     let steps = [Pulling, PreHook, StoppingOld, MidHook, StartingNew, Checking, PostHook];

@@ -1,12 +1,10 @@
 //! What may go wrong with podman and around it, with a real one: nothing is lost, and nothing is told as success that is
 //! none.
 
-use std::path::PathBuf;
-
 use tidegate::fact::{Fact, Outcome, RolloutStep};
 
 use crate::support::daemon::{Host, eventually, wait};
-use crate::support::git::{Repo, program};
+use crate::support::git::Repo;
 use crate::support::podman::{Podman, Program, alone};
 use crate::support::shop::{End, Web, end_of, import, last_steps};
 
@@ -21,10 +19,7 @@ fn manifests(registry: &str, hooks: &str) -> String {
 struct Faulty {
     podman: Podman,
     host: Host,
-    /// Its program stands between the daemon and podman, and this file says what it does otherwise.
-    between: PathBuf,
     _repo: Repo,
-    _dir: tempfile::TempDir,
     rollouts: usize,
 }
 
@@ -40,35 +35,20 @@ impl Faulty {
         }
         let podman = Podman::start()?;
         podman.push("shop/web:latest", "v1", Program::Healthy);
-        let dir = tempfile::tempdir().unwrap();
-        let (script, between) = (dir.path().join("podman"), dir.path().join("between"));
-        let text = format!(
-            "#!/bin/sh\n[ -e {0} ] && . {0}\nexec {1} \"$@\"\n",
-            between.display(),
-            podman.program().display()
-        );
-        program(&script, &text);
         let toml = format!(
             "[targets.here]\nkind = \"podman\"\nprogram = {:?}\n[routes]\ndefault = \"here\"\n\
              [triggers]\nflap_guard = \"{guard}\"\n",
-            script.display()
+            podman.between().display()
         );
         let repo = Repo::new();
         repo.write("web.yaml", manifests(&podman.registry.address(), hooks)).commit("the shop");
         let mut host = Host::new(repo.path(), &toml);
         host.start();
-        let mut faulty = Self { podman, host, between, _repo: repo, _dir: dir, rollouts: 0 };
+        let mut faulty = Self { podman, host, _repo: repo, rollouts: 0 };
         if hooks.is_empty() {
             faulty.completes();
         }
         Some(faulty)
-    }
-
-    /// What the program does before it is podman: lines of a shell script.
-    fn between(&self, lines: &str) {
-        let new = self.between.with_extension("new");
-        crate::support::registry::write(&new, lines);
-        std::fs::rename(new, &self.between).unwrap();
     }
 
     fn ends(&mut self) -> End {
@@ -108,14 +88,14 @@ impl Faulty {
 #[test]
 fn t025_podman_killed_while_it_plays_is_asked_again() {
     let Some(mut faulty) = Faulty::open("") else { return };
-    let once = faulty.between.with_extension("once");
+    let once = faulty.podman.beside("once");
     let lines = format!(
         "if [ \"$1 $2\" = 'kube play' ] && mkdir {} 2>/dev/null; then\n\
            {} \"$@\" & sleep 0.4; kill -9 $!; kill -9 $$\nfi\n",
         once.display(),
         faulty.podman.program().display()
     );
-    faulty.between(&lines);
+    faulty.podman.puts_between(&lines);
     faulty.moves("v2", Program::Healthy);
     faulty.completes();
     assert!(once.exists(), "it was killed once");
@@ -130,8 +110,8 @@ fn t025_podman_killed_while_it_plays_is_asked_again() {
 #[test]
 fn t025_a_podman_that_hangs_is_ended_with_its_children() {
     let Some(mut faulty) = Faulty::open("") else { return };
-    let pids = faulty.between.with_extension("pids");
-    faulty.between(&format!(
+    let pids = faulty.podman.beside("pids");
+    faulty.podman.puts_between(&format!(
         "if [ \"$1\" = pull ]; then sleep 1000 & echo $$ $! > {}; wait; fi\n",
         pids.display()
     ));
@@ -153,7 +133,7 @@ fn t025_a_registry_that_is_gone_before_the_pull_touches_nothing() {
     let Some(mut faulty) = Faulty::open("") else { return };
     // What is asked of the registry from here on is answered by nobody.
     let gone = "if [ \"$1\" = pull ]; then echo 'Error: initializing source: connection refused' >&2; exit 125; fi\n";
-    faulty.between(gone);
+    faulty.podman.puts_between(gone);
     faulty.moves("v2", Program::Healthy);
     let (outcome, reason, rolled_back) = faulty.ends();
     assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
@@ -166,8 +146,8 @@ fn t025_a_registry_that_is_gone_before_the_pull_touches_nothing() {
 #[test]
 fn t025_a_pull_that_breaks_off_is_begun_again() {
     let Some(mut faulty) = Faulty::open("") else { return };
-    let once = faulty.between.with_extension("once");
-    faulty.between(&format!(
+    let once = faulty.podman.beside("once");
+    faulty.podman.puts_between(&format!(
         "if [ \"$1\" = pull ] && mkdir {} 2>/dev/null; then {} \"$@\" & sleep 0.1; kill -9 $!; exit 125; fi\n",
         once.display(),
         faulty.podman.program().display()
@@ -191,7 +171,7 @@ fn r007_what_ran_before_comes_back_though_images_are_pruned() {
     assert_eq!(images(), before, "the images of both revisions are kept");
 
     // Somebody takes everything away while the new revision is tried.
-    faulty.between(&format!(
+    faulty.podman.puts_between(&format!(
         "if [ \"$1 $2\" = 'kube play' ]; then {0} rm --force --time 0 web-keep-1-0 web-keep-2-0; {0} image prune --all --force; fi >/dev/null 2>&1\n",
         faulty.podman.program().display()
     ));
@@ -290,9 +270,8 @@ fn r013a_an_image_for_another_platform_touches_nothing() {
 #[test]
 fn t025_a_registry_that_comes_back_completes_the_rollout() {
     let Some(mut faulty) = Faulty::open("") else { return };
-    let [begun, go, codes] =
-        ["begun", "go", "codes"].map(|name| faulty.between.with_extension(name));
-    faulty.between(&format!(
+    let [begun, go, codes] = ["begun", "go", "codes"].map(|name| faulty.podman.beside(name));
+    faulty.podman.puts_between(&format!(
         "if [ \"$1\" = pull ]; then\n\
            : > {}; while ! [ -e {} ]; do sleep 0.1; done\n\
            {} \"$@\"; code=$?; echo $code >> {}; exit $code\n\

@@ -8,7 +8,7 @@ use crate::support::git::Repo;
 use crate::support::podman::{Podman, Program, alone};
 
 /// A CronJob that does not run by itself within this century.
-fn manifests(registry: &str, command: &str, more: &str) -> String {
+fn manifests(registry: &str, command: &str, limits: &str) -> String {
     format!(
         "apiVersion: image.openshift.io/v1
 kind: ImageStream
@@ -34,7 +34,7 @@ spec:
   successfulJobsHistoryLimit: 1
   jobTemplate:
     spec:
-      backoffLimit: 0{more}
+      backoffLimit: {limits}
       template:
         spec:
           restartPolicy: Never
@@ -61,6 +61,10 @@ struct Night {
 
 impl Night {
     fn open(command: &str) -> Option<Self> {
+        Self::open_with(command, "0")
+    }
+
+    fn open_with(command: &str, limits: &str) -> Option<Self> {
         if !alone() {
             return None;
         }
@@ -68,19 +72,19 @@ impl Night {
         podman.push("shop/web:latest", "v1", Program::Healthy);
         let toml = format!(
             "[targets.here]\nkind = \"podman\"\nprogram = {:?}\n[routes]\ndefault = \"here\"\n",
-            podman.program().display()
+            podman.between().display()
         );
         let repo = Repo::new();
         let host = Host::new(repo.path(), &toml);
         let mut night = Self { podman, repo, host };
-        night.commit(command, "");
+        night.commit(command, limits);
         night.host.start();
         night.host.wait_for("it is in force", |fact| matches!(fact, Fact::RolloutStarted(_)));
         Some(night)
     }
 
-    fn commit(&self, command: &str, more: &str) {
-        let text = manifests(&self.podman.registry.address(), command, more);
+    fn commit(&self, command: &str, limits: &str) {
+        let text = manifests(&self.podman.registry.address(), command, limits);
         self.repo.write("shop.yaml", text).commit("the shop");
     }
 
@@ -88,6 +92,18 @@ impl Night {
     fn runs(&self, name: &str) {
         let said = self.host.text(&["create", "job", name, "--from=cronjob/night", "-n", "shop"]);
         assert_eq!(said, format!("job.batch/{name} created\n"));
+    }
+
+    /// The label that its pods have.
+    fn label(&self, name: &str) -> String {
+        eventually(&format!("the start of {name}"), || {
+            self.host.records().into_iter().find_map(|record| match record.fact {
+                Fact::JobStarted(job) if job.name == name => {
+                    Some(format!("tidegate.dev/rollout={}", job.key(record.seq)))
+                }
+                _ => None,
+            })
+        })
     }
 
     fn ends(&self, name: &str) -> JobFinished {
@@ -171,11 +187,62 @@ fn r017a_a_pod_that_is_gone_is_not_run_again() {
     assert!(end.reason.contains("somebody removed it"), "{}", end.reason);
 }
 
+/// Where the same time comes again, the pod of the run before makes room; one that still runs is told.
+#[test]
+fn r017a_the_pod_of_a_run_that_is_over_makes_room_for_one_of_its_name() {
+    let Some(night) = Night::open("echo ran") else { return };
+    for name in ["one", "two"] {
+        let of = ["--label", "tidegate.dev/object=CronJob/shop/night"];
+        let of = of.into_iter().chain(["--label", "tidegate.dev/rollout=shop/night/1/1"]);
+        let create: Vec<&str> = ["pod", "create", "--name", name].into_iter().chain(of).collect();
+        night.podman.run(&create);
+    }
+    night.podman.run(&["pod", "start", "two"]);
+    night.runs("one");
+    let end = night.ends("one");
+    assert_eq!((end.outcome, end.log.as_str()), (Outcome::Complete, "ran"), "{}", end.reason);
+    night.runs("two");
+    let end = night.ends("two");
+    let why = "pod two of an earlier run still runs: wait for it, or end it";
+    assert_eq!((end.outcome, end.reason.as_str()), (Outcome::Failed, why));
+}
+
+/// Law 6: a pod that was half made when podman was killed is made again, before its run and before another attempt at it.
+#[test]
+fn r017a_a_pod_that_was_half_made_is_made_again() {
+    let Some(mut night) = Night::open_with("echo no room; exit 3", "1") else { return };
+    let (once, real) = (night.podman.beside("once"), night.podman.program());
+    night.podman.puts_between(&format!(
+        "if [ \"$1 $2\" = 'kube play' ] && mkdir {} 2>/dev/null; then\n\
+           {1} \"$@\"; {1} rm one-main; kill -9 $$\n\
+         fi\n",
+        once.display(),
+        real.display()
+    ));
+    night.runs("one");
+    eventually("its first attempt", || {
+        let list = ["ps", "--all", "--filter", "status=exited", "--format", "{{.Names}}"];
+        night.podman.run(&list).lines().any(|name| name == "one-main").then_some(())
+    });
+    assert!(once.exists(), "podman was killed once");
+    night.host.kill();
+    let (object, label) = ("tidegate.dev/object=CronJob/shop/night", night.label("one"));
+    let of = ["--label", object, "--label", &label, "--label", "tidegate.dev/attempt=1"];
+    let create = ["pod", "create", "--name", "one-1"].into_iter().chain(of);
+    night.podman.run(&create.collect::<Vec<_>>());
+    night.host.start();
+    let end = night.ends("one");
+    let why = "container main: exit status 3, and so it did the time before (`backoffLimit` is 1)";
+    let how = (end.outcome, end.reason.as_str(), end.log.as_str());
+    assert_eq!(how, (Outcome::Failed, why, "no room"));
+    assert_eq!(night.pods(), ["one-1"]);
+}
+
 /// `activeDeadlineSeconds` ends a run, and its pod.
 #[test]
 fn r017a_a_run_is_ended_at_its_deadline() {
     let Some(night) = Night::open("busybox sleep 1000") else { return };
-    night.commit("busybox sleep 1000", "\n      activeDeadlineSeconds: 2");
+    night.commit("busybox sleep 1000", "0\n      activeDeadlineSeconds: 2");
     night.host.ask(&Question::ReadSource);
     eventually("the commit is in force", || {
         let records = night.host.records().into_iter();

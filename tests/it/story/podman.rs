@@ -494,7 +494,12 @@ fn d022_an_instance_that_is_added_and_is_not_healthy_goes_again() {
     assert_eq!(end.outcome, Outcome::Failed, "{}", end.reason);
     assert_eq!(shop.pods(), "web-0 Running");
     let status = shop.host.text(&["status"]);
-    assert!(status.contains("2 instances are wanted, and there are 1: not healthy"), "{status}");
+    assert!(
+        status.contains(
+            "2 instances are wanted, there were 1, and it could not be made so: not healthy"
+        ),
+        "{status}"
+    );
     assert!(status.contains("Complete"), "{status}");
 }
 

@@ -107,9 +107,30 @@ impl Podman {
         for name in ["podman", "buildah"] {
             super::git::program(&dir.join("bin").join(name), &script);
         }
+        let script = format!(
+            "#!/bin/sh\n[ -e {shown}/says ] && . {shown}/says\nexec {shown}/bin/podman \"$@\"\n"
+        );
+        super::git::program(&dir.join("bin/between"), &script);
         std::fs::copy("/bin/busybox", dir.join("root/bin/busybox")).unwrap();
         std::os::unix::fs::symlink("busybox", dir.join("root/bin/sh")).unwrap();
         Some(podman)
+    }
+
+    /// A program that stands between a daemon and this podman.
+    pub(crate) fn between(&self) -> PathBuf {
+        self.dir.path().join("bin/between")
+    }
+
+    /// What that program does before it is podman: lines of a shell script.
+    pub(crate) fn puts_between(&self, lines: &str) {
+        let new = self.beside("said");
+        write(&new, lines);
+        std::fs::rename(new, self.beside("says")).unwrap();
+    }
+
+    /// A file or folder that goes away with it.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
     }
 
     /// The program with this podman's settings.

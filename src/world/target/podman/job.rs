@@ -3,7 +3,7 @@
 //! The pod of a run is made first and started later, and the record between the two says that it was made: so a run that
 //! a crash broke off is found by its labels and waited for, and one whose pod is gone is not started again. An attempt
 //! that failed is followed by another pod, made before the one that failed is removed: how many there were is not
-//! forgotten either.
+//! forgotten either. A pod that a crash left half made was never started, and is made again.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -19,7 +19,7 @@ use super::{LOG_LINES, Pod, Target, health, told};
 use crate::action::{JobOrder, JobRequest, RolloutReport};
 use crate::limits::{JOB_RETRY_FIRST, JOB_RETRY_MAX, PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT};
 use crate::names::Seq;
-use crate::pods::{LABEL_OBJECT, LABEL_ROLLOUT, Pods, job_pod_name};
+use crate::pods::{LABEL_OBJECT, Pods, job_pod_name};
 
 /// How long a run may take where its manifest does not say: for ever, as a timer is to have a number.
 const RUN_TIMEOUT: Duration = Duration::from_hours(24 * 365);
@@ -89,8 +89,9 @@ impl Host<'_> {
 
     /// Everything but to start it.
     async fn create(&self, alone: bool) -> Result<(), Trouble> {
-        if !self.own().await?.is_empty() {
-            return Ok(());
+        // Before the record nothing is started: what a crash left may lack containers.
+        for pod in self.own().await? {
+            self.podman.remove(&pod.name, Some(Duration::ZERO)).await?;
         }
         self.podman.has_network().await?;
         let images: Vec<&str> = self.pods.images().into_iter().collect();
@@ -111,14 +112,7 @@ impl Host<'_> {
     async fn make(&self, attempt: u32) -> Result<Pods, Trouble> {
         let request = self.run.request;
         let name = job_pod_name(&request.name, attempt);
-        if let Some(seen) = health::look(&self.podman, &name).await?
-            && seen.labels.get(LABEL_ROLLOUT) != Some(&request.key.to_string())
-        {
-            let owner = seen.labels.get(LABEL_OBJECT).map_or("somebody else", String::as_str);
-            return Err(Trouble::Refused(format!(
-                "there is a pod `{name}` of {owner}: rename one of them, or remove it"
-            )));
-        }
+        self.make_room(&name).await?;
         let pods = configured(self.run.configs, self.pods.clone(), request.commit).await?;
         self.podman.provide(pods.versions()).await?;
         let document = pods.job_pod(&request.name, attempt, &request.key);
@@ -131,6 +125,25 @@ impl Host<'_> {
         Ok(pods)
     }
 
+    /// Sees to it that the name of a pod is free. The same time comes twice where a clock was set back and an operator said
+    /// so (`release`), or where records were lost: the run before is over, and its pod makes room.
+    async fn make_room(&self, name: &str) -> Result<(), Trouble> {
+        let before = self.podman.pods().await?.into_iter().find(|pod| pod.name == name);
+        if let Some(before) = before {
+            if before.runs {
+                let why =
+                    format!("pod {name} of an earlier run still runs: wait for it, or end it");
+                return Err(Trouble::Refused(why));
+            }
+            return self.podman.remove(name, Some(Duration::ZERO)).await;
+        }
+        let Some(seen) = health::look(&self.podman, name).await? else { return Ok(()) };
+        let owner = seen.labels.get(LABEL_OBJECT).map_or("somebody else", String::as_str);
+        Err(Trouble::Refused(format!(
+            "there is a pod `{name}` of {owner}: rename one of them, or remove it"
+        )))
+    }
+
     /// Starts it if it was not, and waits for its end; tries again what failed, as often as it may.
     async fn run(&self) -> Result<String, Trouble> {
         loop {
@@ -141,11 +154,16 @@ impl Host<'_> {
                     "pod {name} is gone: somebody removed it, and whether it did its work is not known"
                 )));
             };
+            let Some(waiting) = self.waiting(pod).await? else {
+                self.podman.remove(&pod.name, Some(Duration::ZERO)).await?;
+                self.make(pod.attempt).await?;
+                continue;
+            };
             // Those before it failed, and a crash kept them.
             for earlier in own.iter().filter(|earlier| earlier.attempt < pod.attempt) {
                 self.podman.remove(&earlier.name, Some(Duration::ZERO)).await?;
             }
-            let why = match self.attempt(pod).await? {
+            let why = match self.attempt(pod, &waiting).await? {
                 Attempt::Succeeded => return Ok(self.log().await),
                 Attempt::Failed(why) => why,
             };
@@ -169,21 +187,34 @@ impl Host<'_> {
         }
     }
 
-    /// One pod, to its end.
-    async fn attempt(&self, pod: &Pod) -> Result<Attempt, Trouble> {
-        let containers: Vec<String> =
-            self.pods.regular_containers().map(|name| format!("{}-{name}", pod.name)).collect();
-        let mut waiting = Vec::new();
+    /// Its containers that are waited for, by their names on the host.
+    fn containers(&self, pod: &Pod) -> Vec<String> {
+        self.pods.regular_containers().map(|name| format!("{}-{name}", pod.name)).collect()
+    }
+
+    /// Those that were not started; nothing where it was not made whole.
+    async fn waiting(&self, pod: &Pod) -> Result<Option<Vec<String>>, Trouble> {
+        let containers = self.containers(pod);
+        let (mut waiting, mut missing) = (Vec::new(), 0);
         for container in &containers {
-            if matches!(self.ended(container).await?, End::NotStarted) {
-                waiting.push(container.as_str());
+            match self.ended(container).await? {
+                End::NotStarted => waiting.push(container.clone()),
+                End::Gone => missing += 1,
+                End::With(_) | End::CutShort => {}
             }
         }
+        let is_whole = missing == 0 || waiting.len() + missing < containers.len();
+        Ok(is_whole.then_some(waiting))
+    }
+
+    /// One pod, to its end.
+    async fn attempt(&self, pod: &Pod, waiting: &[String]) -> Result<Attempt, Trouble> {
+        let containers = self.containers(pod);
         // Init containers run to their end in there; where a crash came between two containers, theirs did.
         let start = match waiting.len() {
             0 => Vec::new(),
             n if n == containers.len() => vec!["pod", "start", &pod.name],
-            _ => ["start"].into_iter().chain(waiting).collect(),
+            _ => ["start"].into_iter().chain(waiting.iter().map(String::as_str)).collect(),
         };
         if !start.is_empty() {
             match self.podman.act(&start, &[], RUN_TIMEOUT).await {
@@ -205,6 +236,10 @@ impl Host<'_> {
         for container in &containers {
             match self.ended(container).await? {
                 End::With(0) => {}
+                End::Gone => {
+                    let why = format!("container {container} is gone: somebody removed it");
+                    return Ok(Attempt::Failed(why));
+                }
                 End::With(status) => {
                     let name = container.strip_prefix(&format!("{}-", pod.name));
                     let name = name.unwrap_or(container);
@@ -222,7 +257,12 @@ impl Host<'_> {
     async fn ended(&self, container: &str) -> Result<End, Trouble> {
         let format = "{{.State.Status}} {{.State.ExitCode}} {{.State.StartedAt.Unix}} {{.State.FinishedAt.Unix}}";
         let arguments = ["container", "inspect", "--format", format, container];
-        let text = self.podman.look(&arguments, PODMAN_LOOK_TIMEOUT).await?;
+        let text = match self.podman.look(&arguments, PODMAN_LOOK_TIMEOUT).await {
+            Err(Trouble::Refused(why)) if why.contains("no such container") => {
+                return Ok(End::Gone);
+            }
+            text => text?,
+        };
         let words: Vec<&str> = text.split_whitespace().collect();
         let number =
             |at: usize| words.get(at).and_then(|word| word.parse::<i64>().ok()).unwrap_or(0);
@@ -250,7 +290,8 @@ impl Host<'_> {
             let seq = pod.rollout.rsplit('/').next().unwrap_or_default();
             let seq = seq.split('+').next().unwrap_or_default();
             let Ok(seq) = seq.parse().map(Seq) else { continue };
-            if seq <= until && !keep.contains(&seq) {
+            // What runs and is not known is of records that were lost: it goes on.
+            if seq <= until && !keep.contains(&seq) && !pod.runs {
                 at_leisure(self.podman.remove(&pod.name, Some(Duration::ZERO)).await)?;
             }
         }
@@ -284,6 +325,8 @@ fn without_id(why: &str) -> String {
 
 /// What podman knows of the end of a container.
 enum End {
+    /// There is no such container.
+    Gone,
     NotStarted,
     With(i64),
     CutShort,
