@@ -19,7 +19,10 @@ use tidegate::engine::{Answer, Effect, Engine};
 use tidegate::fact::Record;
 use tidegate::hook::{self, Hint, Hook, Kind, Notice, Secrets, Silence};
 use tidegate::journal::{self, Journal, JournalError, Options, RealDisk, Replay};
-use tidegate::names::{BlobId, ContentHash, ObjectKey, StreamName, StreamTag};
+use tidegate::names::{
+    BlobId, ContentHash, Incarnation, Kind as ObjectKind, ObjectKey, RolloutKey, Seq, StreamName,
+    StreamTag,
+};
 use tidegate::observed::ObservedState;
 use tidegate::pods::Pods;
 use tidegate::policy::Policy;
@@ -245,6 +248,9 @@ pub(crate) fn manifest(data: &[u8]) {
 
 /// What a host makes of a workload: the same each time, or a refusal in plain words.
 fn pods(object: &ObjectKey, manifest: &[u8]) {
+    if object.kind == ObjectKind::CronJob {
+        runs(object, manifest);
+    }
     let read = || match Pods::read(object, manifest) {
         Ok(pods) => {
             Ok((pods.course(true), pods.course(false), pods.names().take(9).collect::<Vec<_>>()))
@@ -256,6 +262,24 @@ fn pods(object: &ObjectKey, manifest: &[u8]) {
     if let Err(why) = once {
         assert!(!why.is_empty());
     }
+}
+
+/// When a `CronJob` runs and what runs then: the same each time, or a refusal in plain words; the next time lies ahead, and
+/// the pod of an attempt never begins again by itself.
+fn runs(object: &ObjectKey, manifest: &[u8]) {
+    let cron = match tidegate::pods::cron(manifest) {
+        Ok(cron) => cron,
+        Err(why) => return assert!(!why.to_string().is_empty()),
+    };
+    assert_eq!(Ok(&cron), tidegate::pods::cron(manifest).as_ref().map_err(|_| ()), "reading twice");
+    let schedule = cron.timetable().expect("what was read has a timetable");
+    let now = now().wall;
+    assert!(schedule.next_slot(now).is_none_or(|slot| slot > now));
+    let Ok(pods) = Pods::read(object, manifest) else { return };
+    let key = RolloutKey::of(object, Incarnation(1), Seq(7), None);
+    let pod: serde_json::Value = serde_json::from_str(&pods.job_pod("run", 1, &key)).unwrap();
+    assert_eq!(pod["metadata"]["name"], "run-1");
+    assert_eq!(pod["spec"]["restartPolicy"], "Never");
 }
 
 /// A changed manifest can be read, says what was wished, and is not changed by the same wish again.

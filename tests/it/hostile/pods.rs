@@ -54,6 +54,61 @@ pub(super) fn rows() -> Vec<Row<Value>> {
     ]
 }
 
+/// CronJobs that are refused, and what the refusal names.
+#[rustfmt::skip]
+pub(super) fn cron_rows() -> Vec<Row<Value>> {
+    let row = |name, spec: Value, job: Value, says: &[&'static str]| {
+        let mut manifest = json!({
+            "kind": "CronJob",
+            "metadata": {"name": "night", "namespace": "shop"},
+            "spec": {"schedule": "0 3 * * *", "jobTemplate": {"spec": {"template": {"spec": {
+                "restartPolicy": "Never",
+                "containers": [{"name": "main", "image": "r.io/night:1"}],
+            }}}}},
+        });
+        for (key, value) in spec.as_object().unwrap() {
+            manifest["spec"][key] = value.clone();
+        }
+        for (key, value) in job.as_object().unwrap() {
+            manifest["spec"]["jobTemplate"]["spec"][key] = value.clone();
+        }
+        Row::new(name, manifest, says)
+    };
+    let spec = |name, spec: Value, says: &[&'static str]| row(name, spec, json!({}), says);
+    let job = |name, job: Value, says: &[&'static str]| row(name, json!({}), job, says);
+    let read: &[&'static str] = &["the manifest cannot be read"];
+    vec![
+        spec("a schedule that is none", json!({"schedule": "at night"}), &["`spec.schedule`"]),
+        spec("no schedule", json!({"schedule": ""}), &["`spec.schedule`"]),
+        spec("a schedule with a minute too many", json!({"schedule": "60 * * * *"}), &["`spec.schedule`", "60"]),
+        spec("a schedule that is a list", json!({"schedule": ["0 3 * * *"]}), read),
+        spec("a time zone that nobody knows", json!({"timeZone": "Europe/Atlantis"}), &["`spec.schedule`", "Europe/Atlantis"]),
+        spec("a time zone that is a path", json!({"timeZone": "../../../etc/passwd"}), &["`spec.schedule`", "passwd"]),
+        spec("a policy that nobody knows", json!({"concurrencyPolicy": "Sometimes"}), &["`spec.concurrencyPolicy`", "Sometimes"]),
+        spec("a deadline before its time", json!({"startingDeadlineSeconds": -1}), read),
+        spec("a history beyond all numbers", json!({"failedJobsHistoryLimit": 1e30}), read),
+        spec("no job", json!({"jobTemplate": null}), read),
+        job("runs that run for ever", json!({"template": {"spec": {"restartPolicy": "Always"}}}), &["`restartPolicy`", "`Always`"]),
+        job("runs that do not say when they are over", json!({"template": {"spec": {}}}), &["`restartPolicy`", "not set"]),
+        job("runs of two pods", json!({"parallelism": 2}), &["`parallelism`"]),
+        job("runs of no pod", json!({"completions": 0}), &["`completions`"]),
+        job("runs that wait for somebody", json!({"suspend": true}), &["`suspend`"]),
+        job("retries before their time", json!({"backoffLimit": -1}), read),
+    ]
+}
+
+#[test]
+fn hostile_cron_jobs_are_refused_with_their_place() {
+    let mut wrong = Vec::new();
+    for row in cron_rows() {
+        match tidegate::pods::cron(row.input.to_string().as_bytes()) {
+            Ok(_) => wrong.push(format!("{}: it is taken", row.name)),
+            Err(why) => wrong.extend(row.check(&why.to_string())),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", faults(&wrong));
+}
+
 #[test]
 fn hostile_workloads_are_refused_with_their_place() {
     let object: ObjectKey = "DeploymentConfig/shop/web".parse().unwrap();
