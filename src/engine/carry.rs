@@ -195,7 +195,10 @@ impl Engine {
     /// What was put together for an object by the rollouts that are remembered, each once.
     pub(super) fn written(&self, object: &ObjectKey) -> Vec<ContentHash> {
         let Some(state) = self.observed.workloads.get(object) else { return Vec::new() };
-        let rolled = state.rollouts.iter().filter_map(|rollout| rollout.rendered);
+        let rolled = state
+            .rollouts
+            .iter()
+            .flat_map(|rollout| rollout.rendered.iter().chain(&rollout.unfinished).copied());
         let scaled = state.scale.iter().filter_map(|scale| scale.rendered);
         rolled.chain(scaled).collect::<BTreeSet<_>>().into_iter().collect()
     }
@@ -261,11 +264,5 @@ impl Engine {
 
 /// The idempotency key of a stop.
 fn stop_key(object: &ObjectKey, stop: &Stop) -> RolloutKey {
-    RolloutKey {
-        namespace: object.namespace.clone(),
-        name: object.name.clone(),
-        incarnation: stop.started.incarnation,
-        seq: stop.seq,
-        epoch: stop.started.epoch,
-    }
+    RolloutKey::of(object, stop.started.incarnation, stop.seq, stop.started.epoch)
 }

@@ -119,6 +119,9 @@ pub struct Rollout {
     /// How many instances it has, if that was changed since it was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaled: Option<u32>,
+    /// What was put together for other numbers of instances, and begun, and not done: any of it may stand on the host.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unfinished: Vec<ContentHash>,
     /// Since when the ports of the host lead nowhere, or led nowhere until it was healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub down: Option<Timestamp>,
@@ -390,12 +393,15 @@ impl WorkloadState {
         };
         let (outcome, reason) = (finished.outcome, finished.reason.clone());
         scale.end = Some(End { at, outcome, reason, log: String::new(), rolled_back: None });
-        if outcome == Outcome::Complete && !sabotage::is(Bug::ForgetScale) {
-            let (rollout, to, rendered) = (scale.started.rollout, scale.started.to, scale.rendered);
-            if let Some(rollout) = self.rollout_mut(rollout) {
-                rollout.scaled = Some(to);
-                rollout.rendered = rendered.or(rollout.rendered);
-            }
+        let (rollout, to, rendered) = (scale.started.rollout, scale.started.to, scale.rendered);
+        let Some(rollout) = self.rollout_mut(rollout) else { return };
+        if outcome != Outcome::Complete {
+            let new = rendered.filter(|rendered| !rollout.unfinished.contains(rendered));
+            rollout.unfinished.extend(new.filter(|_| !sabotage::is(Bug::ForgetUnfinished)));
+        } else if !sabotage::is(Bug::ForgetScale) {
+            rollout.scaled = Some(to);
+            rollout.rendered = rendered.or(rollout.rendered);
+            rollout.unfinished.clear();
         }
     }
 
@@ -414,6 +420,7 @@ impl WorkloadState {
             step: None,
             rendered: None,
             scaled: None,
+            unfinished: Vec::new(),
             down: None,
             end,
         });

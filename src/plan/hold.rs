@@ -418,7 +418,7 @@ fn unsupported(f: &mut fmt::Formatter<'_>, target: &TargetName, why: &str) -> fm
 fn scale_failed(f: &mut fmt::Formatter<'_>, (from, to): (u32, u32), why: &str) -> fmt::Result {
     write!(
         f,
-        "{to} instances are wanted, and there are {from}: {why}; another number, a rollout or `tidegate release` tries again"
+        "{to} instances are wanted, there were {from}, and it could not be made so: {why}; another number, a rollout or `tidegate release` tries again"
     )
 }
 

@@ -31,7 +31,8 @@ impl Planning<'_> {
         plan
     }
 
-    /// What would make it so many instances as git wants; nothing where it is so, or where nobody knows what runs.
+    /// What would make it so many instances as git wants; nothing where it is so, or where nobody knows what runs. What was
+    /// broken off may have left some, or taken some away: then the number that there should be is made so again.
     fn astray(&self, workload: &Workload) -> Option<ScaleStarted> {
         let last = self.state.last()?;
         let end = last.end.as_ref()?;
@@ -45,7 +46,8 @@ impl Planning<'_> {
         let active = self.state.active()?;
         let (from, to) = (active.size()?, workload.scale?);
         let target = active.started.target.clone();
-        if from == to || active.rendered.is_none() || !self.view.policy.hosts.contains(&target) {
+        let is_so = from == to && active.unfinished.is_empty();
+        if is_so || active.rendered.is_none() || !self.view.policy.hosts.contains(&target) {
             return None;
         }
         Some(ScaleStarted {

@@ -32,7 +32,11 @@ impl DryRun {
         section(&mut out, "Rollouts, in order", &self.rollouts, RolloutReport::lines);
         section(&mut out, "Scaling", &self.scales, |scale| {
             let words = if scale.to == 1 { "instance" } else { "instances" };
-            format!("{} from {} to {} {words}", scale.object, scale.from, scale.to)
+            let (object, from, to) = (&scale.object, scale.from, scale.to);
+            match from == to {
+                true => format!("{object} back to {to} {words}"),
+                false => format!("{object} from {from} to {to} {words}"),
+            }
         });
         section(&mut out, "Held", &self.shown_held(), |held| {
             let note = match (held.already, held.ends_by_itself) {

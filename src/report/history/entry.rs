@@ -286,7 +286,12 @@ impl Reader<'_> {
                 let revision = self.rollouts.get(&fact.rollout).map(|known| known.started.revision);
                 let of =
                     revision.map_or_else(String::new, |number| format!(" of revision {number}"));
-                let text = format!("{of} from {} to {}", fact.from, count_instances(fact.to));
+                let (from, to) = (fact.from, count_instances(fact.to));
+                // What was broken off is undone.
+                let text = match fact.from == fact.to {
+                    true => format!("{of} back to {to}"),
+                    false => format!("{of} from {from} to {to}"),
+                };
                 said("scale", &fact.object, text).because([fact.rollout])
             }
             Fact::ScalePrepared(fact) => {

@@ -404,6 +404,10 @@ impl Simulation {
     /// Instances are added or removed; what is added may not become healthy, and then goes again.
     fn scale(&mut self, request: &ScaleRequest, cancelled: bool) -> RolloutReport {
         if cancelled && self.rng.below(2) == 0 {
+            // Half of it may be there.
+            if request.rendered.is_some() && self.rng.below(2) == 0 {
+                self.targets.host.scale(request);
+            }
             return RolloutReport::Cancelled;
         }
         if self.is_gone(&request.rollout.target) || self.faults && self.rng.one_in(6) {

@@ -8,8 +8,8 @@ use tidegate::engine::Engine;
 use tidegate::fact::{
     CommitAdopted, Fact, HoldReleased, ImagesPruned, JobFinished, JobStarted, Ordered, Outcome,
     Overlaid, OverlaySet, Record, Release, RemovalFate, RolloutCause, RolloutFinished,
-    RolloutStarted, RolloutStep, StopFinished, StopStarted, TagImported, TagRemoval, TagRemoved,
-    TagTrimmed, TagsListed, Via,
+    RolloutStarted, RolloutStep, SpecSource, StopFinished, StopStarted, TagImported, TagRemoval,
+    TagRemoved, TagTrimmed, TagsListed, Via,
 };
 use tidegate::names::StreamTag;
 use tidegate::names::{
@@ -212,7 +212,10 @@ impl Oracle {
             Fact::TagTrimmed(trimmed) => self.trimmed(trimmed),
             Fact::TagsListed(listed) => self.listed(listed),
             Fact::TagRemoved(removed) => self.tag_removed(removed),
-            Fact::OverlaySet(set) => self.overlaid(set),
+            Fact::OverlaySet(set) => {
+                self.overlaid(set);
+                self.tagged(set, targets);
+            }
             Fact::ImagesPruned(pruned) => self.pruned(pruned, repository),
             Fact::ImageDeleted(deleted) => self.image_deleted(deleted.image),
             Fact::TriggerFired(fired) => {
@@ -437,6 +440,24 @@ impl Oracle {
         self.put_over.insert(set.tag.clone());
     }
 
+    /// D40.2: a hook tags what its rollout runs and was seen to be healthy, once.
+    fn tagged(&self, set: &OverlaySet, targets: &Targets) {
+        let Some(seq) = set.rollout else { return };
+        let mut all = self.shadow.workloads.values().flat_map(|state| &state.rollouts);
+        let rollout = all.find(|rollout| rollout.seq == seq).expect("what tags was started");
+        let (started, step) = (&rollout.started, rollout.step.as_ref().map(|now| now.step));
+        assert_eq!(rollout.end, None, "D40.2: {} tags after its end", started.object);
+        let hook = step.and_then(|step| started.tags_at(step)).expect("D40.2: no such hook");
+        let tag = hook.tags.iter().find(|tag| tag.to == set.tag).expect("D40.2: another tag");
+        let Overlaid::Spec(spec) = &set.overlay else { panic!("D40.2: it takes a tag away") };
+        let SpecSource::Registry(from) = &spec.from else { panic!("D40.2: no image: {spec:?}") };
+        let runs = started.image_of(&tag.container).and_then(|image| image.digest);
+        assert_eq!(from.digest, runs, "D40.2: {} gets another image", set.tag);
+        targets.host.is_complete(&started.object, &started.key(seq));
+        let known = self.shadow.overlay(&set.tag).and_then(|overlay| overlay.spec.as_ref());
+        assert_ne!(known, Some(spec), "D40.2: {} says so already", set.tag);
+    }
+
     /// I102.5: a commit ends the overlays of the tags that it says something else of than the commit that they stand on,
     /// and no other. Where one of the two cannot be read, or has no such stream, nothing is known here.
     fn overlays_end(&self, adopted: &CommitAdopted, repository: &Repository) {
@@ -533,7 +554,14 @@ impl Oracle {
         let rollouts = state.map_or(&[][..], |state| &state.rollouts);
         assert!(rollouts.iter().all(|r| r.end.is_some()), "two rollouts of one object");
         let held = state.and_then(|state| state.hold(&digests(started), started.template));
-        if started.cause != RolloutCause::Restore {
+        let is_ordered = state.is_some_and(|state| state.order.is_some());
+        // What runs may be held, where a restart of it failed and it was put back: an operator may restart it again.
+        let runs = state.and_then(WorkloadState::active).map(|active| &active.started);
+        let is_restart = is_ordered
+            && runs.is_some_and(|runs| {
+                digests(runs) == digests(started) && runs.template == started.template
+            });
+        if started.cause != RolloutCause::Restore && !is_restart {
             assert!(held.is_none(), "law 6: a held set is rolled out: {held:?}");
             let failed = self.held.get(&started.object).into_iter().flatten();
             let same = (digests(started), started.template);
@@ -544,7 +572,6 @@ impl Oracle {
                 assert!(!same, "law 6: a hold was released by what it holds");
             }
         }
-        let is_ordered = state.is_some_and(|state| state.order.is_some());
         if let Some(last) = state.and_then(|state| state.last())
             && last.outcome() == Some(Outcome::Complete)
             && !is_ordered

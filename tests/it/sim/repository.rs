@@ -56,7 +56,7 @@ const HEADS: [&str; 12] = [
     "dc w0 app<s0:t",
     "dc w1 app<s0:t side<s1:t",
     "deploy w2 app<s2:follow",
-    "dc w3 app<s1:t noconfig retry=0 target=host",
+    "dc w3 app<s1:t noconfig retry=0 target=host tags=app:s0:kept",
     "deploy w4 app<s2:chain prune=false",
     "deploy w6 app<s3:v2",
     "cj w7 app<s0:t cron=*/5_*_*_*_* policy=Forbid backoff=0 deadline=900 target=host",

@@ -114,7 +114,7 @@ fn d022_what_cannot_be_scaled_is_held() {
     world.records();
     world.advance(10_000);
     assert!(!world.records().contains("Scale"));
-    insta::assert_snapshot!(world.held(), @"app: 2 instances are wanted, and there are 1: replicas > 1 needs a host port range; another number, a rollout or `tidegate release` tries again");
+    insta::assert_snapshot!(world.held(), @"app: 2 instances are wanted, there were 1, and it could not be made so: replicas > 1 needs a host port range; another number, a rollout or `tidegate release` tries again");
     assert_eq!(world.release("DeploymentConfig/shop/app"), "done");
     assert!(world.records().ends_with("ScaleStarted app 1 -> 2"));
     world

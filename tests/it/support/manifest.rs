@@ -14,7 +14,7 @@
 //! Flags: `env=X` `noconfig` `notriggers` `paused` `prune=false` `retry=N` `target=T` `schedule=S` (`_` is a blank)
 //! `ns=N` `label=X` `history=N` (the limit of a stream) `age=S` `window=W` `interval=S` (when triggers may act).
 //! `lookup` (a stream whose tags image strings may name) `resolve` (a workload all of whose image strings are looked up).
-//! `replicas=N`, `test` (as in `spec`).
+//! `replicas=N`, `test` (as in `spec`), `tags=C:STREAM:TAG` (a DeploymentConfig whose `post` hook tags the image of C).
 //! `cron=LINE` `policy=P` `suspend` `late=S` `deadline=S` `backoff=N` `keeps=N` (a CronJob; `keeps` is of both ends).
 //! `repository=R` `filter=A;B` `limit=N` `open` (a whole repository, its filter, its limit, plain HTTP allowed).
 
@@ -48,7 +48,8 @@ impl Manifest {
     }
 
     fn word(&mut self, word: &str) {
-        const FLAGS: [&str; 30] = [
+        const FLAGS: [&str; 31] = [
+            "tags",
             "replicas",
             "test",
             "cron",
@@ -232,6 +233,14 @@ impl Manifest {
         }
         if dc && self.flags.contains_key("paused") {
             text.push_str("  paused: true\n");
+        }
+        if let Some((container, tag)) = self.flags.get("tags").and_then(|tags| tags.split_once(':'))
+        {
+            let _ = writeln!(
+                text,
+                "  strategy:\n    rollingParams:\n      post:\n        failurePolicy: Ignore\n        tagImages:\n        \
+                 - {{containerName: {container}, to: {{kind: ImageStreamTag, name: '{tag}'}}}}"
+            );
         }
         if dc {
             self.triggers(text);
