@@ -262,6 +262,14 @@ pub enum Waiting {
     },
 }
 
+/// Whether git names an image of a registry for a container, and no placeholder.
+fn is_named(workload: &Workload, container: &ContainerRef) -> bool {
+    let mut all = workload.containers.iter();
+    let image = all.find(|known| known.container == *container).map(|known| known.image.as_str());
+    let reference = image.and_then(|image| image.parse::<ImageReference>().ok());
+    reference.is_some_and(|reference| reference.registry.is_some())
+}
+
 /// Computes what a workload should run (rules D18, D27, D33, T6).
 ///
 /// # Errors
@@ -275,16 +283,16 @@ pub fn wanted(
     let mut set: BTreeMap<&ContainerRef, (String, Digest)> = BTreeMap::new();
     let mut by_hand = BTreeSet::new();
     let state = observed.workloads.get(&workload.object);
-    let seen = state.map(|state| &state.seen);
+    let has_seen = |tag: &StreamTag| state.is_some_and(|state| state.seen.contains_key(tag));
     let is_dc = workload.object.kind == Kind::DeploymentConfig;
+    let was_rolled_out = state.is_some_and(|state| state.last().is_some());
     for trigger in &workload.triggers {
         let tag = trigger.from.clone();
         let inert = !trigger.automatic && !is_dc;
         if !trigger.automatic && (inert || asked == Asked::ByTriggers) {
             // An annotation entry that is paused is inert (rule T6); a trigger of a DeploymentConfig waits (D18).
-            let resolved = seen.is_some_and(|seen| seen.contains_key(&tag));
-            if !inert && !resolved {
-                return Err(Waiting::Manual { tag });
+            if !inert && !has_seen(&tag) && !was_rolled_out {
+                return Err(Waiting::Manual { tag }); // later it is passed over (rule D28)
             }
             for container in trigger.containers.iter().filter(|_| !inert) {
                 let Some(image) = image_by_hand(state, workload, container) else { continue };
@@ -308,15 +316,17 @@ pub fn wanted(
             Some((_, None)) => return Err(Waiting::Reference { tag }),
             None => {
                 // Also where it sets no image: it is all of the triggers or nothing (rules D18, D27, D29).
-                if is_dc && !seen.is_some_and(|seen| seen.contains_key(&tag)) {
+                if is_dc && !has_seen(&tag) {
                     return Err(Waiting::Image { tag });
                 }
                 for container in &trigger.containers {
-                    let Some(image) = state.and_then(|state| last_image(state, &tag, container))
-                    else {
-                        return Err(Waiting::Image { tag });
-                    };
-                    set.insert(container, image);
+                    match state.and_then(|state| last_image(state, &tag, container)) {
+                        Some(image) => drop(set.insert(container, image)),
+                        // It is passed over where git names an image itself (rule T7). The first rollout waits: an import
+                        // that comes a little later would restart everything (rule D33).
+                        None if was_rolled_out && is_named(workload, container) => {}
+                        None => return Err(Waiting::Image { tag }),
+                    }
                 }
             }
         }

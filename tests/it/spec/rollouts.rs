@@ -294,6 +294,19 @@ fn d028_a_trigger_that_is_not_automatic_does_nothing() {
     assert_eq!(world.records(), "TagImported web:latest #b @3 registry");
 }
 
+/// D28: one that was never resolved waits for `rollout latest` before the first rollout only (D18).
+#[test]
+fn d028_a_new_trigger_that_is_not_automatic_holds_nothing_up() {
+    let mut world = running();
+    let side = "is side latest=r.io/side:1\ndc app app<web:latest log=r.io/log:1";
+    world.commit(&format!("{WEB}\n{side}"));
+    world.complete("app");
+    world.commit(&format!("{WEB}\n{side} log~side:latest"));
+    assert_eq!(world.held(), "");
+    moves(&mut world, "b");
+    assert!(world.pending().contains("roll out app 3 app=#b"), "{}", world.pending());
+}
+
 /// D30: of two triggers of one container the last wins.
 #[test]
 fn d030_x056_the_last_trigger_of_a_container_wins() {

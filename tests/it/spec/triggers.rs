@@ -33,6 +33,30 @@ fn t007_x008_an_object_is_withheld_as_a_whole() {
     assert_eq!(world.pending(), "resolve r.io/log:1");
 }
 
+/// T7: an entry that leads nowhere does not keep the others from being followed, where git names an image itself; a
+/// placeholder is never rolled out (D33).
+#[test]
+fn t007_an_entry_that_leads_nowhere_is_passed_over() {
+    let running = "is web latest=r.io/web:1\ndeploy app app<web:latest log=r.io/log:1";
+    let mut world = committed(running);
+    world.resolve("r.io/web:1", "a");
+    world.complete("app");
+    world.commit(&format!("{running} log<nowhere:latest"));
+    assert_eq!(world.pending(), "roll out app 2 app=#a log=r.io/log:1");
+    world.complete("app");
+    moves(&mut world, "b");
+    assert!(world.pending().contains("roll out app 3 app=#b"), "{}", world.pending());
+    world.complete("app");
+    world.commit("is web latest=r.io/web:1\ndeploy app app<web:latest log<nowhere:latest");
+    moves(&mut world, "c");
+    assert!(!world.pending().contains("roll out"), "{}", world.pending());
+    let held = world.held();
+    assert_eq!(
+        held,
+        "app: waiting on image update: tag nowhere:latest has no image (git has no such tag)"
+    );
+}
+
 /// T9: a pending or failed import does not count; the image is item 0.
 #[test]
 fn t009_a_failed_import_leaves_the_old_image() {
