@@ -230,6 +230,10 @@ pub struct RolloutStarted {
     /// The steps that it takes, where its target is told each of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<RolloutStep>,
+    /// The steps that it takes where something runs, if nothing did when it was first rolled out: an operator may come back
+    /// to it (`rollout undo`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over: Vec<RolloutStep>,
     /// When it is given up, whatever it does then (rule D39a).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,

@@ -264,6 +264,7 @@ fn manifest_of(started: &RolloutStarted) -> ContentHash {
         target: _,
         epoch: _,
         steps: _,
+        over: _,
         deadline: _,
         keeps: _,
         size: _,

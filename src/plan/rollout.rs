@@ -361,7 +361,7 @@ impl Planning<'_> {
     ) -> Plan {
         let revision = self.state.latest_revision.next();
         let manifest: Arc<[u8]> = effective::render(workload, &wanted.images).into();
-        let Course { steps, deadline, size, tags, names, cron } =
+        let Course { steps, over, deadline, size, tags, names, cron } =
             match self.course(&target, &manifest) {
                 Ok(course) => course,
                 Err(held) => return held,
@@ -380,6 +380,7 @@ impl Planning<'_> {
             target,
             epoch: self.view.observed.epoch,
             steps,
+            over,
             deadline,
             keeps: workload.history,
             size,

@@ -102,6 +102,7 @@ fn started(revision: u64, cause: RolloutCause, old: Option<u8>, new: u8) -> Fact
         target: "none".parse().unwrap(),
         epoch: None,
         steps: Vec::new(),
+        over: Vec::new(),
         deadline: None,
         keeps: None,
         size: None,

@@ -76,8 +76,11 @@ impl Planning<'_> {
 
     /// The steps of an earlier rollout, when something runs that it takes the place of.
     fn again(&self, earlier: &Rollout) -> Vec<RolloutStep> {
-        let mut steps = earlier.started.steps.clone();
         let runs = self.state.active().is_some_and(|active| active.rendered.is_some());
+        if runs && !earlier.started.over.is_empty() {
+            return earlier.started.over.clone();
+        }
+        let mut steps = earlier.started.steps.clone();
         let start = steps.iter().position(|step| *step == RolloutStep::StartingNew);
         if let Some(start) = start.filter(|_| runs && !steps.contains(&RolloutStep::StoppingOld)) {
             steps.insert(start, RolloutStep::StoppingOld);

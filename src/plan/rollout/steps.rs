@@ -14,6 +14,8 @@ use super::{Planning, attempts};
 #[derive(Default)]
 pub(super) struct Course {
     pub(super) steps: Vec<RolloutStep>,
+    /// The same where something runs, if nothing does.
+    pub(super) over: Vec<RolloutStep>,
     /// When it is given up.
     pub(super) deadline: Option<Timestamp>,
     /// How many instances it has.
@@ -46,15 +48,15 @@ impl Planning<'_> {
             return Ok(Course { cron, ..Course::default() });
         }
         let is_first = self.state.active().is_none_or(|active| active.rendered.is_none());
-        let steps = if self.view.policy.units.contains(target) {
+        let is_unit = self.view.policy.units.contains(target);
+        if is_unit {
             pods.check_unit().map_err(held)?;
-            pods.course_of_unit(is_first)
-        } else {
-            pods.course(is_first)
-        };
+        }
+        let steps = |first| if is_unit { pods.course_of_unit(first) } else { pods.course(first) };
         let services = self.view.desired.services.get(&self.object.namespace);
         Ok(Course {
-            steps,
+            steps: steps(is_first),
+            over: if is_first { steps(false) } else { Vec::new() },
             deadline: Some(self.view.now.wall.after(pods.deadline)),
             size: Some(pods.replicas),
             tags: pods.tags(),

@@ -121,6 +121,7 @@ fn started() -> Fact {
         target: "local".parse().unwrap(),
         epoch: None,
         steps: Vec::new(),
+        over: Vec::new(),
         deadline: None,
         keeps: None,
         size: None,
@@ -345,7 +346,8 @@ fn every_fact() -> Vec<Fact> {
         down: Some(since),
     })));
     facts.extend(order_facts());
-    facts.extend(scale_facts().into_iter().chain(hook_facts()).chain(job_facts()));
+    let later = [scale_facts(), hook_facts(), job_facts(), vec![first_rollout()]];
+    facts.extend(later.into_iter().flatten());
     facts
 }
 
@@ -380,6 +382,14 @@ fn hook_facts() -> Vec<Fact> {
     let Some(Fact::OverlaySet(mut set)) = overlay_facts().into_iter().next() else { panic!() };
     (set.tag, set.by, set.rollout) = (tag, "the hook of rollout shop/web-4".into(), Some(Seq(10)));
     vec![Fact::RolloutStarted(started), Fact::OverlaySet(set)]
+}
+
+/// A first rollout, to which an operator may come back.
+fn first_rollout() -> Fact {
+    let Fact::RolloutStarted(mut started) = rollout_facts().remove(0) else { panic!() };
+    started.steps = vec![RolloutStep::Pulling, RolloutStep::StartingNew];
+    started.over = vec![RolloutStep::Pulling, RolloutStep::Verifying, RolloutStep::StartingNew];
+    Fact::RolloutStarted(started)
 }
 
 fn job_facts() -> Vec<Fact> {

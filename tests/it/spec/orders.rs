@@ -1,10 +1,13 @@
 //! What operators order of rollouts (rules D41 to D48).
 
 use tidegate::action::{RolloutReport, RolloutVerb};
+use tidegate::fact::Fact;
 use tidegate::names::Revision;
 
 use crate::support::engine::World;
 use crate::support::start::{APP, WEB, committed, moves, running};
+
+use super::steps;
 
 const DC: &str = "DeploymentConfig/shop/app";
 
@@ -246,6 +249,27 @@ fn d047_undo_goes_back_and_stays() {
     world.restart();
     assert_eq!(world.pending(), "");
     assert!(world.held().starts_with("app: held at revision 1 by ann since "), "{}", world.held());
+}
+
+/// R13: what an operator goes back to is tried beside what runs, also the first revision, which had nothing beside it.
+#[test]
+fn d047_r013_the_first_revision_comes_back_as_carefully_as_another() {
+    use tidegate::fact::RolloutStep::{Checking, Pulling, StartingNew, StoppingOld, Verifying};
+    let mut world = steps::running();
+    let course = |world: &World| match &world.journal.last().unwrap().fact {
+        Fact::RolloutStepped(_) => {
+            world.journal.iter().rev().find_map(|record| match &record.fact {
+                Fact::RolloutStarted(started) => Some(started.steps.clone()),
+                _ => None,
+            })
+        }
+        _ => None,
+    };
+    moves(&mut world, "b");
+    steps::until(&mut world, None);
+    world.rollout(DC, UNDO);
+    let all = vec![Pulling, Verifying, StoppingOld, StartingNew, Checking];
+    assert_eq!(course(&world), Some(all));
 }
 
 /// D48 c: a commit that changes the object ends it; one that changes another does not.
