@@ -227,7 +227,13 @@ impl Podman<'_> {
     async fn pods(&self) -> Result<Vec<Pod>, Trouble> {
         let filter = format!("label={LABEL_OBJECT}={}", self.object);
         let arguments = ["pod", "ps", "--filter", &filter, "--format", "json"];
-        let text = self.look(&arguments, PODMAN_LOOK_TIMEOUT).await?;
+        // There is nothing in it that could be refused (rule T25).
+        let text = match self.look(&arguments, PODMAN_LOOK_TIMEOUT).await {
+            Err(Trouble::Refused(why)) => {
+                return Err(Trouble::Passing(format!("podman pod ps: {why}")));
+            }
+            text => text?,
+        };
         let all: Option<Vec<Value>> = serde_json::from_str(&text)
             .map_err(|error| Trouble::Passing(format!("podman pod ps: {error}")))?;
         let all = all.unwrap_or_default();
@@ -410,22 +416,13 @@ impl Host<'_> {
         let [pod, container] = self.pods.hook_name(step, request.revision);
         let mut pause = HOOK_RETRY_FIRST;
         loop {
-            match self.state(&container).await?.as_deref() {
-                Some("running" | "exited" | "stopped" | "stopping" | "paused") => {}
-                // One that a crash left half made never ends.
-                Some(_) => {
-                    self.podman.remove(&pod, Some(Duration::ZERO)).await?;
-                    self.podman.play(&document, &[]).await?;
-                }
-                None => self.podman.play(&document, &[]).await?,
-            }
-            // It may run as long as the rollout may.
-            let waited = self.podman.look(&["wait", &container], self.pods.deadline).await?;
-            let status = waited.trim();
-            let why = format!("exit status {status}");
+            let why = match self.is_cut_short(&container).await? {
+                true => Some("the host went down while it ran".to_owned()),
+                false => self.run_hook(&pod, &container, &document).await?,
+            };
             let said = |end: HookEnd<'_>| self.pods.hook_said(step, request.revision, end);
+            let Some(why) = why else { return Ok(said(HookEnd::Succeeded)) };
             match hook.policy {
-                _ if status == "0" => return Ok(said(HookEnd::Succeeded)),
                 FailurePolicy::Abort => return Err(Trouble::Refused(said(HookEnd::Failed(&why)))),
                 FailurePolicy::Ignore => return Ok(said(HookEnd::Ignored(&why))),
                 FailurePolicy::Retry => {
@@ -439,6 +436,42 @@ impl Host<'_> {
                 }
             }
         }
+    }
+
+    /// Runs a hook that has not run, and says how it failed.
+    async fn run_hook(
+        &self,
+        pod: &str,
+        container: &str,
+        document: &str,
+    ) -> Result<Option<String>, Trouble> {
+        match self.state(container).await?.as_deref() {
+            Some("running" | "exited" | "stopped" | "stopping" | "paused") => {}
+            // One that a crash left half made never ends.
+            Some(_) => {
+                self.podman.remove(pod, Some(Duration::ZERO)).await?;
+                self.podman.play(document, &[]).await?;
+            }
+            None => self.podman.play(document, &[]).await?,
+        }
+        // It may run as long as the rollout may.
+        let waited = self.podman.look(&["wait", container], self.pods.deadline).await?;
+        let status = waited.trim();
+        Ok((status != "0").then(|| format!("exit status {status}")))
+    }
+
+    /// Whether the host went down while it ran: podman knows a start of it and no end, and its exit status means nothing.
+    async fn is_cut_short(&self, container: &str) -> Result<bool, Trouble> {
+        let format = "{{.State.Running}} {{.State.StartedAt.Unix}} {{.State.FinishedAt.Unix}}";
+        let arguments = ["container", "inspect", "--format", format, container];
+        let text = match self.podman.look(&arguments, PODMAN_LOOK_TIMEOUT).await {
+            Err(Trouble::Refused(why)) if why.contains("no such container") => return Ok(false),
+            text => text?,
+        };
+        let mut words = text.split_whitespace();
+        let runs = words.next() == Some("true");
+        let mut is_known = || words.next().and_then(|word| word.parse::<i64>().ok()) > Some(0);
+        Ok(!runs && is_known() && !is_known())
     }
 
     /// What podman calls the state of a container; none where there is none.

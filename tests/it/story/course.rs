@@ -141,6 +141,44 @@ fn mounted() -> String {
     format!("volumeMounts: [{{name: data, mountPath: /data}}]\n{READY}")
 }
 
+/// T25: a host that goes down while a hook runs makes no success of it.
+#[test]
+fn t025_a_hook_that_the_host_cut_short_has_not_succeeded() {
+    let Some(mut course) = Course::open(with_gates) else { return };
+    eventually("the hook", || (course.said("said") == "pre v1 begins\n").then_some(()));
+    course.host.kill();
+    course.podman.loses_power();
+    course.host.start();
+    let (outcome, reason, _) = course.ends();
+    assert_eq!(outcome, Outcome::Failed);
+    assert!(reason.ends_with("the host went down while it ran"), "{reason}");
+    assert_eq!(course.said("said"), "pre v1 begins\n");
+}
+
+/// T25: a host that goes down while what was started is looked at says nothing about that: it is started again.
+#[test]
+fn t025_a_host_that_goes_down_while_a_rollout_is_checked_is_no_verdict() {
+    let is_ready = |registry: &str, data: &str| {
+        let probe = "exec: {command: [/bin/busybox, test, -e, /data/ready]}";
+        let container = format!(
+            "volumeMounts: [{{name: data, mountPath: /data}}]\nreadinessProbe: {{{probe}, periodSeconds: 1}}"
+        );
+        manifests(registry, Web { pod: &volume(data), container: &container, ..Web::default() })
+    };
+    let Some(mut course) = Course::open(is_ready) else { return };
+    course.host.wait_for(
+        "it is looked at",
+        |fact| matches!(fact, Fact::RolloutStepped(now) if now.step == Checking),
+    );
+    course.host.kill();
+    course.podman.loses_power();
+    course.host.start();
+    course.lets_go("ready");
+    course.completes();
+    assert_eq!((course.started(), course.runs()), (1, "v1".to_owned()));
+    assert_eq!(course.pods(), "web-0 Running");
+}
+
 /// R15: the old instance is gone before the new one is there, also one that does not end by itself; what fails then is
 /// replaced by what ran before.
 #[test]

@@ -19,10 +19,12 @@ pub(crate) fn alone() -> bool {
     if std::env::var_os(ALONE).is_some() {
         let up = Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap();
         assert!(up.success());
-        // Podman's networks and names are kept there, for all that run on a machine.
-        std::fs::create_dir_all("/run/containers").unwrap();
-        let own = ["-t", "tmpfs", "tmpfs", "/run/containers"];
-        assert!(Command::new("mount").args(own).status().unwrap().success());
+        // Podman's networks and names are kept there, for all that run on a machine, and whether it was started anew.
+        for path in ["/run/containers", "/run/libpod"] {
+            std::fs::create_dir_all(path).unwrap();
+            let own = ["-t", "tmpfs", "tmpfs", path];
+            assert!(Command::new("mount").args(own).status().unwrap().success());
+        }
         return true;
     }
     for program in ["setpriv", "unshare", "ip", "podman", "buildah", "runc", "docker-registry"] {
@@ -119,6 +121,24 @@ impl Podman {
     /// A program that stands between a daemon and this podman.
     pub(crate) fn between(&self) -> PathBuf {
         self.dir.path().join("bin/between")
+    }
+
+    /// The host goes down without a word, and comes up again.
+    pub(crate) fn loses_power(&self) {
+        let pids = self.run(&["ps", "--all", "--format", "{{.Pid}}", "--pod"]);
+        let pids = pids.lines().filter(|pid| *pid != "0");
+        let conmon = Command::new("pkill").args(["-KILL", "-x", "conmon"]).status().unwrap();
+        assert!(conmon.success(), "containers run");
+        for pid in pids {
+            drop(Command::new("kill").args(["-KILL", pid]).status());
+        }
+        let graph = self.beside("graph").display().to_string();
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        let places = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+        for place in places.filter(|place| place.starts_with(&format!("{graph}/overlay"))) {
+            drop(Command::new("umount").args(["--lazy", place]).status());
+        }
+        std::fs::remove_file("/run/libpod/alive").unwrap();
     }
 
     /// What that program does before it is podman: lines of a shell script.

@@ -66,6 +66,10 @@ struct State {
     exit_code: i64,
     #[serde(rename = "Pid", default)]
     pid: u32,
+    #[serde(rename = "StartedAt", default)]
+    started: String,
+    #[serde(rename = "FinishedAt", default)]
+    finished: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -117,6 +121,8 @@ pub(super) struct Seen {
     containers: Vec<(String, Result<(), String>)>,
     /// Labels of its containers.
     pub(super) labels: std::collections::BTreeMap<String, String>,
+    /// Whether the host went down while it ran.
+    pub(super) cut_short: bool,
 }
 
 impl Seen {
@@ -143,11 +149,13 @@ pub(super) async fn look(podman: &Podman<'_>, pod: &str) -> Result<Option<Seen>,
         };
     let mut arguments = vec!["container", "inspect"];
     arguments.extend(found.containers.iter().map(|member| member.id.as_str()));
-    let mut seen = Seen { place: None, containers: Vec::new(), labels: Default::default() };
+    let mut seen =
+        Seen { place: None, containers: Vec::new(), labels: Default::default(), cut_short: false };
     if found.containers.is_empty() {
         return Ok(Some(seen));
     }
     for container in containers(&podman.look(&arguments, timeout).await?)? {
+        seen.cut_short |= container.was_cut_short();
         if container.is_infra || container.id == found.infra {
             seen.place = Some(container.place());
             continue;
@@ -170,6 +178,7 @@ async fn look_at_container(podman: &Podman<'_>, name: &str) -> Result<Option<See
     let seen = containers(&text)?.pop().map(|container| Seen {
         place: Some(container.place()),
         containers: vec![(container.name.clone(), container.runs())],
+        cut_short: container.was_cut_short(),
         labels: container.config.labels.unwrap_or_default(),
     });
     Ok(seen)
@@ -183,6 +192,14 @@ fn containers(text: &str) -> Result<Vec<Container>, Trouble> {
 impl Container {
     fn place(&self) -> Place {
         Place { pid: self.state.pid, address: self.address() }
+    }
+
+    /// Whether it ran when the host went down: podman puts it among what ended or was never started, and knows a start of
+    /// it and no end.
+    fn was_cut_short(&self) -> bool {
+        let is_known = |at: &str| !at.is_empty() && !at.starts_with("0001-");
+        let State { running, started, finished, .. } = &self.state;
+        !running && is_known(started) && !is_known(finished)
     }
 
     /// Whether it runs since it was started, and why not.

@@ -268,9 +268,10 @@ impl Host<'_> {
             |at: usize| words.get(at).and_then(|word| word.parse::<i64>().ok()).unwrap_or(0);
         let (status, started, finished) = (number(1), number(2), number(3));
         Ok(match words.first().copied() {
+            // Podman puts what ran when the host went down among what ended or was never started, and knows a start of it
+            // and no end.
+            Some(_) if started > 0 && finished <= 0 => End::CutShort,
             Some("created" | "configured" | "initialized") => End::NotStarted,
-            // Podman puts what ran when the host went down among what ended, and knows no end of it.
-            Some("exited" | "stopped") if started > 0 && finished < started => End::CutShort,
             _ => End::With(status),
         })
     }

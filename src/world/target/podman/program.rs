@@ -198,6 +198,10 @@ impl Ended {
     fn said(self, call: &Call<'_>) -> Result<String, Trouble> {
         match (self.status.code(), self.status.signal()) {
             (Some(0), _) => Ok(self.out),
+            (Some(_), _) if is_of_the_host(&self.err) => {
+                let why = words(&self.err, &self.out);
+                Err(Trouble::Passing(format!("{}: {why}", call.shown())))
+            }
             (Some(_), _) => Err(Trouble::Refused(words(&self.err, &self.out))),
             (None, signal) => {
                 let (shown, signal) = (call.shown(), signal.unwrap_or_default());
@@ -252,6 +256,22 @@ impl Files {
     }
 }
 
+/// Whether podman could not do it for a reason that lies with the host, and not with what it was asked (rule T25).
+fn is_of_the_host(err: &str) -> bool {
+    const SIGNS: [&str; 8] = [
+        "no space left on device",
+        "disk quota exceeded",
+        "read-only file system",
+        "input/output error",
+        "database is locked",
+        "cannot allocate memory",
+        "too many open files",
+        "resource temporarily unavailable",
+    ];
+    let err = err.to_lowercase();
+    SIGNS.iter().any(|sign| err.contains(sign))
+}
+
 /// Why podman said no: which container does not start, else its last error, else the last line that says something.
 pub(super) fn words(err: &str, out: &str) -> String {
     let mut lines = err.lines().chain(out.lines()).map(str::trim).filter(|line| !line.is_empty());
@@ -260,7 +280,11 @@ pub(super) fn words(err: &str, out: &str) -> String {
         let (_, why) = line.strip_prefix("starting container ")?.split_once(": ")?;
         (!why.starts_with("a dependency of container")).then(|| format!("cannot start: {why}"))
     });
-    let error = lines.clone().filter_map(|line| line.strip_prefix("Error:")).next_back();
+    // `Error: 1 error occurred:` is followed by what it was.
+    let is_head = |line: &&str| line.ends_with("occurred:");
+    let of = |prefix| lines.clone().filter_map(move |line| line.strip_prefix(prefix));
+    let error = of("Error:").filter(|line| !is_head(line)).next_back();
+    let error = error.or_else(|| of("* ").filter(|line| !is_head(line)).next_back());
     let line = start.unwrap_or_else(|| {
         error.or_else(|| lines.next_back()).unwrap_or("it said nothing").trim().to_owned()
     });
@@ -284,6 +308,8 @@ mod tests {
             "initializing source: EOF"
         );
         assert_eq!(words("", "no such pod\n"), "no such pod");
+        let several = "Error: 1 error occurred:\n\t* removing pod a: 1 error occurred:\n\t* unlinkat shm: busy\n\n\n";
+        assert_eq!(words(several, ""), "unlinkat shm: busy");
         assert_eq!(words("", ""), "it said nothing");
         assert_eq!(words("Error: PASSWORD=hunter2 is wrong", ""), "PASSWORD=*** is wrong");
     }

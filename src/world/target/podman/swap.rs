@@ -95,6 +95,13 @@ impl Host<'_> {
     /// Rule R13, steps 6 and 8.
     pub(super) async fn check(&self) -> Result<String, Trouble> {
         let wanted: Vec<String> = self.pods.names().collect();
+        for name in &wanted {
+            // That the host went down says nothing about what was started (rule T25).
+            if health::look(&self.podman, name).await?.is_some_and(|seen| seen.cut_short) {
+                self.start().await?;
+                break;
+            }
+        }
         let took = health::wait(&self.podman, &self.pods, &wanted).await?;
         let mut note = format!("healthy after {}", seconds(took));
         if let Some(down) = self.down.get().copied().or(self.work.order.down) {

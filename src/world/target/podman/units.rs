@@ -266,6 +266,11 @@ impl Unit<'_> {
         if wanted.is_empty() {
             return Ok("nothing is to run".into());
         }
+        let state = self.target.state(&self.host.podman, &self.service).await?;
+        // The host may be starting (rule T25); a service that failed is not asked to try again.
+        if !["active", "failed"].contains(&state.active.as_str()) {
+            self.start(&wanted).await?;
+        }
         let took = self.wait(&wanted, &self.host.pods).await?;
         self.host.remove_tried().await?;
         let note = format!("healthy after {}", seconds(took));
