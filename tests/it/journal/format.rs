@@ -346,9 +346,13 @@ fn every_fact() -> Vec<Fact> {
         down: Some(since),
     })));
     facts.extend(order_facts());
-    let later = [scale_facts(), hook_facts(), job_facts(), vec![first_rollout()]];
-    facts.extend(later.into_iter().flatten());
+    facts.extend(later_facts());
     facts
+}
+
+/// In the order in which they came.
+fn later_facts() -> Vec<Fact> {
+    [scale_facts(), hook_facts(), job_facts(), vec![first_rollout()]].concat()
 }
 
 fn scale_facts() -> Vec<Fact> {
