@@ -114,7 +114,7 @@ pub struct Daemon {
     clock: Clock,
     events: Events,
     receiver: mpsc::Receiver<Event>,
-    running: BTreeMap<ActionId, CancellationToken>,
+    running: BTreeMap<ActionId, upkeep::Running>,
     actions: JoinSet<ActionId>,
     asked: BTreeMap<u64, oneshot::Sender<Reply>>,
     next_ask: u64,
@@ -203,8 +203,8 @@ impl Daemon {
 
     /// Ends what still runs, so that nothing of it outlives the daemon: the next start repeats it.
     async fn end_actions(&mut self) {
-        for token in self.running.values() {
-            token.cancel();
+        for action in self.running.values() {
+            action.cancel.cancel();
         }
         let ended = async { while self.actions.join_next().await.is_some() {} };
         if tokio::time::timeout(limits::STOP_GRACE, ended).await.is_err() {
@@ -303,8 +303,8 @@ impl Daemon {
                     }
                 }
                 Effect::Cancel(id) => {
-                    if let Some(token) = self.running.get(&id) {
-                        token.cancel();
+                    if let Some(action) = self.running.get(&id) {
+                        action.cancel.cancel();
                     }
                 }
                 Effect::Start(id, action) => self.start(id, action),
@@ -376,7 +376,7 @@ impl Daemon {
             self.watch();
         }
         let token = CancellationToken::new();
-        self.running.insert(id, token.clone());
+        self.running.insert(id, upkeep::Running::new(&action, token.clone()));
         let (world, events) = (self.world.clone(), self.events.clone());
         self.actions.spawn(async move {
             for input in Box::pin(world.perform(id, action, token)).await {

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
-use crate::action::{ActionId, Input};
+use crate::action::{Action, ActionId, Input};
 use crate::control::Reply;
 use crate::fact::{Fact, HistoryDropped, Record};
 use crate::journal::disk::RealDisk;
@@ -152,6 +153,20 @@ pub enum Progress {
     Collected(anyhow::Result<(Collected, usize)>, Compacted),
 }
 
+/// An action that is under way.
+pub(super) struct Running {
+    pub(super) cancel: CancellationToken,
+    /// Whether it may put values into the object store that no record names yet.
+    stores: bool,
+}
+
+impl Running {
+    pub(super) fn new(action: &Action, cancel: CancellationToken) -> Self {
+        // The run of a job stores nothing, and may take days.
+        Self { cancel, stores: !matches!(action, Action::Job(_)) }
+    }
+}
+
 impl Daemon {
     /// Somebody asks for it now.
     pub(super) fn ask_upkeep(&mut self, answer: oneshot::Sender<Reply>) {
@@ -183,7 +198,7 @@ impl Daemon {
         let sealed = tokio::task::block_in_place(|| self.journal.seal())
             .context("cannot begin a file of the journal; stopping, nothing was done")?;
         self.upkeep.records = 0;
-        let last = self.running.last_key_value().map_or(ActionId(0), |(id, _)| *id);
+        let last = self.storing().max().unwrap_or(ActionId(0));
         self.upkeep.phase = Phase::Compacting(Begun { last, collection });
         let compaction = Compaction::new(RealDisk, &self.state_dir, sealed, ObservedState::apply)
             .with_switch(Arc::clone(&self.upkeep.stop));
@@ -195,6 +210,11 @@ impl Daemon {
             send(&events, Progress::Compacted(result));
         });
         Ok(())
+    }
+
+    /// What is under way and may put values into the object store.
+    fn storing(&self) -> impl Iterator<Item = ActionId> {
+        self.running.iter().filter(|(_, action)| action.stores).map(|(id, _)| *id)
     }
 
     /// Takes what another thread came to.
@@ -222,7 +242,7 @@ impl Daemon {
     /// To be called when everything that has arrived is recorded: an action that has ended has sent its answer before.
     pub(super) fn collect_when_quiet(&mut self) {
         let Phase::Awaiting(begun, _) = &self.upkeep.phase else { return };
-        let oldest = self.running.first_key_value().map(|(id, _)| *id);
+        let oldest = self.storing().min();
         if oldest.is_some_and(|id| id <= begun.last) {
             return;
         }

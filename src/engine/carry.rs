@@ -73,6 +73,10 @@ impl Engine {
                 if sabotage::is(Bug::DoubleTrigger) && matches!(*fact, Fact::TriggerFired(_)) {
                     self.record((*fact).clone(), now, batch);
                 }
+                // What kept one step from being done is nothing to the next.
+                if let Fact::RolloutStepped(stepped) = &*fact {
+                    self.soft.deliveries.remove(&stepped.rollout);
+                }
                 self.record(*fact, now, batch);
             }
             Step::Start { rollout, manifest } => {

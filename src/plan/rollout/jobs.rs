@@ -77,7 +77,9 @@ impl Planning<'_> {
             && now.wall >= deadline
         {
             let allowed = Span(deadline.since(job.at));
-            let reason = format!("it was not done within {allowed} (`activeDeadlineSeconds`)");
+            let last = self.last_trouble(job.seq);
+            let reason =
+                format!("it was not done within {allowed} (`activeDeadlineSeconds`){last}");
             return Plan::step(self.end_job(job, Outcome::Failed, reason));
         }
         let due = deadline.map(|deadline| now.mono_at(deadline));

@@ -2,7 +2,7 @@
 
 use crate::fact::{CronSpec, Ending, Fact, Outcome, RolloutStep, RolloutStepped, TagImages};
 use crate::limits::ROLLBACK_RETRIES;
-use crate::names::{Kind, TargetName};
+use crate::names::{Kind, Seq, TargetName};
 use crate::observed::rollout::{Rollout, Stepped};
 use crate::pods::{self, Pods, Unsupported};
 use crate::time::Timestamp;
@@ -111,6 +111,13 @@ impl Planning<'_> {
         Some(deliver)
     }
 
+    /// What kept it from going on last, as the end of a sentence.
+    pub(super) fn last_trouble(&self, seq: Seq) -> String {
+        let delivery = self.view.soft.deliveries.get(&seq);
+        let why = delivery.and_then(|delivery| delivery.reason.as_ref());
+        why.map(|why| format!("; it failed before: {why}")).unwrap_or_default()
+    }
+
     /// Why a rollout does not go on.
     fn to_end(
         &self,
@@ -125,7 +132,8 @@ impl Planning<'_> {
             (Some(why), _) => (running.when_ended(), why.clone()),
             (None, Some(deadline)) if self.view.now.wall >= deadline => {
                 let allowed = crate::time::Span(deadline.since(running.at));
-                (Outcome::Failed, format!("it was not done within {allowed}"))
+                let last = self.last_trouble(running.seq);
+                (Outcome::Failed, format!("it was not done within {allowed}{last}"))
             }
             (None, _) => return None,
         };

@@ -238,6 +238,17 @@ fn r017a_a_pod_that_was_half_made_is_made_again() {
     assert_eq!(night.pods(), ["one-1"]);
 }
 
+/// A run that takes its time does not keep the journal from being tidied.
+#[test]
+fn r017a_a_long_run_does_not_hold_up_the_upkeep() {
+    let Some(night) = Night::open("busybox sleep 1000") else { return };
+    night.runs("one");
+    night.host.wait_for("its start", |fact| matches!(fact, Fact::JobCreated(_)));
+    for _ in 0..2 {
+        night.host.text(&["journal", "compact"]);
+    }
+}
+
 /// `activeDeadlineSeconds` ends a run, and its pod.
 #[test]
 fn r017a_a_run_is_ended_at_its_deadline() {
