@@ -144,6 +144,12 @@ const PURPOSES: [(&str, Purpose); 3] = [
 ];
 
 impl Handler {
+    /// Whether it is asked in the network of the pod.
+    #[must_use]
+    pub const fn is_network(&self) -> bool {
+        !matches!(self, Self::Exec { .. } | Self::HealthCheck { .. })
+    }
+
     /// Why a podman of this version asks something else than what is written: before 4.4 it puts the words of a command
     /// together with spaces and gives them to a shell (podman#16794).
     #[must_use]

@@ -373,6 +373,14 @@ impl Host<'_> {
     /// A health check that podman makes something else of would end what is healthy.
     async fn check_probes(&self) -> Result<(), Trouble> {
         let probes = self.pods.probes().map_err(|why| Trouble::Refused(why.to_string()))?;
+        if !rustix::process::geteuid().is_root()
+            && let Some((container, _)) =
+                probes.iter().find(|(_, probe)| probe.handler.is_network())
+        {
+            return Err(Trouble::Refused(format!(
+                "a probe of container `{container}` asks over the network of its pod, which only root may enter: use `exec`"
+            )));
+        }
         let is_podmans = |probe: &Probe| matches!(probe.handler, Handler::HealthCheck { .. });
         if !probes.iter().any(|(_, probe)| is_podmans(probe)) {
             return Ok(());

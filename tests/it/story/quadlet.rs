@@ -482,6 +482,12 @@ fn r018_units_of_a_user_are_rolled_out_and_put_back() {
     );
     assert_eq!(files(), before);
     assert_eq!(served(PORT).as_deref(), Some("v1"));
+    // A probe that cannot be asked is told before anything is touched.
+    let written = manifests(&shop.podman.registry.address(), IN_PLACE);
+    shop.repo.write("web.yaml", written).commit("a probe that needs privileges");
+    let reason = shop.fails();
+    assert!(reason.ends_with("which only root may enter: use `exec`"), "{reason}");
+    assert_eq!(files(), before);
     let state = shop.machine.run_as_user(&["systemctl", "--user", "is-active", "web.service"]);
     assert_eq!(state, "active");
     let log = shop.machine.run(&["journalctl", "-b", "-o", "cat", "--no-pager", "_UID=1001"]);
