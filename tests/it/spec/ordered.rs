@@ -28,6 +28,8 @@ fn d041_rollout_latest_says_what_it_did() {
     shop.ends("ok", 3);
     let history = shop.says(&["rollout", "history", "dc/web"]);
     assert!(history.contains("3\t\tComplete\tmanual change"), "{history}");
+    let two = shop.says(&["rollout", "latest", "dc/web", "dc/web"]);
+    assert!(two.contains("one deployment config name is needed as argument."), "{two}");
     let restarted = shop.says(&["rollout", "restart", "dc/web"]);
     assert_eq!(restarted, format!("{NAME} restarted\nexit 0"));
     shop.started(4);
@@ -67,6 +69,10 @@ fn d046_rollout_pause_and_resume_say_what_they_did() {
     assert_eq!(again, "error: dc/web is already paused\nexit 1");
     let latest = shop.says(&["rollout", "latest", "dc/web"]);
     assert_eq!(latest, "error: cannot deploy a paused deployment config\nexit 1");
+    let cancel = shop.says(&["rollout", "cancel", "dc/web"]);
+    assert!(cancel.contains("unable to cancel paused deployment shop/web"), "{cancel}");
+    let retry = shop.says(&["rollout", "retry", "dc/web"]);
+    assert!(retry.contains("unable to retry paused deployment config \"web\""), "{retry}");
     let status = shop.says(&["status"]);
     assert!(status.contains("paused"), "{status}");
     assert_eq!(shop.says(&["rollout", "resume", "dc/web"]), format!("{NAME} resumed\nexit 0"));
