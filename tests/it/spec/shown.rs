@@ -195,6 +195,30 @@ fn c001_get_dc_has_the_columns_of_oc_and_says_what_nobody_counted() {
     );
 }
 
+/// C6: what is a test, is paused or has hooks says so before anything was rolled out.
+#[test]
+fn c006_describe_dc_says_what_is_a_test_what_is_paused_and_what_hooks_do() {
+    let hook = "{failurePolicy: Abort, execNewPod: {containerName: main, command: [migrate, now]}}";
+    let spec = format!(
+        "  test: true\n  paused: true\n  strategy: {{type: Rolling, rollingParams: {{pre: {hook}}}}}\n  replicas"
+    );
+    let shop = Shop::open(&WEB.replace("  replicas", &spec));
+    shop.host.wait_for("the commit", |fact| matches!(fact, Fact::CommitAdopted(_)));
+    let text = shop.says(&["describe", "dc", "web"]);
+    let lines: Vec<String> =
+        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for wanted in [
+        "Latest Version: Not deployed",
+        "Replicas: 2 (test, will be scaled down between deployments)",
+        "Paused: yes",
+        "Pre-deployment hook (pod type, failure policy: Abort):",
+        "Container: main",
+        "Command: migrate now",
+    ] {
+        assert!(lines.iter().any(|line| line == wanted), "no `{wanted}` in: {text}");
+    }
+}
+
 const HTTPD: &str = "apiVersion: apps/v1
 kind: Deployment
 metadata:
