@@ -49,9 +49,6 @@ use swap::seconds;
 pub use logs::Logs;
 pub use systemd::QuadletTarget;
 
-/// Lines of a container's log that are kept of a failure.
-const LOG_LINES: &str = "5";
-
 /// How long after its end a hook runs again (rule R16); then twice as long, up to the other.
 const HOOK_RETRY_FIRST: Duration = Duration::from_secs(5);
 const HOOK_RETRY_MAX: Duration = Duration::from_secs(60);
@@ -507,13 +504,6 @@ impl Host<'_> {
         for pod in pods.into_iter().filter(is_its) {
             containers.extend(self.pods.all_containers().map(|name| format!("{pod}-{name}")));
         }
-        let mut lines = Vec::new();
-        for container in containers {
-            let arguments = ["logs", "--tail", LOG_LINES, &container];
-            let logs = self.podman.look(&arguments, PODMAN_LOOK_TIMEOUT);
-            lines.extend(logs.await.unwrap_or_default().lines().map(str::to_owned));
-        }
-        let from = lines.len().saturating_sub(5);
-        crate::secret::masked(&lines.get(from..).unwrap_or_default().join("\n"))
+        self.podman.last_lines(&containers).await
     }
 }

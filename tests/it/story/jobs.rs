@@ -153,6 +153,58 @@ fn r017a_a_run_that_fails_says_so() {
     assert_eq!(night.podman.run(&["logs", "one-main"]), "no room");
 }
 
+/// What a run printed on either output is kept, as much of it as anybody reads.
+#[test]
+fn r017a_what_a_run_printed_is_kept_up_to_a_bound() {
+    let long = "busybox head -c 5000000 /dev/zero | busybox tr \"\\000\" x";
+    let Some(night) =
+        Night::open(&format!("{long}; echo; {long} >&2; echo >&2; echo no room >&2; exit 3"))
+    else {
+        return;
+    };
+    night.runs("one");
+    let end = night.ends("one");
+    assert!(end.reason.starts_with("container main: exit status 3"), "{}", end.reason);
+    assert!(end.log.ends_with("xx\nno room"), "{}", end.log);
+    assert!(end.log.lines().all(|line| line.len() <= 120), "{}", end.log);
+}
+
+/// Law 6: a run that succeeded has succeeded, whatever became of the clock meanwhile.
+#[test]
+fn r017a_a_clock_that_is_set_back_makes_no_failure() {
+    let Some(night) = Night::open_with("echo ran", "1") else { return };
+    night.podman.puts_between(&format!(
+        "case \"$*\" in *FinishedAt*)\n\
+           {} \"$@\" | awk '{{ if ($4 > 0) $4 = $3 - 3600; print }}'; exit ;;\n\
+         esac\n",
+        night.podman.program().display()
+    ));
+    night.runs("one");
+    let end = night.ends("one");
+    assert_eq!((end.outcome, end.log.as_str()), (Outcome::Complete, "ran"), "{}", end.reason);
+    assert_eq!(night.pods(), ["one"]);
+}
+
+/// How a run ended that podman does not know of is no success: it is asked again.
+#[test]
+fn r017a_an_end_that_is_not_known_is_no_success() {
+    let Some(night) = Night::open("echo ran; exit 3") else { return };
+    let (asked, real) = (night.podman.beside("asked"), night.podman.program());
+    night.podman.puts_between(&format!(
+        "case \"$*\" in *FinishedAt*)\n\
+           said=$({} \"$@\")\n\
+           case $said in exited*) mkdir {} 2>/dev/null && said=\"unknown ${{said#exited }}\" ;; esac\n\
+           echo $said; exit ;;\n\
+         esac\n",
+        real.display(),
+        asked.display()
+    ));
+    night.runs("one");
+    let end = night.ends("one");
+    assert!(asked.exists(), "podman did not know once");
+    assert_eq!((end.outcome, end.log.as_str()), (Outcome::Failed, "ran"), "{}", end.reason);
+}
+
 /// Law 6: a daemon that is killed while a run goes on finds it again, and it has run once.
 #[test]
 fn r017a_a_run_outlives_the_daemon() {

@@ -214,7 +214,7 @@ impl Podman {
         let serve = "busybox httpd -f -p 8080 -h /www & trap 'kill $!; exit 0' TERM;";
         let run = match program {
             Program::Crashes(seconds) => {
-                format!("{serve} busybox sleep {seconds}; echo it breaks; exit 3")
+                format!("{serve} busybox sleep {seconds}; echo it breaks >&2; exit 3")
             }
             Program::Healthy | Program::NeverReady => format!("{serve} wait"),
             Program::IgnoresTerm => "trap '' TERM; busybox httpd -f -p 8080 -h /www & wait".into(),

@@ -15,7 +15,7 @@ use super::super::super::registry::Registries;
 use super::super::ReadConfigs;
 use super::configs::{at_leisure, configured};
 use super::program::{Patience, Podman, Trouble};
-use super::{LOG_LINES, Pod, Target, health, told};
+use super::{Pod, Target, health, told};
 use crate::action::{JobOrder, JobRequest, RolloutReport};
 use crate::limits::{JOB_RETRY_FIRST, JOB_RETRY_MAX, PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT};
 use crate::names::Seq;
@@ -200,7 +200,7 @@ impl Host<'_> {
             match self.ended(container).await? {
                 End::NotStarted => waiting.push(container.clone()),
                 End::Gone => missing += 1,
-                End::With(_) | End::CutShort => {}
+                End::With(_) | End::CutShort | End::Unknown => {}
             }
         }
         let is_whole = missing == 0 || waiting.len() + missing < containers.len();
@@ -248,6 +248,10 @@ impl Host<'_> {
                 End::CutShort | End::NotStarted => {
                     return Ok(Attempt::Failed("the host went down while it ran".into()));
                 }
+                End::Unknown => {
+                    let why = format!("podman does not say how container {container} ended");
+                    return Err(Trouble::Passing(why));
+                }
             }
         }
         Ok(Attempt::Succeeded)
@@ -263,17 +267,7 @@ impl Host<'_> {
             }
             text => text?,
         };
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let number =
-            |at: usize| words.get(at).and_then(|word| word.parse::<i64>().ok()).unwrap_or(0);
-        let (status, started, finished) = (number(1), number(2), number(3));
-        Ok(match words.first().copied() {
-            // Podman puts what ran when the host went down among what ended or was never started, and knows a start of it
-            // and no end.
-            Some(_) if started > 0 && finished <= 0 => End::CutShort,
-            Some("created" | "configured" | "initialized") => End::NotStarted,
-            _ => End::With(status),
-        })
+        Ok(End::read(&text))
     }
 
     /// Ends and removes what there is of it.
@@ -303,16 +297,8 @@ impl Host<'_> {
     async fn log(&self) -> String {
         let own = self.own().await.unwrap_or_default();
         let Some(pod) = own.last() else { return String::new() };
-        let names: Vec<&str> = self.pods.all_containers().collect();
-        let mut lines = Vec::new();
-        for name in names {
-            let container = format!("{}-{name}", pod.name);
-            let arguments = ["logs", "--tail", LOG_LINES, &container];
-            let logs = self.podman.look(&arguments, PODMAN_LOOK_TIMEOUT);
-            lines.extend(logs.await.unwrap_or_default().lines().map(str::to_owned));
-        }
-        let from = lines.len().saturating_sub(5);
-        crate::secret::masked(&lines.get(from..).unwrap_or_default().join("\n"))
+        let containers = self.pods.all_containers().map(|name| format!("{}-{name}", pod.name));
+        self.podman.last_lines(&containers.collect::<Vec<_>>()).await
     }
 }
 
@@ -325,10 +311,69 @@ fn without_id(why: &str) -> String {
 }
 
 /// What podman knows of the end of a container.
+#[derive(PartialEq, Eq, Debug)]
 enum End {
     /// There is no such container.
     Gone,
     NotStarted,
     With(i64),
     CutShort,
+    /// It runs, or podman does not know.
+    Unknown,
+}
+
+impl End {
+    /// From its state, its exit status, and the seconds at which it was started and ended. What is not known is the first
+    /// of January of the year 1; one is never compared with the other, as somebody may have set the clock in between.
+    fn read(text: &str) -> Self {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let number = |at: usize| words.get(at).and_then(|word| word.parse::<i64>().ok());
+        let (Some(state), Some(started)) = (words.first().copied(), number(2)) else {
+            return Self::Unknown;
+        };
+        let has_started = started > 0;
+        match (state, number(1), number(3)) {
+            ("created" | "configured" | "initialized" | "exited" | "stopped", ..)
+                if !has_started =>
+            {
+                Self::NotStarted
+            }
+            // Podman puts what ran when the host went down among what ended or what was made, and knows no end of it.
+            ("created" | "configured" | "initialized", ..) => Self::CutShort,
+            ("exited" | "stopped", _, Some(finished)) if finished <= 0 => Self::CutShort,
+            ("exited" | "stopped", Some(status), Some(_)) => Self::With(status),
+            _ => Self::Unknown,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_run_ended_is_not_told_by_the_clock() {
+        const NEVER: i64 = -62_135_596_800;
+        for (state, status, started, finished, end) in [
+            ("exited", 0, 100, 200, End::With(0)),
+            ("exited", 3, 100, 100, End::With(3)),
+            // Somebody set the clock back.
+            ("exited", 0, 100, 40, End::With(0)),
+            ("stopped", 143, 100, 40, End::With(143)),
+            // The host went down.
+            ("exited", 0, 100, NEVER, End::CutShort),
+            ("created", 0, 100, NEVER, End::CutShort),
+            ("created", 0, NEVER, NEVER, End::NotStarted),
+            ("exited", 0, NEVER, NEVER, End::NotStarted),
+            ("running", 0, 100, NEVER, End::Unknown),
+            ("unknown", 0, 100, 200, End::Unknown),
+            ("removing", 0, 100, 200, End::Unknown),
+        ] {
+            let text = format!("{state} {status} {started} {finished}\n");
+            assert_eq!(End::read(&text), end, "{text}");
+        }
+        for text in ["", "exited", "exited ? 100 200", "exited 0 100", "exited 0 ? 200"] {
+            assert_eq!(End::read(text), End::Unknown, "{text}");
+        }
+    }
 }

@@ -1,10 +1,13 @@
-//! What containers print, for whoever asks: podman prints it itself.
+//! What containers print: podman prints it itself for whoever asks, and its last lines are kept of what ended.
 
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
+use super::super::log::Tail;
 use super::PodmanTarget;
+use super::program::{Call, Podman};
+use crate::limits::{PODMAN_LOOK_TIMEOUT, ROLLOUT_LOG_LINES_MAX};
 
 /// Which part of which logs.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -70,5 +73,23 @@ impl PodmanTarget {
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .envs(&self.environment);
         command
+    }
+}
+
+impl Podman<'_> {
+    /// The last lines that containers printed, one after the other; nothing of what cannot be asked for.
+    pub(super) async fn last_lines(&self, containers: &[String]) -> String {
+        let mut tail = Tail::default();
+        let lines = ROLLOUT_LOG_LINES_MAX.to_string();
+        for container in containers {
+            let arguments = ["logs", "--tail", &lines, container];
+            let call = Call { as_one: true, ..Call::of(&self.target.program, &arguments) };
+            let Ok(logs) = self.look_by(call, PODMAN_LOOK_TIMEOUT).await else { continue };
+            if logs.is_success() {
+                tail.push(logs.out.as_bytes());
+                tail.push(b"\n");
+            }
+        }
+        tail.lines([])
     }
 }

@@ -69,11 +69,13 @@ pub(super) struct Call<'a> {
     pub(super) input: &'a [u8],
     /// Variables beside those that every program of the target gets.
     pub(super) environment: &'a [(&'a str, &'a OsStr)],
+    /// Whether both of its outputs are one, of which the end is read: podman prints on either what a container did.
+    pub(super) as_one: bool,
 }
 
 impl<'a> Call<'a> {
     pub(super) fn of(program: &'a Path, arguments: &'a [&'a str]) -> Self {
-        Self { program, arguments, input: &[], environment: &[] }
+        Self { program, arguments, input: &[], environment: &[], as_one: false }
     }
 
     /// What it is called in messages: without its options, which are long.
@@ -152,7 +154,7 @@ impl Podman<'_> {
     ) -> Result<Ended, Trouble> {
         let passing =
             |why: &dyn std::fmt::Display| Trouble::Passing(format!("{}: {why}", call.shown()));
-        let files = Files::new(call.input).map_err(|error| passing(&error))?;
+        let files = Files::new(call.input, call.as_one).map_err(|error| passing(&error))?;
         let mut command = files.command(self.target, &call).map_err(|error| passing(&error))?;
         let child = spawn(&mut command).map_err(|error| {
             let program = call.program.display();
@@ -194,6 +196,10 @@ impl Podman<'_> {
 }
 
 impl Ended {
+    pub(super) fn is_success(&self) -> bool {
+        self.status.success()
+    }
+
     /// What it printed, if it says that it did what it was asked for.
     fn said(self, call: &Call<'_>) -> Result<String, Trouble> {
         match (self.status.code(), self.status.signal()) {
@@ -215,16 +221,18 @@ impl Ended {
 struct Files {
     input: File,
     out: File,
-    err: File,
+    /// None where it is the same.
+    err: Option<File>,
 }
 
 impl Files {
-    fn new(bytes: &[u8]) -> io::Result<Self> {
+    fn new(bytes: &[u8], as_one: bool) -> io::Result<Self> {
         // In memory: it may be a secret, which is not to touch a disk.
         let mut input = File::from(memfd_create("stdin", MemfdFlags::CLOEXEC)?);
         input.write_all(bytes)?;
         input.rewind()?;
-        Ok(Self { input, out: tempfile::tempfile()?, err: tempfile::tempfile()? })
+        let err = if as_one { None } else { Some(tempfile::tempfile()?) };
+        Ok(Self { input, out: tempfile::tempfile()?, err })
     }
 
     fn command(&self, target: &PodmanTarget, call: &Call<'_>) -> io::Result<Command> {
@@ -237,22 +245,24 @@ impl Files {
             .envs(call.environment.iter().copied())
             .stdin(Stdio::from(self.input.try_clone()?))
             .stdout(self.out.try_clone()?)
-            .stderr(self.err.try_clone()?)
+            .stderr(self.err.as_ref().unwrap_or(&self.out).try_clone()?)
             .process_group(0)
             .kill_on_drop(true);
         Ok(command)
     }
 
-    fn read(mut self) -> io::Result<(String, String)> {
-        let mut texts = [String::new(), String::new()];
-        for (file, text) in [&mut self.out, &mut self.err].into_iter().zip(&mut texts) {
-            file.rewind()?;
+    fn read(self) -> io::Result<(String, String)> {
+        let read = |mut file: File, from: u64| -> io::Result<String> {
+            file.seek(io::SeekFrom::Start(from))?;
             let mut bytes = Vec::new();
             file.take(OUTPUT_BYTES_MAX).read_to_end(&mut bytes)?;
-            *text = String::from_utf8_lossy(&bytes).into_owned();
-        }
-        let [out, err] = texts;
-        Ok((out, err))
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        let Some(err) = self.err else {
+            let surplus = self.out.metadata()?.len().saturating_sub(OUTPUT_BYTES_MAX);
+            return Ok((read(self.out, surplus)?, String::new()));
+        };
+        Ok((read(self.out, 0)?, read(err, 0)?))
     }
 }
 
