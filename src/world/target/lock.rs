@@ -1,4 +1,5 @@
-//! One run at a time for each object, also across restarts of the daemon.
+//! One run at a time for each object, also across restarts of the daemon; runs of a `CronJob` go on beside each other, and
+//! have a lock each.
 //!
 //! A program outlives a SIGKILL of the daemon. So it inherits an open lock file of its object: while it lives, the lock
 //! is held, and the next start waits. Whoever the program leaves behind on purpose (a container, a server in the
@@ -17,7 +18,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::io::FdFlags;
 use rustix::process::Pid;
 
-use crate::names::{ContentHash, ObjectKey};
+use crate::names::ContentHash;
 
 /// A held lock. Dropped without being given back, its run was broken off: who inherited it still holds it.
 pub(super) struct Lock(Option<File>);
@@ -45,9 +46,9 @@ pub(super) enum Attempt {
     Busy(Option<Process>),
 }
 
-/// The lock file of an object.
-pub(super) fn path(locks: &Path, object: &ObjectKey) -> PathBuf {
-    locks.join(format!("{}.lock", ContentHash::of(object.to_string().as_bytes())))
+/// The lock file of an object, or of a run of a `CronJob`.
+pub(super) fn path(locks: &Path, of: &impl std::fmt::Display) -> PathBuf {
+    locks.join(format!("{}.lock", ContentHash::of(of.to_string().as_bytes())))
 }
 
 /// Takes the lock if no earlier run goes on.
@@ -83,7 +84,8 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+/// Takes the file away, which others find replaced.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),

@@ -1,6 +1,6 @@
 //! Whether what was rolled out to a host runs there now. Somebody may have stopped it by hand: that is told, and left so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -43,6 +43,12 @@ impl Astray {
 impl Targets {
     /// What of these is not as it was rolled out, and why that is known.
     pub async fn look(&self, expected: Vec<Expected>) -> BTreeMap<ObjectKey, Astray> {
+        let mut names: BTreeMap<TargetName, BTreeSet<String>> = BTreeMap::new();
+        for Expected { target, rendered, .. } in &expected {
+            if let Ok(rendered) = self.read_text(*rendered).await {
+                names.entry(target.clone()).or_default().extend(names_in(&rendered));
+            }
+        }
         let mut found: BTreeMap<TargetName, Result<Vec<Found>, String>> = BTreeMap::new();
         let mut astray = BTreeMap::new();
         for Expected { object, target, rendered } in expected {
@@ -50,7 +56,8 @@ impl Targets {
             let Some(host) = host else { continue };
             if !found.contains_key(&target) {
                 let cancel = CancellationToken::new();
-                let looked = podman::look(host.podman, &self.0.locks, &object, &cancel);
+                let names = names.remove(&target).unwrap_or_default();
+                let looked = podman::look(host.podman, &self.0.locks, &object, &names, &cancel);
                 let looked = tokio::time::timeout(PATIENCE, looked).await;
                 let looked = looked.unwrap_or_else(|_| Err("podman does not answer".to_owned()));
                 found.insert(target.clone(), looked);
@@ -86,6 +93,18 @@ fn astray_of(
         let why = host.units?.drifted(object, units)?;
         Some(Astray { why, drifted: true })
     })
+}
+
+/// The names of the pods of what was put together.
+fn names_in(rendered: &str) -> Vec<String> {
+    let units = Units::parse(rendered);
+    let documents = units.as_ref().map(|units| units.documents().collect());
+    let documents: Vec<&str> = documents.unwrap_or_else(|| pods::documents(rendered));
+    let name = |document: &str| {
+        let pod: Value = serde_json::from_str(document).ok()?;
+        Some(pod.pointer("/metadata/name")?.as_str()?.to_owned())
+    };
+    documents.into_iter().filter_map(name).collect()
 }
 
 /// The first pod of these documents that does not run.

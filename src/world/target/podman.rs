@@ -127,7 +127,7 @@ impl Work<'_> {
             Err(trouble) => return told(trouble, String::new()),
         };
         let Self { target, locks, cancel, .. } = self;
-        let podman = Podman { target: target.podman, locks, object, cancel };
+        let podman = Podman { target: target.podman, locks, object, run: None, cancel };
         let host = Host { podman, pods, work: &self, down: OnceLock::new() };
         let done = match &self.scale {
             Some(scale) => host.scale(&scale.runs).await,
@@ -180,7 +180,7 @@ pub(super) async fn stop(
     written: &[String],
     cancel: &CancellationToken,
 ) -> RolloutReport {
-    let podman = Podman { target: target.podman, locks, object, cancel };
+    let podman = Podman { target: target.podman, locks, object, run: None, cancel };
     let gone = match target.units {
         Some(units) => units.remove(&podman, written).await,
         None => Ok(()),
@@ -210,6 +210,8 @@ struct Pod {
     name: String,
     /// The container that holds its network.
     infra: String,
+    /// Whose it is.
+    object: String,
     rollout: String,
     is_check: bool,
     is_hook: bool,
@@ -222,8 +224,12 @@ struct Pod {
 impl Podman<'_> {
     /// The pods of the object.
     async fn pods(&self) -> Result<Vec<Pod>, Trouble> {
-        let filter = format!("label={LABEL_OBJECT}={}", self.object);
-        let arguments = ["pod", "ps", "--filter", &filter, "--format", "json"];
+        self.pods_where(&format!("label={LABEL_OBJECT}={}", self.object)).await
+    }
+
+    /// The pods that a filter lets through. Podman waits for each whose init containers run.
+    async fn pods_where(&self, filter: &str) -> Result<Vec<Pod>, Trouble> {
+        let arguments = ["pod", "ps", "--filter", filter, "--format", "json"];
         // There is nothing in it that could be refused (rule T25).
         let text = match self.look(&arguments, PODMAN_LOOK_TIMEOUT).await {
             Err(Trouble::Refused(why)) => {
@@ -242,6 +248,7 @@ impl Podman<'_> {
         let pods = all.iter().map(|pod| Pod {
             name: text(pod, "/Name"),
             infra: text(pod, "/InfraId"),
+            object: label(pod, LABEL_OBJECT),
             rollout: label(pod, LABEL_ROLLOUT),
             is_check: label(pod, LABEL_CHECK) == "true",
             is_hook: label(pod, LABEL_HOOK) == "true",

@@ -1,5 +1,7 @@
 //! CronJobs on one host, with a real podman (rule R17a).
 
+use std::path::{Path, PathBuf};
+
 use tidegate::control::Question;
 use tidegate::fact::{Fact, JobFinished, Outcome};
 
@@ -8,7 +10,15 @@ use crate::support::git::Repo;
 use crate::support::podman::{Podman, Program, alone};
 
 /// A CronJob that does not run by itself within this century.
-fn manifests(registry: &str, command: &str, limits: &str) -> String {
+fn manifests(registry: &str, shared: &Path, [init, command, limits]: [&str; 3]) -> String {
+    let shared = shared.display();
+    let volume = format!("          volumes: [{{name: shared, hostPath: {{path: {shared}}}}}]\n");
+    let mounts = "volumeMounts: [{name: shared, mountPath: /shared}]";
+    let first = format!(
+        "          initContainers:\n          - {{name: first, image: '{registry}/shop/web:latest', \
+         command: [/bin/sh, -c, '{init}'], {mounts}}}\n"
+    );
+    let more = if init.is_empty() { volume } else { volume + &first };
     format!(
         "apiVersion: image.openshift.io/v1
 kind: ImageStream
@@ -44,7 +54,8 @@ spec:
             image: ' '
             command: [/bin/sh, -c, '{command}']
             env: [{{name: PASSWORD, valueFrom: {{secretKeyRef: {{name: db, key: password}}}}}}]
----
+            {mounts}
+{more}---
 apiVersion: v1
 kind: Secret
 metadata: {{name: db, namespace: shop}}
@@ -65,6 +76,11 @@ impl Night {
     }
 
     fn open_with(command: &str, limits: &str) -> Option<Self> {
+        Self::open_after("", command, limits)
+    }
+
+    /// With an init container.
+    fn open_after(init: &str, command: &str, limits: &str) -> Option<Self> {
         if !alone() {
             return None;
         }
@@ -77,14 +93,20 @@ impl Night {
         let repo = Repo::new();
         let host = Host::new(repo.path(), &toml);
         let mut night = Self { podman, repo, host };
-        night.commit(command, limits);
+        std::fs::create_dir(night.podman.beside("shared")).unwrap();
+        night.commit_after(init, command, limits);
         night.host.start();
         night.host.wait_for("it is in force", |fact| matches!(fact, Fact::RolloutStarted(_)));
         Some(night)
     }
 
     fn commit(&self, command: &str, limits: &str) {
-        let text = manifests(&self.podman.registry.address(), command, limits);
+        self.commit_after("", command, limits);
+    }
+
+    fn commit_after(&self, init: &str, command: &str, limits: &str) {
+        let (registry, shared) = (self.podman.registry.address(), self.podman.beside("shared"));
+        let text = manifests(&registry, &shared, [init, command, limits]);
         self.repo.write("shop.yaml", text).commit("the shop");
     }
 
@@ -113,6 +135,20 @@ impl Night {
                 _ => None,
             })
         })
+    }
+
+    /// A container is in this state.
+    fn is(&self, container: &str, state: &str) {
+        eventually(&format!("{container} is {state}; {}", self.host.story()), || {
+            let status = format!("status={state}");
+            let list = ["ps", "--all", "--filter", &status, "--format", "{{.Names}}"];
+            self.podman.run(&list).lines().any(|name| name == container).then_some(())
+        });
+    }
+
+    /// What its containers find under `/shared`.
+    fn shared(&self, name: &str) -> PathBuf {
+        self.podman.beside("shared").join(name)
     }
 
     fn pods(&self) -> Vec<String> {
@@ -327,4 +363,51 @@ fn r017a_a_run_is_ended_at_its_deadline() {
     assert!(described.contains("Failed: it was not done within 2s"), "{described}");
     let history = night.host.text(&["history"]);
     assert!(history.contains("CronJob/shop/night job one by "), "{history}");
+}
+
+/// Runs of one CronJob do not wait for each other, be it for an init container that takes its time.
+#[test]
+fn r017a_runs_go_on_beside_each_other() {
+    let init = "busybox hostname | busybox grep -q one || exit 0; \
+                while ! busybox test -e /shared/go; do busybox sleep 0.1; done";
+    let Some(night) = Night::open_after(init, "echo ran", "0") else { return };
+    night.runs("one");
+    night.is("one-first", "running");
+    night.runs("two");
+    let end = night.ends("two");
+    assert_eq!((end.outcome, end.log.as_str()), (Outcome::Complete, "ran"), "{}", end.reason);
+    std::fs::write(night.shared("go"), "").unwrap();
+    let end = night.ends("one");
+    assert_eq!((end.outcome, end.log.as_str()), (Outcome::Complete, "ran"), "{}", end.reason);
+    eventually("of what is over nothing stays", || {
+        let locks = std::fs::read_dir(night.host.state().join("locks")).unwrap();
+        (night.pods().len() == 1 && locks.count() <= 1).then_some(())
+    });
+}
+
+/// Law 6: an init container that goes on or ends while no daemon is there is not run again, and is no failure.
+#[test]
+fn r017a_an_init_container_runs_once() {
+    let init =
+        "echo >> /shared/ran; while ! busybox test -e /shared/go; do busybox sleep 0.1; done";
+    let Some(mut night) = Night::open_after(init, "echo ran", "0") else { return };
+    night.runs("one");
+    night.is("one-first", "running");
+    night.host.stop();
+    night.is("one-first", "running");
+    night.host.start();
+    std::fs::write(night.shared("go"), "").unwrap();
+    let end = night.ends("one");
+    assert_eq!((end.outcome, end.log.as_str()), (Outcome::Complete, "ran"), "{}", end.reason);
+
+    std::fs::remove_file(night.shared("go")).unwrap();
+    night.runs("two");
+    night.is("two-first", "running");
+    night.host.stop();
+    std::fs::write(night.shared("go"), "").unwrap();
+    night.is("two-first", "exited");
+    night.host.start();
+    let end = night.ends("two");
+    assert_eq!((end.outcome, end.log.as_str()), (Outcome::Complete, "ran"), "{}", end.reason);
+    assert_eq!(std::fs::read_to_string(night.shared("ran")).unwrap(), "\n\n");
 }

@@ -1,5 +1,6 @@
-//! All pods of a podman at one look, for whoever asks what runs.
+//! Pods of a podman at one look, for whoever asks what runs.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::Value;
@@ -18,15 +19,23 @@ pub(in crate::world::target) struct Found {
     pub(in crate::world::target) status: String,
 }
 
-/// All pods that a podman has.
+/// Those of the pods with these names that a podman has. No others: podman waits for one whose init containers run, as
+/// those of a run of a `CronJob` may for hours.
 pub(in crate::world::target) async fn look(
     target: &PodmanTarget,
     locks: &Path,
     object: &ObjectKey,
+    names: &BTreeSet<String>,
     cancel: &CancellationToken,
 ) -> Result<Vec<Found>, String> {
-    let podman = Podman { target, locks, object, cancel };
-    let listed = podman.look(&["pod", "ps", "--format", "json"], PODMAN_LOOK_TIMEOUT).await;
+    let podman = Podman { target, locks, object, run: None, cancel };
+    let filters: Vec<String> = names.iter().map(|name| format!("name=^{name}$")).collect();
+    if filters.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut arguments = vec!["pod", "ps", "--format", "json"];
+    arguments.extend(filters.iter().flat_map(|filter| ["--filter", filter.as_str()]));
+    let listed = podman.look(&arguments, PODMAN_LOOK_TIMEOUT).await;
     let text = match listed {
         Ok(text) => text,
         Err(Trouble::Refused(why) | Trouble::Passing(why)) => return Err(why),

@@ -5,10 +5,12 @@
 //! that failed is followed by another pod, made before the one that failed is removed: how many there were is not
 //! forgotten either. A pod that a crash left half made was never started, and is made again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use serde::Deserialize;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio_util::sync::CancellationToken;
 
 use super::super::super::registry::Registries;
@@ -19,10 +21,13 @@ use super::{Pod, Target, health, told};
 use crate::action::{JobOrder, JobRequest, RolloutReport};
 use crate::limits::{JOB_RETRY_FIRST, JOB_RETRY_MAX, PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT};
 use crate::names::Seq;
-use crate::pods::{LABEL_OBJECT, Pods, job_pod_name};
+use crate::pods::{LABEL_ATTEMPT, LABEL_OBJECT, LABEL_ROLLOUT, Pods, job_pod_name};
 
 /// How long a run may take where its manifest does not say: for ever, as a timer is to have a number.
 const RUN_TIMEOUT: Duration = Duration::from_hours(24 * 365);
+
+/// Runs that begin together share versions of secrets and config maps: one makes them, the other finds them.
+static MAKING: Mutex<()> = Mutex::const_new(());
 
 /// One order about one run, with everything that it needs.
 pub(in crate::world::target) struct Run<'a> {
@@ -67,7 +72,8 @@ impl Run<'_> {
 
     fn podman(&self) -> Podman<'_> {
         let Self { target, locks, cancel, .. } = *self;
-        Podman { target: target.podman, locks, object: &self.request.object, cancel }
+        let JobRequest { object, key, .. } = self.request;
+        Podman { target: target.podman, locks, object, run: Some(key), cancel }
     }
 }
 
@@ -81,7 +87,7 @@ impl Host<'_> {
     /// The pods of the run, by attempt.
     async fn own(&self) -> Result<Vec<Pod>, Trouble> {
         let key = self.run.request.key.to_string();
-        let mut pods = self.podman.pods().await?;
+        let mut pods = self.podman.pods_where(&format!("label={LABEL_ROLLOUT}={key}")).await?;
         pods.retain(|pod| pod.rollout == key);
         pods.sort_by_key(|pod| pod.attempt);
         Ok(pods)
@@ -89,6 +95,7 @@ impl Host<'_> {
 
     /// Everything but to start it.
     async fn create(&self, alone: bool) -> Result<(), Trouble> {
+        self.podman.settle(self.pods.deadline).await?;
         // Before the record nothing is started: what a crash left may lack containers.
         for pod in self.own().await? {
             self.podman.remove(&pod.name, Some(Duration::ZERO)).await?;
@@ -101,6 +108,7 @@ impl Host<'_> {
         }
         let pods = self.make(0).await?;
         if alone {
+            let _making = self.making().await?;
             let kept: BTreeSet<String> =
                 pods.versions().iter().map(|version| version.name.clone()).collect();
             at_leisure(self.podman.remove_versions_but(&kept).await)?;
@@ -113,6 +121,7 @@ impl Host<'_> {
         let request = self.run.request;
         let name = job_pod_name(&request.name, attempt);
         self.make_room(&name).await?;
+        let _making = self.making().await?;
         let pods = configured(self.run.configs, self.pods.clone(), request.commit).await?;
         self.podman.provide(pods.versions()).await?;
         let document = pods.job_pod(&request.name, attempt, &request.key);
@@ -125,11 +134,21 @@ impl Host<'_> {
         Ok(pods)
     }
 
+    /// Runs make what they share one after the other.
+    async fn making(&self) -> Result<MutexGuard<'static, ()>, Trouble> {
+        tokio::select! {
+            making = MAKING.lock() => Ok(making),
+            () = self.podman.cancel.cancelled() => Err(Trouble::Cancelled),
+        }
+    }
+
     /// Sees to it that the name of a pod is free. The same time comes twice where a clock was set back and an operator said
     /// so (`release`), or where records were lost: the run before is over, and its pod makes room.
     async fn make_room(&self, name: &str) -> Result<(), Trouble> {
-        let before = self.podman.pods().await?.into_iter().find(|pod| pod.name == name);
-        if let Some(before) = before {
+        let there = self.podman.pods_where(&format!("name=^{name}$")).await?;
+        let object = self.run.request.object.to_string();
+        let its = there.into_iter().find(|pod| pod.name == name && pod.object == object);
+        if let Some(before) = its {
             if before.runs {
                 let why =
                     format!("pod {name} of an earlier run still runs: wait for it, or end it");
@@ -146,6 +165,7 @@ impl Host<'_> {
 
     /// Starts it if it was not, and waits for its end; tries again what failed, as often as it may.
     async fn run(&self) -> Result<String, Trouble> {
+        self.podman.settle(RUN_TIMEOUT).await?;
         loop {
             let own = self.own().await?;
             let Some(pod) = own.last() else {
@@ -210,6 +230,12 @@ impl Host<'_> {
     /// One pod, to its end.
     async fn attempt(&self, pod: &Pod, waiting: &[String]) -> Result<Attempt, Trouble> {
         let containers = self.containers(pod);
+        if waiting.len() == containers.len()
+            && let Some(why) = self.see_init_through(pod).await?
+        {
+            self.give_up(pod).await?;
+            return Ok(Attempt::Failed(why));
+        }
         // Init containers run to their end in there; where a crash came between two containers, theirs did.
         let start = match waiting.len() {
             0 => Vec::new(),
@@ -220,11 +246,7 @@ impl Host<'_> {
             match self.podman.act(&start, &[], RUN_TIMEOUT).await {
                 Ok(_) => {}
                 Err(Trouble::Refused(why)) => {
-                    // Some of it may run.
-                    let seconds = self.pods.grace.as_secs().to_string();
-                    let stop = ["pod", "stop", "--ignore", "--time", &seconds, &pod.name];
-                    let timeout = self.pods.grace.saturating_mul(2) + PODMAN_ACT_TIMEOUT;
-                    self.podman.act(&stop, &[], timeout).await?;
+                    self.give_up(pod).await?;
                     return Ok(Attempt::Failed(without_id(&why)));
                 }
                 Err(trouble) => return Err(trouble),
@@ -248,13 +270,45 @@ impl Host<'_> {
                 End::CutShort | End::NotStarted => {
                     return Ok(Attempt::Failed("the host went down while it ran".into()));
                 }
-                End::Unknown => {
-                    let why = format!("podman does not say how container {container} ended");
-                    return Err(Trouble::Passing(why));
-                }
+                End::Unknown => return Err(not_told(container)),
             }
         }
         Ok(Attempt::Succeeded)
+    }
+
+    /// Sees init containers to their end that an earlier daemon started; says why they failed. The client of podman that
+    /// goes from one to the next may have ended with that daemon: podman would refuse to start what still runs, and would
+    /// run again what ended (law 6).
+    async fn see_init_through(&self, pod: &Pod) -> Result<Option<String>, Trouble> {
+        let containers = self.pods.init_containers().map(|name| format!("{}-{name}", pod.name));
+        for container in containers.collect::<Vec<_>>() {
+            let mut end = self.ended(&container).await?;
+            if end == End::Unknown {
+                self.podman.look(&["wait", &container], RUN_TIMEOUT).await?;
+                end = self.ended(&container).await?;
+            }
+            match end {
+                // Podman itself removes what succeeded.
+                End::NotStarted | End::Gone => {}
+                End::With(0) => {
+                    self.podman.act(&["rm", &container], &[], PODMAN_ACT_TIMEOUT).await?;
+                }
+                End::With(status) => {
+                    return Ok(Some(format!("an init container exited with code {status}")));
+                }
+                End::CutShort => return Ok(Some("the host went down while it ran".into())),
+                End::Unknown => return Err(not_told(&container)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Stops a pod of which some may run.
+    async fn give_up(&self, pod: &Pod) -> Result<(), Trouble> {
+        let seconds = self.pods.grace.as_secs().to_string();
+        let stop = ["pod", "stop", "--ignore", "--time", &seconds, &pod.name];
+        let timeout = self.pods.grace.saturating_mul(2) + PODMAN_ACT_TIMEOUT;
+        self.podman.act(&stop, &[], timeout).await.map(drop)
     }
 
     /// How a container ended.
@@ -272,6 +326,8 @@ impl Host<'_> {
 
     /// Ends and removes what there is of it.
     async fn end(&self) -> Result<String, Trouble> {
+        // What an earlier daemon left goes on for nothing.
+        self.podman.settle(Duration::ZERO).await?;
         let log = self.log().await;
         for pod in self.own().await? {
             self.podman.remove(&pod.name, Some(self.pods.grace)).await?;
@@ -281,7 +337,7 @@ impl Host<'_> {
 
     /// Removes what is left of runs that ended, but for some.
     async fn tidy(&self, keep: &[Seq], until: Seq) -> Result<(), Trouble> {
-        for pod in self.podman.pods().await? {
+        for pod in self.podman.pods_by_containers().await? {
             let seq = pod.rollout.rsplit('/').next().unwrap_or_default();
             let seq = seq.split('+').next().unwrap_or_default();
             let Ok(seq) = seq.parse().map(Seq) else { continue };
@@ -290,7 +346,7 @@ impl Host<'_> {
                 at_leisure(self.podman.remove(&pod.name, Some(Duration::ZERO)).await)?;
             }
         }
-        Ok(())
+        self.podman.forget_lock().await
     }
 
     /// The last lines of its last attempt, of all its containers.
@@ -300,6 +356,50 @@ impl Host<'_> {
         let containers = self.pods.all_containers().map(|name| format!("{}-{name}", pod.name));
         self.podman.last_lines(&containers.collect::<Vec<_>>()).await
     }
+}
+
+impl Podman<'_> {
+    /// The pods of the object as their containers tell it, without waiting for those whose init containers run.
+    async fn pods_by_containers(&self) -> Result<Vec<Pod>, Trouble> {
+        let filter = format!("label={LABEL_OBJECT}={}", self.object);
+        let arguments = ["ps", "--all", "--pod", "--filter", &filter, "--format", "json"];
+        let text = self.look(&arguments, PODMAN_LOOK_TIMEOUT).await?;
+        let all: Option<Vec<Container>> = serde_json::from_str(&text)
+            .map_err(|error| Trouble::Passing(format!("podman ps: {error}")))?;
+        let mut pods: BTreeMap<String, Pod> = BTreeMap::new();
+        for Container { pod: name, state, labels } in all.unwrap_or_default() {
+            let label = |label: &str| labels.get(label).cloned().unwrap_or_default();
+            let pod = pods.entry(name.clone()).or_insert_with(|| Pod {
+                name,
+                infra: String::new(),
+                object: label(LABEL_OBJECT),
+                rollout: label(LABEL_ROLLOUT),
+                is_check: false,
+                is_hook: false,
+                attempt: label(LABEL_ATTEMPT).parse().unwrap_or(0),
+                runs: false,
+            });
+            let rests = ["created", "configured", "initialized", "exited", "stopped"];
+            pod.runs |= !rests.contains(&state.as_str());
+        }
+        Ok(pods.into_values().collect())
+    }
+}
+
+/// A container of a list.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Container {
+    #[serde(rename = "PodName", default)]
+    pod: String,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+fn not_told(container: &str) -> Trouble {
+    Trouble::Passing(format!("podman does not say how container {container} ended"))
 }
 
 /// Without the number of an init container: it is another at each attempt (rule I70).

@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -17,10 +17,11 @@ use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
 use super::super::exec::{signal_group, take_lock};
+use super::super::lock::{self, Lock};
 use super::PodmanTarget;
 use super::moving::stands_still;
 use crate::limits;
-use crate::names::ObjectKey;
+use crate::names::{ObjectKey, RolloutKey};
 use crate::time::Span;
 
 /// Bytes that are read of what it prints.
@@ -31,6 +32,9 @@ pub(super) struct Podman<'a> {
     pub(super) target: &'a PodmanTarget,
     pub(super) locks: &'a Path,
     pub(super) object: &'a ObjectKey,
+    /// The run of a `CronJob` that they are for. Several go on at the same time, and whoever waits for a lock ends the
+    /// program that holds it for too long, as one that outlived the daemon: it is not to be that of another run.
+    pub(super) run: Option<&'a RolloutKey>,
     pub(super) cancel: &'a CancellationToken,
 }
 
@@ -112,19 +116,42 @@ impl Podman<'_> {
         patience: impl Into<Patience>,
     ) -> Result<String, Trouble> {
         let patience = patience.into();
-        let path = super::super::lock::path(self.locks, self.object);
-        let locked = tokio::select! {
-            locked = take_lock(&path, patience.whole) => locked,
-            () = self.cancel.cancelled() => return Err(Trouble::Cancelled),
-        };
-        let locking = |error: io::Error| {
-            Trouble::Passing(format!("cannot lock `{}`: {error}", path.display()))
-        };
-        let mut lock = locked.map_err(locking)?;
+        let mut lock = self.lock(patience.whole).await?;
         let ran = self.run(call, patience, |command| lock.spawn(|| command.spawn(), Child::id));
         let ran = ran.await;
         lock.give_back();
         ran?.said(&call)
+    }
+
+    /// Waits for what outlived an earlier daemon, so that what is seen afterwards stays so; ends what takes longer.
+    pub(super) async fn settle(&self, patience: Duration) -> Result<(), Trouble> {
+        self.lock(patience).await.map(Lock::give_back)
+    }
+
+    /// Nothing is going to be run for this run any more.
+    pub(super) async fn forget_lock(&self) -> Result<(), Trouble> {
+        let lock = self.lock(limits::PODMAN_ACT_TIMEOUT).await?;
+        // What stays is an empty file.
+        drop(lock::remove(&self.lock_path()));
+        lock.give_back();
+        Ok(())
+    }
+
+    async fn lock(&self, patience: Duration) -> Result<Lock, Trouble> {
+        let path = self.lock_path();
+        let locked = tokio::select! {
+            locked = take_lock(&path, patience) => locked,
+            () = self.cancel.cancelled() => return Err(Trouble::Cancelled),
+        };
+        locked
+            .map_err(|error| Trouble::Passing(format!("cannot lock `{}`: {error}", path.display())))
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        match self.run {
+            Some(run) => lock::path(self.locks, run),
+            None => lock::path(self.locks, self.object),
+        }
     }
 
     /// Runs podman to look at something.
