@@ -3,6 +3,8 @@
 //! Pods of this host are asked by podman itself, in the name of whoever runs the daemon. Of rollouts that failed or go on,
 //! and of other targets, the steps are shown with what the target said, as the journal has them.
 
+mod run;
+
 use std::os::unix::fs::MetadataExt as _;
 
 use anyhow::{Context as _, bail};
@@ -16,7 +18,7 @@ use crate::config;
 use crate::effective::deployed::{latest, revisions, rollout_name};
 use crate::fact::{Fact, RolloutStep};
 use crate::journal::{self, ObjectStore};
-use crate::names::{Kind, Namespace, ObjectKey, Seq, deployer_name};
+use crate::names::{Kind, Namespace, ObjectKey, Seq, TargetName, deployer_name};
 use crate::observed::rollout::{Rollout, WorkloadState};
 use crate::pods::{Pods, Units};
 use crate::report::rollout::Steps;
@@ -26,13 +28,14 @@ use crate::world::target::{Logs, PodmanTarget, TargetConfig};
 /// Show what a workload prints, or how a rollout went, as `oc logs` does
 ///
 /// Of a DeploymentConfig whose last rollout failed or goes on, its steps are shown with the last lines that its containers
-/// printed; so it is with `--version` of an earlier one. Logs of pods are podman's, which shows each user their own:
-/// whoever asks has to be the user that the daemon runs as.
+/// printed; so it is with `--version` of an earlier one. Of a CronJob on a host its last run is shown.
+///
+/// Logs of pods are podman's, which shows each user their own: whoever asks has to be the user that the daemon runs as.
 #[derive(Debug, clap::Args)]
 #[command(disable_version_flag = true)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(in crate::cli) struct Command {
-    /// What: `dc/web`, `deploy/web`, `sts/db`, `rc/web-2`, `pod/web-0`, `web-0`
+    /// What: `dc/web`, `deploy/web`, `sts/db`, `rc/web-2`, `cj/backup`, `job/backup-29453820`, `pod/web-0`, `web-0`
     #[arg(value_name = "KIND/NAME")]
     object: Option<String>,
     /// The container [default: the first of the pod]
@@ -88,7 +91,11 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
     let offline = offline::open(offline::settings(&command.settings, context)?)?;
     let namespace = command.namespace.as_ref();
     let namespace = namespace.unwrap_or(&offline.config.policy.default_namespace);
-    let found = Search { command, namespace, offline: &offline }.find(word)?;
+    let search = Search { command, namespace, offline: &offline };
+    if let Some(run) = search.run(word)? {
+        return run.show(command, &offline, context);
+    }
+    let found = search.find(word)?;
     let target = &found.rollout.started.target;
     let podman = match offline.config.targets.get(target) {
         None => None,
@@ -110,7 +117,18 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
             "the unit `{name}.container` is not Tidegate's; `journalctl -u {name}.service` has its log"
         );
     }
-    let containers = wanted(command, pods, (containers, first.as_deref()), context)?;
+    let log = (pods.as_slice(), containers.as_slice(), first.as_deref());
+    print(command, log, (podman, target), context)
+}
+
+/// Prints the log of the first of some pods that is there.
+fn print(
+    command: &Command,
+    (pods, containers, first): (&[String], &[String], Option<&str>),
+    (podman, target): (&PodmanTarget, &TargetName),
+    context: &mut Context<'_>,
+) -> anyhow::Result<ExitCode> {
+    let containers = wanted(command, pods, (containers, first), context)?;
     let pod = there(podman, pods, &containers, target.as_str())?;
     if pods.len() > 1 {
         writeln!(context.err, "Found {} pods, using pod/{pod}", pods.len())?;
@@ -272,7 +290,12 @@ impl<'a> Search<'a> {
         }
         let store = ObjectStore::at(&self.offline.config.state_dir);
         let manifest = store.get(&rollout.started.manifest).ok()?;
-        Pods::read(&rollout.started.object, &manifest).ok()
+        let pods = Pods::read(&rollout.started.object, &manifest).ok()?;
+        // As many as it was scaled to since.
+        match rollout.size() {
+            Some(size) => pods.scaled(size).ok(),
+            None => Some(pods),
+        }
     }
 }
 
@@ -385,7 +408,9 @@ impl Record<'_> {
         let config = &self.offline.config;
         let changes = Changes::of(&config.state_dir.join("journal"));
         let (_, mut records) = journal::read_from_base(&config.state_dir)?;
-        let (mut steps, mut seen, mut is_over) = (Steps::default(), Seq(0), false);
+        // Its end may be in no record any more.
+        let mut is_over = self.found.rollout.end.is_some();
+        let (mut steps, mut seen) = (Steps::default(), Seq(0));
         let mut lines = Vec::new();
         loop {
             loop {

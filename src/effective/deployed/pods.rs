@@ -54,7 +54,12 @@ impl Deployed<'_> {
 
     fn read(&self, rollout: &Rollout) -> Option<Pods> {
         let manifest = (self.rolled)(&rollout.started.manifest)?;
-        Pods::read(&rollout.started.object, &manifest).ok()
+        let pods = Pods::read(&rollout.started.object, &manifest).ok()?;
+        // As many as it was scaled to since.
+        match rollout.size() {
+            Some(size) => pods.scaled(size).ok(),
+            None => Some(pods),
+        }
     }
 
     fn played(&self, rollout: &Rollout, ready: bool) -> Vec<Value> {

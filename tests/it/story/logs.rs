@@ -11,7 +11,7 @@ use crate::support::daemon::{Host, eventually};
 use crate::support::git::{Repo, program};
 use crate::support::podman::{Podman, Program, alone};
 
-fn manifests(registry: &str) -> String {
+fn manifests(registry: &str, replicas: u32) -> String {
     format!(
         "apiVersion: image.openshift.io/v1
 kind: ImageStream
@@ -26,7 +26,7 @@ apiVersion: apps.openshift.io/v1
 kind: DeploymentConfig
 metadata: {{name: web, namespace: shop}}
 spec:
-  replicas: 2
+  replicas: {replicas}
   strategy:
     type: Rolling
     rollingParams:
@@ -80,7 +80,7 @@ fn c006_logs_shows_what_containers_print_and_how_a_failed_rollout_went() {
     let Some(podman) = Podman::start() else { return };
     podman.push("shop/web:latest", "v1", Program::Healthy);
     let repo = Repo::new();
-    repo.write("web.yaml", manifests(&podman.registry.address())).commit("the shop");
+    repo.write("web.yaml", manifests(&podman.registry.address(), 2)).commit("the shop");
     let toml = format!(
         "[targets.here]\nkind = \"podman\"\nprogram = {:?}\n[routes]\ndefault = \"here\"\n",
         podman.program().display()
@@ -114,6 +114,9 @@ fn c006_logs_shows_what_containers_print_and_how_a_failed_rollout_went() {
     assert_eq!(code, Some(1));
     follows(&host);
 
+    repo.write("web.yaml", manifests(&podman.registry.address(), 3)).commit("one more");
+    has_another(&host);
+
     podman.push("shop/web:latest", "v2", Program::NeverReady);
     let (stream, tags) = ("shop/web".parse().unwrap(), vec!["latest".parse().unwrap()]);
     let order = ImportOrder { stream, tags, repository: false, commit: None };
@@ -139,10 +142,19 @@ fn c006_logs_shows_what_containers_print_and_how_a_failed_rollout_went() {
     assert!(err.starts_with("error: no deployment #9 of \"web\" is kept: "), "{err}");
     assert_eq!(code, Some(1));
 
-    podman.run(&["pod", "rm", "--force", "web-0", "web-1"]);
+    podman.run(&["pod", "rm", "--force", "web-0", "web-1", "web-2"]);
     let (_, err, code) = logs(&host, &["dc/web", "--version=1"]);
-    assert!(err.contains("podman has no container `main` of pod `web-0`, `web-1` now"), "{err}");
+    let why = "podman has no container `main` of pod `web-0`, `web-1`, `web-2` now";
+    assert!(err.contains(why), "{err}");
     assert_eq!(code, Some(1));
+}
+
+/// What came with another number of instances is found as those before.
+fn has_another(host: &Host) {
+    host.ask(&Question::ReadSource);
+    host.wait_for("it is scaled", |fact| matches!(fact, Fact::ScaleFinished(_)));
+    assert_eq!(logs(host, &["web-2", "-c", "side"]).0, "beside\n");
+    assert!(host.text(&["get", "pods", "-n", "shop"]).contains("\nweb-2 "));
 }
 
 /// It goes on with what is printed later.

@@ -4,10 +4,13 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
+use serde_json::Value;
+
 use super::super::log::Tail;
 use super::PodmanTarget;
 use super::program::{Call, Podman};
 use crate::limits::{PODMAN_LOOK_TIMEOUT, ROLLOUT_LOG_LINES_MAX};
+use crate::pods::{LABEL_ATTEMPT, LABEL_ROLLOUT};
 
 /// Which part of which logs.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,6 +45,25 @@ impl PodmanTarget {
                 Err(io::Error::other(super::program::words(&words, "")))
             }
         }
+    }
+
+    /// The attempts at a run of a `CronJob` whose pods are there.
+    ///
+    /// # Errors
+    /// When podman cannot be asked.
+    pub fn attempts(&self, key: &str) -> io::Result<Vec<u32>> {
+        let filter = format!("label={LABEL_ROLLOUT}={key}");
+        let mut command = self.command();
+        command.args(["ps", "--all", "--filter", &filter, "--format", "json"]);
+        let output = command.stdin(Stdio::null()).output()?;
+        if !output.status.success() {
+            let words = String::from_utf8_lossy(&output.stderr);
+            return Err(io::Error::other(super::program::words(&words, "")));
+        }
+        let all: Option<Vec<Value>> = serde_json::from_slice(&output.stdout)?;
+        let label = format!("/Labels/{}", LABEL_ATTEMPT.replace('/', "~1"));
+        let attempt = |one: &Value| one.pointer(&label)?.as_str()?.parse().ok();
+        Ok(all.iter().flatten().filter_map(attempt).collect())
     }
 
     /// Becomes podman, which prints the logs; returns only why it cannot.
