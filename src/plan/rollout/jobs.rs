@@ -19,13 +19,13 @@ use super::super::{Held, HeldReason, Plan, Step};
 use super::{Planning, attempts};
 
 impl Planning<'_> {
-    /// Whether git says another time, or other limits, than what is in force.
+    /// Whether git says another time, other limits or another host than what is in force.
     pub(super) fn is_rescheduled(&self, workload: &Workload, last: &Rollout) -> bool {
         let Some(known) = &last.started.cron else { return false };
         let target = effective::target_of(workload, self.view.policy);
         // What cannot be read is held where it would be rolled out.
         let is_other = pods::cron(workload.manifest.as_bytes()).map_or(true, |cron| cron != *known);
-        is_other && self.view.policy.hosts.contains(&target)
+        (is_other || target != last.started.target) && self.view.policy.hosts.contains(&target)
     }
 
     /// What runs do, beside what becomes of the manifest.

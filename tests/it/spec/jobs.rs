@@ -295,6 +295,33 @@ fn r017a_another_schedule_has_missed_nothing() {
     assert_eq!(world.pending(), "create job night-29453940");
 }
 
+/// R17a: on another host the next run begins; what runs goes on where it is.
+#[test]
+fn r017a_another_host_is_for_the_next_run() {
+    let mut policy = World::policy();
+    for host in ["host", "other"] {
+        let host: tidegate::names::TargetName = host.parse().unwrap();
+        policy.hosts.insert(host.clone());
+        policy.targets.insert(host, Duration::from_secs(600));
+    }
+    let mut world = World::with(policy);
+    world.commit(&format!("{NIGHT} cron=@hourly"));
+    world.resolve("r.io/web:1", "a");
+    minutes(&mut world, 60);
+    created(&mut world);
+    world.records();
+    world.commit(&format!("{} cron=@hourly", NIGHT.replace("target=host", "target=other")));
+    assert!(world.records().ends_with("RolloutStarted night 2 (config change) main=#a"));
+    assert_eq!(world.pending(), "run job night-29453820");
+    succeeds(&mut world);
+    minutes(&mut world, 60);
+    let last = world.journal.iter().rev().find_map(|record| match &record.fact {
+        Fact::JobStarted(job) => Some(job.target.as_str()),
+        _ => None,
+    });
+    assert_eq!(last, Some("other"));
+}
+
 /// R17a: what git says wrong is held with a reason, and what is in force goes on.
 #[test]
 fn r017a_a_schedule_that_is_none_is_told() {
