@@ -107,12 +107,13 @@ impl Notify {
     }
 }
 
-/// The object of a rollout or a stop that has not ended.
+/// The object of a rollout, a stop, a change of its size or a run that has not ended.
 fn object_of(engine: &Engine, seq: Seq) -> Option<&ObjectKey> {
     let is_its = |state: &WorkloadState| {
         state.running().is_some_and(|rollout| rollout.seq == seq)
             || state.stopping().is_some_and(|stop| stop.seq == seq)
             || state.scaling().is_some_and(|scale| scale.seq == seq)
+            || state.jobs.running().any(|job| job.seq == seq)
     };
     engine.observed().workloads.iter().find(|(_, state)| is_its(state)).map(|(object, _)| object)
 }

@@ -426,18 +426,27 @@ impl Host<'_> {
             return Err(Trouble::Refused("the hook names a container that there is not".into()));
         };
         let [pod, container] = self.pods.hook_name(step, request.revision);
-        let mut pause = HOOK_RETRY_FIRST;
+        let (mut pause, mut failed) = (HOOK_RETRY_FIRST, 0_u32);
+        let mut last = String::new();
         loop {
             let why = match self.is_cut_short(&container).await? {
                 true => Some("the host went down while it ran".to_owned()),
                 false => self.run_hook(&pod, &container, &document).await?,
             };
             let said = |end: HookEnd<'_>| self.pods.hook_said(step, request.revision, end);
-            let Some(why) = why else { return Ok(said(HookEnd::Succeeded)) };
+            let Some(why) = why else {
+                let before = match failed {
+                    0 => String::new(),
+                    1 => format!("; before that it failed once: {last}"),
+                    n => format!("; before that it failed {n} times, at last: {last}"),
+                };
+                return Ok(said(HookEnd::Succeeded) + &before);
+            };
             match hook.policy {
                 FailurePolicy::Abort => return Err(Trouble::Refused(said(HookEnd::Failed(&why)))),
                 FailurePolicy::Ignore => return Ok(said(HookEnd::Ignored(&why))),
                 FailurePolicy::Retry => {
+                    (failed, last) = (failed.saturating_add(1), why);
                     self.podman.remove(&pod, Some(Duration::ZERO)).await?;
                     let until = tokio::time::Instant::now() + pause;
                     tokio::select! {

@@ -254,6 +254,10 @@ fn r016_a_hook_is_a_container_beside_the_workload() {
     course.completes();
     let once = "v1 red round web-1 shop\n";
     assert_eq!(course.said("said"), once.repeat(2), "it failed, and ran again");
+    let told = "completed successfully; before that it failed once: exit status 1";
+    let is_told =
+        |fact: &Fact| matches!(fact, Fact::RolloutStepped(step) if step.note.ends_with(told));
+    assert_eq!(course.host.count(is_told), 1, "{}", course.host.story());
     assert_eq!(course.said("page").trim(), "v1");
     course.moves("v2", Program::Healthy);
     course.completes();

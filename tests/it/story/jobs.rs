@@ -411,3 +411,36 @@ fn r017a_an_init_container_runs_once() {
     assert_eq!((end.outcome, end.log.as_str()), (Outcome::Complete, "ran"), "{}", end.reason);
     assert_eq!(std::fs::read_to_string(night.shared("ran")).unwrap(), "\n\n");
 }
+
+/// An attempt that failed before one that succeeded is told, and `logs` finds the run by each of its names.
+#[test]
+fn r017a_an_attempt_that_failed_is_told_and_logs_shows_the_last_one() {
+    let command =
+        "busybox test -e /shared/failed && echo fine && exit 0; echo > /shared/failed; exit 3";
+    let Some(night) = Night::open_with(command, "1") else { return };
+    let logs = |arguments: &[&str]| {
+        let output = night.host.run(&[&["logs", "-n", "shop"], arguments].concat());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (text(&output.stdout), text(&output.stderr))
+    };
+    let (_, err) = logs(&["-f", "cronjob/night"]);
+    assert!(err.starts_with("error: no runs found for \"night\": "), "{err}");
+    let (_, err) = logs(&["job/one"]);
+    assert_eq!(err, "Error from server (NotFound): jobs.batch \"one\" not found\n");
+    night.runs("one");
+    let end = night.ends("one");
+    let log = "attempt 0: container main: exit status 3\nfine";
+    assert_eq!((end.outcome, end.log.as_str()), (Outcome::Complete, log), "{}", end.reason);
+    assert_eq!(night.pods(), ["one-1"]);
+    for arguments in
+        [&["job/one"][..], &["cronjob/night"], &["-f", "cj/night"], &["one"], &["one-1"]]
+    {
+        let (out, err) = logs(arguments);
+        assert_eq!(out, "fine\n", "{arguments:?}: {err}");
+    }
+    night.podman.run(&["pod", "rm", "--force", "one-1"]);
+    let (out, err) = logs(&["job/one"]);
+    assert_eq!(out, format!("{log}\n"));
+    assert!(err.starts_with("note: its pod is not there any more, "), "{err}");
+    assert!(err.contains("; it succeeded at 20"), "{err}");
+}

@@ -29,6 +29,9 @@ const RUN_TIMEOUT: Duration = Duration::from_hours(24 * 365);
 /// Runs that begin together share versions of secrets and config maps: one makes them, the other finds them.
 static MAKING: Mutex<()> = Mutex::const_new(());
 
+/// Of how many attempts that failed before one that succeeded it is told why.
+const FAILED_TOLD: usize = 5;
+
 /// One order about one run, with everything that it needs.
 pub(in crate::world::target) struct Run<'a> {
     pub(in crate::world::target) target: Target<'a>,
@@ -166,6 +169,7 @@ impl Host<'_> {
     /// Starts it if it was not, and waits for its end; tries again what failed, as often as it may.
     async fn run(&self) -> Result<String, Trouble> {
         self.podman.settle(RUN_TIMEOUT).await?;
+        let mut failed = Vec::new();
         loop {
             let own = self.own().await?;
             let Some(pod) = own.last() else {
@@ -184,7 +188,11 @@ impl Host<'_> {
                 self.podman.remove(&earlier.name, Some(Duration::ZERO)).await?;
             }
             let why = match self.attempt(pod, &waiting).await? {
-                Attempt::Succeeded => return Ok(self.log().await),
+                Attempt::Succeeded => {
+                    let mut lines = failed_before(pod.attempt, &failed);
+                    lines.push(self.log().await);
+                    return Ok(lines.join("\n"));
+                }
                 Attempt::Failed(why) => why,
             };
             let limit = self.run.request.backoff_limit;
@@ -196,6 +204,7 @@ impl Host<'_> {
                 };
                 return Err(Trouble::Refused(format!("{why}{again} (`backoffLimit` is {limit})")));
             }
+            failed.push((pod.attempt, why));
             let doubled = 1_u32.checked_shl(pod.attempt).unwrap_or(u32::MAX);
             let pause = JOB_RETRY_FIRST.saturating_mul(doubled).min(JOB_RETRY_MAX);
             let until = tokio::time::Instant::now() + pause;
@@ -398,6 +407,19 @@ struct Container {
     labels: BTreeMap<String, String>,
 }
 
+/// What is told of attempts that failed before one that succeeded: the last of those that are known, and how many are not.
+fn failed_before(attempt: u32, known: &[(u32, String)]) -> Vec<String> {
+    let known = known.get(known.len().saturating_sub(FAILED_TOLD)..).unwrap_or_default();
+    let first = known.first().map_or(attempt, |(first, _)| *first);
+    let others = match first {
+        0 => None,
+        1 => Some("attempt 0 failed".to_owned()),
+        n => Some(format!("attempts 0 to {} failed", n - 1)),
+    };
+    let known = known.iter().map(|(attempt, why)| format!("attempt {attempt}: {why}"));
+    others.into_iter().chain(known).collect()
+}
+
 fn not_told(container: &str) -> Trouble {
     Trouble::Passing(format!("podman does not say how container {container} ended"))
 }
@@ -450,6 +472,19 @@ impl End {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_attempts_that_failed_it_is_told_why() {
+        let known = |range: std::ops::Range<u32>| -> Vec<(u32, String)> {
+            range.map(|attempt| (attempt, "no".to_owned())).collect()
+        };
+        let told = |attempt, range| failed_before(attempt, &known(range)).join("; ");
+        assert_eq!(told(0, 0..0), "");
+        assert_eq!(told(2, 0..2), "attempt 0: no; attempt 1: no");
+        assert_eq!(told(1, 1..1), "attempt 0 failed");
+        assert_eq!(told(4, 3..4), "attempts 0 to 2 failed; attempt 3: no");
+        assert_eq!(failed_before(9, &known(0..9)).len(), 1 + FAILED_TOLD);
+    }
 
     #[test]
     fn how_a_run_ended_is_not_told_by_the_clock() {
