@@ -320,8 +320,8 @@ pub(super) fn words(err: &str, out: &str) -> String {
     // `Error: 1 error occurred:` is followed by what it was.
     let is_head = |line: &&str| line.ends_with("occurred:");
     let of = |prefix| lines.clone().filter_map(move |line| line.strip_prefix(prefix));
-    let error = of("Error:").filter(|line| !is_head(line)).next_back();
-    let error = error.or_else(|| of("* ").filter(|line| !is_head(line)).next_back());
+    let error = of("Error:").rfind(|line| !is_head(line));
+    let error = error.or_else(|| of("* ").rfind(|line| !is_head(line)));
     let line = start.unwrap_or_else(|| {
         error.or_else(|| lines.next_back()).unwrap_or("it said nothing").trim().to_owned()
     });
