@@ -1,6 +1,6 @@
 //! Workloads as services of a real systemd: tags move, units follow, and a host starts what it runs alone (section 8.3).
 
-use tidegate::fact::{Fact, Outcome, RolloutStep};
+use tidegate::fact::{Fact, JobFinished, Outcome, RolloutStep};
 
 use crate::support::daemon::eventually;
 use crate::support::git::Repo;
@@ -26,6 +26,37 @@ fn manifests(registry: &str, more: &str) -> String {
     };
     web.yaml(registry)
 }
+
+/// A CronJob that does not run by itself within this century, and whose init container waits for a file.
+const NIGHT: &str = r#"---
+apiVersion: batch/v1
+kind: CronJob
+metadata:
+  name: night
+  namespace: shop
+  annotations:
+    image.openshift.io/triggers: >-
+      [{"from":{"kind":"ImageStreamTag","name":"web:latest"},
+      "fieldPath":"spec.jobTemplate.spec.template.spec.initContainers[0].image"},
+      {"from":{"kind":"ImageStreamTag","name":"web:latest"},
+      "fieldPath":"spec.jobTemplate.spec.template.spec.containers[0].image"}]
+spec:
+  schedule: '0 0 29 2 *'
+  jobTemplate:
+    spec:
+      backoffLimit: 0
+      template:
+        spec:
+          restartPolicy: Never
+          terminationGracePeriodSeconds: 1
+          initContainers:
+          - name: first
+            image: ' '
+            command: [/bin/sh, -c, 'echo >> /gate/ran; until busybox test -e /gate/go; do busybox sleep 0.1; done']
+            volumeMounts: [{name: gate, mountPath: /gate}]
+          containers: [{name: main, image: ' ', command: [/bin/sh, -c, 'echo ran >&2']}]
+          volumes: [{name: gate, hostPath: {path: /srv/gate}}]
+"#;
 
 /// A command works on the repository that it is in.
 const IMPORT: &str = "cd /srv/manifests && tidegate import-image web -n shop";
@@ -196,6 +227,49 @@ fn r020_a_new_image_takes_over_through_its_unit() {
     });
     assert_eq!((shop.pods(), shop.files()), (String::new(), [None, None]));
     assert_eq!(shop.machine.show("LoadState", "web.service"), "not-found");
+}
+
+/// R17a, law 6: beside units, podman runs CronJobs by itself; a run outlives a restart of the daemon by systemd, and one
+/// that the machine cut short is no success.
+#[test]
+fn r017a_runs_of_a_cron_job_outlive_a_restart_of_the_service() {
+    let Some(mut shop) = Shop::open("") else { return };
+    let night = manifests(&shop.podman.registry.address(), "") + NIGHT;
+    shop.repo.write("web.yaml", night).commit("each night");
+    shop.machine.run(&["mkdir", "/srv/gate"]);
+    shop.begin();
+    eventually("it is in force", || (shop.started() == 2).then_some(()));
+    let runs = |shop: &Shop, name: &str| {
+        let create = ["tidegate", "create", "job", name, "--from=cronjob/night", "-n", "shop"];
+        shop.machine.run(&create);
+        let first = format!("{name}-first ");
+        eventually("its init container", || shop.containers().contains(&first).then_some(()));
+    };
+    let ends = |shop: &Shop, name: &str| -> JobFinished {
+        eventually(&format!("the end of {name}; {}", shop.machine.story()), || {
+            shop.machine.records().into_iter().find_map(|record| match record.fact {
+                Fact::JobFinished(end) if end.name == name => Some(end),
+                _ => None,
+            })
+        })
+    };
+    runs(&shop, "one");
+    shop.machine.run(&["systemctl", "restart", DAEMON]);
+    shop.machine.run(&["touch", "/srv/gate/go"]);
+    let end = ends(&shop, "one");
+    assert_eq!((end.outcome, end.log.as_str()), (Outcome::Complete, "ran"), "{}", end.reason);
+    assert_eq!(shop.machine.run(&["wc", "-l", "/srv/gate/ran"]), "1 /srv/gate/ran");
+    let logs = ["logs", "cronjob/night", "-n", "shop", "-c", "main"];
+    assert_eq!(shop.machine.tidegate(&logs), "ran\n");
+
+    shop.machine.run(&["rm", "/srv/gate/go"]);
+    runs(&shop, "two");
+    shop.machine.shut_down();
+    shop.machine.boot();
+    shop.machine.start_daemon();
+    let end = ends(&shop, "two");
+    let why = "the host went down while it ran (`backoffLimit` is 0)";
+    assert_eq!((end.outcome, end.reason.as_str()), (Outcome::Failed, why));
 }
 
 /// R7, R20: the files of the revision before take their places again, byte for byte, and their service runs.
