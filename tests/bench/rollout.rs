@@ -32,10 +32,13 @@ use support::daemon::{Host, eventually};
 use support::git::Repo;
 use support::machine::Machine;
 use support::podman::{Podman, Program, alone};
-use support::shop::{READY, Web, import, served};
+use support::shop::{READY, Web, import, served_within};
 use tidegate::fact::{Fact, Record};
 
 const ROUNDS: usize = 5;
+
+/// When somebody who asks a port asks anew: what was killed does not end its connections.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// What a user may wait for longer than by hand.
 const GOAL: Duration = Duration::from_millis(250);
@@ -100,7 +103,7 @@ impl<'a> Hand<'a> {
         self.podman.run(&[&play[..], more, &[&self.file]].concat());
     }
 
-    /// With `play` it is what `--replace` does; podman 4.3 gives no time to end here, and waits for all of it there.
+    /// With `play` it is what `--replace` does, but that podman 4.3 gives what runs no time to end.
     fn down(&self) {
         self.podman.run(&["kube", "down", &self.file]);
     }
@@ -315,7 +318,9 @@ impl Watch {
         let (told, over) = (Arc::clone(&answers), Arc::clone(&is_over));
         std::thread::spawn(move || {
             while !over.load(Ordering::Relaxed) {
-                if let Some(version) = served(port).filter(|version| !version.is_empty()) {
+                if let Some(version) =
+                    served_within(port, PATIENCE).filter(|version| !version.is_empty())
+                {
                     told.lock().unwrap().push((Instant::now(), version));
                 }
                 std::thread::park_timeout(Duration::from_millis(5));

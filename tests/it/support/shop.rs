@@ -114,9 +114,14 @@ pub(crate) fn import(host: &Host, name: &str) {
 
 /// What a port of this host serves; none where nothing does.
 pub(crate) fn served(port: u16) -> Option<String> {
+    served_within(port, Duration::from_secs(5))
+}
+
+/// The same with less patience: nobody ends a connection to what was killed.
+pub(crate) fn served_within(port: u16, patience: Duration) -> Option<String> {
     let to = SocketAddr::from(([127, 0, 0, 1], port));
-    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(1)).ok()?;
-    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    let mut stream = TcpStream::connect_timeout(&to, patience).ok()?;
+    stream.set_read_timeout(Some(patience)).ok()?;
     stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;

@@ -116,7 +116,8 @@ impl Podman<'_> {
         patience: impl Into<Patience>,
     ) -> Result<String, Trouble> {
         let patience = patience.into();
-        let mut lock = self.lock(patience.whole).await?;
+        // What outlived a daemon that was killed is watched by nobody: a pull that stands still has its time alone.
+        let mut lock = self.lock(patience.still.unwrap_or(patience.whole)).await?;
         let ran = self.run(call, patience, |command| lock.spawn(|| command.spawn(), Child::id));
         let ran = ran.await;
         lock.give_back();
