@@ -3,7 +3,8 @@
 //! A host runs pods, and knows no `DeploymentConfig`, `Deployment` or `StatefulSet` (rule R8). What they mean is said
 //! here: which steps a rollout takes ([`Pods::course`]), what is played ([`Pods::render`]) or written as units of systemd
 //! ([`Pods::units`]), when it is healthy ([`Pods::probes`]), and when a `CronJob` runs ([`cron`](fn@cron)). It reads the
-//! manifest as it was rolled out, so that a restart, a restore and a test see the same.
+//! manifest as it was rolled out, so that a restart, a restore and a test see the same. What a host was seen to run is a
+//! [`Look`].
 
 mod config;
 mod cron;
@@ -11,6 +12,7 @@ mod hook;
 mod probe;
 mod render;
 mod rolling;
+mod seen;
 mod spec;
 mod unit;
 
@@ -35,6 +37,7 @@ pub use render::{
     documents,
 };
 pub use rolling::{Budget, Scales};
+pub use seen::{Astray, ContainerState, How, Look, Looks, Part, SeenContainer, SeenPod, ailing};
 pub use unit::{Units, is_updated_by_podman, owner_of_unit, unit_paths};
 
 /// Why something cannot run on one host.
@@ -198,13 +201,25 @@ impl Pods {
         list.into_iter().flatten().filter_map(|one| one.get("name")?.as_str())
     }
 
-    /// What podman leaves out of the template without a word (rule R9).
+    /// What of the template is not done on a host, though nothing refuses it (rule R9).
     #[must_use]
     pub fn left_out(&self) -> Option<String> {
-        let has = |one: &&Value| one.get("lifecycle").is_some_and(|lifecycle| !lifecycle.is_null());
-        let names = self.containers().filter(has).filter_map(|one| one.get("name")?.as_str());
-        let names = names.collect::<Vec<_>>().join(", ");
-        (!names.is_empty()).then(|| format!("podman runs no `lifecycle` of {names}"))
+        let names = |has: fn(&Value) -> bool| {
+            let found = self.containers().filter(|one| has(one));
+            let names: Vec<&str> = found.filter_map(|one| one.get("name")?.as_str()).collect();
+            (!names.is_empty()).then(|| names.join(", "))
+        };
+        let lifecycle = names(|one| one.get("lifecycle").is_some_and(|found| !found.is_null()));
+        let lifecycle = lifecycle.map(|names| format!("podman runs no `lifecycle` of {names}"));
+        let liveness = names(|one| {
+            let probe = one.get("livenessProbe").filter(|found| !found.is_null());
+            probe.is_some_and(|probe| !probe::is_health_check(probe))
+        });
+        let liveness = liveness.map(|names| {
+            format!("the `livenessProbe` of {names} is not asked, as podman has only `exec` without help of the image")
+        });
+        let all: Vec<String> = lifecycle.into_iter().chain(liveness).collect();
+        (!all.is_empty()).then(|| all.join("; "))
     }
 
     /// The names of all its containers, init containers first.

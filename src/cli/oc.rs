@@ -110,6 +110,17 @@ fn time(text: &str) -> Result<Timestamp, String> {
     Ok(Timestamp::from_jiff(instant))
 }
 
+/// Says what is shown as not known because nobody could look at it.
+fn print_unseen(
+    inventory: &inventory::Inventory,
+    context: &mut Context<'_>,
+) -> std::io::Result<()> {
+    for unseen in inventory.unseen() {
+        writeln!(context.err, "warning: {unseen}")?;
+    }
+    Ok(())
+}
+
 /// What `oc` calls an error of the API: `Error from server (NotFound): …`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]

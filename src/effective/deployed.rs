@@ -1,14 +1,15 @@
 //! Workloads as OpenShift's API shows them: the manifest with what the system writes into it, its status, and the
 //! replication controllers and pods that its rollouts stand for (DBT 0.4, rules D10 to D12, T22).
 //!
-//! It is what the journal proves: how many instances a target runs is told where a target is told each step, and left out
-//! where nobody knows.
+//! Rollouts are what the journal proves. How many instances run, and how they are, is what was seen at a look at the host,
+//! and left out where nobody looked.
 
 mod conditions;
 mod counts;
 mod events;
 mod job;
 mod pods;
+mod there;
 
 use serde_json::{Map, Value, json};
 
@@ -18,11 +19,13 @@ use crate::fact::{Outcome, RolloutCause, RolloutImage, RolloutStep};
 use crate::names::{self, ContentHash, Digest, Kind, ObjectKey, StreamTag};
 use crate::observed::ObservedState;
 use crate::observed::rollout::{Rollout, WorkloadState};
+use crate::pods::Looks;
 use crate::policy::Policy;
 
 use super::{Wanted, image_of, pull_spec, render, wanted};
 
 pub use counts::{Counts, replicas_of};
+use there::There;
 
 /// Reads a manifest as it was rolled out; none where it is lost.
 pub type Rolled<'a> = &'a (dyn Fn(&ContentHash) -> Option<Vec<u8>> + Sync);
@@ -38,6 +41,8 @@ pub struct Deployed<'a> {
     pub policy: &'a Policy,
     /// The object store.
     pub rolled: Rolled<'a>,
+    /// What was seen at hosts.
+    pub looks: &'a Looks,
 }
 
 impl std::fmt::Debug for Deployed<'_> {
@@ -119,7 +124,8 @@ impl Deployed<'_> {
         if key.kind == Kind::DeploymentConfig {
             self.write_triggered(&mut object, workload, wanted.is_some(), state);
         }
-        let counts = self.counts(workload, state);
+        let there = self.there(key, state);
+        let counts = self.seen_counts(workload, state, there.as_ref());
         let meta = object.get_mut("metadata")?.as_object_mut()?;
         meta.insert("namespace".into(), json!(key.namespace));
         let since = self.observed.objects.get(key).and_then(|known| known.since);
@@ -133,7 +139,8 @@ impl Deployed<'_> {
             let revision = last.started.revision.to_string();
             put(annotations, "deployment.kubernetes.io/revision", json!(revision));
         }
-        let status = self.status(workload, state, counts, &object);
+        let seen = (counts, there.as_ref());
+        let status = self.status(workload, state, seen, &object);
         object.as_object_mut()?.insert("status".into(), status);
         Some(object)
     }
@@ -201,7 +208,7 @@ impl Deployed<'_> {
         &self,
         workload: &Workload,
         state: &WorkloadState,
-        counts: Option<Counts>,
+        (counts, there): (Option<Counts>, Option<&There<'_>>),
         object: &Value,
     ) -> Value {
         let mut status = Map::new();
@@ -252,7 +259,7 @@ impl Deployed<'_> {
             job::write(&mut status, state);
         }
         let is_paused = super::is_paused(workload, self.observed);
-        let conditions = conditions::of(kind, is_paused, state, counts, object);
+        let conditions = conditions::of(kind, is_paused, state, (counts, there), object);
         if !conditions.is_empty() {
             status.insert("conditions".into(), Value::Array(conditions));
         }
@@ -266,10 +273,16 @@ impl Deployed<'_> {
             return Vec::new();
         };
         let all = revisions(state).into_iter();
-        all.map(|rollout| self.controller(key, state, rollout)).collect()
+        let there = self.there(key, state);
+        all.map(|rollout| self.controller(key, (state, there.as_ref()), rollout)).collect()
     }
 
-    fn controller(&self, key: &ObjectKey, state: &WorkloadState, rollout: &Rollout) -> Value {
+    fn controller(
+        &self,
+        key: &ObjectKey,
+        (state, there): (&WorkloadState, Option<&There<'_>>),
+        rollout: &Rollout,
+    ) -> Value {
         let name = rollout_name(rollout);
         let manifest = self.manifest(rollout).unwrap_or_default();
         let mut labels = manifest.pointer("/metadata/labels").cloned().unwrap_or_else(|| json!({}));
@@ -291,10 +304,11 @@ impl Deployed<'_> {
         for (annotation, value) in self.annotations_of_pods(rollout) {
             put(pod_annotations, annotation, json!(value));
         }
-        let [desired, current] = self.replicas(state, rollout);
+        let desired = self.desired_of(state, rollout);
         let mut status = json!({});
-        if let Some(current) = current {
-            status = json!({"availableReplicas": current, "readyReplicas": current, "replicas": current});
+        if let Some([current, ready]) = counts::counted(there, state, rollout) {
+            status =
+                json!({"availableReplicas": ready, "readyReplicas": ready, "replicas": current});
         }
         let mut spec = json!({"selector": selector, "template": template});
         if let Some(desired) = desired {

@@ -131,12 +131,16 @@ impl Described<'_> {
             block.field("\tSelector", &pairs(one.pointer("/spec/selector")));
             block.field("\tLabels", &pairs(one.pointer("/metadata/labels")));
             let is_its = |pod: &Value| text(pod, "/metadata/labels/deployment") == name;
-            block.field("\tPods Status", &self.phases(is_its));
+            let is_known = number(one, "/status/replicas").is_some();
+            block.field("\tPods Status", &self.phases(is_known, is_its));
         }
     }
 
-    /// How many pods there are in each phase.
-    pub(super) fn phases(&self, is_its: impl Fn(&Value) -> bool) -> String {
+    /// How many pods there are in each phase, where that is known.
+    pub(super) fn phases(&self, is_known: bool, is_its: impl Fn(&Value) -> bool) -> String {
+        if !is_known {
+            return UNKNOWN.to_owned();
+        }
         let count = |phase: &str| {
             let of_phase = |pod: &&Value| is_its(pod) && text(pod, "/status/phase") == phase;
             self.pods.iter().filter(of_phase).count()

@@ -157,23 +157,52 @@ pub fn controllers(objects: &[Value], now: Timestamp) -> Table {
 #[must_use]
 pub fn pods(objects: &[Value], now: Timestamp) -> Table {
     let one = |object: &Value| {
-        let statuses = || items(object, "/status/containerStatuses");
-        let is_ready = |one: &&Value| one.get("ready").and_then(Value::as_bool) == Some(true);
-        let (ready, all) = (statuses().filter(is_ready).count(), statuses().count());
-        let status = match text(object, "/status/phase") {
-            "Succeeded" => "Completed",
-            "Failed" => "Error",
-            phase => phase,
-        };
-        let restarts: Option<u64> =
-            statuses().map(|one| one.get("restartCount").and_then(Value::as_u64)).sum();
-        let restarts = restarts.map_or_else(|| UNKNOWN.to_owned(), |count| count.to_string());
-        let cells = vec![format!("{ready}/{all}"), status.to_owned(), restarts, age(object, now)];
+        let [ready, status, restarts] = pod(object, now);
+        let cells = vec![ready, status, restarts, age(object, now)];
         wide(object, cells, ["<none>"; 4].map(str::to_owned))
     };
     let columns = ["NAME", "READY", "STATUS", "RESTARTS", "AGE"];
     let more = ["IP", "NODE", "NOMINATED NODE", "READINESS GATES"];
     table(&columns, &more, objects.iter().map(one))
+}
+
+/// How many containers of a pod are ready, its status in one word, and how often they were started again.
+fn pod(object: &Value, now: Timestamp) -> [String; 3] {
+    let phase = text(object, "/status/phase");
+    if phase == "Unknown" {
+        return [UNKNOWN; 3].map(str::to_owned);
+    }
+    let statuses = || items(object, "/status/containerStatuses");
+    let is_ready = |one: &&Value| one.get("ready").and_then(Value::as_bool) == Some(true);
+    let (ready, all) = (statuses().filter(is_ready).count(), statuses().count());
+    let phase = match phase {
+        "Succeeded" => "Completed",
+        "Failed" => "Error",
+        phase => phase,
+    };
+    // Of several containers that do not run, the first.
+    let mut reasons = statuses().filter_map(|one| {
+        let of =
+            |state: &str| one.pointer(&format!("/state/{state}/reason")).and_then(Value::as_str);
+        of("waiting").or_else(|| of("terminated"))
+    });
+    let mut status = reasons.next().unwrap_or(phase);
+    let runs = |one: &Value| one.pointer("/state/running").is_some();
+    if status == "Completed" && statuses().any(runs) {
+        status = "NotReady";
+    }
+    let restarts = statuses().map(|one| one.get("restartCount").and_then(Value::as_u64));
+    let restarts: Option<u64> = restarts.sum();
+    let ended = statuses().filter_map(|one| one.pointer("/lastState/terminated/finishedAt"));
+    let ended = ended.max_by_key(|time| time.as_str());
+    let restarts = match (restarts, ended) {
+        (None, _) => UNKNOWN.to_owned(),
+        (Some(count), Some(time)) if count > 0 => {
+            format!("{count} ({} ago)", age_of(Some(time), now))
+        }
+        (Some(count), _) => count.to_string(),
+    };
+    [format!("{ready}/{all}"), status.to_owned(), restarts]
 }
 
 /// `Service`s, as git has them.

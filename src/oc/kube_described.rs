@@ -134,7 +134,8 @@ impl Described<'_> {
         let total = self.count("/status/replicas");
         block.field("Replicas", &format!("{desired} desired | {total} total"));
         block.field("Update Strategy", &self.text_or("/spec/updateStrategy/type", "RollingUpdate"));
-        block.field("Pods Status", &self.phases(|_| true));
+        let is_known = number(self.object, "/status/replicas").is_some();
+        block.field("Pods Status", &self.phases(is_known, |_| true));
         self.template(&mut block, "/spec/template");
         block.field("Volume Claims", &claims(self.object));
         self.end(block)
@@ -160,7 +161,8 @@ impl Described<'_> {
         ] {
             block.field(label, &self.count(&format!("/status/{key}")));
         }
-        block.field("Pods Status", &self.phases(|_| true));
+        let is_known = number(self.object, "/status/currentNumberScheduled").is_some();
+        block.field("Pods Status", &self.phases(is_known, |_| true));
         self.template(&mut block, "/spec/template");
         self.end(block)
     }

@@ -182,9 +182,7 @@ pub(super) fn of(template: &Value) -> Result<Vec<(String, Probe)>, Unsupported> 
             let Some(probe) = container.get(field).filter(|probe| !probe.is_null()) else {
                 continue;
             };
-            // Podman asks the others with programs that the image may not have.
-            let is_podmans = probe.get("exec").is_some_and(|exec| !exec.is_null());
-            if purpose == Purpose::Liveness && !is_podmans {
+            if purpose == Purpose::Liveness && !is_health_check(probe) {
                 continue;
             }
             match read(container, probe, purpose) {
@@ -198,6 +196,12 @@ pub(super) fn of(template: &Value) -> Result<Vec<(String, Probe)>, Unsupported> 
         }
     }
     Ok(probes)
+}
+
+/// Whether a liveness probe can become a health check of podman. Of `httpGet` and `tcpSocket` podman makes commands with
+/// `curl` and `nc` in the container: an image that has neither would be restarted for ever. Others it leaves out.
+pub(super) fn is_health_check(probe: &Value) -> bool {
+    probe.get("exec").is_some_and(|exec| !exec.is_null())
 }
 
 fn read(container: &Value, probe: &Value, purpose: Purpose) -> Result<Probe, String> {

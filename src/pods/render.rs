@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::probe::is_health_check;
 use super::{Pods, VERSIONS};
 use crate::names::{Kind, Revision, RolloutKey};
 
@@ -122,6 +123,9 @@ impl Pods {
         // Asked by us; some versions of podman know the name and do something else.
         for key in ["readinessProbe", "startupProbe", "lifecycle"] {
             fields.remove(key);
+        }
+        if !fields.get("livenessProbe").is_some_and(is_health_check) {
+            fields.remove("livenessProbe");
         }
         let ports = fields.entry("ports").or_insert_with(|| json!([]));
         if let Some(ports) = ports.as_array_mut() {

@@ -11,6 +11,7 @@ use crate::engine::Known;
 use crate::names::{Account, Digest, Namespace, ObjectKey, Seq};
 use crate::observed::quota::Page;
 use crate::observed::soft::{CheckSoft, Rate};
+use crate::pods::{How, Looks};
 use crate::policy::{RateLimit, limited_host};
 use crate::time::{Now, Timestamp};
 
@@ -36,6 +37,12 @@ pub struct Live {
     /// What does not run as it was rolled out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub astray: Vec<LiveAstray>,
+    /// What was seen at each host.
+    #[serde(default, skip_serializing_if = "Looks::is_empty")]
+    pub looks: Looks,
+    /// What hosts lack that does no harm now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// A workload that does not run as it was rolled out.
@@ -46,9 +53,9 @@ pub struct LiveAstray {
     pub object: ObjectKey,
     /// What is not as it should be.
     pub why: String,
-    /// Whether it runs, and somebody edited its files.
+    /// How bad that is.
     #[serde(default)]
-    pub drifted: bool,
+    pub how: How,
 }
 
 /// One check of a registry.
@@ -205,6 +212,8 @@ impl Live {
             quota: quota.collect(),
             deliveries: deliveries.collect(),
             astray: Vec::new(), // nobody looked yet
+            looks: Looks::new(),
+            notes: Vec::new(),
         }
     }
 }

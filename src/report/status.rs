@@ -9,6 +9,7 @@ use crate::desired::DesiredState;
 use crate::fact::Rejected;
 use crate::names::{CommitId, Digest, Generation, ObjectKey, Revision, Seq, StreamTag, TargetName};
 use crate::plan::{self, Held, View};
+use crate::pods::How;
 use crate::time::Timestamp;
 
 use super::FORMAT_VERSION;
@@ -59,6 +60,9 @@ pub struct Status {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     drift: Vec<DriftReport>,
     workloads: Vec<WorkloadReport>,
+    /// What hosts lack that does no harm now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
     tags: Vec<TagReport>,
     /// What registries were asked, and how much of their limits is left.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -166,6 +170,9 @@ struct WorkloadReport {
     /// What is not as it was rolled out.
     #[serde(skip_serializing_if = "Option::is_none")]
     astray: Option<String>,
+    /// How bad that is.
+    #[serde(skip)]
+    how: How,
     triggers: Vec<StreamTag>,
 }
 
@@ -326,6 +333,7 @@ impl Status {
                 input.select.is_none_or(|select| select.has_tag(tag) || watched.contains(tag))
             }),
             workloads,
+            notes: input.live.map(|live| live.notes.clone()).unwrap_or_default(),
             tags,
             quota: input.live.map(|live| live.quota.clone()).unwrap_or_default(),
             counts,

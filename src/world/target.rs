@@ -32,7 +32,7 @@ use crate::pods::Configs;
 use event::Event;
 
 pub use event::SIGNATURE_HEADER;
-pub use look::{Astray, Expected};
+pub use look::{Expected, Looked, Wanted};
 pub use podman::{Logs, PodmanTarget, QuadletTarget};
 
 /// What a target is (`[targets.NAME]`).

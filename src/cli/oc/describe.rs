@@ -54,6 +54,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
             }
         }
     }
+    super::print_unseen(&inventory, context)?;
     for error in &failed {
         super::print_error(context, error)?;
     }

@@ -187,6 +187,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
             objects(command, format, &found, context)?;
         }
     }
+    super::print_unseen(&inventory, context)?;
     for error in &failed {
         super::print_error(context, &anyhow::Error::from(error.clone()))?;
     }

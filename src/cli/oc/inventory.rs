@@ -1,6 +1,7 @@
 //! The objects that are read: from files, or what the journal and the adopted commit make of them.
 
 mod follow;
+mod looked;
 mod manifests;
 mod parallel;
 
@@ -8,6 +9,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -50,6 +52,8 @@ pub(super) struct Inventory {
     selector: crate::oc::selector::Selector,
     /// The streams that are looked at, where it is not all of them.
     only: Option<BTreeSet<StreamName>>,
+    /// What the daemon saw at hosts, once somebody needed it.
+    looked: OnceLock<looked::Looked>,
 }
 
 /// What is shown of objects.
@@ -125,6 +129,7 @@ impl Inventory {
             stream_images: Vec::new(),
             image_tags: Vec::new(),
             only: None,
+            looked: OnceLock::new(),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::config::{self, Config};
 use crate::effective::deployed::Deployed;
 use crate::journal::ObjectStore;
 use crate::names::{ContentHash, Kind, Namespace, ObjectKey};
+use crate::pods::Looks;
 
 /// Show and steer rollouts, as `oc rollout` does
 #[derive(Debug, clap::Args)]
@@ -160,5 +161,6 @@ pub(super) fn with_deployed<T>(offline: &Offline, look: impl FnOnce(&Deployed<'_
         observed: offline.engine.observed(),
         policy: &offline.config.policy,
         rolled: &rolled,
+        looks: &Looks::new(), // what is asked here is told by records
     })
 }

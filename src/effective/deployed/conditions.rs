@@ -8,7 +8,7 @@ use crate::names::Kind;
 use crate::observed::rollout::{Rollout, WorkloadState};
 use crate::time::Timestamp;
 
-use super::{Counts, deployer_name, rollout_name};
+use super::{Counts, There, deployer_name, rollout_name};
 
 /// How far a rollout is.
 struct Progress {
@@ -26,7 +26,7 @@ pub(super) fn of(
     kind: Kind,
     paused: bool,
     state: &WorkloadState,
-    counts: Option<Counts>,
+    seen: (Option<Counts>, Option<&There<'_>>),
     object: &Value,
 ) -> Vec<Value> {
     if !matches!(kind, Kind::DeploymentConfig | Kind::Deployment) {
@@ -34,7 +34,7 @@ pub(super) fn of(
     }
     let is_config = kind == Kind::DeploymentConfig;
     let mut all = Vec::new();
-    all.extend(available(is_config, state, counts, object));
+    all.extend(available(is_config, state, seen, object));
     all.extend(progressing(is_config, paused, state).map(|progress| {
         let Progress { status, reason, message, at, changed } = progress;
         condition("Progressing", status, [reason, &message], [at, changed])
@@ -62,13 +62,18 @@ fn condition(r#type: &str, status: &str, words: [&str; 2], times: [Timestamp; 2]
 fn available(
     is_config: bool,
     state: &WorkloadState,
-    counts: Option<Counts>,
+    (counts, there): (Option<Counts>, Option<&There<'_>>),
     object: &Value,
 ) -> Option<Value> {
     let last = state.last()?;
     let status = match counts {
         Some(Counts { available, desired, .. }) => {
             available > 0 && available >= desired.saturating_sub(unavailable_max(object, desired))
+        }
+        None if !last.started.steps.is_empty() => {
+            let at = last.at;
+            let words = ["NotSeen", "nobody could look at what runs on the host"];
+            return Some(condition("Available", "Unknown", words, [at, at]));
         }
         // Nobody counts instances there: what is complete runs, as far as is known.
         None if state.restore_failed().is_some() || last.end.is_none() => {
@@ -78,7 +83,9 @@ fn available(
         None => state.active().is_some(),
     };
     let since = state.active().filter(|_| status).and_then(|active| active.end.as_ref());
-    let at = since.map_or(last.at, |end| end.at);
+    // What a rollout brought and is not there any more broke after it.
+    let broke = there.filter(|_| !status && state.active().is_some()).map(There::broke_at);
+    let at = broke.or(since.map(|end| end.at)).unwrap_or(last.at);
     let words = match (is_config, status) {
         (true, true) => ["", "Deployment config has minimum availability."],
         (true, false) => ["", "Deployment config does not have minimum availability."],

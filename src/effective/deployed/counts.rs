@@ -1,4 +1,4 @@
-//! How many instances run, as far as a target that is told each step lets it be known.
+//! How many instances run: what was seen, and, while a rollout goes on, how far its steps are.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::fact::{Outcome, RolloutStep};
 use crate::names::Kind;
 use crate::observed::rollout::{Rollout, WorkloadState};
 
-use super::Deployed;
+use super::{Deployed, There};
 
 /// Instances of a workload.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,7 +55,20 @@ impl Deployed<'_> {
         Some(desired(rollout.started.object.kind, &manifest))
     }
 
-    /// How many instances run; none where nobody knows.
+    /// How many instances of a workload there are; none where nobody looked.
+    pub(super) fn seen_counts(
+        &self,
+        workload: &Workload,
+        state: &WorkloadState,
+        there: Option<&There<'_>>,
+    ) -> Option<Counts> {
+        match state.last() {
+            None => self.counts(workload, state),
+            Some(last) => Some(there?.counts(last, replicas_of(workload))),
+        }
+    }
+
+    /// How many instances there should be by the steps that were taken; none where those do not say.
     #[must_use]
     pub fn counts(&self, workload: &Workload, state: &WorkloadState) -> Option<Counts> {
         let desired = replicas_of(workload);
@@ -96,18 +109,33 @@ impl Deployed<'_> {
         })
     }
 
-    /// How many instances a rollout should have now, and has; none where nobody knows (rule D22).
-    pub(super) fn replicas(&self, state: &WorkloadState, rollout: &Rollout) -> [Option<u64>; 2] {
-        let revision = rollout.started.revision;
-        let is = |other: Option<&Rollout>| other.is_some_and(|o| o.started.revision == revision);
-        let (is_last, is_active) = (is(super::latest(state)), is(state.active()));
-        if !is_last && !is_active {
-            return [Some(0), Some(0)];
-        }
-        let running = state.last().and_then(|last| self.running(state, last));
-        let current = running.map(|[old, updated, _]| if is_last { updated } else { old });
+    /// How many instances a rollout should have now; none where nobody knows (rule D22).
+    pub(super) fn desired_of(&self, state: &WorkloadState, rollout: &Rollout) -> Option<u64> {
+        let [is_last, is_active] = is_last_or_active(state, rollout);
         let ended = rollout.outcome().is_some_and(|outcome| outcome != Outcome::Complete);
-        let desired = if ended && !is_active { Some(0) } else { self.size(rollout) };
-        [desired, current]
+        match (is_last, is_active) {
+            (_, true) => self.size(rollout),
+            (true, false) if !ended => self.size(rollout),
+            (true | false, false) => Some(0),
+        }
     }
+}
+
+/// How many instances of a rollout there are, and are ready; none where nobody looked.
+pub(super) fn counted(
+    there: Option<&There<'_>>,
+    state: &WorkloadState,
+    rollout: &Rollout,
+) -> Option<[u64; 2]> {
+    let revision = rollout.started.revision;
+    let counted = there.map(|there| there.count(|of| of.started.revision == revision));
+    let is_over = || !is_last_or_active(state, rollout).contains(&true);
+    counted.or_else(|| is_over().then_some([0, 0]))
+}
+
+/// Whether a rollout is of the last revision, and of the one that is in force.
+fn is_last_or_active(state: &WorkloadState, rollout: &Rollout) -> [bool; 2] {
+    let revision = rollout.started.revision;
+    let is = |other: Option<&Rollout>| other.is_some_and(|o| o.started.revision == revision);
+    [is(super::latest(state)), is(state.active())]
 }

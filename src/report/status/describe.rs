@@ -228,14 +228,14 @@ fn workload(input: &Input<'_>, object: &ObjectKey) -> WorkloadReport {
     let astray = input.live.into_iter().flat_map(|live| &live.astray);
     let astray = astray.into_iter().find(|one| one.object == *object);
     let phase = match (phase(state, gone), astray) {
-        ("Complete", Some(astray)) if astray.drifted => "Drifted",
-        ("Complete", Some(_)) => "NotRunning",
+        ("Complete", Some(astray)) => astray.how.word(),
         (phase, _) => phase,
     };
     WorkloadReport {
         object: object.clone(),
         phase,
         astray: astray.map(|astray| astray.why.clone()),
+        how: astray.map(|astray| astray.how).unwrap_or_default(),
         next_target: next.filter(|next| Some(next) != target.as_ref()),
         target,
         paused: desired.is_some_and(|workload| effective::is_paused(workload, view.observed)),

@@ -72,6 +72,8 @@ impl Setting {
             quota: Vec::new(),
             deliveries: Vec::new(),
             astray: Vec::new(),
+            looks: std::collections::BTreeMap::new(),
+            notes: Vec::new(),
         }
     }
 }

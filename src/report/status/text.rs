@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::oc::table::{Row, Shape, Table};
+use crate::pods::How;
 use crate::time::Timestamp;
 
 use super::super::live::{LiveLimit, LiveQuota};
@@ -32,6 +33,9 @@ impl Status {
             heading(&mut out, "Workloads");
             for workload in &self.workloads {
                 workload.write(&mut out, self.at);
+            }
+            for note in &self.notes {
+                line(&mut out, &format!("  note: {note}"));
             }
         }
         if !self.tags.is_empty() {
@@ -174,7 +178,8 @@ impl WorkloadReport {
     fn write(&self, out: &mut String, now: Timestamp) {
         let style = match self.phase {
             "Complete" => GOOD,
-            "Failed" | "RolledBack" | "RollingBack" | "NotRunning" | "Drifted" => BAD,
+            "Failed" | "RolledBack" | "RollingBack" | "NotRunning" | "Unhealthy" | "Restarting"
+            | "Drifted" => BAD,
             _ => WAITS,
         };
         let next = self.next_target.as_ref().map(|target| format!(" (next: {target})"));
@@ -198,11 +203,14 @@ impl WorkloadReport {
             active.write(out, "runs", now);
         }
         if let Some(why) = &self.astray {
-            let what = match self.phase {
-                "Drifted" => {
+            let what = match self.how {
+                How::Drifted => {
                     "it is not overwritten; put it back, or remove it and let a rollout write it"
                 }
-                _ => "it is left so; start it again, or let the next rollout replace it",
+                How::Unhealthy | How::Restarting => "its log may say why: `tidegate logs`",
+                How::NotRunning => {
+                    "it is left so; start it again, or let the next rollout replace it"
+                }
             };
             line(out, &format!("    now: {}: {why}; {what}", styled(BAD, "not as rolled out")));
         }

@@ -1,18 +1,29 @@
-//! Whether what was rolled out to a host runs there now. Somebody may have stopped it by hand: that is told, and left so.
+//! What runs now of what was rolled out to hosts. Somebody may have stopped it by hand, and it may break long after its
+//! rollout was complete: that is told, and left so.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::podman::{self, Found};
+use super::podman;
 use super::{TargetConfig, Targets};
 use crate::names::{ContentHash, ObjectKey, TargetName};
-use crate::pods::{self, LABEL_ROLLOUT, Units};
+use crate::pods::{self, Astray, How, Look, Looks, SeenPod, Units, ailing};
+use crate::time::Timestamp;
 
 /// How long somebody who asks how things are waits for podman.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is going to be looked at.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Wanted {
+    /// What may be at each target, but for what changes just now, and for runs of `CronJob`s.
+    pub targets: BTreeMap<TargetName, BTreeSet<ObjectKey>>,
+    /// What should run.
+    pub expected: Vec<Expected>,
+}
 
 /// What should run of a workload.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,102 +36,129 @@ pub struct Expected {
     pub rendered: ContentHash,
 }
 
-/// How a workload is not as it was rolled out.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Astray {
-    /// What is not as it should be.
-    pub why: String,
-    /// Whether it runs, and somebody edited its files.
-    pub drifted: bool,
-}
-
-impl Astray {
-    fn not_running(why: String) -> Self {
-        Self { why, drifted: false }
-    }
+/// What was found.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Looked {
+    /// What hosts run.
+    pub looks: Looks,
+    /// What of that is not as it was rolled out.
+    pub astray: BTreeMap<ObjectKey, Astray>,
+    /// What hosts lack that does no harm now.
+    pub notes: Vec<String>,
 }
 
 impl Targets {
-    /// What of these is not as it was rolled out, and why that is known.
-    pub async fn look(&self, expected: Vec<Expected>) -> BTreeMap<ObjectKey, Astray> {
-        let mut names: BTreeMap<TargetName, BTreeSet<String>> = BTreeMap::new();
-        for Expected { target, rendered, .. } in &expected {
-            if let Ok(rendered) = self.read_text(*rendered).await {
-                names.entry(target.clone()).or_default().extend(names_in(&rendered));
-            }
-        }
-        let mut found: BTreeMap<TargetName, Result<Vec<Found>, String>> = BTreeMap::new();
+    /// Looks at hosts.
+    pub async fn look(&self, wanted: Wanted) -> Looked {
+        let Wanted { targets, expected } = wanted;
+        let all = targets.into_iter().map(|(target, objects)| async move {
+            let look = self.look_at(&target, objects).await?;
+            Some((target, look))
+        });
+        let looks: Looks =
+            futures_util::future::join_all(all).await.into_iter().flatten().collect();
         let mut astray = BTreeMap::new();
         for Expected { object, target, rendered } in expected {
             let host = self.0.targets.get(&target).and_then(TargetConfig::host);
             let Some(host) = host else { continue };
-            if !found.contains_key(&target) {
-                let cancel = CancellationToken::new();
-                let names = names.remove(&target).unwrap_or_default();
-                let looked = podman::look(host.podman, &self.0.locks, &object, &names, &cancel);
-                let looked = tokio::time::timeout(PATIENCE, looked).await;
-                let looked = looked.unwrap_or_else(|_| Err("podman does not answer".to_owned()));
-                found.insert(target.clone(), looked);
-            }
-            let why = match found.get(&target) {
-                Some(Ok(pods)) => {
+            let found = match looks.get(&target) {
+                Some(Look::Seen { at, pods, .. }) => {
                     let rendered = self.read_text(rendered).await;
-                    rendered.ok().and_then(|rendered| astray_of(&rendered, pods, host, &object))
+                    let found = |rendered: String| astray_of(&rendered, pods, *at, host, &object);
+                    rendered.ok().and_then(found)
                 }
-                Some(Err(why)) => {
-                    Some(Astray::not_running(format!("cannot look at what runs: {why}")))
+                Some(Look::Silent(why)) => {
+                    let why = format!("cannot look at what runs: {why}");
+                    Some(Astray { why, how: How::NotRunning })
                 }
                 None => None,
             };
-            astray.extend(why.map(|why| (object, why)));
+            astray.extend(found.map(|found| (object, found)));
         }
-        astray
+        let is_started_by_podman = |target: &&TargetName| {
+            matches!(self.0.targets.get(*target), Some(TargetConfig::Podman(_)))
+        };
+        let unstarted = looks.keys().filter(is_started_by_podman).map(ToString::to_string);
+        let notes = after_a_boot(Path::new("/"), &unstarted.collect::<Vec<_>>());
+        Looked { looks, astray, notes: notes.into_iter().collect() }
+    }
+
+    /// Looks at a target; none if it is no host.
+    async fn look_at(&self, target: &TargetName, objects: BTreeSet<ObjectKey>) -> Option<Look> {
+        let host = self.0.targets.get(target).and_then(TargetConfig::host)?;
+        let cancel = CancellationToken::new();
+        let looked = podman::look(host.podman, &self.0.locks, &objects, &cancel);
+        let looked = tokio::time::timeout(PATIENCE, looked).await;
+        let at = Timestamp::from_jiff(jiff::Timestamp::now());
+        Some(match looked {
+            Ok(Ok(pods)) => Look::Seen { at, objects, pods },
+            Ok(Err(why)) => Look::Silent(why),
+            Err(_) => Look::Silent("podman does not answer".to_owned()),
+        })
     }
 }
 
-/// How a workload is not as it was rolled out: what does not run is worse than what would run another way.
+/// How a workload is not as it was rolled out: what does not run is worse than what runs badly, and that is worse than
+/// what would run another way.
 fn astray_of(
     rendered: &str,
-    found: &[Found],
+    seen: &[SeenPod],
+    at: Timestamp,
     host: podman::Target<'_>,
     object: &ObjectKey,
 ) -> Option<Astray> {
     let Some(units) = Units::parse(rendered) else {
-        return missing(pods::documents(rendered), found).map(Astray::not_running);
+        return ailing(pods::documents(rendered), seen, at);
     };
-    let missing = missing(units.documents().collect(), found).map(Astray::not_running);
-    missing.or_else(|| {
+    ailing(units.documents().collect(), seen, at).or_else(|| {
         let why = host.units?.drifted(object, units)?;
-        Some(Astray { why, drifted: true })
+        Some(Astray { why, how: How::Drifted })
     })
 }
 
-/// The names of the pods of what was put together.
-fn names_in(rendered: &str) -> Vec<String> {
-    let units = Units::parse(rendered);
-    let documents = units.as_ref().map(|units| units.documents().collect());
-    let documents: Vec<&str> = documents.unwrap_or_else(|| pods::documents(rendered));
-    let name = |document: &str| {
-        let pod: Value = serde_json::from_str(document).ok()?;
-        Some(pod.pointer("/metadata/name")?.as_str()?.to_owned())
-    };
-    documents.into_iter().filter_map(name).collect()
+/// What does not start with this machine, where that can be told: systemd runs it, and podman's service for that is not
+/// enabled (trap X52).
+fn after_a_boot(root: &Path, targets: &[String]) -> Option<String> {
+    const SERVICE: &str = "podman-restart.service";
+    if targets.is_empty() || !root.join("run/systemd/system").exists() {
+        return None;
+    }
+    let folders = ["etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"];
+    let wants = folders.iter().filter_map(|folder| std::fs::read_dir(root.join(folder)).ok());
+    let mut wants = wants.flatten().flatten().map(|entry| entry.path());
+    let is_enabled = wants.any(|path| {
+        let is_wants = path.extension().is_some_and(|end| end == "wants" || end == "requires");
+        is_wants && path.join(SERVICE).symlink_metadata().is_ok()
+    });
+    let targets = targets.join("`, `");
+    (!is_enabled).then(|| {
+        format!(
+            "nothing starts the pods of target `{targets}` after a reboot: `systemctl enable {SERVICE}` changes that"
+        )
+    })
 }
 
-/// The first pod of these documents that does not run.
-fn missing(documents: Vec<&str>, found: &[Found]) -> Option<String> {
-    let label = format!("/metadata/labels/{}", LABEL_ROLLOUT.replace('/', "~1"));
-    documents.into_iter().find_map(|document| {
-        let pod: Value = serde_json::from_str(document).ok()?;
-        let text = |path: &str| pod.pointer(path).and_then(Value::as_str);
-        let (name, rollout) = (text("/metadata/name")?, text(&label)?);
-        let Some(pod) = found.iter().find(|pod| pod.name == name) else {
-            return Some(format!("pod {name} is gone"));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// X52: whether pods come back after a reboot is told where there is a systemd to ask.
+    #[test]
+    fn what_does_not_start_with_the_machine_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = |path: &str| std::fs::create_dir_all(root.path().join(path)).unwrap();
+        let told = |targets: &[&str]| {
+            let targets: Vec<String> = targets.iter().map(ToString::to_string).collect();
+            after_a_boot(root.path(), &targets)
         };
-        if pod.rollout != rollout {
-            return Some(format!("pod {name} is not the one that was rolled out"));
-        }
-        let state = pod.status.to_lowercase();
-        (state != "running").then(|| format!("pod {name} is {state}"))
-    })
+        assert_eq!(told(&["here"]), None, "nobody knows what starts here");
+        folder("run/systemd/system");
+        insta::assert_snapshot!(told(&["here"]).unwrap(), @"nothing starts the pods of target `here` after a reboot: `systemctl enable podman-restart.service` changes that");
+        assert_eq!(told(&[]), None);
+        folder("etc/systemd/system/default.target.wants");
+        let unit =
+            root.path().join("etc/systemd/system/default.target.wants/podman-restart.service");
+        std::os::unix::fs::symlink("/lib/systemd/system/podman-restart.service", unit).unwrap();
+        assert_eq!(told(&["here"]), None);
+    }
 }

@@ -41,7 +41,7 @@ use crate::pods::{
     LABEL_OBJECT, LABEL_ROLLOUT, Pods, Probe,
 };
 use crate::time::Timestamp;
-pub(super) use found::{Found, look};
+pub(super) use found::look;
 pub(super) use job::Run;
 use program::{Patience, Podman, Trouble};
 use swap::seconds;

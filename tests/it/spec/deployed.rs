@@ -8,6 +8,7 @@ use tidegate::action::{RolloutReport, RolloutVerb};
 use tidegate::effective::deployed::Deployed;
 use tidegate::fact::{Outcome, RolloutCause, RolloutStep};
 use tidegate::names::{ContentHash, ObjectKey};
+use tidegate::pods::Looks;
 use tidegate::policy::Policy;
 
 use super::steps::{fails, host, running as on_host, until};
@@ -24,6 +25,15 @@ fn key() -> ObjectKey {
 
 /// What is shown of the workloads of a world.
 fn shown<T>(world: &World, what: impl FnOnce(Deployed<'_>) -> T) -> T {
+    shown_with(world, &Looks::new(), what)
+}
+
+/// The same after a look at its host.
+pub(super) fn shown_with<T>(
+    world: &World,
+    looks: &Looks,
+    what: impl FnOnce(Deployed<'_>) -> T,
+) -> T {
     let mut policy = World::policy();
     policy.hosts.insert("none".parse().unwrap());
     let kept = world.all_stored();
@@ -32,6 +42,7 @@ fn shown<T>(world: &World, what: impl FnOnce(Deployed<'_>) -> T) -> T {
         observed: world.engine.observed(),
         policy: &policy,
         rolled: &|hash| Some(kept.get(hash)?.to_vec()),
+        looks,
     })
 }
 

@@ -36,6 +36,7 @@ mod removals;
 mod rollouts;
 mod scaling;
 mod schedule;
+mod seen;
 mod services;
 mod setting;
 mod shown;

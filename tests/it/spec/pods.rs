@@ -127,6 +127,34 @@ fn r009_what_podman_leaves_out_is_said() {
     assert_eq!(read(|_| {}).unwrap().left_out(), None);
 }
 
+/// R9, R5: podman would ask with `curl` or `nc` of the image, and restart for ever what has neither.
+#[test]
+fn r009_a_liveness_probe_that_is_no_command_is_left_out_and_said() {
+    let with = |probe: Value| {
+        let pods = read(|m| {
+            let container = &mut m["spec"]["template"]["spec"]["containers"][0];
+            container["livenessProbe"] = probe.clone();
+        });
+        let pods = pods.unwrap();
+        let rendered = pods.render(&key(), Revision(3));
+        (rendered.contains("livenessProbe"), pods.left_out())
+    };
+    for probe in [
+        json!({"httpGet": {"path": "/healthz", "port": 8080}}),
+        json!({"tcpSocket": {"port": 8080}}),
+        json!({"grpc": {"port": 8080}, "exec": null}),
+        json!({}),
+    ] {
+        let (is_played, said) = with(probe);
+        assert!(!is_played);
+        insta::allow_duplicates! {
+            insta::assert_snapshot!(said.unwrap(), @"the `livenessProbe` of main is not asked, as podman has only `exec` without help of the image");
+        }
+    }
+    assert_eq!(with(json!({"exec": {"command": ["true"]}})), (true, None));
+    assert_eq!(with(Value::Null), (false, None));
+}
+
 /// R11: byte for byte the same, with the names of OpenShift, and nothing that podman would take for itself.
 #[test]
 fn r011_a_pod_is_rendered_byte_for_byte_the_same() {

@@ -27,6 +27,7 @@ mod pushes;
 mod quadlet;
 mod quota;
 mod readme;
+mod seen;
 mod services;
 mod shown;
 mod source;

@@ -110,8 +110,8 @@ fn in_tables(shown: &dyn Fn(&[&str]) -> String) {
         words(&shown(&["get", "pods"])),
         [
             "NAME READY STATUS RESTARTS AGE",
-            "web-0 1/1 Running <unknown> [age]",
-            "web-1 1/1 Running <unknown> [age]",
+            "web-0 1/1 Running 0 [age]",
+            "web-1 1/1 Running 0 [age]",
             "web-2-deploy 0/1 Error 0 [age]",
         ]
     );

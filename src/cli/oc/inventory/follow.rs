@@ -31,6 +31,7 @@ impl Inventory {
     pub(in crate::cli::oc) fn advance(&mut self) -> anyhow::Result<Option<Touched>> {
         let Some(shown) = &mut self.journal else { return Ok(None) };
         self.now = Timestamp::from_jiff(jiff::Timestamp::now());
+        self.looked.take();
         let touched = match shown.advance() {
             Ok(Some(fact)) => touched(&fact),
             Ok(None) if shown.has_journal() => return Ok(None),

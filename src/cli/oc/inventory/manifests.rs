@@ -13,6 +13,7 @@ use crate::journal::ObjectStore;
 use crate::names::{ContentHash, Kind, ObjectKey};
 use crate::oc::deployment::Described;
 use crate::plan;
+use crate::pods::Looks;
 
 impl Inventory {
     /// The objects of a kind that are looked at, in the order of namespace and name.
@@ -21,7 +22,15 @@ impl Inventory {
         let store = ObjectStore::at(&shown.config.state_dir);
         let rolled = |hash: &ContentHash| store.get(hash).ok();
         let Shown { config, desired, observed, .. } = shown;
-        let deployed = Deployed { desired, observed, policy: &config.policy, rolled: &rolled };
+        // Nobody is asked for what no look tells.
+        let nothing = Looks::new();
+        let is_workload = resource.workload().is_some() && resource != Resource::CronJobs;
+        let is_seen = is_workload
+            || resource == Resource::Pods
+            || resource == Resource::ReplicationControllers;
+        let looks = if is_seen { self.looks(shown) } else { &nothing };
+        let policy = &config.policy;
+        let deployed = Deployed { desired, observed, policy, rolled: &rolled, looks };
         let rolled_out =
             || observed.workloads.keys().filter(|key| self.is_in(key.namespace.as_str()));
         let mut all: Vec<Value> = match resource {
@@ -74,7 +83,8 @@ impl Inventory {
         let store = ObjectStore::at(&shown.config.state_dir);
         let rolled = |hash: &ContentHash| store.get(hash).ok();
         let Shown { config, desired, observed, .. } = shown;
-        let deployed = Deployed { desired, observed, policy: &config.policy, rolled: &rolled };
+        let (policy, looks) = (&config.policy, self.looks(shown));
+        let deployed = Deployed { desired, observed, policy, rolled: &rolled, looks };
         // What waits is planned, and that needs more than what is shown.
         let offline = offline::open(config.clone())?;
         let held = plan::held(&offline.engine.view(offline.now));

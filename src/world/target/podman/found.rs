@@ -1,56 +1,183 @@
 //! Pods of a podman at one look, for whoever asks what runs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use serde_json::Value;
+use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use super::PodmanTarget;
 use super::program::{Podman, Trouble};
 use crate::limits::PODMAN_LOOK_TIMEOUT;
 use crate::names::ObjectKey;
-use crate::pods::LABEL_ROLLOUT;
+use crate::pods::{
+    ContainerState, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, Part, SeenContainer,
+    SeenPod,
+};
+use crate::time::Timestamp;
 
-/// A pod of this host.
-pub(in crate::world::target) struct Found {
-    pub(in crate::world::target) name: String,
-    pub(in crate::world::target) rollout: String,
-    pub(in crate::world::target) status: String,
+/// How podman writes that something never happened: a time before this.
+const NEVER: Timestamp = Timestamp::EPOCH;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedPod {
+    name: String,
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    created: String,
+    #[serde(default)]
+    infra_id: String,
+    #[serde(default)]
+    labels: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    containers: Option<Vec<Member>>,
 }
 
-/// Those of the pods with these names that a podman has. No others: podman waits for one whose init containers run, as
-/// those of a run of a `CronJob` may for hours.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Member {
+    id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Container {
+    id: String,
+    name: String,
+    #[serde(default)]
+    restart_count: u64,
+    state: State,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct State {
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    exit_code: i64,
+    #[serde(default)]
+    started_at: String,
+    #[serde(default)]
+    finished_at: String,
+    /// In podman 5; 4 has it as well.
+    #[serde(default)]
+    health: Option<Health>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Health {
+    #[serde(default)]
+    status: String,
+}
+
+/// The pods of these objects that a podman has: two calls, however many there are. No others: podman waits for one whose
+/// init containers run, as those of a run of a `CronJob` may for hours.
 pub(in crate::world::target) async fn look(
     target: &PodmanTarget,
     locks: &Path,
-    object: &ObjectKey,
-    names: &BTreeSet<String>,
+    objects: &BTreeSet<ObjectKey>,
     cancel: &CancellationToken,
-) -> Result<Vec<Found>, String> {
+) -> Result<Vec<SeenPod>, String> {
+    let Some(object) = objects.first() else { return Ok(Vec::new()) };
     let podman = Podman { target, locks, object, run: None, cancel };
-    let filters: Vec<String> = names.iter().map(|name| format!("name=^{name}$")).collect();
-    if filters.is_empty() {
-        return Ok(Vec::new());
-    }
+    let said = match once(&podman, objects).await {
+        // What was listed may be gone before it is looked at.
+        Err(Trouble::Refused(why)) if why.contains("no such container") => {
+            once(&podman, objects).await
+        }
+        said => said,
+    };
+    said.map_err(|trouble| match trouble {
+        Trouble::Refused(why) | Trouble::Passing(why) => why,
+        Trouble::Cancelled => "it was cancelled".to_owned(),
+    })
+}
+
+async fn once(podman: &Podman<'_>, objects: &BTreeSet<ObjectKey>) -> Result<Vec<SeenPod>, Trouble> {
+    // Instances, what is tried beside them, and hooks. Numbers of runs have more digits. Podman takes a comma as the end of
+    // a filter.
+    let filters = objects.iter().map(|object| {
+        let name = object.name.as_str().replace('.', "[.]");
+        let number = "[0-9][0-9]?[0-9]?[0-9]?[0-9]?";
+        format!("name=^{name}-({number}|check|{number}-hook-(pre|mid|post))$")
+    });
+    let filters: Vec<String> = filters.collect();
     let mut arguments = vec!["pod", "ps", "--format", "json"];
     arguments.extend(filters.iter().flat_map(|filter| ["--filter", filter.as_str()]));
-    let listed = podman.look(&arguments, PODMAN_LOOK_TIMEOUT).await;
-    let text = match listed {
-        Ok(text) => text,
-        Err(Trouble::Refused(why) | Trouble::Passing(why)) => return Err(why),
-        Err(Trouble::Cancelled) => return Err("it was cancelled".to_owned()),
-    };
-    let all: Option<Vec<Value>> =
-        serde_json::from_str(&text).map_err(|error| format!("podman pod ps: {error}"))?;
-    let text = |pod: &Value, path: &str| {
-        pod.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
-    let label = format!("/Labels/{}", LABEL_ROLLOUT.replace('/', "~1"));
-    let found = all.iter().flatten().map(|pod| Found {
-        name: text(pod, "/Name"),
-        rollout: text(pod, &label),
-        status: text(pod, "/Status"),
-    });
-    Ok(found.collect())
+    let listed = podman.look(&arguments, PODMAN_LOOK_TIMEOUT).await?;
+    let listed: Option<Vec<ListedPod>> = serde_json::from_str(&listed)
+        .map_err(|error| Trouble::Passing(format!("podman pod ps: {error}")))?;
+    let mut listed = listed.unwrap_or_default();
+    listed.retain(|pod| pod.label(LABEL_OBJECT).is_some());
+    let mut ids = vec!["container", "inspect"];
+    let fixed = ids.len();
+    ids.extend(listed.iter().flat_map(ListedPod::members));
+    let mut containers = BTreeMap::new();
+    if ids.len() > fixed {
+        let text = podman.look(&ids, PODMAN_LOOK_TIMEOUT).await?;
+        let found: Vec<Container> = serde_json::from_str(&text)
+            .map_err(|error| Trouble::Passing(format!("podman container inspect: {error}")))?;
+        containers.extend(found.into_iter().map(|one| (one.id.clone(), one)));
+    }
+    Ok(listed.iter().map(|pod| pod.seen(&containers)).collect())
+}
+
+impl ListedPod {
+    fn label(&self, label: &str) -> Option<&str> {
+        self.labels.as_ref()?.get(label).map(String::as_str)
+    }
+
+    /// Its containers but the one that holds its network.
+    fn members(&self) -> impl Iterator<Item = &str> {
+        let all = self.containers.iter().flatten().map(|member| member.id.as_str());
+        all.filter(|id| *id != self.infra_id)
+    }
+
+    fn seen(&self, containers: &BTreeMap<String, Container>) -> SeenPod {
+        let text = |label| self.label(label).unwrap_or_default().to_owned();
+        let part = match () {
+            () if self.label(LABEL_HOOK).is_some() => Part::Hook,
+            () if self.label(LABEL_CHECK).is_some() => Part::Check,
+            () => Part::Instance,
+        };
+        let found = self.members().filter_map(|id| containers.get(id));
+        SeenPod {
+            name: self.name.clone(),
+            object: text(LABEL_OBJECT),
+            rollout: text(LABEL_ROLLOUT),
+            part,
+            state: self.status.to_lowercase(),
+            since: time(&self.created),
+            containers: found.map(|one| one.seen(&self.name)).collect(),
+        }
+    }
+}
+
+impl Container {
+    fn seen(&self, pod: &str) -> SeenContainer {
+        let prefix = format!("{pod}-");
+        let State { status, exit_code, started_at, finished_at, health } = &self.state;
+        let state = match status.as_str() {
+            "running" => ContainerState::Running(time(started_at)),
+            // Both words mean that it ended; the second one that podman has not cleaned up after it yet.
+            "exited" | "stopped" => ContainerState::Ended(*exit_code),
+            other => ContainerState::Other(other.to_owned()),
+        };
+        let health = health.as_ref().map(|health| health.status.clone());
+        SeenContainer {
+            name: self.name.strip_prefix(&prefix).unwrap_or(&self.name).to_owned(),
+            state,
+            restarts: self.restart_count,
+            ended: time(finished_at),
+            health: health.filter(|health| !health.is_empty()),
+        }
+    }
+}
+
+fn time(text: &str) -> Option<Timestamp> {
+    text.parse().ok().filter(|time| *time > NEVER)
 }
