@@ -201,6 +201,13 @@ impl Pods {
         list.into_iter().flatten().filter_map(|one| one.get("name")?.as_str())
     }
 
+    /// Whether its init containers would run again and again: podman before 4.6 starts them as often as all others, and
+    /// ends that when it happens to look while none runs (podman#16343).
+    fn runs_init_once(&self) -> bool {
+        let policy = self.template.pointer("/spec/restartPolicy").and_then(Value::as_str);
+        matches!(policy, None | Some("" | "Always")) && self.init_containers().next().is_some()
+    }
+
     /// What of the template is not done on a host, though nothing refuses it (rule R9).
     #[must_use]
     pub fn left_out(&self) -> Option<String> {
@@ -218,7 +225,10 @@ impl Pods {
         let liveness = liveness.map(|names| {
             format!("the `livenessProbe` of {names} is not asked, as podman has only `exec` without help of the image")
         });
-        let all: Vec<String> = lifecycle.into_iter().chain(liveness).collect();
+        let once = self.runs_init_once().then(|| {
+            "podman has init containers run once only where a container that ends with 0 is not started again".to_owned()
+        });
+        let all: Vec<String> = lifecycle.into_iter().chain(liveness).chain(once).collect();
         (!all.is_empty()).then(|| all.join("; "))
     }
 

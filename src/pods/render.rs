@@ -95,6 +95,9 @@ impl Pods {
         if let Some(spec) = spec.as_object_mut() {
             // Images are pulled with our logins, before anything is stopped.
             spec.remove("imagePullSecrets");
+            if self.runs_init_once() {
+                spec.insert("restartPolicy".into(), "OnFailure".into());
+            }
         }
         let pod = json!({
             "apiVersion": "v1",

@@ -19,6 +19,13 @@ impl Planning<'_> {
             return paused;
         }
         match order.order {
+            Ordered::Latest { again: true } if self.pinned(workload).is_some() => {
+                // What runs, and not what git says meanwhile (rule D48).
+                match self.state.active() {
+                    Some(runs) => self.once_more(runs.seq, false),
+                    None => self.latest(workload, true),
+                }
+            }
             Ordered::Latest { again } => self.latest(workload, again),
             Ordered::Retry { rollout } => self.once_more(rollout, true),
             Ordered::Undo { rollout, .. } => self.once_more(rollout, false),
@@ -81,9 +88,11 @@ impl Planning<'_> {
             return earlier.started.over.clone();
         }
         let mut steps = earlier.started.steps.clone();
-        let start = steps.iter().position(|step| *step == RolloutStep::StartingNew);
-        if let Some(start) = start.filter(|_| runs && !steps.contains(&RolloutStep::StoppingOld)) {
-            steps.insert(start, RolloutStep::StoppingOld);
+        let comes_after =
+            |step: &RolloutStep| matches!(step, RolloutStep::MidHook | RolloutStep::StartingNew);
+        let after = steps.iter().position(comes_after);
+        if let Some(at) = after.filter(|_| runs && !steps.contains(&RolloutStep::StoppingOld)) {
+            steps.insert(at, RolloutStep::StoppingOld);
         }
         steps
     }

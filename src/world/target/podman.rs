@@ -368,10 +368,15 @@ impl Host<'_> {
             pulled += usize::from(self.pull_image(image).await?);
         }
         let note = format!("{pulled} of {} images pulled", self.pods.images().len());
-        Ok(match self.pods.left_out() {
-            Some(what) => format!("{note}; {what}"),
-            None => note,
-        })
+        let more = [self.pods.left_out(), self.in_place()];
+        Ok([note].into_iter().chain(more.into_iter().flatten()).collect::<Vec<_>>().join("; "))
+    }
+
+    /// Why what runs ends before the new revision is seen to be healthy: told before it ends (rule R13a).
+    fn in_place(&self) -> Option<String> {
+        let why = self.pods.exclusive.as_ref().filter(|_| self.work.previous.is_some())?;
+        let names: Vec<String> = self.pods.names().collect();
+        (!names.is_empty()).then(|| format!("Replacing {} in place: {why}", names.join(", ")))
     }
 
     /// A health check that podman makes something else of would end what is healthy.

@@ -1,6 +1,8 @@
 //! What people do with it, from end to end: the real program, a real registry, real repositories.
 
 mod annotated;
+mod asked;
+mod back;
 mod blog;
 mod compose;
 mod course;
@@ -33,6 +35,7 @@ mod shown;
 mod source;
 mod tools;
 mod upkeep;
+mod volumes;
 
 /// A stream whose `latest` follows the tag of a registry, and an application that it triggers.
 fn web_and_app(registry: &str, reference_policy: &str) -> String {

@@ -13,6 +13,7 @@ pub(crate) mod manifest;
 pub(crate) mod podman;
 pub(crate) mod registry;
 pub(crate) mod shop;
+pub(crate) mod stand;
 pub(crate) mod start;
 pub(crate) mod story;
 pub(crate) mod token;

@@ -63,6 +63,8 @@ pub(crate) enum Program {
     Crashes(u32),
     /// Is healthy, and does not end when it is told to.
     IgnoresTerm,
+    /// Is healthy where nobody else works in the volume at `/data`, and ends at once where somebody does.
+    NeedsVolume,
 }
 
 pub(crate) struct Podman {
@@ -209,7 +211,10 @@ impl Podman {
         let health = dir.join("root/www/healthz");
         match program {
             Program::NeverReady => drop(std::fs::remove_file(&health)),
-            Program::Healthy | Program::Crashes(_) | Program::IgnoresTerm => write(&health, "ok"),
+            Program::Healthy
+            | Program::Crashes(_)
+            | Program::IgnoresTerm
+            | Program::NeedsVolume => write(&health, "ok"),
         }
         let serve = "busybox httpd -f -p 8080 -h /www & trap 'kill $!; exit 0' TERM;";
         let run = match program {
@@ -218,6 +223,11 @@ impl Podman {
             }
             Program::Healthy | Program::NeverReady => format!("{serve} wait"),
             Program::IgnoresTerm => "trap '' TERM; busybox httpd -f -p 8080 -h /www & wait".into(),
+            Program::NeedsVolume => {
+                "busybox mkdir /data/lock || exit 1; busybox httpd -f -p 8080 -h /www & \
+                 trap 'kill $!; busybox rmdir /data/lock; exit 0' TERM; wait"
+                    .into()
+            }
         };
         let image = format!("{}/{name}", self.registry.address());
         let from = self.call("buildah", &["from", "scratch"]);

@@ -61,7 +61,6 @@ impl Host<'_> {
         for pod in old {
             self.podman.remove(&pod.name, Some(self.pods.grace)).await?;
         }
-        note.extend(self.pods.exclusive.as_ref().map(|why| format!("replaced in place: {why}")));
         Ok(note.join("; "))
     }
 

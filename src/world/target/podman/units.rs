@@ -44,10 +44,7 @@ impl Host<'_> {
             }
             RolloutStep::StartingNew => {
                 unit.start(&unit.wanted()?).await?;
-                match &self.pods.exclusive {
-                    Some(why) => format!("replaced in place: {why}"),
-                    None => String::new(),
-                }
+                String::new()
             }
             RolloutStep::Checking => unit.check().await?,
             RolloutStep::RollingBack => unit.roll_back().await?,
