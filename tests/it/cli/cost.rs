@@ -78,7 +78,9 @@ fn what_counts_is_what_the_settings_say() {
 #[test]
 fn cost_is_told_before_anything_runs() {
     let repo = Repo::new();
-    for (name, line) in STREAMS.lines().enumerate() {
+    // What is due once a day is due within the next hours, or is not: this is asked at any time of the day.
+    let streams = STREAMS.replace("schedule=0_3_*_*_*", "schedule=0_*_*_*_*");
+    for (name, line) in streams.lines().enumerate() {
         repo.write(&format!("{name}.yaml"), Manifest::parse(line).yaml());
     }
     repo.commit("streams");
