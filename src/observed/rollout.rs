@@ -397,7 +397,7 @@ impl WorkloadState {
         let Some(rollout) = self.rollout_mut(rollout) else { return };
         if outcome != Outcome::Complete {
             let new = rendered.filter(|rendered| !rollout.unfinished.contains(rendered));
-            rollout.unfinished.extend(new.filter(|_| !sabotage::is(Bug::ForgetUnfinished)));
+            rollout.unfinished.extend(new);
         } else if !sabotage::is(Bug::ForgetScale) {
             rollout.scaled = Some(to);
             rollout.rendered = rendered.or(rollout.rendered);

@@ -103,6 +103,24 @@ fn d022_a_restart_goes_on_with_it() {
     assert_eq!(world.records(), "ScaleFinished app Complete");
 }
 
+/// D22: what was broken off half-way is undone where git goes back to the number before, and what it wrote is known.
+#[test]
+fn d022_what_was_broken_off_is_undone() {
+    let mut world = running();
+    world.commit(&with(3));
+    world.report("scale app to 3", stepped(Some("three instances")));
+    world.commit(&with(1));
+    world.report("scale app to 3", RolloutReport::Cancelled);
+    let records = world.records();
+    assert!(records.ends_with("ScaleFinished app Cancelled\nScaleStarted app 1 -> 1"), "{records}");
+    let asked = asked(&world).unwrap();
+    assert!(asked.written.contains(&ContentHash::of(b"three instances")), "{asked:?}");
+    world.report("scale app to 1", stepped(Some("one instance")));
+    world.report("scale app to 1", stepped(None));
+    assert!(world.records().ends_with("ScaleFinished app Complete"));
+    assert_eq!(world.pending(), "");
+}
+
 /// D22: a number that cannot be is a hold with its reason, and is not tried again by itself.
 #[test]
 fn d022_what_cannot_be_scaled_is_held() {
