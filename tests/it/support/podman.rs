@@ -114,7 +114,8 @@ impl Podman {
         let script = format!(
             "#!/bin/sh\n[ -e {shown}/says ] && . {shown}/says\nexec {shown}/bin/podman \"$@\"\n"
         );
-        super::git::program(&dir.join("bin/between"), &script);
+        std::fs::create_dir(dir.join("between")).unwrap();
+        super::git::program(&dir.join("between/podman"), &script);
         std::fs::copy("/bin/busybox", dir.join("root/bin/busybox")).unwrap();
         std::os::unix::fs::symlink("busybox", dir.join("root/bin/sh")).unwrap();
         Some(podman)
@@ -122,7 +123,7 @@ impl Podman {
 
     /// A program that stands between a daemon and this podman.
     pub(crate) fn between(&self) -> PathBuf {
-        self.dir.path().join("bin/between")
+        self.dir.path().join("between/podman")
     }
 
     /// The host goes down without a word, and comes up again.
