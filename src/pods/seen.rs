@@ -166,6 +166,7 @@ impl SeenContainer {
     pub fn works(&self) -> bool {
         self.runs() && !self.is_unhealthy()
     }
+
     /// How often it was started again; none where nobody counted that: podman counts what its restart policy does, and not
     /// what a health check or somebody by hand did.
     #[must_use]

@@ -5,9 +5,11 @@
 //! own.
 
 mod configs;
+mod ended;
 mod files;
 mod found;
 mod health;
+mod hook;
 mod job;
 mod keep;
 mod logs;
@@ -37,8 +39,8 @@ use crate::fact::RolloutStep;
 use crate::limits::{PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT};
 use crate::names::{CommitId, ObjectKey};
 use crate::pods::{
-    FailurePolicy, Handler, HookEnd, Instance, LABEL_ATTEMPT, LABEL_CHECK, LABEL_HOOK,
-    LABEL_OBJECT, LABEL_ROLLOUT, Pods, Probe,
+    Handler, Instance, LABEL_ATTEMPT, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, Pods,
+    Probe,
 };
 use crate::time::Timestamp;
 pub(super) use found::look;
@@ -48,10 +50,6 @@ use swap::seconds;
 
 pub use logs::Logs;
 pub use systemd::QuadletTarget;
-
-/// How long after its end a hook runs again (rule R16); then twice as long, up to the other.
-const HOOK_RETRY_FIRST: Duration = Duration::from_secs(5);
-const HOOK_RETRY_MAX: Duration = Duration::from_secs(60);
 
 /// Podman on this host.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -421,93 +419,6 @@ impl Host<'_> {
         self.ensure(&document, None).await?;
         let took = health::wait(&self.podman, &self.pods, &[name]).await?;
         Ok(format!("healthy beside the old one after {}", seconds(took)))
-    }
-
-    /// Runs a hook to its end; one that ran already is not run again (rules D40.3, D40.4).
-    async fn hook(&self, step: RolloutStep) -> Result<String, Trouble> {
-        let request = self.work.request;
-        let document = self.pods.hook_pod(step, &request.key, request.revision);
-        let (Some(hook), Some(document)) = (self.pods.hook(step), document) else {
-            return Err(Trouble::Refused("the hook names a container that there is not".into()));
-        };
-        let [pod, container] = self.pods.hook_name(step, request.revision);
-        let (mut pause, mut failed) = (HOOK_RETRY_FIRST, 0_u32);
-        let mut last = String::new();
-        loop {
-            let why = match self.is_cut_short(&container).await? {
-                true => Some("the host went down while it ran".to_owned()),
-                false => self.run_hook(&pod, &container, &document).await?,
-            };
-            let said = |end: HookEnd<'_>| self.pods.hook_said(step, request.revision, end);
-            let Some(why) = why else {
-                let before = match failed {
-                    0 => String::new(),
-                    1 => format!("; before that it failed once: {last}"),
-                    n => format!("; before that it failed {n} times, at last: {last}"),
-                };
-                return Ok(said(HookEnd::Succeeded) + &before);
-            };
-            match hook.policy {
-                FailurePolicy::Abort => return Err(Trouble::Refused(said(HookEnd::Failed(&why)))),
-                FailurePolicy::Ignore => return Ok(said(HookEnd::Ignored(&why))),
-                FailurePolicy::Retry => {
-                    (failed, last) = (failed.saturating_add(1), why);
-                    self.podman.remove(&pod, Some(Duration::ZERO)).await?;
-                    let until = tokio::time::Instant::now() + pause;
-                    tokio::select! {
-                        () = tokio::time::sleep_until(until) => {}
-                        () = self.podman.cancel.cancelled() => return Err(Trouble::Cancelled),
-                    }
-                    pause = pause.saturating_mul(2).min(HOOK_RETRY_MAX);
-                }
-            }
-        }
-    }
-
-    /// Runs a hook that has not run, and says how it failed.
-    async fn run_hook(
-        &self,
-        pod: &str,
-        container: &str,
-        document: &str,
-    ) -> Result<Option<String>, Trouble> {
-        match self.state(container).await?.as_deref() {
-            Some("running" | "exited" | "stopped" | "stopping" | "paused") => {}
-            // One that a crash left half made never ends.
-            Some(_) => {
-                self.podman.remove(pod, Some(Duration::ZERO)).await?;
-                self.podman.play(document, &[]).await?;
-            }
-            None => self.podman.play(document, &[]).await?,
-        }
-        // It may run as long as the rollout may.
-        let waited = self.podman.look(&["wait", container], self.pods.deadline).await?;
-        let status = waited.trim();
-        Ok((status != "0").then(|| format!("exit status {status}")))
-    }
-
-    /// Whether the host went down while it ran: podman knows a start of it and no end, and its exit status means nothing.
-    async fn is_cut_short(&self, container: &str) -> Result<bool, Trouble> {
-        let format = "{{.State.Running}} {{.State.StartedAt.Unix}} {{.State.FinishedAt.Unix}}";
-        let arguments = ["container", "inspect", "--format", format, container];
-        let text = match self.podman.look(&arguments, PODMAN_LOOK_TIMEOUT).await {
-            Err(Trouble::Refused(why)) if why.contains("no such container") => return Ok(false),
-            text => text?,
-        };
-        let mut words = text.split_whitespace();
-        let runs = words.next() == Some("true");
-        let mut is_known = || words.next().and_then(|word| word.parse::<i64>().ok()) > Some(0);
-        Ok(!runs && is_known() && !is_known())
-    }
-
-    /// What podman calls the state of a container; none where there is none.
-    async fn state(&self, container: &str) -> Result<Option<String>, Trouble> {
-        let arguments = ["container", "inspect", "--format", "{{.State.Status}}", container];
-        match self.podman.look(&arguments, PODMAN_LOOK_TIMEOUT).await {
-            Ok(state) => Ok(Some(state.trim().to_owned())),
-            Err(Trouble::Refused(why)) if why.contains("no such container") => Ok(None),
-            Err(trouble) => Err(trouble),
-        }
     }
 
     /// The last lines of what failed, of all its containers.

@@ -198,8 +198,8 @@ impl Container {
     /// it and no end.
     fn was_cut_short(&self) -> bool {
         let is_known = |at: &str| !at.is_empty() && !at.starts_with("0001-");
-        let State { running, started, finished, .. } = &self.state;
-        !running && is_known(started) && !is_known(finished)
+        let State { status, started, finished, .. } = &self.state;
+        super::ended::rests(status) && is_known(started) && !is_known(finished)
     }
 
     /// Whether it runs since it was started, and why not.

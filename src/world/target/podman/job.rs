@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::super::registry::Registries;
 use super::super::ReadConfigs;
 use super::configs::{at_leisure, configured};
+use super::ended::{CUT_SHORT, End, rests};
 use super::program::{Patience, Podman, Trouble};
 use super::{Pod, Target, health, told};
 use crate::action::{JobOrder, JobRequest, RolloutReport};
@@ -226,7 +227,7 @@ impl Host<'_> {
         let containers = self.containers(pod);
         let (mut waiting, mut missing) = (Vec::new(), 0);
         for container in &containers {
-            match self.ended(container).await? {
+            match self.podman.ended(container).await? {
                 End::NotStarted => waiting.push(container.clone()),
                 End::Gone => missing += 1,
                 End::With(_) | End::CutShort | End::Unknown => {}
@@ -265,7 +266,7 @@ impl Host<'_> {
             self.podman.look(&["wait", container], RUN_TIMEOUT).await?;
         }
         for container in &containers {
-            match self.ended(container).await? {
+            match self.podman.ended(container).await? {
                 End::With(0) => {}
                 End::Gone => {
                     let why = format!("container {container} is gone: somebody removed it");
@@ -277,7 +278,7 @@ impl Host<'_> {
                     return Ok(Attempt::Failed(format!("container {name}: exit status {status}")));
                 }
                 End::CutShort | End::NotStarted => {
-                    return Ok(Attempt::Failed("the host went down while it ran".into()));
+                    return Ok(Attempt::Failed(CUT_SHORT.into()));
                 }
                 End::Unknown => return Err(not_told(container)),
             }
@@ -291,10 +292,10 @@ impl Host<'_> {
     async fn see_init_through(&self, pod: &Pod) -> Result<Option<String>, Trouble> {
         let containers = self.pods.init_containers().map(|name| format!("{}-{name}", pod.name));
         for container in containers.collect::<Vec<_>>() {
-            let mut end = self.ended(&container).await?;
+            let mut end = self.podman.ended(&container).await?;
             if end == End::Unknown {
                 self.podman.look(&["wait", &container], RUN_TIMEOUT).await?;
-                end = self.ended(&container).await?;
+                end = self.podman.ended(&container).await?;
             }
             match end {
                 // Podman itself removes what succeeded.
@@ -305,7 +306,7 @@ impl Host<'_> {
                 End::With(status) => {
                     return Ok(Some(format!("an init container exited with code {status}")));
                 }
-                End::CutShort => return Ok(Some("the host went down while it ran".into())),
+                End::CutShort => return Ok(Some(CUT_SHORT.into())),
                 End::Unknown => return Err(not_told(&container)),
             }
         }
@@ -318,19 +319,6 @@ impl Host<'_> {
         let stop = ["pod", "stop", "--ignore", "--time", &seconds, &pod.name];
         let timeout = self.pods.grace.saturating_mul(2) + PODMAN_ACT_TIMEOUT;
         self.podman.act(&stop, &[], timeout).await.map(drop)
-    }
-
-    /// How a container ended.
-    async fn ended(&self, container: &str) -> Result<End, Trouble> {
-        let format = "{{.State.Status}} {{.State.ExitCode}} {{.State.StartedAt.Unix}} {{.State.FinishedAt.Unix}}";
-        let arguments = ["container", "inspect", "--format", format, container];
-        let text = match self.podman.look(&arguments, PODMAN_LOOK_TIMEOUT).await {
-            Err(Trouble::Refused(why)) if why.contains("no such container") => {
-                return Ok(End::Gone);
-            }
-            text => text?,
-        };
-        Ok(End::read(&text))
     }
 
     /// Ends and removes what there is of it.
@@ -388,8 +376,7 @@ impl Podman<'_> {
                 attempt: label(LABEL_ATTEMPT).parse().unwrap_or(0),
                 runs: false,
             });
-            let rests = ["created", "configured", "initialized", "exited", "stopped"];
-            pod.runs |= !rests.contains(&state.as_str());
+            pod.runs |= !rests(&state);
         }
         Ok(pods.into_values().collect())
     }
@@ -432,43 +419,6 @@ fn without_id(why: &str) -> String {
     }
 }
 
-/// What podman knows of the end of a container.
-#[derive(PartialEq, Eq, Debug)]
-enum End {
-    /// There is no such container.
-    Gone,
-    NotStarted,
-    With(i64),
-    CutShort,
-    /// It runs, or podman does not know.
-    Unknown,
-}
-
-impl End {
-    /// From its state, its exit status, and the seconds at which it was started and ended. What is not known is the first
-    /// of January of the year 1; one is never compared with the other, as somebody may have set the clock in between.
-    fn read(text: &str) -> Self {
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let number = |at: usize| words.get(at).and_then(|word| word.parse::<i64>().ok());
-        let (Some(state), Some(started)) = (words.first().copied(), number(2)) else {
-            return Self::Unknown;
-        };
-        let has_started = started > 0;
-        match (state, number(1), number(3)) {
-            ("created" | "configured" | "initialized" | "exited" | "stopped", ..)
-                if !has_started =>
-            {
-                Self::NotStarted
-            }
-            // Podman puts what ran when the host went down among what ended or what was made, and knows no end of it.
-            ("created" | "configured" | "initialized", ..) => Self::CutShort,
-            ("exited" | "stopped", _, Some(finished)) if finished <= 0 => Self::CutShort,
-            ("exited" | "stopped", Some(status), Some(_)) => Self::With(status),
-            _ => Self::Unknown,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -484,31 +434,5 @@ mod tests {
         assert_eq!(told(1, 1..1), "attempt 0 failed");
         assert_eq!(told(4, 3..4), "attempts 0 to 2 failed; attempt 3: no");
         assert_eq!(failed_before(9, &known(0..9)).len(), 1 + FAILED_TOLD);
-    }
-
-    #[test]
-    fn how_a_run_ended_is_not_told_by_the_clock() {
-        const NEVER: i64 = -62_135_596_800;
-        for (state, status, started, finished, end) in [
-            ("exited", 0, 100, 200, End::With(0)),
-            ("exited", 3, 100, 100, End::With(3)),
-            // Somebody set the clock back.
-            ("exited", 0, 100, 40, End::With(0)),
-            ("stopped", 143, 100, 40, End::With(143)),
-            // The host went down.
-            ("exited", 0, 100, NEVER, End::CutShort),
-            ("created", 0, 100, NEVER, End::CutShort),
-            ("created", 0, NEVER, NEVER, End::NotStarted),
-            ("exited", 0, NEVER, NEVER, End::NotStarted),
-            ("running", 0, 100, NEVER, End::Unknown),
-            ("unknown", 0, 100, 200, End::Unknown),
-            ("removing", 0, 100, 200, End::Unknown),
-        ] {
-            let text = format!("{state} {status} {started} {finished}\n");
-            assert_eq!(End::read(&text), end, "{text}");
-        }
-        for text in ["", "exited", "exited ? 100 200", "exited 0 100", "exited 0 ? 200"] {
-            assert_eq!(End::read(text), End::Unknown, "{text}");
-        }
     }
 }
