@@ -4,6 +4,7 @@
 //! told by the labels of the pods. A step that fails touches nothing that ran before; putting that back is a step of its
 //! own.
 
+mod bridge;
 mod configs;
 mod ended;
 mod files;
@@ -18,6 +19,7 @@ mod names;
 mod probe;
 mod program;
 mod pull;
+mod resolver;
 mod scale;
 mod swap;
 mod systemd;
@@ -25,10 +27,12 @@ mod units;
 mod update;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -227,17 +231,7 @@ impl Podman<'_> {
 
     /// The pods that a filter lets through. Podman waits for each whose init containers run.
     async fn pods_where(&self, filter: &str) -> Result<Vec<Pod>, Trouble> {
-        let arguments = ["pod", "ps", "--filter", filter, "--format", "json"];
-        // There is nothing in it that could be refused (rule T25).
-        let text = match self.look(&arguments, PODMAN_LOOK_TIMEOUT).await {
-            Err(Trouble::Refused(why)) => {
-                return Err(Trouble::Passing(format!("podman pod ps: {why}")));
-            }
-            text => text?,
-        };
-        let all: Option<Vec<Value>> = serde_json::from_str(&text)
-            .map_err(|error| Trouble::Passing(format!("podman pod ps: {error}")))?;
-        let all = all.unwrap_or_default();
+        let all: Vec<Value> = self.listed(&["pod", "ps", "--filter", filter]).await?;
         let text = |pod: &Value, path: &str| {
             pod.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
         };
@@ -261,29 +255,59 @@ impl Podman<'_> {
         let grace = grace.unwrap_or(Duration::from_secs(30));
         let seconds = grace.as_secs().to_string();
         let timeout = grace.saturating_mul(2).saturating_add(PODMAN_ACT_TIMEOUT);
-        for arguments in [
-            &["pod", "stop", "--ignore", "--time", &seconds, pod][..],
-            &["pod", "rm", "--force", "--ignore", pod],
-        ] {
-            self.act(arguments, &[], timeout).await?;
+        let running = self.programs(pod).await?;
+        if !running.is_empty() {
+            let mut arguments = vec!["stop", "--ignore", "--time", &seconds];
+            arguments.extend(running.iter().map(String::as_str));
+            self.act(&arguments, &[], timeout).await?;
         }
-        Ok(())
+        self.act(&["pod", "rm", "--force", "--ignore", pod], &[], timeout).await.map(drop)
+    }
+
+    /// The containers of a pod that run, but for the one that holds its network: that ends at once, and if it is told
+    /// together with them, as `podman pod stop` does, they can answer nobody in the time that they have to end.
+    async fn programs(&self, pod: &str) -> Result<Vec<String>, Trouble> {
+        #[derive(serde::Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Listed {
+            id: String,
+            #[serde(default)]
+            is_infra: bool,
+        }
+        let filter = format!("pod={pod}");
+        let listed: Vec<Listed> = self.listed(&["ps", "--filter", &filter]).await?;
+        Ok(listed.into_iter().filter(|one| !one.is_infra).map(|one| one.id).collect())
+    }
+
+    /// What podman lists. There is nothing in such a question that could be refused (rule T25).
+    async fn listed<T: DeserializeOwned>(&self, question: &[&str]) -> Result<Vec<T>, Trouble> {
+        let arguments = [question, &["--format", "json"]].concat();
+        let command: Vec<&str> =
+            question.iter().copied().take_while(|word| !word.starts_with('-')).collect();
+        let passing =
+            |why: &dyn Display| Trouble::Passing(format!("podman {}: {why}", command.join(" ")));
+        let said = match self.look(&arguments, PODMAN_LOOK_TIMEOUT).await {
+            Err(Trouble::Refused(why)) => return Err(passing(&why)),
+            said => said?,
+        };
+        let listed: Option<Vec<T>> =
+            serde_json::from_str(&said).map_err(|error| passing(&error))?;
+        Ok(listed.unwrap_or_default())
     }
 
     /// Starts the pod of a document; in the network that is configured it has these names beside its own.
     async fn play(&self, document: &str, names: &[String]) -> Result<(), Trouble> {
-        let network = self.target.network.as_ref();
-        let network = network.map(|network| {
-            let names: Vec<String> = names.iter().map(|name| format!("alias={name}")).collect();
-            let names = names.join(",");
-            if names.is_empty() { network.clone() } else { format!("{network}:{names}") }
-        });
-        let mut arguments = vec!["kube", "play", "--quiet"];
-        if let Some(network) = &network {
-            arguments.extend(["--network", network]);
-        }
-        arguments.push("-");
-        self.act(&arguments, document.as_bytes(), PODMAN_ACT_TIMEOUT).await.map(drop)
+        let played = async |more: &[&str]| {
+            let arguments = [&["kube", "play", "--quiet"], more, &["-"]].concat();
+            self.act(&arguments, document.as_bytes(), PODMAN_ACT_TIMEOUT).await.map(drop)
+        };
+        let Some(network) = &self.target.network else { return played(&[]).await };
+        let names: Vec<String> = names.iter().map(|name| format!("alias={name}")).collect();
+        let names = names.join(",");
+        let joined = if names.is_empty() { network } else { &format!("{network}:{names}") };
+        self.keep_bridge(network).await?;
+        played(&["--network", joined]).await?;
+        self.keep_bridge(network).await
     }
 }
 

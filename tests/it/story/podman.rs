@@ -1,5 +1,6 @@
 //! The main job on one host: tags move, pods follow, and what does not become healthy takes nothing away (section 8.2).
 
+use rustix::process::{Pid, Signal, kill_process};
 use tidegate::fact::{Fact, Outcome, RolloutStep};
 
 use crate::support::daemon::{Host, eventually};
@@ -289,10 +290,11 @@ fn r011_a_workload_is_found_by_its_name() {
 
 /// A client of the network that resolves the name for each request, for as long as it is there.
 ///
-/// As resolvers do, it repeats a question that gets no answer, for a second at most: while aardvark-dns reads its table
-/// anew, which podman has it do as well, it loses some.
+/// As resolvers do, it repeats a question that gets no answer: while aardvark-dns reads its table anew, which podman has it
+/// do as well, it loses some. It asks for one kind of address only: with two questions, one of them lost, it would come to
+/// know the other answer when that is seconds old.
 const CLIENT: &str = "look() {
-  busybox nslookup web | busybox awk '/^Name:/ {n = 1} n && /^Address/ {print $NF; exit}'
+  busybox nslookup -type=a web | busybox awk '/^Name:/ {n = 1} n && /^Address/ {print $NF; exit}'
 }
 while :; do
   a=
@@ -383,6 +385,29 @@ fn r013_a_kill_at_each_step_loses_no_name() {
         assert_eq!(shop.named(), ["web-0"], "{step}");
         assert_eq!(shop.pods(), "web-0 Running", "{step}");
     }
+}
+
+/// R13: what ran goes on until the name server leads to the new revision, however long it takes to read its table; that it
+/// does not is told.
+#[test]
+fn r013_what_ran_goes_on_until_the_name_server_leads_elsewhere() {
+    let Some(mut shop) = Shop::with_client(|registry| manifests(registry, "")) else { return };
+    let server = std::fs::read_to_string("/run/containers/networks/aardvark-dns/aardvark.pid");
+    let server = Pid::from_raw(server.unwrap().trim().parse().unwrap()).unwrap();
+    kill_process(server, Signal::STOP).unwrap();
+    shop.moves("v2", Program::Healthy);
+    eventually("it is told", || {
+        let status = shop.host.text(&["status"]);
+        let why = "the name server at 10.89.0.1:53 does not lead `web` to 10.89.0.4 and away from 10.89.0.2: no answer";
+        status.contains(why).then_some(())
+    });
+    let pods = shop.pods();
+    assert!(pods.contains("web-0 Running") && pods.contains("web-check Running"), "{pods}");
+    assert_eq!(served(PORT).as_deref(), Some("v1"));
+    kill_process(server, Signal::CONT).unwrap();
+    shop.completes();
+    shop.until_served("v2");
+    assert_eq!(shop.named(), ["web-0"]);
 }
 
 /// The shop with several instances, which no port of the host leads to.

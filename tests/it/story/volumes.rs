@@ -1,5 +1,9 @@
 //! What must not run twice, and what outlives every container: volumes, with a real podman (rules R12, R13a, R17a, D51).
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use tidegate::fact::RolloutStep::{
     Checking, Pulling, RollingBack, StartingNew, StoppingOld, Updating,
 };
@@ -7,7 +11,7 @@ use tidegate::fact::{Fact, Outcome};
 
 use crate::support::daemon::eventually;
 use crate::support::podman::{Podman, Program};
-use crate::support::shop::{READY, Web, stream};
+use crate::support::shop::{READY, Web, served, stream};
 use crate::support::stand::Stand;
 
 const WHY: &str = "in place: volume \"data\" cannot be shared";
@@ -46,7 +50,7 @@ fn r012_r013a_what_needs_a_volume_is_replaced_in_place_and_says_so() {
     // Podman waits before it ends the old one, and somebody watches.
     let gate = stand.podman.beside("gate");
     stand.podman.puts_between(&format!(
-        "case \"$1 $2\" in 'pull '*|'pod stop') while [ ! -e {}-$1 ]; do sleep 0.1; done;; esac",
+        "case \"$1 $2\" in 'pull '*|'stop '*) while [ ! -e {}-$1 ]; do sleep 0.1; done;; esac",
         gate.display()
     ));
     let opens =
@@ -66,7 +70,7 @@ fn r012_r013a_what_needs_a_volume_is_replaced_in_place_and_says_so() {
     opens("pull");
     said(&format!("Replacing web-0 {WHY}"));
     assert_eq!(found(&stand), "v1kept", "it is told before the old one ends");
-    opens("pod");
+    opens("stop");
     stand.completes();
     assert!(watch.wait().unwrap().success());
     assert_eq!(stand.steps(), [Pulling, StoppingOld, StartingNew, Checking]);
@@ -167,4 +171,33 @@ fn r017a_a_stateful_set_keeps_its_volumes_and_is_replaced_from_the_end() {
 
     closes(&stand);
     assert_eq!(stand.volumes(), "data-web-0 data-web-1", "named volumes stay");
+}
+
+/// R13a: a program that is told to end has its network for as long as it may take, and answers what it was asked.
+#[test]
+fn r013a_what_is_told_to_end_can_still_answer() {
+    let web = |podman: &Podman| {
+        let web = Web {
+            annotations: "tidegate.dev/verify: 'false', tidegate.dev/publish: '127.0.0.1:18080:8080'",
+            grace: 20,
+            container: &format!("ports: [{{containerPort: 8080}}]\n{READY}"),
+            ..Web::default()
+        };
+        web.yaml(&podman.registry.address())
+    };
+    let Some(mut stand) = Stand::open(Program::AnswersLate, web) else { return };
+    stand.begin();
+    let mut client = TcpStream::connect(("127.0.0.1", 18080)).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    client.write_all(b"GET /cgi-bin/late HTTP/1.0\r\n\r\n").unwrap();
+    eventually("the request is there", || {
+        let found = stand.inside("web-0-main", "if [ -e /tmp/asked ]; then echo it is; fi");
+        (found == "it is").then_some(())
+    });
+    stand.moves("v2", Program::Healthy);
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("late"), "{answer}");
+    stand.completes();
+    assert_eq!(served(18080).as_deref(), Some("v2"));
 }

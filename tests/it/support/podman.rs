@@ -63,6 +63,8 @@ pub(crate) enum Program {
     Crashes(u32),
     /// Is healthy, and does not end when it is told to.
     IgnoresTerm,
+    /// Is healthy, and answers `/cgi-bin/late` when it is told to end, before it does.
+    AnswersLate,
     /// Is healthy where nobody else works in the volume at `/data`, and ends at once where somebody does.
     NeedsVolume,
 }
@@ -215,6 +217,7 @@ impl Podman {
             Program::Healthy
             | Program::Crashes(_)
             | Program::IgnoresTerm
+            | Program::AnswersLate
             | Program::NeedsVolume => write(&health, "ok"),
         }
         let serve = "busybox httpd -f -p 8080 -h /www & trap 'kill $!; exit 0' TERM;";
@@ -224,6 +227,16 @@ impl Podman {
             }
             Program::Healthy | Program::NeverReady => format!("{serve} wait"),
             Program::IgnoresTerm => "trap '' TERM; busybox httpd -f -p 8080 -h /www & wait".into(),
+            Program::AnswersLate => {
+                let cgi = dir.join("root/www/cgi-bin");
+                std::fs::create_dir_all(&cgi).unwrap();
+                let late = "#!/bin/sh\nbusybox touch /tmp/asked\nuntil [ -e /tmp/ends ]; do busybox usleep 20000; done\n\
+                            busybox usleep 500000\nprintf '\\r\\nlate'; busybox touch /tmp/said\n";
+                super::git::program(&cgi.join("late"), late);
+                "busybox httpd -f -p 8080 -h /www & trap 'kill $!; busybox touch /tmp/ends; \
+                 until [ -e /tmp/said ]; do busybox usleep 20000; done; busybox usleep 200000; exit 0' TERM; wait"
+                    .into()
+            }
             Program::NeedsVolume => {
                 "busybox mkdir /data/lock || exit 1; busybox httpd -f -p 8080 -h /www & \
                  trap 'kill $!; busybox rmdir /data/lock; exit 0' TERM; wait"

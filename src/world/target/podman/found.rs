@@ -106,12 +106,9 @@ async fn once(podman: &Podman<'_>, objects: &BTreeSet<ObjectKey>) -> Result<Vec<
         format!("name=^{name}-({number}|check|{number}-hook-(pre|mid|post))$")
     });
     let filters: Vec<String> = filters.collect();
-    let mut arguments = vec!["pod", "ps", "--format", "json"];
-    arguments.extend(filters.iter().flat_map(|filter| ["--filter", filter.as_str()]));
-    let listed = podman.look(&arguments, PODMAN_LOOK_TIMEOUT).await?;
-    let listed: Option<Vec<ListedPod>> = serde_json::from_str(&listed)
-        .map_err(|error| Trouble::Passing(format!("podman pod ps: {error}")))?;
-    let mut listed = listed.unwrap_or_default();
+    let mut question = vec!["pod", "ps"];
+    question.extend(filters.iter().flat_map(|filter| ["--filter", filter.as_str()]));
+    let mut listed: Vec<ListedPod> = podman.listed(&question).await?;
     listed.retain(|pod| pod.label(LABEL_OBJECT).is_some());
     let mut ids = vec!["container", "inspect"];
     let fixed = ids.len();

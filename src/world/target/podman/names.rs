@@ -2,11 +2,13 @@
 //!
 //! Podman gives names when a pod starts and takes them back when it ends; in between it can do neither without a new
 //! address for the pod. So the table of the network's name server is changed here as netavark changes it: under its
-//! lock, then a signal. What podman itself knows stays as it is: a pod that it starts again has all its names again.
+//! lock, then a signal; and the server is asked, for it is what it says that clients go by. What podman itself knows stays
+//! as it is: a pod that it starts again has all its names again.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::Instant;
 
 use super::program::{Podman, Trouble};
+use super::resolver;
 
 /// Where netavark keeps what it knows, for all that root runs.
 const NETAVARK: &str = "/run/containers/networks";
@@ -21,8 +24,18 @@ const NETAVARK: &str = "/run/containers/networks";
 /// How often the table is looked at while a pod starts: it is changed before the server has read what podman wrote.
 const WATCH: Duration = Duration::from_millis(1);
 
-/// How long the lock of the table may be somebody else's: podman has it for a moment.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long names may take to lead elsewhere. Podman has the lock of the table for a moment, and the server reads it in
+/// another.
+const LEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long the server may say something else before it is told once more.
+const TELL_AGAIN: Duration = Duration::from_secs(1);
+
+/// How often it is asked.
+const ASK: Duration = Duration::from_millis(20);
+
+/// The port of a name server.
+const DNS: u16 = 53;
 
 /// How long after a name is withdrawn somebody may still come who asked for it before.
 const LATE: Duration = Duration::from_secs(1);
@@ -46,93 +59,209 @@ impl Names {
     }
 
     /// Makes the names lead to some pods and away from others, told by the containers that hold their networks: in one
-    /// change, so that they lead somewhere at any time.
+    /// change, so that they lead somewhere at any time. They do when the server says so.
     pub(super) async fn lead(&self, to: &[String], away: &[String]) -> Result<(), Trouble> {
-        let until = Instant::now() + LOCK_TIMEOUT;
+        let until = Instant::now() + LEAD_TIMEOUT;
         loop {
-            match self.change(|id, _| (to.contains(id), away.contains(id))) {
-                Ok(Some(_)) => return Ok(()),
-                Ok(None) if Instant::now() < until => {
-                    tokio::time::sleep_until(Instant::now() + WATCH).await;
-                }
-                Ok(None) => {
+            let changed = self.change(|id, _| (to.contains(id), away.contains(id)));
+            let heard = match changed.map_err(|error| self.cannot(&error))? {
+                Done::Gone => return Ok(()),
+                Done::Locked => {
                     let lock = self.folder.join("aardvark.lock");
-                    return Err(Trouble::Passing(format!(
-                        "`{}` is locked for too long",
-                        lock.display()
-                    )));
+                    Err(format!("`{}` is locked for too long", lock.display()))
                 }
-                Err(error) => {
-                    let table = self.table.display();
-                    let names = self.names.join("`, `");
-                    return Err(Trouble::Passing(format!(
-                        "cannot say in `{table}` whom `{names}` leads to: {error}"
-                    )));
+                Done::Stands(table) => {
+                    let server = self.server(&table).map_err(|error| self.cannot(&error))?;
+                    let wanted =
+                        Wanted { to: addresses(&table, to), away: addresses(&table, away) };
+                    self.hears(server, &wanted).await
                 }
+            };
+            match heard {
+                Ok(()) => return Ok(()),
+                Err(why) if Instant::now() >= until => return Err(Trouble::Passing(why)),
+                Err(_) => {}
             }
+            tokio::time::sleep_until(Instant::now() + WATCH).await;
         }
+    }
+
+    fn cannot(&self, error: &io::Error) -> Trouble {
+        let table = self.table.display();
+        let names = self.names.join("`, `");
+        Trouble::Passing(format!("cannot say in `{table}` whom `{names}` leads to: {error}"))
+    }
+
+    /// Asks the server until it says what is wanted of each name, and tells it once more if it does not come to that.
+    async fn hears(&self, server: SocketAddr, wanted: &Wanted) -> Result<(), String> {
+        let until = Instant::now() + TELL_AGAIN;
+        let is_v6 = wanted.to.iter().chain(&wanted.away).all(IpAddr::is_ipv6);
+        if wanted.to.is_empty() && wanted.away.is_empty() {
+            return Ok(());
+        }
+        let mut names = self.names.iter().peekable();
+        while let Some(name) = names.peek() {
+            let said = resolver::ask(server, name, is_v6).await;
+            if said.as_ref().is_ok_and(|said| wanted.is_met_by(said, is_v6)) {
+                names.next();
+                continue;
+            }
+            if Instant::now() >= until {
+                self.tell().map_err(|error| error.to_string())?;
+                return Err(wanted.missed(server, name, said));
+            }
+            tokio::time::sleep_until(Instant::now() + ASK).await;
+        }
+        Ok(())
     }
 
     /// Takes the names from a pod as soon as it gets them; goes on until nobody waits for it any more.
     pub(super) async fn withhold(&self, pod: &str) {
         loop {
             // What cannot be changed now is looked at once more in a moment, and told when it is changed at last.
-            drop(self.change(|_, names| (false, names.contains(&pod))));
+            drop(self.change(|_, names| (false, names.contains(pod))));
             tokio::time::sleep_until(Instant::now() + WATCH).await;
         }
     }
 
     /// Changes the table, if the lock is free: each pod gets or loses the names as `wanted` says of its container and of
-    /// what it is called. Says whether anything was changed.
+    /// what it is called.
     fn change(
         &self,
         wanted: impl Fn(&String, &BTreeSet<&str>) -> (bool, bool),
-    ) -> io::Result<Option<bool>> {
+    ) -> io::Result<Done> {
         let mut options = OpenOptions::new();
         let lock = options.create(true).write(true).truncate(false);
         let lock = lock.open(self.folder.join("aardvark.lock"))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::WouldBlock) => return Ok(Done::Locked),
             Err(TryLockError::Error(error)) => return Err(error),
         }
         let changed = self.change_locked(wanted);
         lock.unlock()?;
-        changed.map(Some)
+        changed
     }
 
     fn change_locked(
         &self,
         wanted: impl Fn(&String, &BTreeSet<&str>) -> (bool, bool),
-    ) -> io::Result<bool> {
-        let table = match std::fs::read_to_string(&self.table) {
-            Ok(table) => table,
+    ) -> io::Result<Done> {
+        let read = || match std::fs::read_to_string(&self.table) {
             // The last pod of the network went, and with it whatever had a name.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            table => table.map(Some),
         };
-        let Some(changed) = edited(&table, &self.names, wanted) else { return Ok(false) };
+        let Some(table) = read()? else { return Ok(Done::Gone) };
+        let changed = edited(&table, &self.names, wanted);
+        // Whoever takes a pod out of it writes it anew, line by line, and does not ask for the lock.
+        if !table.ends_with('\n') || read()?.as_deref() != Some(&table) {
+            return Ok(Done::Locked);
+        }
+        let Some(changed) = changed else { return Ok(Done::Stands(table)) };
         // Beside the folder of the tables: whatever is in it is read as a table.
         let new = self.folder.join("tidegate.tmp");
         // Not synced: it is gone at the next start of the host, like all that it speaks of.
         File::create(&new)?.write_all(changed.as_bytes())?;
         std::fs::rename(&new, &self.table)?;
         self.tell()?;
-        Ok(true)
+        Ok(Done::Stands(changed))
+    }
+
+    /// Where the name server of the network listens: at the first address of its table.
+    fn server(&self, table: &str) -> io::Result<SocketAddr> {
+        let arguments = std::fs::read(format!("/proc/{}/cmdline", self.process()?.as_raw_pid()))?;
+        let arguments = String::from_utf8_lossy(&arguments).into_owned();
+        let port = arguments.split('\0').skip_while(|word| *word != "-p").nth(1);
+        let port = port.and_then(|port| port.parse().ok()).unwrap_or(DNS);
+        let address = first_address(table);
+        let address = address.ok_or_else(|| io::Error::other("it begins with no address"))?;
+        Ok((address, port).into())
     }
 
     /// Tells the name server to read its tables again.
     fn tell(&self) -> io::Result<()> {
+        kill_process(self.process()?, Signal::HUP).map_err(io::Error::from)
+    }
+
+    /// The process of the name server.
+    fn process(&self) -> io::Result<Pid> {
+        let dead = "the name server does not run; `podman network reload --all` starts it";
         let file = self.table.with_file_name("aardvark.pid");
-        let pid = std::fs::read_to_string(&file)?;
+        let pid = std::fs::read_to_string(&file).map_err(|_| io::Error::other(dead))?;
         let pid = pid.trim().parse().ok().and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| io::Error::other("`aardvark.pid` names no process"))?;
-        let name = std::fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_pid()))?;
-        if name.trim() != "aardvark-dns" {
-            return Err(io::Error::other("the name server does not run"));
+        let name = std::fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_pid()));
+        if name.unwrap_or_default().trim() != "aardvark-dns" {
+            return Err(io::Error::other(dead));
         }
-        kill_process(pid, Signal::HUP).map_err(io::Error::from)
+        Ok(pid)
     }
+}
+
+/// What became of a change of the table.
+enum Done {
+    /// Somebody else writes it.
+    Locked,
+    /// There is none.
+    Gone,
+    /// It says what was wanted.
+    Stands(String),
+}
+
+/// What the server is to say of a name.
+struct Wanted {
+    to: BTreeSet<IpAddr>,
+    away: BTreeSet<IpAddr>,
+}
+
+impl Wanted {
+    /// Only addresses of the kind that was asked for are said.
+    fn is_met_by(&self, said: &BTreeSet<IpAddr>, is_v6: bool) -> bool {
+        let mut to = self.to.iter().filter(|address| address.is_ipv6() == is_v6);
+        to.all(|address| said.contains(address)) && self.away.is_disjoint(said)
+    }
+
+    fn missed(
+        &self,
+        server: SocketAddr,
+        name: &str,
+        said: Result<BTreeSet<IpAddr>, String>,
+    ) -> String {
+        let list = |addresses: &BTreeSet<IpAddr>| match addresses.is_empty() {
+            true => "nothing".to_owned(),
+            false => addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", "),
+        };
+        let said = said.map_or_else(|why| why, |said| format!("it says {}", list(&said)));
+        let to = match (self.to.is_empty(), self.away.is_empty()) {
+            (true, _) => format!("away from {}", list(&self.away)),
+            (false, true) => format!("to {}", list(&self.to)),
+            (false, false) => format!("to {} and away from {}", list(&self.to), list(&self.away)),
+        };
+        format!("the name server at {server} does not lead `{name}` {to}: {said}")
+    }
+}
+
+/// The first address of the bridge of a network; none where it has no name server, or no pod.
+pub(super) fn gateway(network: &str) -> Option<IpAddr> {
+    let table = Path::new(NETAVARK).join("aardvark-dns").join(network);
+    first_address(&std::fs::read_to_string(table).ok()?)
+}
+
+fn first_address(table: &str) -> Option<IpAddr> {
+    table.lines().next()?.split([',', ' ']).next()?.parse().ok()
+}
+
+/// The addresses of some containers in a table.
+fn addresses(table: &str, of: &[String]) -> BTreeSet<IpAddr> {
+    let lines = table.lines().skip(1).map(|line| line.split(' ').collect::<Vec<_>>());
+    let lines =
+        lines.filter(|fields| fields.first().is_some_and(|id| of.iter().any(|of| of == id)));
+    let found = lines.flat_map(|fields| {
+        let addresses = fields.into_iter().skip(1).take(2).flat_map(|kind| kind.split(','));
+        addresses.filter_map(|address| address.parse().ok()).collect::<Vec<_>>()
+    });
+    found.collect()
 }
 
 /// A table in which pods have got and lost names; none if that changes nothing.

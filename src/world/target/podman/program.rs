@@ -229,7 +229,7 @@ impl Ended {
     }
 
     /// What it printed, if it says that it did what it was asked for.
-    fn said(self, call: &Call<'_>) -> Result<String, Trouble> {
+    pub(super) fn said(self, call: &Call<'_>) -> Result<String, Trouble> {
         match (self.status.code(), self.status.signal()) {
             (Some(0), _) => Ok(self.out),
             (Some(_), _) if is_of_the_host(&self.err) => {
