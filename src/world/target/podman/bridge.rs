@@ -1,8 +1,8 @@
 //! The bridge of a network keeps its hardware address.
 //!
-//! By default the kernel gives a bridge the lowest one of what is plugged into it. So with netavark before 1.9, which sets it
-//! for good, any pod that comes or goes may change it, and who looked it up before reaches nobody there, not even the name
-//! server, until that is looked up again: most of a minute.
+//! By default the kernel gives a bridge the lowest one of what is plugged into it. So with netavark before 1.9, which sets
+//! it for good, any pod that comes or goes may change it, and who looked it up before reaches nobody there, not even the
+//! name server, until that is looked up again: most of a minute.
 
 use std::net::IpAddr;
 use std::path::Path;
