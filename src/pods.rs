@@ -69,6 +69,8 @@ pub struct Pods {
     pub grace: Duration,
     /// How many instances may be missing or too many while they are replaced one after the other (rule D36).
     budget: Budget,
+    /// How long after new ones were started old ones may end (rule D36).
+    pub update_period: Duration,
     /// Why a second instance cannot run beside the first (rule R12); none where it can.
     pub exclusive: Option<String>,
     /// The images of how many revisions are kept, at least of two (rule R7).

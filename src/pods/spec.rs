@@ -63,6 +63,7 @@ struct StrategySpec {
 #[serde(rename_all = "camelCase", default)]
 struct Params {
     timeout_seconds: Option<u64>,
+    update_period_seconds: Option<u64>,
     max_surge: Option<Value>,
     max_unavailable: Option<Value>,
     pre: Option<Value>,
@@ -113,6 +114,7 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
         mid: hook::read(object, "mid", params.mid, only)?.filter(|_| how == Strategy::Recreate),
         post: hook::read(object, "post", params.post, only)?,
     };
+    let update_period = params.update_period_seconds.unwrap_or(is_openshift.into());
     let timeout = params.timeout_seconds.or(read.spec.progress_deadline_seconds);
     let annotations = read.metadata.annotations.unwrap_or_default();
     let annotation = |key: &str| annotations.get(key).and_then(Value::as_str);
@@ -126,6 +128,7 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
         deadline: Duration::from_secs(strategy.active_deadline_seconds.unwrap_or(DEADLINE)),
         grace: Duration::from_secs(grace(&template)),
         budget,
+        update_period: Duration::from_secs(update_period),
         exclusive: exclusive(&template, &claims),
         history: read.spec.revision_history_limit.unwrap_or(HISTORY).max(2),
         claims,

@@ -3,6 +3,7 @@
 use rustix::process::{Pid, Signal, kill_process};
 use tidegate::fact::{Fact, Outcome, RolloutStep};
 
+use crate::support::client;
 use crate::support::daemon::{Host, eventually};
 use crate::support::git::Repo;
 use crate::support::podman::{Podman, Program, alone};
@@ -288,26 +289,6 @@ fn r011_a_workload_is_found_by_its_name() {
     assert!(answer.contains("web.dns.podman"), "{answer}");
 }
 
-/// A client of the network that resolves the name for each request, for as long as it is there.
-///
-/// As resolvers do, it repeats a question that gets no answer: while aardvark-dns reads its table anew, which podman has it
-/// do as well, it loses some. It asks for one kind of address only: with two questions, one of them lost, it would come to
-/// know the other answer when that is seconds old.
-const CLIENT: &str = "look() {
-  busybox nslookup -type=a web | busybox awk '/^Name:/ {n = 1} n && /^Address/ {print $NF; exit}'
-}
-while :; do
-  a=
-  for again in 1 2 3 4 5 6 7 8 9 10; do
-    a=$(look)
-    [ -n \"$a\" ] && break
-    busybox usleep 100000
-  done
-  busybox wget -q -O - http://$a:8080/ || echo \"FAILED '$a'\"
-  echo
-  busybox usleep 20000
-done";
-
 impl Shop {
     /// A shop with a network, and somebody in it who never stops asking.
     fn with_client(manifests: impl FnOnce(&str) -> String) -> Option<Self> {
@@ -315,32 +296,8 @@ impl Shop {
         shop.host.configure(|text| text.replace("[routes]", "network = \"shop\"\n[routes]"));
         shop.podman.run(&["network", "create", "shop"]);
         shop.begin();
-        let image = shop.container().split_once(' ').unwrap().1.to_owned();
-        let run = ["run", "--detach", "--name", "client", "--network", "shop", &image];
-        shop.podman.run(&[&run[..], &["/bin/sh", "-c", CLIENT]].concat());
-        shop.until_served("v1");
+        client::start(&shop.podman);
         Some(shop)
-    }
-
-    fn until_served(&self, version: &str) {
-        eventually(&format!("{version} in the network"), || {
-            let last = self.podman.run(&["logs", "--tail", "4", "client"]);
-            last.lines().any(|line| line == version).then_some(())
-        });
-    }
-
-    /// What the client saw.
-    fn seen(&self) -> String {
-        self.podman.run(&["logs", "client"])
-    }
-
-    /// Which pods have the name of the workload.
-    fn named(&self) -> Vec<String> {
-        let table = std::fs::read_to_string("/run/containers/networks/aardvark-dns/shop").unwrap();
-        let names = table.lines().filter_map(|line| line.split(' ').nth(3));
-        let names = names.map(|names| names.split(',').collect::<Vec<_>>());
-        let ours = names.filter(|names| names.contains(&"web"));
-        ours.map(|names| names[0].to_owned()).collect()
     }
 }
 
@@ -350,20 +307,20 @@ fn r013_a_client_in_the_network_sees_no_failed_request() {
     let Some(mut shop) = Shop::with_client(|registry| manifests(registry, "")) else { return };
     shop.moves("v2", Program::Healthy);
     shop.completes();
-    shop.until_served("v2");
-    assert_eq!(shop.named(), ["web-0"]);
+    client::until_served(&shop.podman, "v2");
+    assert_eq!(client::named(), ["web-0"]);
     assert_eq!(shop.pods(), "web-0 Running");
     let history = shop.host.text(&["history"]);
     assert!(history.contains("; ports of the host led nowhere for "), "{history}");
     assert!(history.contains("connections drained in 1."), "{history}");
-    let seen = shop.seen();
+    let seen = client::seen(&shop.podman);
     assert!(!seen.contains("FAILED"), "{seen}");
     // It is healthy while it is tried, and not in its place; what it does to its clients when it crashes is its own affair.
     shop.moves("v3", Program::Crashes(9));
     let (outcome, reason, rolled_back) = shop.rolled_out();
     println!("{outcome}: {reason}");
     assert_ne!(rolled_back, Some(false), "{reason}");
-    assert_eq!(shop.named(), ["web-0"]);
+    assert_eq!(client::named(), ["web-0"]);
 }
 
 /// R4, R13: whichever step a kill meets, at the end the name leads to the new revision, and to nothing else.
@@ -381,8 +338,8 @@ fn r013_a_kill_at_each_step_loses_no_name() {
         shop.host.kill();
         shop.host.start();
         shop.completes();
-        shop.until_served(&version);
-        assert_eq!(shop.named(), ["web-0"], "{step}");
+        client::until_served(&shop.podman, &version);
+        assert_eq!(client::named(), ["web-0"], "{step}");
         assert_eq!(shop.pods(), "web-0 Running", "{step}");
     }
 }
@@ -406,8 +363,8 @@ fn r013_what_ran_goes_on_until_the_name_server_leads_elsewhere() {
     assert_eq!(served(PORT).as_deref(), Some("v1"));
     kill_process(server, Signal::CONT).unwrap();
     shop.completes();
-    shop.until_served("v2");
-    assert_eq!(shop.named(), ["web-0"]);
+    client::until_served(&shop.podman, "v2");
+    assert_eq!(client::named(), ["web-0"]);
 }
 
 /// The shop with several instances, which no port of the host leads to.
@@ -444,15 +401,39 @@ fn r014_instances_are_replaced_one_after_the_other() {
         shop.completes();
         assert_eq!(shop.steps(), [Pulling, Verifying, Updating]);
         assert_eq!(pods(&shop), all);
-        let mut named = shop.named();
-        named.sort_unstable();
-        assert_eq!(named, ["web-0", "web-1", "web-2"]);
-        shop.until_served(&version);
-        let seen = shop.seen();
+        assert_eq!(client::named(), ["web-0", "web-1", "web-2"]);
+        client::until_served(&shop.podman, &version);
+        let seen = client::seen(&shop.podman);
         assert!(is_killed || !seen.contains("FAILED"), "{seen}");
     }
     let history = shop.host.text(&["history"]);
     assert!(history.contains(": 3 instances replaced in 3 rounds, in "), "{history}");
+}
+
+/// D36: old instances go no earlier than `updatePeriodSeconds` after new ones were started, however healthy those are.
+#[test]
+fn d036_old_instances_go_when_the_update_period_is_over() {
+    let slow = |registry: &str| {
+        let patient = ", updatePeriodSeconds: 3600}, activeDeadlineSeconds: 15}";
+        several(registry, 2).replace("timeoutSeconds: 8}}", &format!("timeoutSeconds: 8{patient}"))
+    };
+    let Some(mut shop) = Shop::open_with(slow) else { return };
+    shop.begin();
+    let ids = |shop: &Shop| shop.podman.run(&["pod", "inspect", "--format", "{{.Id}}", "web-0"]);
+    let before = ids(&shop);
+    shop.moves("v2", Program::Healthy);
+    let (outcome, reason, rolled_back) = shop.rolled_out();
+    assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
+    assert_eq!(
+        shop.steps(),
+        [
+            RolloutStep::Pulling,
+            RolloutStep::Verifying,
+            RolloutStep::Updating,
+            RolloutStep::RollingBack
+        ]
+    );
+    assert_eq!(ids(&shop), before, "{reason}");
 }
 
 /// D22: another number of replicas adds and removes instances of what runs; the others are not touched, and no rollout
@@ -488,9 +469,7 @@ fn d022_another_number_of_replicas_touches_nothing_else() {
         lines
     };
     assert_eq!(sorted(&shop), ["web-0 Running", "web-1 Running", "web-2 Running"]);
-    let mut named = shop.named();
-    named.sort_unstable();
-    assert_eq!(named, ["web-0", "web-1", "web-2"]);
+    assert_eq!(client::named(), ["web-0", "web-1", "web-2"]);
     write(&shop, several(&registry, 2), "two");
     eventually("two", || (sorted(&shop) == ["web-0 Running", "web-1 Running"]).then_some(()));
     assert_eq!(id(&shop), before, "the first was never touched");

@@ -1,6 +1,7 @@
 //! What several suites need.
 
 pub(crate) mod checkout;
+pub(crate) mod client;
 pub(crate) mod daemon;
 pub(crate) mod engine;
 pub(crate) mod git;

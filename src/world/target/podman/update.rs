@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use tokio::time::Instant;
+
 use super::names::Names;
 use super::program::Trouble;
 use super::swap::{infra, seconds};
@@ -24,7 +26,8 @@ impl Running {
 
 impl Host<'_> {
     pub(super) async fn update(&self) -> Result<String, Trouble> {
-        let began = tokio::time::Instant::now();
+        let began = Instant::now();
+        let mut grew = began;
         let names = self.names();
         self.remove_tried().await?;
         // One of them is available once it was seen to be so, by this run.
@@ -38,9 +41,11 @@ impl Host<'_> {
                 for ordinal in self.free(&running, up - scales.new) {
                     self.play_instance(ordinal, names.as_ref()).await?;
                 }
+                grew = Instant::now();
                 continue;
             }
             if down < scales.old {
+                self.rest(grew + self.pods.update_period).await?;
                 let gone = self.first(running.old, scales.old - down);
                 self.withdraw(names.as_ref(), &gone).await?;
                 rounds += 1;
@@ -60,6 +65,13 @@ impl Host<'_> {
     fn next(&self, now: Scales) -> (u32, u32) {
         let budget = self.pods.budget();
         (budget.up(now), budget.down(now))
+    }
+
+    async fn rest(&self, until: Instant) -> Result<(), Trouble> {
+        tokio::select! {
+            () = tokio::time::sleep_until(until) => Ok(()),
+            () = self.podman.cancel.cancelled() => Err(Trouble::Cancelled),
+        }
     }
 
     async fn running(&self) -> Result<Running, Trouble> {
