@@ -33,6 +33,7 @@ mod seen;
 mod services;
 mod shown;
 mod source;
+mod swap;
 mod tools;
 mod upkeep;
 mod volumes;

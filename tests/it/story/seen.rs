@@ -121,8 +121,9 @@ fn c004_what_is_stopped_or_removed_by_hand_is_shown_so() {
         String::from_utf8(told).unwrap()
     };
     let told = unknown();
-    assert_eq!(told, "warning: what runs at target `here` is not known: the store is locked\n");
-    assert!(seen.status().contains("cannot look at what runs: the store is locked"));
+    let why = "podman pod ps: the store is locked";
+    assert_eq!(told, format!("warning: what runs at target `here` is not known: {why}\n"));
+    assert!(seen.status().contains(&format!("cannot look at what runs: {why}")));
     seen.host.stop();
     let gone = |seen: &Seen| {
         assert_eq!(seen.pod(), "web-0 <unknown> <unknown> <unknown>");

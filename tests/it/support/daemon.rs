@@ -12,6 +12,9 @@ use tidegate::fact::{Fact, Record};
 /// How long anything may take before a test gives up; generous, because the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How often is looked: most looks start a program, and on two cores they take from each other.
+const LOOK: Duration = Duration::from_millis(60);
+
 /// Waits until `look` finds something.
 pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
@@ -20,7 +23,7 @@ pub(crate) fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> 
             return found;
         }
         assert!(Instant::now() < deadline, "gave up waiting for {what}");
-        std::thread::park_timeout(Duration::from_millis(20));
+        std::thread::park_timeout(LOOK);
     }
 }
 
