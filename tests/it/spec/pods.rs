@@ -439,6 +439,25 @@ fn x055_a_zero_that_stands_alone_does_not_stand_still() {
     assert_eq!((one.surge, one.unavailable), (2, 0));
 }
 
+/// D35: before there is a revision to replace, all instances start at once, between the hooks of the strategy.
+#[test]
+fn d035_the_first_rollout_starts_all_instances_at_once() {
+    let course = |replicas: u32, hook: bool| {
+        let pods = read(|m| {
+            m["spec"]["replicas"] = replicas.into();
+            if hook {
+                let hook = json!({"failurePolicy": "Abort", "execNewPod": {"command": ["true"]}});
+                m["spec"]["strategy"] =
+                    json!({"type": "Rolling", "rollingParams": {"pre": hook, "post": hook}});
+            }
+        });
+        pods.unwrap().course(true)
+    };
+    assert_eq!(course(1, false), [Pulling, StartingNew, Checking]);
+    assert_eq!(course(10, false), [Pulling, StartingNew, Checking]);
+    assert_eq!(course(3, true), [Pulling, PreHook, StartingNew, Checking, PostHook]);
+}
+
 /// R14: several instances go a few at a time, without one more where two of them cannot run at once.
 #[test]
 fn r014_several_instances_are_replaced_a_few_at_a_time() {
@@ -451,7 +470,6 @@ fn r014_several_instances_are_replaced_a_few_at_a_time() {
     };
     let pods = three(Value::Null);
     assert_eq!(pods.course(false), [Pulling, Verifying, Updating]);
-    assert_eq!(pods.course(true), [Pulling, StartingNew, Checking], "D35: all at once");
     let claim = three(json!([{"name": "data", "persistentVolumeClaim": {"claimName": "data"}}]));
     assert_eq!(claim.course(false), [Pulling, Updating]);
     assert_eq!((claim.budget().surge, claim.budget().unavailable), (0, 1));
