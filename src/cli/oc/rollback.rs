@@ -27,11 +27,27 @@ pub(in crate::cli) struct Command {
     /// Say what would be done, and do nothing
     #[arg(short, long)]
     dry_run: bool,
+    #[command(flatten)]
+    _always: Always,
     /// Namespace of the workload [default: `default_namespace`]
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<Namespace>,
     #[command(flatten)]
     settings: config::SettingArguments,
+}
+
+/// What `oc rollback` does when it is asked for; scripts that ask for it get what they expect.
+#[derive(Debug, clap::Args)]
+struct Always {
+    /// Go back to the strategy of then; always done
+    #[arg(long)]
+    change_strategy: bool,
+    /// Go back to the triggers of then; always done
+    #[arg(long)]
+    change_triggers: bool,
+    /// Go back to the number of replicas of then; always done
+    #[arg(long)]
+    change_scaling_settings: bool,
 }
 
 pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {

@@ -99,7 +99,8 @@ fn d047_rollout_undo_and_rollback_say_what_they_did() {
     assert!(done.contains(&format!("{NAME} follows its tags again\n")), "{done}");
     shop.started(4);
     shop.ends("ok", 4);
-    let done = shop.says(&["rollback", "web-1"]);
+    let all = ["--change-strategy", "--change-triggers", "--change-scaling-settings"];
+    let done = shop.says(&[&["rollback", "web-1"][..], &all].concat());
     assert_eq!(done, "deployment #5 rolled back to web-1\nexit 0");
     shop.started(5);
     shop.ends("ok", 5);
