@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::PodmanTarget;
 use super::program::{Podman, Trouble};
-use crate::limits::{PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT};
+use crate::limits::PODMAN_LOOK_TIMEOUT;
 use crate::names::ObjectKey;
 use crate::pods::{
     ContainerState, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, Part, SeenContainer,
@@ -91,27 +91,10 @@ pub(in crate::world::target) async fn look(
         }
         said => said,
     };
-    said.map_err(why)
-}
-
-/// Has podman ask the health check of a container; why it did not pass.
-pub(in crate::world::target) async fn check_health(
-    target: &PodmanTarget,
-    locks: &Path,
-    object: &ObjectKey,
-    container: &str,
-    cancel: &CancellationToken,
-) -> Result<(), String> {
-    let podman = Podman { target, locks, object, run: None, cancel };
-    let asked = podman.look(&["healthcheck", "run", container], PODMAN_ACT_TIMEOUT).await;
-    asked.map(drop).map_err(why)
-}
-
-fn why(trouble: Trouble) -> String {
-    match trouble {
+    said.map_err(|trouble| match trouble {
         Trouble::Refused(why) | Trouble::Passing(why) => why,
         Trouble::Cancelled => "it was cancelled".to_owned(),
-    }
+    })
 }
 
 async fn once(podman: &Podman<'_>, objects: &BTreeSet<ObjectKey>) -> Result<Vec<SeenPod>, Trouble> {
