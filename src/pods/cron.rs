@@ -10,7 +10,6 @@ use super::{
 use crate::fact::{Concurrency, CronSpec};
 use crate::names::RolloutKey;
 use crate::time::{CronSchedule, Span};
-use std::time::Duration;
 
 /// Kubernetes' default of `backoffLimit`.
 const BACKOFF_LIMIT: u32 = 6;
@@ -108,8 +107,7 @@ pub fn cron(manifest: &[u8]) -> Result<CronSpec, Unsupported> {
             "`suspend` of its jobs is true; `spec.suspend` keeps runs from beginning",
         );
     }
-    // A longer one has no end that could be told.
-    let span = |seconds: u64| Span(Duration::from_secs(seconds.min(u64::from(u32::MAX))));
+    let span = |seconds: u64| Span(super::spec::span(seconds));
     Ok(CronSpec {
         time_zone: zone.to_owned(),
         schedule: spec.schedule,

@@ -229,7 +229,7 @@ fn read(container: &Value, probe: &Value, purpose: Purpose) -> Result<Probe, Str
     };
     // Zero means the default too, as the API server has it.
     let seconds = |value: Option<u64>, default: u64| {
-        Duration::from_secs(value.filter(|value| *value > 0).unwrap_or(default))
+        super::spec::span(value.filter(|value| *value > 0).unwrap_or(default))
     };
     let count =
         |value: Option<u32>, default: u32| value.filter(|value| *value > 0).unwrap_or(default);

@@ -123,12 +123,12 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
         object: object.clone(),
         replicas,
         strategy: how,
-        min_ready: Duration::from_secs(read.spec.min_ready_seconds.unwrap_or(0)),
-        timeout: Duration::from_secs(timeout.unwrap_or(TIMEOUT)),
-        deadline: Duration::from_secs(strategy.active_deadline_seconds.unwrap_or(DEADLINE)),
-        grace: Duration::from_secs(grace(&template)),
+        min_ready: span(read.spec.min_ready_seconds.unwrap_or(0)),
+        timeout: span(timeout.unwrap_or(TIMEOUT)),
+        deadline: span(strategy.active_deadline_seconds.unwrap_or(DEADLINE)),
+        grace: span(grace(&template)),
         budget,
-        update_period: Duration::from_secs(update_period),
+        update_period: span(update_period),
         exclusive: exclusive(&template, &claims),
         history: read.spec.revision_history_limit.unwrap_or(HISTORY).max(2),
         claims,
@@ -142,6 +142,11 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
     pods.needs.extend(pods.hooks.needs()?);
     check(&pods)?;
     Ok(pods)
+}
+
+/// A time that a manifest asks for. What is longer than any machine runs is cut, so that it can be added to an instant.
+pub(super) fn span(seconds: u64) -> Duration {
+    Duration::from_secs(seconds.min(u32::MAX.into()))
 }
 
 /// The container that is meant where none is named.

@@ -439,6 +439,39 @@ fn x055_a_zero_that_stands_alone_does_not_stand_still() {
     assert_eq!((one.surge, one.unavailable), (2, 0));
 }
 
+/// D7.1 has no upper bounds: the longest time that can be written can be added to any other.
+#[test]
+fn d007_1_no_time_is_too_long_to_be_added() {
+    let long = u64::MAX;
+    let probe = json!({"exec": {"command": ["true"]}, "initialDelaySeconds": long, "periodSeconds": long, "timeoutSeconds": long});
+    let pods = read(|m| {
+        m["spec"]["minReadySeconds"] = long.into();
+        m["spec"]["strategy"] = json!({
+            "type": "Rolling",
+            "activeDeadlineSeconds": long,
+            "rollingParams": {"timeoutSeconds": long, "updatePeriodSeconds": long},
+        });
+        m["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = long.into();
+        m["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] = probe;
+    });
+    let pods = pods.unwrap();
+    let (_, probe) = pods.probes().unwrap().remove(0);
+    let all = [
+        ("minReadySeconds", pods.min_ready),
+        ("timeoutSeconds", pods.timeout),
+        ("activeDeadlineSeconds", pods.deadline),
+        ("terminationGracePeriodSeconds", pods.grace),
+        ("updatePeriodSeconds", pods.update_period),
+        ("initialDelaySeconds", probe.initial_delay),
+        ("periodSeconds", probe.period),
+        ("timeoutSeconds", probe.timeout),
+    ];
+    for (what, time) in all {
+        let sum = std::time::Instant::now().checked_add(time.saturating_mul(4));
+        assert!(sum.is_some(), "{what}: {time:?}");
+    }
+}
+
 /// D35: before there is a revision to replace, all instances start at once, between the hooks of the strategy.
 #[test]
 fn d035_the_first_rollout_starts_all_instances_at_once() {
