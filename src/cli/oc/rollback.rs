@@ -14,8 +14,8 @@ use crate::observed::rollout::{Rollout, WorkloadState};
 
 /// Go back to an earlier revision of a workload, and stay there
 ///
-/// Takes the workload, or the rollout to go back to: `web`, `dc/web`, `web-3`. The whole manifest that ran then runs again,
-/// byte for byte: strategy, triggers and scale are part of it.
+/// Takes the workload, or the rollout to go back to: `web`, `dc/web`, `web-3`. Images, pod template and strategy of then
+/// run again; the number of instances stays what git says, and no trigger acts until you go on.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Command {
     /// `web`, `dc/web` or `web-3`
@@ -28,7 +28,7 @@ pub(in crate::cli) struct Command {
     #[arg(short, long)]
     dry_run: bool,
     #[command(flatten)]
-    _always: Always,
+    change: Change,
     /// Namespace of the workload [default: `default_namespace`]
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<Namespace>,
@@ -36,18 +36,37 @@ pub(in crate::cli) struct Command {
     settings: config::SettingArguments,
 }
 
-/// What `oc rollback` does when it is asked for; scripts that ask for it get what they expect.
+/// What `oc rollback` takes over from the revision when it is asked to.
 #[derive(Debug, clap::Args)]
-struct Always {
-    /// Go back to the strategy of then; always done
-    #[arg(long)]
-    change_strategy: bool,
-    /// Go back to the triggers of then; always done
-    #[arg(long)]
-    change_triggers: bool,
-    /// Go back to the number of replicas of then; always done
-    #[arg(long)]
-    change_scaling_settings: bool,
+struct Change {
+    /// Go back to the strategy of then, which is always done
+    #[arg(long = "change-strategy")]
+    _strategy: bool,
+    /// Go back to the triggers of then, which is refused: they are what git says
+    #[arg(long = "change-triggers")]
+    triggers: bool,
+    /// Go back to the number of instances of then, which is refused: it is what git says
+    #[arg(long = "change-scaling-settings")]
+    scaling_settings: bool,
+}
+
+impl Change {
+    /// Git says the rest, and goes on saying it.
+    fn refuse(&self, program: &str) -> anyhow::Result<()> {
+        if self.triggers {
+            bail!(
+                "--change-triggers: triggers are what git says, and none acts while an earlier revision is held; \
+                 change them there, or with `{program} set triggers`"
+            );
+        }
+        if self.scaling_settings {
+            bail!(
+                "--change-scaling-settings: the number of instances is what git says, also while an earlier revision is held; \
+                 change it there, or with `{program} scale`"
+            );
+        }
+        Ok(())
+    }
 }
 
 pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
@@ -57,6 +76,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
     let Ok(version) = u64::try_from(command.to_version) else {
         bail!("the to version must be >= 0");
     };
+    command.change.refuse(context.global.program())?;
     let config = offline::settings(&command.settings, context)?;
     let socket = config.control_socket.clone();
     let offline = offline::open(config)?;

@@ -99,13 +99,20 @@ fn d047_rollout_undo_and_rollback_say_what_they_did() {
     assert!(done.contains(&format!("{NAME} follows its tags again\n")), "{done}");
     shop.started(4);
     shop.ends("ok", 4);
-    let all = ["--change-strategy", "--change-triggers", "--change-scaling-settings"];
-    let done = shop.says(&[&["rollback", "web-1"][..], &all].concat());
+    let done = shop.says(&["rollback", "web-1", "--change-strategy"]);
     assert_eq!(done, "deployment #5 rolled back to web-1\nexit 0");
     shop.started(5);
     shop.ends("ok", 5);
     let template = shop.says(&["rollout", "history", "dc/web", "--revision=5"]);
     assert!(template.contains("r.io/web:1"), "{template}");
+    insta::assert_snapshot!(shop.says(&["rollback", "web-1", "--change-triggers"]), @"
+    error: --change-triggers: triggers are what git says, and none acts while an earlier revision is held; change them there, or with `tidegate set triggers`
+    exit 1
+    ");
+    insta::assert_snapshot!(shop.says(&["rollback", "web-1", "--change-scaling-settings"]), @"
+    error: --change-scaling-settings: the number of instances is what git says, also while an earlier revision is held; change it there, or with `tidegate scale`
+    exit 1
+    ");
     let wrong = shop.says(&["rollback", "other"]);
     assert_eq!(wrong, "error: other is not a valid deployment or deployment config\nexit 1");
     let wrong = shop.says(&["rollback", "web", "--to-version=-1"]);

@@ -88,6 +88,19 @@ fn d022_what_is_a_test_runs_in_rollouts_only() {
     assert!(world.records().ends_with("RolloutFinished app Complete\nScaleStarted app 1 -> 0"));
 }
 
+/// D47: who goes back to a revision keeps the number of instances that git says, as `oc rollback` does without
+/// `--change-scaling-settings`.
+#[test]
+fn d047_the_number_of_instances_stays_that_of_git() {
+    let mut world = running();
+    world.commit(&format!("{} env=2", with(3)));
+    completes(&mut world);
+    world.records();
+    world.rollout("DeploymentConfig/shop/app", RolloutVerb::Undo { to: None });
+    completes(&mut world);
+    assert!(world.records().ends_with("RolloutFinished app Complete\nScaleStarted app 1 -> 3"));
+}
+
 /// D22, D52: after a crash it goes on where it was.
 #[test]
 fn d022_a_restart_goes_on_with_it() {
