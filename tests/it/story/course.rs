@@ -10,7 +10,7 @@ use crate::support::daemon::{Host, eventually};
 use crate::support::git::Repo;
 use crate::support::podman::{Podman, Program, alone};
 use crate::support::registry::{Fault, FaultProxy, write};
-use crate::support::shop::{End, READY, Web, end_of, import, last_steps};
+use crate::support::shop::{ENDED, End, READY, Web, end_of, import, last_steps};
 
 use RolloutStep::{
     Checking, MidHook, PostHook, PreHook, Pulling, RollingBack, StartingNew, StoppingOld,
@@ -330,7 +330,7 @@ fn x048_a_crash_that_comes_late_is_seen_within_the_time_that_it_has_to_run() {
     course.moves("v2", Program::Crashes(11));
     let (outcome, reason, rolled_back) = course.ends();
     assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
-    assert_eq!(reason, "container web-0-main ended and was started again");
+    assert!(ENDED.contains(&reason.as_str()), "{reason}");
     assert_eq!((course.runs().as_str(), course.pods().as_str()), ("v1", "web-0 Running"));
 }
 

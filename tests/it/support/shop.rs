@@ -14,6 +14,12 @@ use super::daemon::Host;
 pub(crate) const READY: &str =
     "readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}";
 
+/// What is said of a program that crashes: podman starts it again, and may have done so when it is looked at.
+pub(crate) const ENDED: [&str; 2] = [
+    "container web-0-main ended with exit status 3",
+    "container web-0-main ended and was started again",
+];
+
 /// A workload of the shop, `DeploymentConfig`, that follows the tag `latest` of a stream with its name.
 #[derive(Clone, Copy)]
 pub(crate) struct Web<'a> {

@@ -206,9 +206,11 @@ impl Container {
     fn runs(&self) -> Result<(), String> {
         let state = &self.state;
         match self.restarts {
-            _ if !state.running => {
-                Err(format!("{} with exit status {}", state.status, state.exit_code))
-            }
+            _ if !state.running => Err(match state.status.as_str() {
+                // Podman has not tidied up after it, or has.
+                "stopped" | "exited" => format!("ended with exit status {}", state.exit_code),
+                status => format!("is {status}"),
+            }),
             0 => Ok(()),
             1 => Err("ended and was started again".to_owned()),
             count => Err(format!("ended and was started again, {count} times")),
