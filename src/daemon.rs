@@ -5,6 +5,7 @@
 //! failed append ends the process with an error (law 2): what was decided is not on disk, so nothing may follow from it.
 
 mod cache;
+mod checks;
 mod configs;
 mod contents;
 mod logins;
@@ -13,6 +14,7 @@ mod notify;
 mod open;
 mod outline;
 mod reading;
+mod signals;
 mod upkeep;
 
 use std::collections::BTreeMap;
@@ -20,7 +22,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Context as _;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +41,7 @@ use crate::world::World;
 use crate::world::watch::{self, Watcher};
 
 use reading::Reading;
+use signals::Signals;
 
 pub(crate) use cache::{TagsOf, begin as cached_manifests};
 pub use contents::{PruneOrder, image_contents};
@@ -138,6 +140,8 @@ pub struct Daemon {
     only: Option<StreamName>,
     /// The webhooks that are taken, where they are.
     hooks: Option<Hooks>,
+    /// Podman's health checks, where it is we who have to ask them.
+    checks: Option<checks::Checks>,
 }
 
 impl Daemon {
@@ -181,6 +185,7 @@ impl Daemon {
             wake_at: Monotonic::START,
             only: None,
             hooks: None,
+            checks: None,
         }
     }
 
@@ -216,6 +221,9 @@ impl Daemon {
     async fn work(&mut self) -> anyhow::Result<()> {
         self.watch();
         self.look_at_logins();
+        if self.only.is_none() {
+            self.checks = checks::Checks::start(&self.world.targets);
+        }
         if self.engine.observed().adopted.is_some() {
             self.notify.ready(&self.engine);
         }
@@ -323,6 +331,7 @@ impl Daemon {
             self.keep_reading();
             self.cache();
             self.notify.after_step(&self.engine);
+            self.checks.iter().for_each(|checks| checks.go_on(&self.engine));
         }
         Ok(stop)
     }
@@ -467,6 +476,7 @@ impl Daemon {
                 }
                 self.watch();
                 self.look_at_logins();
+                self.checks = checks::Checks::start(&self.world.targets);
                 tracing::info!("configuration taken into use");
             }
             Err(error) => {
@@ -567,35 +577,4 @@ pub async fn serve(
     signals.abort();
     drop((control, listener));
     ended
-}
-
-/// The signals that a daemon obeys.
-struct Signals {
-    term: Signal,
-    int: Signal,
-    hup: Signal,
-}
-
-impl Signals {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            term: signal(SignalKind::terminate())?,
-            int: signal(SignalKind::interrupt())?,
-            hup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    /// Turns signals into events.
-    async fn forward(mut self, events: Events) {
-        loop {
-            let event = tokio::select! {
-                _ = self.term.recv() => Event::Input(Input::Stop),
-                _ = self.int.recv() => Event::Input(Input::Stop),
-                _ = self.hup.recv() => Event::Reload,
-            };
-            if events.send(event).await.is_err() {
-                return;
-            }
-        }
-    }
 }

@@ -53,7 +53,7 @@ fn wanted(engine: &Engine) -> Wanted {
 }
 
 /// What should run at hosts, but for what changes just now.
-fn expected(engine: &Engine) -> Vec<Expected> {
+pub(super) fn expected(engine: &Engine) -> Vec<Expected> {
     let workloads = engine.observed().workloads.iter();
     let settled =
         workloads.filter(|(_, state)| !state.is_busy() && state.restore_failed().is_none());

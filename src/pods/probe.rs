@@ -198,6 +198,17 @@ pub(super) fn of(template: &Value) -> Result<Vec<(String, Probe)>, Unsupported> 
     Ok(probes)
 }
 
+/// The containers of a pod that was put together of which podman keeps a health check, by their names on the host, and how
+/// often each is asked.
+#[must_use]
+pub fn health_checks(document: &str) -> Vec<(String, Duration)> {
+    let pod: Value = serde_json::from_str(document).unwrap_or_default();
+    let name = pod.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    let is_check = |probe: &Probe| matches!(probe.handler, Handler::HealthCheck { .. });
+    let probes = of(&pod).unwrap_or_default().into_iter().filter(|(_, probe)| is_check(probe));
+    probes.map(|(container, probe)| (format!("{name}-{container}"), probe.period)).collect()
+}
+
 /// Whether a liveness probe can become a health check of podman. Of `httpGet` and `tcpSocket` podman makes commands with
 /// `curl` and `nc` in the container: an image that has neither would be restarted for ever. Others it leaves out.
 pub(super) fn is_health_check(probe: &Value) -> bool {

@@ -3,6 +3,7 @@
 //! Delivery is at least once: every repetition of a request carries the same key and the same bytes, so that a receiver
 //! that remembers keys sees each effect once (law 6). Bodies are never logged; they may hold secrets.
 
+mod checks;
 mod event;
 mod exec;
 mod lock;
@@ -31,6 +32,7 @@ use crate::names::{CommitId, ContentHash, TargetName};
 use crate::pods::Configs;
 use event::Event;
 
+pub use checks::Check;
 pub use event::SIGNATURE_HEADER;
 pub use look::{Expected, Looked, Wanted};
 pub use podman::{Logs, PodmanTarget, QuadletTarget};

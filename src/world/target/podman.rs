@@ -47,7 +47,7 @@ use crate::pods::{
     Probe,
 };
 use crate::time::Timestamp;
-pub(super) use found::look;
+pub(super) use found::{check_health, look};
 pub(super) use job::Run;
 use program::{Patience, Podman, Trouble};
 use swap::seconds;

@@ -164,6 +164,36 @@ fn r005_what_breaks_after_its_rollout_is_told() {
     assert!(!yaml.contains("restartCount: 0"), "{yaml}");
 }
 
+/// R5: where no systemd has podman ask its health checks they go on after a rollout all the same: what fails them is
+/// started again, and that is told. Podman 4.3 ends the pod over it now and then, as nothing else runs in it.
+#[test]
+fn r005_health_checks_go_on_where_no_systemd_asks_them() {
+    let probe = "livenessProbe: {exec: {command: [test, -e, /www/index.html]}, periodSeconds: 1, failureThreshold: 2}";
+    let Some(seen) = Seen::open(&format!("{probe}\n{READY}")) else { return };
+    let format = "{{.State.Pid}} {{.State.Health.Status}}";
+    let found = || seen.podman.run(&["container", "inspect", "--format", format, "web-0-main"]);
+    let renames = |from: &str, to: &str| {
+        let line = format!("busybox mv {from} {to}");
+        let moves = ["exec", "web-0-main", "/bin/sh", "-c", &line];
+        eventually("a container that runs", || seen.podman.try_run(&moves));
+    };
+    let before = found();
+    assert!(before.ends_with(" healthy"), "{before}");
+    renames("/www/index.html", "/www/gone");
+    let (pid, _) = before.split_once(' ').unwrap();
+    eventually(&format!("another process; {}", found()), || {
+        (!found().starts_with(&format!("{pid} ")) && !found().starts_with("0 ")).then_some(())
+    });
+    eventually(&format!("it is told; {}", seen.status()), || {
+        seen.status().contains("at target here: Restarting").then_some(())
+    });
+    renames("/www/gone", "/www/index.html");
+    eventually(&format!("it is healthy again; {}", found()), || {
+        found().ends_with(" healthy").then_some(())
+    });
+    assert!(seen.pod().starts_with("web-0 1/1 Running "), "{}", seen.pod());
+}
+
 /// R9: a liveness probe that podman cannot ask by itself is left out, and each rollout says so.
 #[test]
 fn r009_a_liveness_probe_that_is_no_command_restarts_nothing() {

@@ -25,6 +25,11 @@ pub(crate) fn alone() -> bool {
             let own = ["-t", "tmpfs", "tmpfs", path];
             assert!(Command::new("mount").args(own).status().unwrap().success());
         }
+        // Nor is it a systemd of theirs that runs the machine.
+        if Path::new("/run/systemd").exists() {
+            let own = ["-t", "tmpfs", "tmpfs", "/run/systemd"];
+            assert!(Command::new("mount").args(own).status().unwrap().success());
+        }
         return true;
     }
     for program in ["setpriv", "unshare", "ip", "podman", "buildah", "runc", "docker-registry"] {
@@ -166,6 +171,12 @@ impl Podman {
     /// Runs podman, and returns what it printed.
     pub(crate) fn run(&self, args: &[&str]) -> String {
         self.call("podman", args)
+    }
+
+    /// The same; none where podman refuses.
+    pub(crate) fn try_run(&self, args: &[&str]) -> Option<String> {
+        let output = Command::new(self.program()).args(args).output().unwrap();
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
     }
 
     fn call(&self, program: &str, args: &[&str]) -> String {

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::PodmanTarget;
 use super::program::{Podman, Trouble};
-use crate::limits::PODMAN_LOOK_TIMEOUT;
+use crate::limits::{PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT};
 use crate::names::ObjectKey;
 use crate::pods::{
     ContainerState, LABEL_CHECK, LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, Part, SeenContainer,
@@ -91,10 +91,51 @@ pub(in crate::world::target) async fn look(
         }
         said => said,
     };
-    said.map_err(|trouble| match trouble {
+    said.map_err(why)
+}
+
+/// Has podman ask the health check of a container; why it did not pass, or whether its pod was started again.
+///
+/// Podman ends a container that failed it too often and starts it again. Podman 4.3 may end the pod as well in between, as
+/// nothing else runs in it, and then starts neither; until `until`, we do when the next check finds it so.
+pub(in crate::world::target) async fn check_health(
+    target: &PodmanTarget,
+    locks: &Path,
+    object: &ObjectKey,
+    container: &str,
+    until: &CancellationToken,
+) -> Result<bool, String> {
+    // Never cancelled: podman may be starting the container again.
+    let podman = Podman { target, locks, object, run: None, cancel: &CancellationToken::new() };
+    let arguments = ["healthcheck", "run", container];
+    let failed = match podman.look(&arguments, PODMAN_ACT_TIMEOUT).await {
+        Err(Trouble::Refused(failed)) if failed.contains("is not running") => failed,
+        asked => return asked.map(|_| false).map_err(why),
+    };
+    let podman = Podman { cancel: until, ..podman };
+    let format = "{{.State.Status}} {{.State.Health.FailingStreak}} {{.Config.Healthcheck.Retries}} {{.Pod}}";
+    let arguments = ["container", "inspect", "--format", format, container];
+    let found = podman.look(&arguments, PODMAN_LOOK_TIMEOUT).await.map_err(why)?;
+    let ["exited", streak, most, pod] = found.split_whitespace().collect::<Vec<_>>()[..] else {
+        return Err(failed);
+    };
+    // What passed its last check somebody stopped: it is left so.
+    if number(streak) < number(most).max(1) {
+        return Err(failed);
+    }
+    let started = podman.act(&["pod", "start", pod], &[], PODMAN_ACT_TIMEOUT).await;
+    started.map(|_| true).map_err(why)
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().unwrap_or_default()
+}
+
+fn why(trouble: Trouble) -> String {
+    match trouble {
         Trouble::Refused(why) | Trouble::Passing(why) => why,
         Trouble::Cancelled => "it was cancelled".to_owned(),
-    })
+    }
 }
 
 async fn once(podman: &Podman<'_>, objects: &BTreeSet<ObjectKey>) -> Result<Vec<SeenPod>, Trouble> {
