@@ -28,6 +28,8 @@ pub struct Described<'a> {
     pub events: &'a [Value],
     /// What its image triggers set, and whether that runs.
     pub triggers: &'a [String],
+    /// What they saw last and what came of it, the newest first.
+    pub fired: &'a [String],
     /// What waits, and what releases it.
     pub held: &'a [String],
     /// Its triggers that name a container that there is not, and what is made of them.
@@ -77,6 +79,7 @@ impl Described<'_> {
             block.field("Held", held);
         }
         block.field("Triggers", &triggers(object));
+        self.fired(block);
         for warning in self.misnamed {
             block.field("Warning", warning);
         }
@@ -94,6 +97,14 @@ impl Described<'_> {
             "Template:",
             object.pointer("/spec/template").unwrap_or(&Value::Null),
         );
+    }
+
+    /// What image triggers saw last, if anything (rule T23).
+    pub(super) fn fired(&self, block: &mut Block) {
+        for (at, fired) in self.fired.iter().enumerate() {
+            let label = if at == 0 { "Fired:" } else { "" };
+            block.line(&format!("{label}\t{fired}"));
+        }
     }
 
     fn rollouts(&self, block: &mut Block, latest: u64) {

@@ -41,6 +41,7 @@ impl Described<'_> {
             let label = if at == 0 { "Image Triggers:" } else { "" };
             block.line(&format!("{label}\t{trigger}"));
         }
+        self.fired(block);
         for held in self.held {
             block.field("Held", held);
         }

@@ -1,11 +1,17 @@
 //! Why something waits, and until what: every "why not" has an answer (law 8).
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::fact::Position;
 use crate::names::{ContentHash, Digest, ObjectKey, Revision, Seq, StreamTag, TargetName};
 use crate::observed::ObservedState;
+use crate::observed::rollout::Hold;
 use crate::time::{Span, Timestamp, Window};
+
+/// What ends the hold of a set of digests that failed (rule T25).
+pub const FAILED_ENDS: &str = "another digest or another template, `tidegate rollout retry`, `tidegate rollout latest` \
+                               or `tidegate release`";
 
 /// What triggers wait for though there is something to roll out.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -116,6 +122,10 @@ pub enum HeldReason {
         rollout: Seq,
         /// Its revision.
         revision: u64,
+        /// Since when they are held.
+        since: Timestamp,
+        /// The set; without any it is the template alone.
+        digests: BTreeSet<Digest>,
         /// Why it failed.
         why: String,
     },
@@ -276,11 +286,10 @@ impl fmt::Display for HeldReason {
             Self::Settling { tag } => {
                 write!(f, "waiting for the import of {tag}, which the same commit changed")
             }
-            Self::Failed { rollout, revision, why } => write!(
-                f,
-                "rollout {revision} (record {rollout}) failed with these digests: {why}; released by a new \
-                 digest, a changed template or `tidegate release`"
-            ),
+            Self::Failed { rollout, revision, digests, why, since: _ } => {
+                write!(f, "rollout {revision} (record {rollout}) failed with these digests: {why}")?;
+                failed_set(f, digests)
+            }
             Self::Paused => f.write_str("paused; remove `paused` or `tidegate.dev/pause` to go on"),
             Self::PausedBy { .. }
             | Self::WentBack { .. }
@@ -439,6 +448,31 @@ fn vanished_in_use(f: &mut fmt::Formatter<'_>, tag: &StreamTag, user: &str) -> f
         "tag {tag} is not in its repository any more; it is removed (`tidegate.dev/prune: vanished-tags`) once \
          {user} does not use it any more"
     )
+}
+
+/// Why nothing is rolled out that failed before.
+#[must_use]
+pub fn failed(hold: &Hold, revision: Revision) -> HeldReason {
+    let Hold { since, rollout, digests, reason, template: _ } = hold;
+    HeldReason::Failed {
+        rollout: *rollout,
+        revision: revision.0,
+        since: *since,
+        digests: digests.clone(),
+        why: reason.clone(),
+    }
+}
+
+/// What is held, and the ways out (rule T25).
+fn failed_set(f: &mut fmt::Formatter<'_>, digests: &BTreeSet<Digest>) -> fmt::Result {
+    let digests: Vec<String> =
+        digests.iter().map(|digest| format!("sha256:{}", digest.short())).collect();
+    let held = match digests.as_slice() {
+        [] => "it is".to_owned(),
+        [one] => format!("{one} is"),
+        several => format!("{} are", several.join(", ")),
+    };
+    write!(f, "; {held} held until {FAILED_ENDS}")
 }
 
 fn no_digest(f: &mut fmt::Formatter<'_>, tag: &StreamTag) -> fmt::Result {

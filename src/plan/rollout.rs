@@ -18,13 +18,14 @@ use crate::fact::{
     RolloutImage, RolloutStarted, RolloutSuperseded, StopStarted, TriggerFired, TriggerOutcome,
 };
 use crate::limits::ROLLOUT_TIMEOUT;
-use crate::names::{ContentHash, Incarnation, ObjectKey, Seq, TargetName};
+use crate::names::{ContentHash, Incarnation, ObjectKey, Revision, Seq, TargetName};
 use crate::observed::rollout::{Hold, Order, Pinned, Rollout, Stop, WorkloadState};
 use crate::observed::soft::DeliverySoft;
 use crate::observed::{Adopted, Presence};
 use crate::sabotage::{self, Bug};
 use crate::time::{Span, Timestamp};
 
+use super::hold;
 use super::{Held, HeldReason, Plan, Step, View};
 use steps::Course;
 
@@ -309,8 +310,8 @@ impl Planning<'_> {
         } else if failed.as_ref().is_some_and(is_restore) {
             HeldReason::RestoreFailed { why }
         } else {
-            let revision = failed.map_or(0, |rollout| rollout.started.revision.0);
-            HeldReason::Failed { rollout: hold.rollout, revision, why }
+            let revision = failed.map_or(Revision(0), |rollout| rollout.started.revision);
+            hold::failed(hold, revision)
         });
         plan.steps = self.fired(workload, &TriggerOutcome::Held);
         plan

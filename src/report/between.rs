@@ -8,7 +8,7 @@ use crate::fact::Outcome;
 use crate::names::{CommitId, Digest, ObjectKey, Revision, StreamTag};
 use crate::observed::rollout::{Rollout, WorkloadState};
 use crate::observed::{ObservedState, Presence};
-use crate::plan::{self, Held, HeldReason};
+use crate::plan::{self, Held};
 use crate::time::Timestamp;
 
 use super::FORMAT_VERSION;
@@ -176,10 +176,8 @@ fn holds(state: &ObservedState) -> Vec<HeldReport> {
         holds.extend(workload.holds.iter().map(|hold| {
             let mut rollouts = workload.rollouts.iter();
             let known = rollouts.find(|rollout| rollout.seq == hold.rollout);
-            let revision = known.map_or(0, |rollout| rollout.started.revision.0);
-            let why = hold.reason.clone();
-            let reason = HeldReason::Failed { rollout: hold.rollout, revision, why };
-            Held { object: object.clone(), reason, until: None }
+            let revision = known.map_or(Revision(0), |rollout| rollout.started.revision);
+            Held { object: object.clone(), reason: plan::hold::failed(hold, revision), until: None }
         }));
     }
     holds.iter().map(HeldReport::of).collect()

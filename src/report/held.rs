@@ -1,10 +1,12 @@
 //! What waits, in words and as data.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
-use crate::names::ObjectKey;
+use crate::names::{Digest, ObjectKey};
 use crate::observed::ObservedState;
-use crate::plan::hold::Gate;
+use crate::plan::hold::{FAILED_ENDS, Gate};
 use crate::plan::{Held, HeldReason};
 use crate::time::Timestamp;
 
@@ -18,6 +20,12 @@ pub(super) struct HeldReport {
     /// A stable word for programs.
     reason: &'static str,
     message: String,
+    /// Since when, where a set of digests is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
+    /// That set (rule T25).
+    #[serde(skip_serializing_if = "BTreeSet::is_empty")]
+    digests: BTreeSet<Digest>,
     until: Option<Timestamp>,
     released_by: &'static str,
     /// What the target printed last, where that is why.
@@ -28,7 +36,16 @@ pub(super) struct HeldReport {
 impl HeldReport {
     pub(super) fn of(held: &Held) -> Self {
         let (reason, released_by) = words(&held.reason);
+        let failed = if let HeldReason::Failed { since, digests, .. } = &held.reason {
+            Some((*since, digests.clone()))
+        } else {
+            None
+        };
+        let (since, digests) = failed.unzip();
+        let digests = digests.unwrap_or_default();
         Self {
+            since,
+            digests,
             object: held.object.clone(),
             reason,
             message: one_line(&held.reason.to_string()),
@@ -77,7 +94,9 @@ impl HeldReport {
     pub(super) fn line(&self, now: Timestamp) -> String {
         let until = self.until.map(|at| format!(" (until {})", when_exactly(at, now)));
         let until = until.unwrap_or_default();
-        format!("{}: {}{until}", styled(WAITS, &self.object), self.message)
+        let since = self.since.map(|at| format!(" (held {})", when_exactly(at, now)));
+        let since = since.unwrap_or_default();
+        format!("{}: {}{since}{until}", styled(WAITS, &self.object), self.message)
     }
 }
 
@@ -110,9 +129,7 @@ fn words(reason: &HeldReason) -> (&'static str, &'static str) {
         HeldReason::NoTrigger => ("noTrigger", "a trigger in the manifest"),
         HeldReason::BlankImage { .. } => ("blankImage", "an image or a trigger in the manifest"),
         HeldReason::Settling { .. } => ("settling", "the import, or the time given"),
-        HeldReason::Failed { .. } => {
-            ("failed", "a new digest, a changed template or `tidegate release`")
-        }
+        HeldReason::Failed { .. } => ("failed", FAILED_ENDS),
         HeldReason::Paused => ("paused", "taking the pause out of the manifest"),
         HeldReason::PausedBy { .. } => ("paused", "`tidegate rollout resume`"),
         HeldReason::WentBack { .. } => (

@@ -22,6 +22,7 @@ use super::FORMAT_VERSION;
 use super::select::Selection;
 use super::words::{FAINT, HEADING, left_out, printed, styled};
 
+pub(crate) use entry::fired_words;
 pub use runs::{Run, Runs};
 
 /// What to show.

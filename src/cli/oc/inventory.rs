@@ -1,5 +1,6 @@
 //! The objects that are read: from files, or what the journal and the adopted commit make of them.
 
+mod fired;
 mod follow;
 mod looked;
 mod manifests;

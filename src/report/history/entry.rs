@@ -489,15 +489,19 @@ fn listing(listed: &TagsListed) -> Said {
     said("listing", &listed.stream, text)
 }
 
-fn fires(fired: &TriggerFired) -> Said {
+/// What a trigger saw, and what came of it.
+pub(crate) fn fired_words(fired: &TriggerFired) -> String {
     let change = change(fired.old.as_ref(), Some(&fired.new));
     let outcome = match fired.outcome {
         TriggerOutcome::Rollout(revision) => format!("rollout {revision}"),
         TriggerOutcome::AlreadyRunning => "already running, nothing to do".into(),
         TriggerOutcome::Held => "held".into(),
     };
-    let text = format!(" sees {} {change}: {outcome}", fired.from);
-    said("trigger", &fired.object, text).because([fired.event])
+    format!("{} {change}: {outcome}", fired.from)
+}
+
+fn fires(fired: &TriggerFired) -> Said {
+    said("trigger", &fired.object, format!(" sees {}", fired_words(fired))).because([fired.event])
 }
 
 fn records_lost(lost: &RecordsLost) -> Said {

@@ -133,7 +133,7 @@ fn d045_rollout_status_waits_for_the_end_and_never_calls_a_restore_a_success() {
     shop.started(3);
     shop.ends("ok", 3);
     assert_snapshot!(shop.says(&["rollout", "status", "dc/web"]), @r#"
-    DeploymentConfig/shop/web: rollout 2 (record 6) failed with these digests: exit status 1; released by a new digest, a changed template or `tidegate release`
+    DeploymentConfig/shop/web: rollout 2 (record 6) failed with these digests: exit status 1; it is held until another digest or another template, `tidegate rollout retry`, `tidegate rollout latest` or `tidegate release`
     error: replication controller "web-2" has failed progressing
     exit 1
     "#);

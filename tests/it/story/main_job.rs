@@ -9,6 +9,7 @@ use tidegate::names::Digest;
 use crate::support::daemon::{Host, wait};
 use crate::support::git::Repo;
 use crate::support::registry::DockerRegistry;
+use crate::support::shop::import_tag;
 
 /// A stream whose one tag is checked every 10 s, the shortest interval that there is.
 pub(crate) fn stream(registry: &str) -> String {
@@ -261,4 +262,30 @@ fn a_retag_to_the_running_digest_is_a_recorded_no_op() {
         )) <= 1
     );
     assert_eq!(shop.host.count(|fact| matches!(fact, Fact::RolloutStarted(_))), 1);
+}
+
+/// T23: what triggers saw, and what came of it, is described: the last five, the newest first.
+#[test]
+fn t023_describe_shows_what_triggers_saw_last() {
+    let Some(shop) = open_shop() else { return };
+    let mut last = shop.first;
+    let mut saw = vec![format!("nothing -> sha256:{}: rollout 1", last.short())];
+    for revision in 2..=6 {
+        let next = wait(shop.registry.push_image("team/web", "1", &format!("v{revision}")));
+        import_tag(&shop.host, "web", "1");
+        shop.host.wait_for(
+            &format!("revision {revision}"),
+            |fact| matches!(fact, Fact::RolloutStarted(started) if started.revision.0 == revision),
+        );
+        let change = format!("sha256:{} -> sha256:{}", last.short(), next.short());
+        saw.push(format!("{change}: rollout {revision}"));
+        last = next;
+    }
+    let text = shop.host.text(&["describe", "dc/web", "-n", "shop"]);
+    let fired = text.lines().skip_while(|line| !line.starts_with("Fired:"));
+    let fired = fired.map_while(|line| line.split_once("): shop/web:1 "));
+    let fired: Vec<&str> = fired.map(|(_, saw)| saw).collect();
+    saw.remove(0);
+    saw.reverse();
+    assert_eq!(fired, saw, "{text}");
 }

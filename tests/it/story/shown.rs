@@ -141,8 +141,13 @@ fn in_tables(shown: &dyn Fn(&[&str]) -> String) {
     ] {
         assert!(described.iter().any(|known| known == line), "{line} in {described:#?}");
     }
+    let fired = described.iter().find(|line| line.starts_with("Fired: "));
+    assert!(fired.is_some_and(|fired| fired.ends_with(": rollout 2")), "{described:#?}");
     let held = described.iter().find(|line| line.starts_with("Held: rollout 2 (record "));
-    assert!(held.is_some_and(|held| held.ends_with("`tidegate release`")), "{described:#?}");
+    assert!(
+        held.is_some_and(|held| held.ends_with("`tidegate release` (held [age] ago)")),
+        "{described:#?}"
+    );
 }
 
 /// What the objects themselves say then.

@@ -108,9 +108,14 @@ fn lines(indent: usize, text: &str) -> String {
 
 /// Makes the daemon look at the tag of a stream of the shop now.
 pub(crate) fn import(host: &Host, name: &str) {
+    import_tag(host, name, "latest");
+}
+
+/// The same of another tag.
+pub(crate) fn import_tag(host: &Host, name: &str, tag: &str) {
     let order = ImportOrder {
         stream: format!("shop/{name}").parse().unwrap(),
-        tags: vec!["latest".parse().unwrap()],
+        tags: vec![tag.parse().unwrap()],
         repository: false,
         commit: None,
     };

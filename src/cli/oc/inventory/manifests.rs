@@ -4,6 +4,8 @@
 use serde_json::{Value, json};
 
 use super::Inventory;
+use super::fired::fired;
+use crate::api::Time;
 use crate::cli::oc::resource::Resource;
 use crate::cli::offline::{self, Shown};
 use crate::desired::diagnostic::Diagnostic;
@@ -11,8 +13,9 @@ use crate::desired::{self, Companion, DesiredState};
 use crate::effective::deployed::Deployed;
 use crate::journal::ObjectStore;
 use crate::names::{ContentHash, Kind, ObjectKey};
+use crate::oc;
 use crate::oc::deployment::Described;
-use crate::plan;
+use crate::plan::{self, HeldReason};
 use crate::pods::Looks;
 
 impl Inventory {
@@ -89,8 +92,13 @@ impl Inventory {
         let offline = offline::open(config.clone())?;
         let held = plan::held(&offline.engine.view(offline.now));
         let held = held.iter().filter(|held| held.object == key);
-        let held: Vec<String> =
-            held.map(|held| held.reason.to_string().replace('\n', " ")).collect();
+        let held: Vec<String> = held.map(|held| self.held(&held.reason)).collect();
+        let fired = match desired.workloads.get(&key) {
+            Some(workload) if !workload.triggers.is_empty() => {
+                fired(&config.state_dir, &key, self.now)?
+            }
+            _ => Vec::new(),
+        };
         let misnamed = misnamed(desired, &key);
         let (controllers, pods) = (deployed.controllers(&key), deployed.pods(&key));
         let (events, triggers) = (deployed.events(&key), deployed.image_triggers(&key));
@@ -100,6 +108,7 @@ impl Inventory {
             pods: &pods,
             events: &events,
             triggers: &triggers,
+            fired: &fired,
             held: &held,
             misnamed: &misnamed,
             now: self.now,
@@ -111,6 +120,15 @@ impl Inventory {
             Kind::CronJob => described.cron_job(),
             Kind::DeploymentConfig | Kind::ImageStream | Kind::BuildConfig => described.config(),
         })
+    }
+
+    fn held(&self, reason: &HeldReason) -> String {
+        let text = reason.to_string().replace('\n', " ");
+        if let HeldReason::Failed { since, .. } = reason {
+            let ago = oc::ago(self.now, Time::of(*since)).to_lowercase();
+            return format!("{text} (held {ago})");
+        }
+        text
     }
 
     fn is_in(&self, namespace: &str) -> bool {
