@@ -35,6 +35,7 @@ mod shown;
 mod source;
 mod swap;
 mod tools;
+mod units;
 mod upkeep;
 mod volumes;
 

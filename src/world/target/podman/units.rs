@@ -39,7 +39,7 @@ impl Host<'_> {
             }
             RolloutStep::Verifying => self.verify().await?,
             RolloutStep::StoppingOld => {
-                target.stop(&self.podman, &unit.service, unit.time()).await?;
+                unit.stop().await?;
                 String::new()
             }
             RolloutStep::StartingNew => {
@@ -52,9 +52,14 @@ impl Host<'_> {
                 let why = "this step began at a target of another kind";
                 return Err(Trouble::Refused(why.into()));
             }
-            RolloutStep::PreHook | RolloutStep::MidHook | RolloutStep::PostHook => {
+            RolloutStep::MidHook => {
+                // A machine that went down after the stop started what ran before when it came back (rules R15, R23).
+                if self.work.previous.is_some() {
+                    unit.stop().await?;
+                }
                 self.hook(step).await?
             }
+            RolloutStep::PreHook | RolloutStep::PostHook => self.hook(step).await?,
         };
         Ok(Done { note, rendered: None })
     }
@@ -133,6 +138,10 @@ impl Unit<'_> {
             .ok_or_else(|| Trouble::Refused("what is to run is not the files of a unit".into()))
     }
 
+    async fn stop(&self) -> Result<(), Trouble> {
+        self.target.stop(&self.host.podman, &self.service, self.time()).await
+    }
+
     /// Time for a service to end and to start.
     fn time(&self) -> Duration {
         let pods = &self.host.pods;
@@ -194,7 +203,7 @@ impl Unit<'_> {
         let other = if wanted.is_image_only() { kube } else { drop_in };
         if wanted.is_empty() || folder.has(&other) {
             // A service that is of another kind from now on would not know what it left behind.
-            target.stop(podman, service, self.time()).await?;
+            self.stop().await?;
         }
         let put = wanted.clone();
         blocking(folder, move |folder| folder.put(&put)).await?;
