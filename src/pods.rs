@@ -245,6 +245,15 @@ impl Pods {
         self.containers().filter_map(|one| one.get("image")?.as_str()).collect()
     }
 
+    /// Whether its containers can be made beside those that run, where they cannot run beside them. Volumes that each
+    /// instance has of its own belong to one that runs; one with a label for its container alone would be taken from it.
+    #[must_use]
+    pub fn can_be_made_beside(&self) -> bool {
+        let annotations = self.template.pointer("/metadata/annotations").and_then(Value::as_object);
+        let mut keys = annotations.into_iter().flatten().map(|(key, _)| key);
+        self.claims.is_empty() && !keys.any(|key| key.contains("bind-mount-options"))
+    }
+
     /// The name of the pod that is tried beside them.
     #[must_use]
     pub fn check_name(&self) -> String {

@@ -14,6 +14,7 @@ mod hook;
 mod job;
 mod keep;
 mod logs;
+mod made;
 mod moving;
 mod names;
 mod probe;
@@ -297,8 +298,23 @@ impl Podman<'_> {
 
     /// Starts the pod of a document; in the network that is configured it has these names beside its own.
     async fn play(&self, document: &str, names: &[String]) -> Result<(), Trouble> {
+        self.play_or_make(document, names, true).await
+    }
+
+    /// Makes the pod of a document, in the network that is configured, and starts nothing.
+    async fn make(&self, document: &str) -> Result<(), Trouble> {
+        self.play_or_make(document, &[], false).await
+    }
+
+    async fn play_or_make(
+        &self,
+        document: &str,
+        names: &[String],
+        starts: bool,
+    ) -> Result<(), Trouble> {
+        let start = format!("--start={starts}");
         let played = async |more: &[&str]| {
-            let arguments = [&["kube", "play", "--quiet"], more, &["-"]].concat();
+            let arguments = [&["kube", "play", "--quiet", &start], more, &["-"]].concat();
             self.act(&arguments, document.as_bytes(), PODMAN_ACT_TIMEOUT).await.map(drop)
         };
         let Some(network) = &self.target.network else { return played(&[]).await };
@@ -388,6 +404,9 @@ impl Host<'_> {
         let mut pulled = 0;
         for image in self.pods.images() {
             pulled += usize::from(self.pull_image(image).await?);
+        }
+        if self.work.target.units.is_none() {
+            self.make_beside().await?;
         }
         let note = format!("{pulled} of {} images pulled", self.pods.images().len());
         let more = [self.pods.left_out(), self.in_place()];

@@ -92,6 +92,32 @@ fn r012_r013a_what_needs_a_volume_is_replaced_in_place_and_says_so() {
     assert_eq!(found(&stand), "v4kept");
 }
 
+/// R13a.2: what cannot start is found out before the only instance ends: its containers are made beside it.
+#[test]
+fn r013a_2_what_cannot_start_ends_nothing() {
+    let Some(mut stand) = Stand::open(Program::NeedsVolume, locked) else { return };
+    stand.begin();
+    stand.inside("web-0-main", "echo kept > /data/file");
+    let runs = stand.pod_id("web-0");
+    let nowhere = ["--entrypoint", "[\"/nowhere\"]"];
+    stand.podman.push_for("shop/web:latest", "v2", Program::NeedsVolume, &nowhere);
+    crate::support::shop::import(&stand.host, "web");
+    let why = stand.fails();
+    assert!(why.starts_with("it cannot start: ") && why.contains("/nowhere"), "{why}");
+    assert_eq!(stand.steps(), [Pulling, RollingBack]);
+    assert_eq!((stand.pod_id("web-0"), stand.pods().len()), (runs.clone(), 1));
+    let path = locked(&stand.podman).replace(
+        "volumes: [",
+        "volumes: [{name: more, hostPath: {path: /not/there, type: Directory}}, ",
+    );
+    let path = path.replace("  triggers:", "  triggers:\n  - type: ConfigChange");
+    stand.repo.write("web.yaml", path).commit("a folder that is not there");
+    let why = stand.fails();
+    assert!(why.starts_with("it cannot start: ") && why.contains("/not/there"), "{why}");
+    assert_eq!((stand.pod_id("web-0"), stand.pods().len()), (runs, 1));
+    assert_eq!(stand.inside("web-0-main", "busybox cat /www/index.html /data/file"), "v1kept");
+}
+
 fn set(podman: &Podman, replicas: u32) -> String {
     let registry = podman.registry.address();
     let trigger = r#"[{"from":{"kind":"ImageStreamTag","name":"web:latest"},"fieldPath":"spec.template.spec.containers[?(@.name==\"main\")].image"}]"#;

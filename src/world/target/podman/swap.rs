@@ -132,7 +132,8 @@ impl Host<'_> {
     /// Rule R13, steps 4 and 7, and R13a, step 6.
     pub(super) async fn roll_back(&self) -> Result<String, Trouble> {
         if self.work.order.got_to == Some(RolloutStep::Pulling) {
-            return Ok("what ran before was not touched".into()); // nor is anything there of the new one
+            self.remove_tried().await?; // what a daemon made beside it that was killed
+            return Ok("what ran before was not touched".into());
         }
         self.remove_hooks().await?;
         let untouched = [RolloutStep::Pulling, RolloutStep::PreHook, RolloutStep::Verifying];
