@@ -61,6 +61,8 @@ spec:
 /// A command works on the repository that it is in.
 const IMPORT: &str = "cd /srv/manifests && tidegate import-image web -n shop";
 
+const RESTART: &str = "cd /srv/manifests && tidegate rollout restart dc/web -n shop";
+
 const IN_PLACE: &str = ", tidegate.dev/verify: 'false'";
 
 const SETTINGS: &str = "[targets.units]\nkind = \"quadlet\"\n[routes]\ndefault = \"units\"\n";
@@ -360,11 +362,24 @@ fn r022_a_unit_that_was_edited_is_shown_and_not_overwritten() {
     let status = shop.machine.tidegate(&["status", "-n", "shop"]);
     assert!(status.contains("drifted: `/etc/containers/systemd/web.kube`"), "{status}");
 
-    std::fs::remove_file(path).unwrap();
+    std::fs::remove_file(&path).unwrap();
     shop.release();
     shop.completes();
     assert_eq!(served(PORT).as_deref(), Some("v2"));
     assert!(!shop.machine.unit("web.kube").unwrap().contains("mine"));
+
+    // Where nothing failed there is nothing to release.
+    write(&path, "# mine\n");
+    let status = shop.machine.tidegate(&["status", "-n", "shop"]);
+    let way = "put it back, or remove it and `tidegate rollout restart` writes it";
+    assert!(status.contains(way), "{status}");
+    std::fs::remove_file(path).unwrap();
+    shop.machine.run(&["sh", "-c", RESTART]);
+    shop.completes();
+    assert_eq!(served(PORT).as_deref(), Some("v2"));
+    assert!(shop.machine.unit("web.kube").unwrap().contains("revision 4"));
+    let status = shop.machine.tidegate(&["status", "-n", "shop"]);
+    assert!(!status.contains("Drifted") && !status.contains("not as rolled out"), "{status}");
 }
 
 /// D22: without an instance there is no service, and with one again it is the revision that ran.
