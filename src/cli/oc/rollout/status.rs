@@ -51,9 +51,10 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
         );
     };
     let mut watch = Watch { command, named, said: String::new(), steps: Steps::default() };
-    if let Some(code) = watch.look(&offline, context)? {
-        return Ok(code);
+    if !command.watch {
+        return Ok(watch.look(&offline, context)?.unwrap_or(ExitCode::Done));
     }
+    drop(offline);
     watch.follow(&config, context)
 }
 
@@ -116,15 +117,16 @@ impl Watch<'_> {
         let timeout = u64::try_from(self.command.timeout).ok().filter(|timeout| *timeout > 0);
         let timeout = timeout.map(Duration::from_millis);
         let mut shown = offline::show(config.clone(), &Extent::Whole)?;
-        let mut is_touched = true; // something may have been written in between
+        let mut is_touched = true; // nothing was looked at yet
         loop {
-            while let Some(touched) = self.next(&mut shown, config)? {
-                is_touched |= touched;
-            }
-            if std::mem::take(&mut is_touched)
-                && let Some(code) = self.look(&offline::open(config.clone())?, context)?
-            {
-                return Ok(code);
+            is_touched |= self.read(&mut shown, config)?;
+            if std::mem::take(&mut is_touched) {
+                let offline = offline::open(config.clone())?;
+                // Of what is looked at no record is still to be read: none is told late, or twice.
+                is_touched = self.read(&mut shown, config)?;
+                if let Some(code) = self.look(&offline, context)? {
+                    return Ok(code);
+                }
             }
             let waited = jiff::Timestamp::now().duration_since(began);
             if timeout.is_some_and(|timeout| waited.unsigned_abs() >= timeout) {
@@ -135,6 +137,15 @@ impl Watch<'_> {
             }
             changes.wait();
         }
+    }
+
+    /// Takes in what the journal has; whether any of it may have changed something.
+    fn read(&mut self, shown: &mut Shown, config: &Config) -> anyhow::Result<bool> {
+        let mut is_touched = false;
+        while let Some(touched) = self.next(shown, config)? {
+            is_touched |= touched;
+        }
+        Ok(is_touched)
     }
 
     /// Whether the next record may have changed something; none where there is none for now.
