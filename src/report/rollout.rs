@@ -277,3 +277,55 @@ impl Steps {
         std::mem::take(&mut self.lines).into_iter().map(named).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says(kind: &str, counts: [u64; 3]) -> String {
+        let object: ObjectKey = format!("{kind}/shop/web").parse().unwrap();
+        let [old, updated, available] = counts;
+        running(&object, true, 3, Some(Counts { old, updated, available, desired: 3 }))
+    }
+
+    /// D45: the words of `oc`, in the order of its checks.
+    #[test]
+    fn d045_how_far_a_rollout_is_is_told_in_the_words_of_oc() {
+        let counts = [[3, 1, 1], [1, 3, 2], [0, 3, 2], [0, 3, 3]];
+        let of = |kind: &str| counts.map(|counts| says(kind, counts));
+        assert_eq!(
+            of("DeploymentConfig"),
+            [
+                "Waiting for rollout to finish: 1 out of 3 new replicas have been updated...",
+                "Waiting for rollout to finish: 1 old replicas are pending termination...",
+                "Waiting for rollout to finish: 2 of 3 updated replicas are available...",
+                "Waiting for latest deployment config spec to be observed by the controller loop...",
+            ]
+        );
+        assert_eq!(
+            of("Deployment"),
+            [
+                "Waiting for deployment \"web\" rollout to finish: 1 out of 3 new replicas have been updated...",
+                "Waiting for deployment \"web\" rollout to finish: 1 old replicas are pending termination...",
+                "Waiting for deployment \"web\" rollout to finish: 2 of 3 updated replicas are available...",
+                "Waiting for deployment spec update to be observed...",
+            ]
+        );
+        assert_eq!(
+            of("DaemonSet")[2..],
+            [
+                "Waiting for daemon set \"web\" rollout to finish: 2 of 3 updated pods are available...",
+                "Waiting for daemon set spec update to be observed...",
+            ]
+        );
+        assert_eq!(
+            of("StatefulSet"),
+            [
+                "Waiting for 3 pods to be ready...",
+                "Waiting for 1 pods to be ready...",
+                "Waiting for 1 pods to be ready...",
+                "Waiting for 0 pods to be ready..."
+            ]
+        );
+    }
+}

@@ -222,6 +222,12 @@ fn d007_11_d007_12_d007_13_hooks() {
         &hook("failurePolicy: Abort, tagImages: [{containerName: main, to: {kind: DockerImage}}]"),
         "Must be 'ImageStreamTag'",
     );
+    rejects(
+        &hook(
+            "failurePolicy: Abort, tagImages: [{containerName: main, to: {kind: ImageStreamTag}}]",
+        ),
+        "D7.13 spec.strategy.rollingParams.pre.tagImages[0].to: Required value: a destination tag name is required",
+    );
     rejects(&hook("execNewPod: {command: [a], containerName: main}"), "D7.15");
     workload(&hook("failurePolicy: Abort, execNewPod: {command: [a]}")); // D5: the only container
 }

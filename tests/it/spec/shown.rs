@@ -139,6 +139,32 @@ fn d045_rollout_status_waits_for_the_end_and_never_calls_a_restore_a_success() {
     "#);
 }
 
+/// D45, D46: whoever waits for a rollout that is paused is told that it does not go on by itself.
+#[test]
+fn d045_what_is_paused_is_not_waited_for() {
+    let shop = Shop::open(WEB);
+    shop.started(1);
+    shop.ends("ok", 1);
+    assert_eq!(
+        shop.says(&["rollout", "pause", "dc/web"]),
+        "deploymentconfig.apps.openshift.io/web paused\nexit 0"
+    );
+    let never = WEB
+        .replace("name: web,", "name: never,")
+        .replace("  replicas", "  paused: true\n  replicas");
+    shop.repo.write("never.yaml", never).commit("one that never began");
+    crate::support::daemon::eventually("the commit", || {
+        shop.says(&["get", "dc"]).contains("never").then_some(())
+    });
+    for name in ["web", "never"] {
+        let said = shop.says(&["rollout", "status", &format!("dc/{name}")]);
+        let wanted = format!(
+            "error: Deployment config {name:?} is paused. Resume to continue watching the status of the rollout.\nexit 1"
+        );
+        assert!(said.ends_with(&wanted), "{said}");
+    }
+}
+
 #[test]
 fn d045_what_never_rolled_out_says_what_it_waits_for() {
     let manual = WEB.replace("  replicas", "  triggers: []\n  replicas");

@@ -96,7 +96,9 @@ fn d047_r007_undo_and_a_restore_bring_back_exactly_what_ran() {
     assert_eq!(stand.inspected("web-0"), two, "down to the labels");
 
     let said = stand.host.text(&["rollout", "undo", "dc/web", "-n", "shop"]);
-    assert!(said.starts_with("deploymentconfig.apps.openshift.io/web rolled back\n"), "{said}");
+    let disabled = "Warning: the following images triggers were disabled: web:latest\n  You can re-enable them with: tidegate set \
+                    triggers dc/web --auto\n";
+    assert_eq!(said, format!("deploymentconfig.apps.openshift.io/web rolled back\n{disabled}"));
     stand.completes();
     assert_eq!(finds(&stand), "v1 1 blue canary-one blue canary-one", "git does not have it now");
     let back = stand.inspected("web-0");
@@ -114,7 +116,7 @@ fn d047_r007_undo_and_a_restore_bring_back_exactly_what_ran() {
     let restarted = stand.inspected("web-0");
 
     let said = stand.host.text(&["rollback", "web", "--to-version=2", "-n", "shop"]);
-    assert!(said.starts_with("deployment #6 rolled back to web-2\n"), "{said}");
+    assert_eq!(said, format!("deployment #6 rolled back to web-2\n{disabled}"));
     stand.completes();
     assert_eq!(finds(&stand), "v2 2 red canary-two red canary-two");
     let again = stand.inspected("web-0");
