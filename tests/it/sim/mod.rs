@@ -166,7 +166,7 @@ fn dangling(simulation: &Simulation) -> BTreeSet<StreamTag> {
 /// Every tag is what its registry says, and every workload runs what its tags say, or is held with a reason.
 fn everything_runs(simulation: &Simulation) {
     let engine = &simulation.engine;
-    assert_eq!(engine.desired().workloads.len(), 8, "everything is in git again");
+    assert_eq!(engine.desired().workloads.len(), 9, "everything is in git again");
     assert_eq!(engine.observed().refused, None, "law 8: the head is in force");
     let held = tidegate::plan::whole(&engine.view(simulation.now));
     let held: Vec<_> = held.iter().flat_map(|(_, plan)| &plan.held).collect();

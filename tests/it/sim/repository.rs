@@ -48,7 +48,7 @@ enum State {
 }
 
 /// The objects: streams first.
-const HEADS: [&str; 12] = [
+const HEADS: [&str; 13] = [
     "is s0",
     "is s1 history=1",
     "is s2 history=2",
@@ -61,6 +61,7 @@ const HEADS: [&str; 12] = [
     "deploy w6 app<s3:v2",
     "cj w7 app<s0:t cron=*/5_*_*_*_* policy=Forbid backoff=0 deadline=900 target=host",
     "deploy w5 app<s2:pushed init:one<s0:t ns=else",
+    "dc w8 app<s1:t recreate retry=0 target=host",
 ];
 
 /// A repository with its history.

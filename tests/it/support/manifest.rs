@@ -48,7 +48,7 @@ impl Manifest {
     }
 
     fn word(&mut self, word: &str) {
-        const FLAGS: [&str; 31] = [
+        const FLAGS: [&str; 32] = [
             "tags",
             "replicas",
             "test",
@@ -80,6 +80,7 @@ impl Manifest {
             "lookup",
             "resolve",
             "volume",
+            "recreate",
         ];
         let at = word.find(['=', '<', '~']).unwrap_or(word.len());
         let (name, rest) = word.split_at(at);
@@ -233,6 +234,14 @@ impl Manifest {
         }
         if dc && self.flags.contains_key("paused") {
             text.push_str("  paused: true\n");
+        }
+        if self.flags.contains_key("recreate") {
+            text.push_str("  strategy:\n    type: Recreate\n    recreateParams:\n");
+            for place in ["pre", "mid", "post"] {
+                let hook = format!("{{command: [{place}], containerName: app}}");
+                let _ =
+                    writeln!(text, "      {place}: {{failurePolicy: Abort, execNewPod: {hook}}}");
+            }
         }
         if let Some((container, tag)) = self.flags.get("tags").and_then(|tags| tags.split_once(':'))
         {
