@@ -169,6 +169,21 @@ pub fn hook_said(
     }
 }
 
+/// The places of a manifest's hooks, in the order in which they would run.
+#[must_use]
+pub fn hooks_of(manifest: &str) -> Vec<&'static str> {
+    let object: Value = serde_json::from_str(manifest).unwrap_or_default();
+    let strategy = object.pointer("/spec/strategy").unwrap_or(&Value::Null);
+    let is_recreated = strategy.get("type").and_then(Value::as_str) == Some("Recreate");
+    let (params, places): (_, &[_]) = match is_recreated {
+        true => ("recreateParams", &["pre", "mid", "post"]),
+        false => ("rollingParams", &["pre", "post"]),
+    };
+    let params = strategy.get(params).unwrap_or(&Value::Null);
+    let has = |place: &&&str| params.get(**place).is_some_and(|hook| !hook.is_null());
+    places.iter().filter(has).copied().collect()
+}
+
 impl Pods {
     /// The hook of a step.
     #[must_use]
@@ -251,7 +266,7 @@ impl Pods {
         if let Some(fields) = container.as_object_mut() {
             fields.insert("volumeMounts".into(), list(of.get("volumeMounts")));
         }
-        let pod = json!({
+        let mut pod = json!({
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {
@@ -269,6 +284,12 @@ impl Pods {
                 "volumes": list(self.template.pointer("/spec/volumes")),
             },
         });
+        // As whom the programs of the pod run, and whose its volumes are.
+        let security = self.template.pointer("/spec/securityContext");
+        let spec = pod.get_mut("spec").and_then(Value::as_object_mut);
+        if let (Some(spec), Some(security)) = (spec, security.filter(|found| !found.is_null())) {
+            spec.insert("securityContext".into(), security.clone());
+        }
         Some(pod.to_string())
     }
 

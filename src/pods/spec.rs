@@ -1,5 +1,6 @@
 //! From a manifest to what a host has to know of it.
 
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -47,6 +48,7 @@ struct Spec {
     template: Option<Value>,
     job_template: Option<Value>,
     volume_claim_templates: Option<Vec<Value>>,
+    update_strategy: Option<Value>,
 }
 
 #[derive(Deserialize, Default)]
@@ -76,6 +78,7 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
         Ok(read) => read,
         Err(error) => return unsupported(format!("the manifest cannot be read: {error}")),
     };
+    check_update(read.spec.update_strategy.as_ref())?;
     let Spec { replicas, template, job_template, strategy, volume_claim_templates, .. } = read.spec;
     let of_jobs = job_template.and_then(|job| job.pointer("/spec/template").cloned());
     let is_cron_job = object.kind == Kind::CronJob;
@@ -140,8 +143,22 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
         template,
     };
     pods.needs.extend(pods.hooks.needs()?);
-    check(&pods)?;
-    Ok(pods)
+    check(&pods).map(|()| pods)
+}
+
+/// `updateStrategy` of a `StatefulSet` or a `DaemonSet`: what is to wait for somebody is not rolled out all the same.
+fn check_update(update: Option<&Value>) -> Result<(), Unsupported> {
+    let Some(update) = update else { return Ok(()) };
+    if update.get("type").and_then(Value::as_str) == Some("OnDelete") {
+        return unsupported(
+            "`updateStrategy: OnDelete` is not done here; leave it out, or pause it",
+        );
+    }
+    let partition = update.pointer("/rollingUpdate/partition").and_then(Value::as_u64);
+    match partition {
+        Some(1..) => unsupported("`partition` of `updateStrategy` is not done here; leave it out"),
+        Some(0) | None => Ok(()),
+    }
 }
 
 /// A time that a manifest asks for. What is longer than any machine runs is cut, so that it can be added to an instant.
@@ -176,6 +193,7 @@ pub(super) fn check(pods: &Pods) -> Result<(), Unsupported> {
         }
     }
     for container in pods.containers() {
+        check_ports(container)?;
         let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
         let mounts = container.get("volumeMounts").and_then(Value::as_array).into_iter().flatten();
         let is_part = |mount: &&Value| {
@@ -187,6 +205,16 @@ pub(super) fn check(pods: &Pods) -> Result<(), Unsupported> {
             let volume = mount.get("name").and_then(Value::as_str).unwrap_or_default();
             return unsupported(format!(
                 "container `{name}` mounts a part of volume `{volume}` (`subPath`), and podman would mount all of it"
+            ));
+        }
+    }
+    let inits = pods.template.pointer("/spec/initContainers").and_then(Value::as_array);
+    for container in inits.into_iter().flatten() {
+        if container.get("restartPolicy").and_then(Value::as_str) == Some("Always") {
+            let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
+            return unsupported(format!(
+                "init container `{name}` is to run beside the others (`restartPolicy: Always`), and podman would wait for its \
+                 end"
             ));
         }
     }
@@ -248,7 +276,7 @@ pub(super) fn publish(text: &str) -> Result<Vec<Publish>, Unsupported> {
     let one = |text: &str| {
         let (rest, container) = text.rsplit_once(':')?;
         let (address, host) = match rest.rsplit_once(':') {
-            Some((address, host)) => (Some(address.to_owned()), host),
+            Some((address, host)) => (Some(address_of(address)?), host),
             None => (None, rest),
         };
         let port = |text: &str| text.parse::<u16>().ok().filter(|port| *port != 0);
@@ -263,6 +291,33 @@ pub(super) fn publish(text: &str) -> Result<Vec<Publish>, Unsupported> {
             )),
         })
         .collect()
+}
+
+/// An address, in brackets where it is one of IPv6.
+fn address_of(text: &str) -> Option<String> {
+    let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    Some(inner.parse::<IpAddr>().ok()?.to_string())
+}
+
+/// Ports of the host: what is wrong in them podman would say when the old one has ended, and of a line break systemd would
+/// make a line of a unit.
+fn check_ports(container: &Value) -> Result<(), Unsupported> {
+    let name = container.get("name").and_then(Value::as_str).unwrap_or_default();
+    for port in container.get("ports").and_then(Value::as_array).into_iter().flatten() {
+        let text = |key: &str| port.get(key).and_then(Value::as_str).unwrap_or_default();
+        let (address, protocol) = (text("hostIP"), text("protocol"));
+        if !address.is_empty() && address.parse::<IpAddr>().is_err() {
+            return unsupported(format!(
+                "`hostIP` of container `{name}` is no address: {address:?}"
+            ));
+        }
+        if !["", "TCP", "UDP", "SCTP"].contains(&protocol) {
+            return unsupported(format!(
+                "`protocol` of container `{name}` is {protocol:?}; `TCP`, `UDP` and `SCTP` are known"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a name is one of DNS, and nothing that podman would take for an option.

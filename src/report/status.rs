@@ -174,6 +174,9 @@ struct WorkloadReport {
     #[serde(skip)]
     how: How,
     triggers: Vec<StreamTag>,
+    /// Hooks of the manifest that Tidegate does not run, as its target is told of rollouts in one piece (rule D40).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hooks_left: Vec<&'static str>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize)]

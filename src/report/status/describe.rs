@@ -13,6 +13,7 @@ use crate::observed::rollout::{Rollout, WorkloadState};
 use crate::observed::tag_history::TagState;
 use crate::oc;
 use crate::plan::View;
+use crate::pods::hooks_of;
 use crate::time::{Schedule, Timestamp};
 
 use super::super::drift::from_words;
@@ -231,6 +232,8 @@ fn workload(input: &Input<'_>, object: &ObjectKey) -> WorkloadReport {
         ("Complete", Some(astray)) => astray.how.word(),
         (phase, _) => phase,
     };
+    let is_host = next.as_ref().is_some_and(|target| view.policy.hosts.contains(target));
+    let hooks_left = desired.filter(|_| !is_host).map(|workload| hooks_of(&workload.manifest));
     WorkloadReport {
         object: object.clone(),
         phase,
@@ -243,6 +246,7 @@ fn workload(input: &Input<'_>, object: &ObjectKey) -> WorkloadReport {
         active: state.active().filter(|_| unknown.is_none()).map(rollout),
         unknown,
         triggers: triggers.into_iter().collect(),
+        hooks_left: hooks_left.unwrap_or_default(),
     }
 }
 

@@ -221,6 +221,15 @@ impl WorkloadReport {
             let tags: Vec<_> = self.triggers.iter().map(ToString::to_string).collect();
             line(out, &format!("    triggers: {}", tags.join(", ")));
         }
+        if !self.hooks_left.is_empty() {
+            let hooks = self.hooks_left.join(", ");
+            line(
+                out,
+                &format!(
+                    "    hooks: {hooks}: not run by Tidegate, its target is to read them in the manifest"
+                ),
+            );
+        }
     }
 }
 

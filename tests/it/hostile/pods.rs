@@ -37,6 +37,16 @@ pub(super) fn rows() -> Vec<Row<Value>> {
         Row::new(name, workload(&strategy, &json!({})), says)
     };
     let spec = |name, spec: Value, says: &[&'static str]| Row::new(name, workload(&spec, &json!({})), says);
+    let row_port = |name, port: Value, says: &[&'static str]| {
+        let mut ports = json!([{"containerPort": 80, "hostPort": 80}]);
+        ports[0].as_object_mut().unwrap().extend(port.as_object().unwrap().clone());
+        Row::new(name, workload(&json!({}), &json!({"ports": ports})), says)
+    };
+    let published = |name, text: &str, says: &[&'static str]| {
+        let mut manifest = workload(&json!({}), &json!({}));
+        manifest["metadata"]["annotations"] = json!({"tidegate.dev/publish": text});
+        Row::new(name, manifest, says)
+    };
     const PROBE: &str = "the readiness probe of container `web`";
     vec![
         probe("a probe of a port that is none", json!({"httpGet": {"port": 70_000}}), &[PROBE]),
@@ -50,6 +60,14 @@ pub(super) fn rows() -> Vec<Row<Value>> {
         spec("no template", json!({"template": null}), &["pod template"]),
         spec("a template that is text", json!({"template": "web"}), &["pod template"]),
         spec("replicas beyond all numbers", json!({"replicas": 1e30}), &["the manifest cannot be read"]),
+        row_port("an address that is a name", json!({"hostIP": "localhost"}), &["`hostIP` of container `web`"]),
+        row_port("an address with a line of its own", json!({"hostIP": "1.2.3.4\n[Service]\nExecStartPre=/bin/x"}), &["`hostIP`", "\\n"]),
+        row_port("a protocol with a line of its own", json!({"protocol": "TCP\nx=y"}), &["`protocol` of container `web`", "\\n"]),
+        published("a published name", "localhost:8080:80", &["`localhost:8080:80` is not written like"]),
+        published("a published line", "127.0.0.1\n[Service]\nExecStartPre=/bin/x\n:8080:80", &["is not written like"]),
+        spec("an update that waits for somebody", json!({"updateStrategy": {"type": "OnDelete"}}), &["OnDelete"]),
+        spec("an update of some", json!({"updateStrategy": {"rollingUpdate": {"partition": 2}}}), &["`partition`"]),
+        spec("a sidecar", json!({"template": {"spec": {"initContainers": [{"name": "log", "restartPolicy": "Always"}], "containers": [{"name": "web"}]}}}), &["init container `log`"]),
         spec("a strategy of its own", json!({"strategy": {"type": "Custom"}}), &["strategy Custom is not enabled"]),
     ]
 }

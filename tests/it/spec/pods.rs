@@ -278,6 +278,7 @@ fn d040_1_a_hook_is_a_pod_of_its_own() {
         m["spec"]["strategy"] = json!({"rollingParams": {"pre": hook.clone(), "post": hook}});
         let spec = &mut m["spec"]["template"]["spec"];
         spec["volumes"] = json!([{"name": "data", "emptyDir": {}}, {"name": "other", "emptyDir": {}}]);
+        spec["securityContext"] = json!({"runAsUser": 1000});
         let container = &mut spec["containers"][0];
         container["env"] = json!([{"name": "A", "value": "1"}, {"name": "B", "value": "1"}]);
         container["workingDir"] = json!("/srv");
@@ -288,7 +289,7 @@ fn d040_1_a_hook_is_a_pod_of_its_own() {
     assert_eq!(pods.course(true), steps);
     assert_eq!(pods.hook(PreHook).unwrap().policy, FailurePolicy::Retry);
     let pod = pods.hook_pod(PreHook, &key(), Revision(3)).unwrap();
-    insta::assert_snapshot!(pod, @r#"{"apiVersion":"v1","kind":"Pod","metadata":{"labels":{"tidegate.dev/hook":"true","tidegate.dev/object":"DeploymentConfig/shop/web","tidegate.dev/rollout":"shop/web/1/7"},"name":"web-3-hook-pre"},"spec":{"containers":[{"command":["migrate"],"env":[{"name":"B","value":"1"},{"name":"A","value":"2"},{"name":"OPENSHIFT_DEPLOYMENT_NAME","value":"web-3"},{"name":"OPENSHIFT_DEPLOYMENT_NAMESPACE","value":"shop"}],"image":"r.io/web@sha256:0f","imagePullPolicy":"IfNotPresent","name":"lifecycle","volumeMounts":[{"mountPath":"/data","name":"data"}],"workingDir":"/srv"}],"restartPolicy":"Never","terminationGracePeriodSeconds":10,"volumes":[{"emptyDir":{},"name":"data"}]}}"#);
+    insta::assert_snapshot!(pod, @r#"{"apiVersion":"v1","kind":"Pod","metadata":{"labels":{"tidegate.dev/hook":"true","tidegate.dev/object":"DeploymentConfig/shop/web","tidegate.dev/rollout":"shop/web/1/7"},"name":"web-3-hook-pre"},"spec":{"containers":[{"command":["migrate"],"env":[{"name":"B","value":"1"},{"name":"A","value":"2"},{"name":"OPENSHIFT_DEPLOYMENT_NAME","value":"web-3"},{"name":"OPENSHIFT_DEPLOYMENT_NAMESPACE","value":"shop"}],"image":"r.io/web@sha256:0f","imagePullPolicy":"IfNotPresent","name":"lifecycle","volumeMounts":[{"mountPath":"/data","name":"data"}],"workingDir":"/srv"}],"restartPolicy":"Never","securityContext":{"runAsUser":1000},"terminationGracePeriodSeconds":10,"volumes":[{"emptyDir":{},"name":"data"}]}}"#);
     assert_eq!(pods.hook_pod(RolloutStep::MidHook, &key(), Revision(3)), None);
 }
 

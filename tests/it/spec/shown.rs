@@ -139,6 +139,28 @@ fn d045_rollout_status_waits_for_the_end_and_never_calls_a_restore_a_success() {
     "#);
 }
 
+/// D40.1: hooks of a target that is told of a rollout in one piece are its own business, and that is said.
+#[test]
+fn d040_1_hooks_that_tidegate_does_not_run_are_told() {
+    let hook = |place: &str| {
+        format!(
+            "{place}: {{failurePolicy: Abort, execNewPod: {{command: [{place}], containerName: main}}}}"
+        )
+    };
+    let strategy = format!(
+        "  strategy: {{type: Rolling, rollingParams: {{{}, {}}}}}\n  replicas",
+        hook("pre"),
+        hook("post")
+    );
+    let shop = Shop::open(&WEB.replace("  replicas", &strategy));
+    shop.started(1);
+    shop.ends("ok", 1);
+    let status = shop.says(&["status"]);
+    let told =
+        "    hooks: pre, post: not run by Tidegate, its target is to read them in the manifest\n";
+    assert!(status.contains(told), "{status}");
+}
+
 /// D45, D46: whoever waits for a rollout that is paused is told that it does not go on by itself.
 #[test]
 fn d045_what_is_paused_is_not_waited_for() {

@@ -211,6 +211,8 @@ fn r020_a_new_image_takes_over_through_its_unit() {
     shop.completes();
     assert_eq!(served(PORT).as_deref(), Some("v2"));
     assert_eq!(shop.steps(), [Pulling, Verifying, StartingNew, Checking]);
+    let history = shop.machine.tidegate(&["history", "-n", "shop"]);
+    assert_eq!(history.matches("; ports of the host led nowhere for ").count(), 1, "{history}");
     assert_eq!(shop.pods(), "web-0 Running");
     assert_eq!(shop.machine.show("ActiveState", "web.service"), "active");
 

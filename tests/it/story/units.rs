@@ -120,7 +120,11 @@ impl Shop {
     }
 
     fn moves(&self, version: &str) {
-        self.podman.push("shop/web:latest", version, Program::Healthy);
+        self.push(version, &[]);
+    }
+
+    fn push(&self, version: &str, more: &[&str]) {
+        self.podman.push_for("shop/web:latest", version, Program::Healthy, more);
         self.machine.run(&["sh", "-c", "cd /srv/manifests && tidegate import-image web -n shop"]);
     }
 
@@ -238,6 +242,13 @@ fn r015_r023_d047_a_service_with_hooks_and_configuration_goes_back_and_starts_al
     assert_eq!((shop.finds(), shop.files(2)), (two.map(str::to_owned), second));
     assert_eq!(shop.said_since(), says("web-3", "v3 canary-three"));
 
+    // R13a.2: what cannot start is found out before the service ends.
+    shop.push("v4", &["--entrypoint", "[\"/nowhere\"]"]);
+    let (outcome, why, _) = shop.ends();
+    assert_eq!((outcome, shop.steps()), (Outcome::Failed, vec![Pulling, RollingBack]), "{why}");
+    assert!(why.starts_with("it cannot start: ") && why.contains("/nowhere"), "{why}");
+    assert_eq!((shop.finds(), shop.said_since()), (two.map(str::to_owned), String::new()));
+
     shop.is_left_stopped();
 
     let undo = "cd /srv/manifests && tidegate rollout undo dc/web -n shop --to-revision=1";
@@ -246,8 +257,8 @@ fn r015_r023_d047_a_service_with_hooks_and_configuration_goes_back_and_starts_al
     shop.completes();
     assert_eq!((shop.finds(), shop.is_active().as_str()), (one.map(str::to_owned), "active"));
     assert_eq!(shop.steps(), steps, "it ends what runs before the hook in between");
-    assert_eq!(shop.files(4), first, "git does not have it any more");
-    assert_eq!(shop.said_since(), says("web-4", "v1 canary-one"));
+    assert_eq!(shop.files(5), first, "git does not have it any more");
+    assert_eq!(shop.said_since(), says("web-5", "v1 canary-one"));
     let status = shop.machine.tidegate(&["status", "-n", "shop"]);
     assert!(!status.contains("not as rolled out"), "{status}");
     shop.keeps_secrets();

@@ -19,6 +19,7 @@ impl Host<'_> {
         let made = async {
             // What a daemon that was killed left of the same.
             self.podman.remove(&name, Some(Duration::ZERO)).await?;
+            self.podman.provide(self.pods.versions()).await?;
             let document = self.pods.pod(Instance::Check, &request.key, request.revision);
             self.podman.make(&document).await?;
             for container in self.pods.all_containers() {

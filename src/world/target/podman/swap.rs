@@ -54,10 +54,7 @@ impl Host<'_> {
             }
             Some(_) | None => {}
         }
-        if self.pods.publishes() && self.work.order.down.is_none() {
-            let now = Timestamp::from_jiff(jiff::Timestamp::now());
-            self.down.get_or_init(|| now);
-        }
+        self.ports_close();
         for pod in old {
             self.podman.remove(&pod.name, Some(self.pods.grace)).await?;
         }
@@ -91,6 +88,23 @@ impl Host<'_> {
         Ok(String::new())
     }
 
+    /// Published ports lead nowhere from now on, as what ran before ends.
+    pub(super) fn ports_close(&self) {
+        let ran = self.work.previous.is_some();
+        if ran && self.pods.publishes() && self.work.order.down.is_none() {
+            let now = Timestamp::from_jiff(jiff::Timestamp::now());
+            self.down.get_or_init(|| now);
+        }
+    }
+
+    /// How long it took to be healthy, and how long published ports led nowhere, if they did.
+    pub(super) fn healthy_after(&self, took: Duration) -> String {
+        let note = format!("healthy after {}", seconds(took));
+        let Some(down) = self.down.get().copied().or(self.work.order.down) else { return note };
+        let now = Timestamp::from_jiff(jiff::Timestamp::now());
+        format!("{note}; ports of the host led nowhere for {}", Span(now.since(down)))
+    }
+
     /// Rule R13, steps 6 and 8.
     pub(super) async fn check(&self) -> Result<String, Trouble> {
         let wanted: Vec<String> = self.pods.names().collect();
@@ -102,11 +116,7 @@ impl Host<'_> {
             }
         }
         let took = health::wait(&self.podman, &self.pods, &wanted).await?;
-        let mut note = format!("healthy after {}", seconds(took));
-        if let Some(down) = self.down.get().copied().or(self.work.order.down) {
-            let now = Timestamp::from_jiff(jiff::Timestamp::now());
-            note = format!("{note}; ports of the host led nowhere for {}", Span(now.since(down)));
-        }
+        let note = self.healthy_after(took);
         self.settle(&wanted).await?;
         Ok(note)
     }

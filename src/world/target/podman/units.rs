@@ -139,6 +139,7 @@ impl Unit<'_> {
     }
 
     async fn stop(&self) -> Result<(), Trouble> {
+        self.host.ports_close();
         self.target.stop(&self.host.podman, &self.service, self.time()).await
     }
 
@@ -164,6 +165,9 @@ impl Unit<'_> {
         };
         if !wanted.is_empty() {
             self.generate(&wanted).await?;
+            if !wanted.is_image_only() {
+                host.make_beside().await?;
+            }
         }
         Ok(Done { note, rendered: Some(wanted.render()) })
     }
@@ -207,6 +211,7 @@ impl Unit<'_> {
         }
         let put = wanted.clone();
         blocking(folder, move |folder| folder.put(&put)).await?;
+        host.ports_close();
         target.reload(podman).await?;
         let mut names = Vec::new();
         for document in wanted.documents() {
@@ -279,7 +284,7 @@ impl Unit<'_> {
         }
         let took = self.wait(&wanted, &self.host.pods).await?;
         self.host.remove_tried().await?;
-        let note = format!("healthy after {}", seconds(took));
+        let note = self.host.healthy_after(took);
         let state = self.target.state(&self.host.podman, &self.service).await?;
         match state.active.as_str() {
             "active" => Ok(note),
@@ -313,9 +318,9 @@ impl Unit<'_> {
     async fn roll_back(&self) -> Result<String, Trouble> {
         let Self { host, .. } = self;
         let got_to = host.work.order.got_to;
+        host.remove_tried().await?;
         if got_to != Some(RolloutStep::Pulling) {
             host.remove_hooks().await?;
-            host.remove_tried().await?;
         }
         let untouched = [RolloutStep::Pulling, RolloutStep::PreHook, RolloutStep::Verifying];
         if got_to.is_some_and(|step| untouched.contains(&step)) {
