@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::fact::Position;
+use crate::fact::{ContainerRef, Position, RolloutCause};
 use crate::names::{ContentHash, Digest, ObjectKey, Revision, Seq, StreamTag, TargetName};
 use crate::observed::ObservedState;
 use crate::observed::rollout::Hold;
@@ -12,6 +12,26 @@ use crate::time::{Span, Timestamp, Window};
 /// What ends the hold of a set of digests that failed (rule T25).
 pub const FAILED_ENDS: &str = "another digest or another template, `tidegate rollout retry`, `tidegate rollout latest` \
                                or `tidegate release`";
+
+/// What waits behind a pause: why it would be rolled out, and the images that are others then.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Behind {
+    /// Why.
+    pub cause: RolloutCause,
+    /// The containers, with what each has now, if anything, and would have.
+    pub images: Vec<(ContainerRef, Option<Digest>, Digest)>,
+}
+
+impl fmt::Display for Behind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "; behind it waits: {}", self.cause)?;
+        for (container, old, new) in &self.images {
+            let old = old.as_ref().map_or_else(|| "nothing".to_owned(), short);
+            write!(f, ", {container} {old} -> {}", short(new))?;
+        }
+        Ok(())
+    }
+}
 
 /// What triggers wait for though there is something to roll out.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -130,7 +150,10 @@ pub enum HeldReason {
         why: String,
     },
     /// Paused by `spec.paused` or `tidegate.dev/pause`.
-    Paused,
+    Paused {
+        /// What would be rolled out; nothing of a stream.
+        waits: Option<Behind>,
+    },
     /// Paused by an operator (rule D46).
     PausedBy {
         /// Who.
@@ -139,6 +162,8 @@ pub enum HeldReason {
         since: Timestamp,
         /// Whether all rollouts are.
         all: bool,
+        /// What would be rolled out.
+        waits: Option<Behind>,
     },
     /// An operator went back to a revision (rule D48).
     WentBack {
@@ -290,8 +315,8 @@ impl fmt::Display for HeldReason {
                 write!(f, "rollout {revision} (record {rollout}) failed with these digests: {why}")?;
                 failed_set(f, digests)
             }
-            Self::Paused => f.write_str("paused; remove `paused` or `tidegate.dev/pause` to go on"),
-            Self::PausedBy { .. }
+            Self::Paused { .. }
+            | Self::PausedBy { .. }
             | Self::WentBack { .. }
             | Self::NoSuchRollout { .. }
             | Self::Gated { .. } => self.write_order(f),
@@ -383,8 +408,13 @@ impl HeldReason {
                 "; a commit that changes it, `tidegate rollout latest` or `tidegate release` goes on",
             );
         }
-        if let Self::PausedBy { by, since, all } = self {
-            return paused_by(f, by, *since, *all);
+        if let Self::Paused { waits } = self {
+            f.write_str("paused; remove `paused` or `tidegate.dev/pause` to go on")?;
+            return waits.iter().try_for_each(|waits| write!(f, "{waits}"));
+        }
+        if let Self::PausedBy { by, since, all, waits } = self {
+            paused_by(f, by, *since, *all)?;
+            return waits.iter().try_for_each(|waits| write!(f, "{waits}"));
         }
         if let Self::Gated { gate } = self {
             return write!(f, "{gate}; `tidegate rollout latest` does not wait");
@@ -465,8 +495,7 @@ pub fn failed(hold: &Hold, revision: Revision) -> HeldReason {
 
 /// What is held, and the ways out (rule T25).
 fn failed_set(f: &mut fmt::Formatter<'_>, digests: &BTreeSet<Digest>) -> fmt::Result {
-    let digests: Vec<String> =
-        digests.iter().map(|digest| format!("sha256:{}", digest.short())).collect();
+    let digests: Vec<String> = digests.iter().map(short).collect();
     let held = match digests.as_slice() {
         [] => "it is".to_owned(),
         [one] => format!("{one} is"),

@@ -43,7 +43,7 @@ pub(super) fn plan_check(view: &View<'_>, check: &Arc<Check>) -> Plan {
         if stream.paused {
             held.push(Held {
                 object: crate::names::ObjectKey::stream(&stream.name),
-                reason: HeldReason::Paused,
+                reason: HeldReason::Paused { waits: None },
                 until: None,
             });
             continue;

@@ -26,7 +26,11 @@ pub(super) fn plan(view: &View<'_>, name: &StreamName) -> Plan {
     let Some(at) = listing.due() else { return Plan::default() };
     if stream.paused {
         let object = ObjectKey::stream(name);
-        return Plan::held(Held { object, reason: HeldReason::Paused, until: None });
+        return Plan::held(Held {
+            object,
+            reason: HeldReason::Paused { waits: None },
+            until: None,
+        });
     }
     if view.soft.listings.get(name).is_some_and(|soft| soft.in_flight) {
         return Plan::default();

@@ -90,7 +90,7 @@ impl Planning<'_> {
         }
         let restoring = running.started.cause == RolloutCause::Restore;
         if !restoring
-            && self.paused(workload).is_none()
+            && self.paused(workload, None).is_none()
             && self.pinned(workload).is_none()
             && let Ok(wanted) = self.wanted(workload)
             && let Some(cause) = self.differs(workload, &wanted, running)
@@ -274,7 +274,7 @@ impl Planning<'_> {
         if workload.triggers.is_empty() && !workload.config_change {
             return self.held(HeldReason::NoTrigger);
         }
-        if let Some(paused) = self.paused(workload) {
+        if let Some(paused) = self.paused(workload, Some(self.behind(&wanted, cause))) {
             return paused;
         }
         if let Some(plan) = self.settling(workload) {

@@ -130,7 +130,7 @@ fn words(reason: &HeldReason) -> (&'static str, &'static str) {
         HeldReason::BlankImage { .. } => ("blankImage", "an image or a trigger in the manifest"),
         HeldReason::Settling { .. } => ("settling", "the import, or the time given"),
         HeldReason::Failed { .. } => ("failed", FAILED_ENDS),
-        HeldReason::Paused => ("paused", "taking the pause out of the manifest"),
+        HeldReason::Paused { .. } => ("paused", "taking the pause out of the manifest"),
         HeldReason::PausedBy { .. } => ("paused", "`tidegate rollout resume`"),
         HeldReason::WentBack { .. } => (
             "wentBack",

@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use crate::desired::Workload;
 use crate::effective::{self, Asked, Wanted};
-use crate::fact::{Ordered, RolloutCause, RolloutStarted, RolloutStep};
+use crate::fact::{Ordered, RolloutCause, RolloutImage, RolloutStarted, RolloutStep};
 use crate::names::{ContentHash, Seq};
 use crate::observed::rollout::{Order, Pinned, Rollout};
 
+use super::super::hold::Behind;
 use super::super::{HeldReason, Plan, Step, View};
 use super::{Planning, with_previous};
 
 impl Planning<'_> {
     /// What an operator ordered is rolled out: no gate and no hold is in its way.
     pub(super) fn ordered(&self, workload: &Workload, order: &Order) -> Plan {
-        if let Some(paused) = self.paused(workload) {
+        if let Some(paused) = self.paused(workload, None) {
             return paused;
         }
         match order.order {
@@ -98,17 +99,29 @@ impl Planning<'_> {
     }
 
     /// Why nothing is rolled out, where an operator or git paused it.
-    pub(super) fn paused(&self, workload: &Workload) -> Option<Plan> {
+    pub(super) fn paused(&self, workload: &Workload, waits: Option<Behind>) -> Option<Plan> {
         let by_operator = self.state.paused.as_ref().or(self.view.observed.paused.as_ref());
         match by_operator {
             Some(paused) => {
                 let (by, since) = (paused.by.clone(), paused.at);
                 let all = self.state.paused.is_none();
-                Some(self.held(HeldReason::PausedBy { by, since, all }))
+                Some(self.held(HeldReason::PausedBy { by, since, all, waits }))
             }
-            None if workload.paused => Some(self.held(HeldReason::Paused)),
+            None if workload.paused => Some(self.held(HeldReason::Paused { waits })),
             None => None,
         }
+    }
+
+    /// What a pause keeps from being rolled out.
+    pub(super) fn behind(&self, wanted: &Wanted, cause: RolloutCause) -> Behind {
+        let runs = self.state.active().map(|active| active.started.images.as_slice());
+        let change = |image: &RolloutImage| {
+            let mut known = runs.into_iter().flatten();
+            let old = known.find(|known| known.container == image.container)?.digest;
+            let new = image.digest.filter(|new| old.as_ref() != Some(new))?;
+            Some((image.container.clone(), old, new))
+        };
+        Behind { cause, images: wanted.images.iter().filter_map(change).collect() }
     }
 
     /// Whether an operator went back to a revision and git says of the object what it said then.

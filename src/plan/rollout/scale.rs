@@ -12,7 +12,7 @@ impl Planning<'_> {
     /// The plan, and the instances that what runs has too many or too few of, if nothing takes its place now.
     pub(super) fn scaled(&self, workload: &Workload, mut plan: Plan) -> Plan {
         let starts = |step: &Step| matches!(step, Step::Start { .. });
-        if plan.steps.iter().any(starts) || self.paused(workload).is_some() {
+        if plan.steps.iter().any(starts) || self.paused(workload, None).is_some() {
             return plan; // D25
         }
         let Some(started) = self.astray(workload) else { return plan };
@@ -102,7 +102,7 @@ impl Planning<'_> {
             Presence::Present => true,
             Presence::Removed { fate, .. } => matches!(fate, RemovalFate::Held { .. }),
         };
-        if !is_number || !is_there || self.paused(workload).is_some() {
+        if !is_number || !is_there || self.paused(workload, None).is_some() {
             return false;
         }
         let plan = self.converge(workload);

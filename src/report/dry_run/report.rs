@@ -447,7 +447,7 @@ fn held(run: &Simulated, imports: &[ImportReport]) -> Vec<DryHeld> {
         | HeldReason::NoTrigger
         | HeldReason::BlankImage { .. }
         | HeldReason::Failed { .. }
-        | HeldReason::Paused
+        | HeldReason::Paused { .. }
         | HeldReason::NoSuchTarget { .. }
         | HeldReason::Unsupported { .. }
         | HeldReason::ConfigMissing { .. }

@@ -205,7 +205,11 @@ fn d046_a_pause_holds_and_a_resume_rolls_out_once() {
     }
     world.restart();
     assert_eq!(world.pending(), "");
-    assert!(world.held().starts_with("app: paused by ann since "), "{}", world.held());
+    let held = world.held();
+    assert!(held.starts_with("app: paused by ann since "), "{held}");
+    // Trace E: what waits behind it is told.
+    let waits = "; behind it waits: image change, .* sha256:[0-9a-f]{12} -> sha256:[0-9a-f]{12}$";
+    assert!(regex::Regex::new(waits).unwrap().is_match(&held), "{held}");
     assert_eq!(world.rollout(DC, RolloutVerb::Pause), "refused: dc/app is already paused");
     world.records();
     assert_eq!(world.rollout(DC, RolloutVerb::Resume), "ordered 1");

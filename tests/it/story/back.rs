@@ -7,7 +7,7 @@ use tidegate::names::RolloutKey;
 use crate::support::daemon::eventually;
 use crate::support::podman::{Podman, Program};
 use crate::support::registry::write;
-use crate::support::shop::{READY, Web, served};
+use crate::support::shop::{READY, Web, configs, served};
 use crate::support::stand::Stand;
 
 /// The port of the host that leads to the shop.
@@ -36,19 +36,7 @@ volumeMounts: [{{name: keys, mountPath: /keys}}, {{name: app, mountPath: /app}}]
         ..Web::default()
     };
     let web = web.yaml(registry).replace("/shop/web:latest", &format!("/shop/web:{tag}"));
-    format!(
-        "{web}---
-apiVersion: v1
-kind: ConfigMap
-metadata: {{name: app, namespace: shop}}
-data: {{COLOUR: {colour}}}
----
-apiVersion: v1
-kind: Secret
-metadata: {{name: db, namespace: shop}}
-stringData: {{password: {password}}}
-"
-    )
+    format!("{web}---\n{}", configs(colour, password))
 }
 
 /// What the program finds, of everything.

@@ -8,7 +8,7 @@ use crate::support::daemon::{Host, eventually};
 use crate::support::git::{Repo, program};
 use crate::support::podman::{Podman, Program, alone, logins};
 use crate::support::registry::{Options, write};
-use crate::support::shop::{READY, Web, end_of, import};
+use crate::support::shop::{READY, Web, configs, end_of, import};
 
 /// What is given to the container and is not in its image.
 const NEEDS: &str = "envFrom: [{configMapRef: {name: app}, prefix: APP_}]
@@ -26,21 +26,6 @@ fn manifests(registry: &str, more: &str) -> String {
         ..Web::default()
     };
     web.yaml(registry)
-}
-
-fn configs(colour: &str, password: &str) -> String {
-    format!(
-        "apiVersion: v1
-kind: ConfigMap
-metadata: {{name: app, namespace: shop}}
-data: {{COLOUR: {colour}}}
----
-apiVersion: v1
-kind: Secret
-metadata: {{name: db, namespace: shop}}
-stringData: {{password: {password}}}
-"
-    )
 }
 
 struct Kinds {

@@ -10,7 +10,7 @@ use crate::support::git::Repo;
 use crate::support::machine::{DAEMON, Machine};
 use crate::support::podman::{Podman, Program, alone};
 use crate::support::registry::write;
-use crate::support::shop::{READY, Web, end_of, last_steps};
+use crate::support::shop::{READY, Web, configs, end_of, last_steps};
 
 use RolloutStep::{
     Checking, MidHook, PostHook, PreHook, Pulling, RollingBack, StartingNew, StoppingOld,
@@ -37,20 +37,7 @@ volumeMounts: [{{name: said, mountPath: /said}}, {{name: app, mountPath: /app}},
         ),
         ..Web::default()
     };
-    format!(
-        "{}---
-apiVersion: v1
-kind: ConfigMap
-metadata: {{name: app, namespace: shop}}
-data: {{COLOUR: {colour}}}
----
-apiVersion: v1
-kind: Secret
-metadata: {{name: db, namespace: shop}}
-stringData: {{password: {password}}}
-",
-        web.yaml(registry)
-    )
+    format!("{}---\n{}", web.yaml(registry), configs(colour, password))
 }
 
 fn hook(name: &str, policy: &str, script: &str) -> String {

@@ -20,6 +20,22 @@ pub(crate) const ENDED: [&str; 2] = [
     "container web-0-main ended and was started again",
 ];
 
+/// A `ConfigMap` and a `Secret` of the shop.
+pub(crate) fn configs(colour: &str, password: &str) -> String {
+    format!(
+        "apiVersion: v1
+kind: ConfigMap
+metadata: {{name: app, namespace: shop}}
+data: {{COLOUR: {colour}}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: db, namespace: shop}}
+stringData: {{password: {password}}}
+"
+    )
+}
+
 /// A workload of the shop, `DeploymentConfig`, that follows the tag `latest` of a stream with its name.
 #[derive(Clone, Copy)]
 pub(crate) struct Web<'a> {
