@@ -156,7 +156,8 @@ fn ended(last: &Rollout, workload: &Workload, is_paused: bool) -> Progress {
             }
         });
     }
-    let is_cancelled = outcome == Some(Outcome::Cancelled);
+    // What an operator cancelled counts as failed (rule D42).
+    let is_cancelled = last.cancelled || outcome == Some(Outcome::Cancelled);
     Progress::Failed(match kind {
         Kind::DeploymentConfig if is_cancelled => {
             format!("rollout of replication controller {rollout:?} was cancelled")

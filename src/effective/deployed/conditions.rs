@@ -152,7 +152,10 @@ fn events(is_config: bool, rollout: &Rollout) -> Vec<Event> {
         all.extend(step.map(|now| progressing(now.at)));
     }
     let Some(end) = &rollout.end else { return all };
-    all.push(match (end.outcome, is_config) {
+    // What an operator cancelled counts as failed, and is told as what it is (rule D42).
+    let is_cancelled = rollout.cancelled && end.outcome == Outcome::Failed;
+    let outcome = if is_cancelled { Outcome::Cancelled } else { end.outcome };
+    all.push(match (outcome, is_config) {
         (Outcome::Complete, true) => {
             let message = format!("{what} {name:?} successfully rolled out");
             (end.at, "True", "NewReplicationControllerAvailable", message)

@@ -51,7 +51,8 @@ fn d042_rollout_cancel_and_retry_say_what_they_did() {
     shop.started(4); // the restore of what ran before
     shop.ends("ok", 4);
     let status = shop.says(&["rollout", "status", "dc/web", "--watch=false"]);
-    assert!(status.contains("exit 1"), "{status}");
+    let cancelled = "error: rollout of replication controller \"web-3\" was cancelled\nexit 1";
+    assert!(status.ends_with(cancelled), "{status}");
     let done = shop.says(&["rollout", "retry", "dc/web"]);
     assert_eq!(done, format!("{NAME} retried rollout #3\nexit 0"));
     shop.started(5);

@@ -161,6 +161,50 @@ fn d040_1_hooks_that_tidegate_does_not_run_are_told() {
     assert!(status.contains(told), "{status}");
 }
 
+/// D34: the conditions of a `DeploymentConfig` are those of OpenShift, from the first rollout to a pause.
+#[test]
+fn d034_conditions_say_how_far_a_rollout_is() {
+    let shop = Shop::open(WEB);
+    let conditions = || {
+        let said = shop.says(&["get", "dc/web", "-o", "json"]);
+        let object: serde_json::Value =
+            serde_json::from_str(said.strip_suffix("exit 0").unwrap()).unwrap();
+        let all = object["status"]["conditions"].as_array().unwrap().clone();
+        let fields = ["type", "status", "reason", "message"];
+        let line = |one: serde_json::Value| {
+            fields.map(|field| one[field].as_str().unwrap_or("-").to_owned()).join(" ")
+        };
+        all.into_iter().map(line).collect::<Vec<_>>().join("\n")
+    };
+    let becomes = |wanted: &str| {
+        crate::support::daemon::eventually(&format!("{wanted} in {}", conditions()), || {
+            conditions().ends_with(wanted).then_some(())
+        });
+    };
+    shop.started(1);
+    becomes(
+        "Progressing True ReplicationControllerUpdated replication controller \"web-1\" is progressing",
+    );
+    shop.ends("ok", 1);
+    becomes(
+        "Available True - Deployment config has minimum availability.\nProgressing True \
+         NewReplicationControllerAvailable replication controller \"web-1\" successfully rolled out",
+    );
+    shop.repo.write("web.yaml", WEB.replace("web:1", "web:2")).commit("two");
+    shop.started(2);
+    shop.says(&["rollout", "cancel", "dc/web"]);
+    becomes(
+        "Progressing False RolloutCancelled rollout of replication controller \"web-2\" was cancelled",
+    );
+    shop.started(3); // the revision before is put back
+    shop.ends("ok", 3);
+    becomes(
+        "Progressing False RolloutCancelled rollout of replication controller \"web-2\" was cancelled",
+    );
+    shop.says(&["rollout", "pause", "dc/web"]);
+    becomes("Progressing Unknown DeploymentConfigPaused -");
+}
+
 /// D45, D46: whoever waits for a rollout that is paused is told that it does not go on by itself.
 #[test]
 fn d045_what_is_paused_is_not_waited_for() {

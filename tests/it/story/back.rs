@@ -161,7 +161,7 @@ fn d042_d043_a_rollout_is_cancelled_and_another_is_tried_again() {
     assert_eq!(reason, "cancelled by the user");
     assert_eq!(stand.inspected("web-0"), before);
     let (code, said) = order(&stand, "status");
-    let why = "replication controller \"web-2\" has failed progressing";
+    let why = "rollout of replication controller \"web-2\" was cancelled";
     assert!(code == Some(1) && said.contains(why), "{code:?} {said}");
     assert_eq!(order(&stand, "cancel").0, Some(1), "there is nothing to cancel");
 
