@@ -30,6 +30,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::world;
+
 /// How a command ended; the numbers are part of the interface (architecture page, section 8).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ExitCode {
@@ -139,6 +141,10 @@ enum Command {
 #[must_use]
 pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode {
     let words: Vec<_> = arguments.into_iter().collect();
+    // No command: only podman is asked to run it, so it is in no help, manual page or completion.
+    if words.get(1).is_some_and(|word| word == world::target::PROBE) {
+        return probe();
+    }
     let arguments = match Arguments::try_parse_from(&words) {
         Ok(mut arguments) => {
             let called =
@@ -190,6 +196,16 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         drop(print_error(&mut err, &error)); // nothing is left to tell a closed terminal
         if error.is::<crate::config::ConfigError>() { ExitCode::Usage } else { ExitCode::Error }
     })
+}
+
+/// Asks a probe in the network of a pod, for the daemon that had podman start this.
+fn probe() -> ExitCode {
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let wrote = match world::target::answer_probe() {
+        Ok(answer) => writeln!(out, "{answer}").map(|()| ExitCode::Done),
+        Err(why) => writeln!(err, "Error: {why}").map(|()| ExitCode::Usage),
+    };
+    wrote.unwrap_or(ExitCode::Error)
 }
 
 /// Prints an error with its causes, one line each.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Unsupported, unsupported};
@@ -49,7 +49,7 @@ pub struct Probe {
 }
 
 /// What a probe asks.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Handler {
     /// An HTTP request, answered with a status from 200 to 399.
     Http {
@@ -144,12 +144,6 @@ const PURPOSES: [(&str, Purpose); 3] = [
 ];
 
 impl Handler {
-    /// Whether it is asked in the network of the pod.
-    #[must_use]
-    pub const fn is_network(&self) -> bool {
-        !matches!(self, Self::Exec { .. } | Self::HealthCheck { .. })
-    }
-
     /// Why a podman of this version asks something else than what is written: before 4.4 it puts the words of a command
     /// together with spaces and gives them to a shell (podman#16794).
     #[must_use]

@@ -35,7 +35,7 @@ use event::Event;
 pub use checks::Check;
 pub use event::SIGNATURE_HEADER;
 pub use look::{Expected, Looked, Wanted};
-pub use podman::{Logs, PodmanTarget, QuadletTarget};
+pub use podman::{Logs, PROBE, PodmanTarget, QuadletTarget, answer_probe};
 
 /// What a target is (`[targets.NAME]`).
 #[derive(Clone, PartialEq, Eq, Debug)]

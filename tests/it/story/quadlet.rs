@@ -63,6 +63,8 @@ const IMPORT: &str = "cd /srv/manifests && tidegate import-image web -n shop";
 
 const RESTART: &str = "cd /srv/manifests && tidegate rollout restart dc/web -n shop";
 
+const CANCEL: &str = "cd /srv/manifests && tidegate rollout cancel dc/web -n shop";
+
 const IN_PLACE: &str = ", tidegate.dev/verify: 'false'";
 
 const SETTINGS: &str = "[targets.units]\nkind = \"quadlet\"\n[routes]\ndefault = \"units\"\n";
@@ -551,37 +553,82 @@ fn r021_of_a_container_unit_only_the_image_is_changed() {
     assert_eq!(shop.machine.unit("web.container").unwrap(), unit);
 }
 
-/// R18, R20, R22: the same without privileges, in the folder and with the services of a user.
+/// R5, R18, R20, R22: the same without privileges, in the folder and with the services of a user, whose pods are asked in
+/// their own network.
 #[test]
 fn r018_units_of_a_user_are_rolled_out_and_put_back() {
-    let Some(mut shop) = Shop::open(IN_PLACE) else { return };
-    let inside = "exec: {command: [busybox, test, -f, /www/healthz]}";
-    let written = manifests(&shop.podman.registry.address(), IN_PLACE);
-    let written = written.replace("httpGet: {path: /healthz, port: 8080}", inside);
-    shop.repo.write("web.yaml", written).commit("a probe that needs no privileges");
+    let Some(mut shop) = Shop::open("") else { return };
+    let startup = "startupProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}";
+    let registry = shop.podman.registry.address();
+    let written = |more: &str| {
+        manifests(&registry, more).replace(READY, &format!("{READY}\n        {startup}"))
+    };
+    shop.repo.write("web.yaml", written("")).commit("two ways to ask");
     shop.begin_as_user();
     let units = shop.machine.root().join("home/web/.config/containers/systemd");
     let files =
         || ["web.kube", "web.yaml"].map(|name| std::fs::read_to_string(units.join(name)).unwrap());
+    let moves = |shop: &Shop, version: &str, program: Program| {
+        shop.podman.push("shop/web:latest", version, program);
+        shop.machine.run_as_user(&["sh", "-c", IMPORT]);
+    };
+    moves(&shop, "v2", Program::Healthy);
+    shop.completes();
+    assert_eq!(shop.steps(), [Pulling, Verifying, StartingNew, Checking]);
+    assert_eq!(served(PORT).as_deref(), Some("v2"));
+
     let before = files();
-    shop.podman.push("shop/web:latest", "v2", Program::NeverReady);
-    shop.machine.run_as_user(&["sh", "-c", IMPORT]);
-    let reason = shop.fails();
-    assert!(
-        reason.starts_with("not healthy within 8s: container web-0-main is not ready: exec "),
-        "{reason}"
-    );
+    let said = |reason: &str, pod: &str| {
+        let head = format!("not healthy within 8s: container {pod}-main is not ready: GET http://");
+        assert!(reason.starts_with(&head), "{reason}");
+        assert!(reason.ends_with(":8080/healthz: status 404"), "{reason}");
+    };
+    moves(&shop, "v3", Program::NeverReady);
+    said(&shop.fails(), "web-check");
+    assert_eq!(shop.steps(), [Pulling, Verifying, RollingBack]);
     assert_eq!(files(), before);
-    assert_eq!(served(PORT).as_deref(), Some("v1"));
-    // A probe that cannot be asked is told before anything is touched.
-    let written = manifests(&shop.podman.registry.address(), IN_PLACE);
-    shop.repo.write("web.yaml", written).commit("a probe that needs privileges");
-    let reason = shop.fails();
-    assert!(reason.ends_with("which only root may enter: use `exec`"), "{reason}");
+    shop.repo.write("web.yaml", written(IN_PLACE)).commit("in place");
+    eventually("it is read", || {
+        (shop.machine.count(|fact| matches!(fact, Fact::CommitAdopted(_))) == 2).then_some(())
+    });
+    moves(&shop, "v4", Program::NeverReady);
+    said(&shop.fails(), "web-0");
+    assert_eq!(shop.steps(), [Pulling, StartingNew, Checking, RollingBack]);
     assert_eq!(files(), before);
+    assert_eq!(served(PORT).as_deref(), Some("v2"));
     let state = shop.machine.run_as_user(&["systemctl", "--user", "is-active", "web.service"]);
     assert_eq!(state, "active");
     let log = shop.machine.run(&["journalctl", "-b", "-o", "cat", "--no-pager", "_UID=1001"]);
     assert!(!log.contains("does not linger"), "{log}");
     assert_eq!(shop.files(), [None, None], "nothing is the system's");
+}
+
+/// R5: whoever asks for a user in the network of a pod does so within the time of the probe, and ends with the rollout.
+#[test]
+fn r005_a_probe_of_a_user_ends_with_its_time_and_with_the_rollout() {
+    let Some(mut shop) = Shop::open("") else { return };
+    shop.begin_as_user();
+    let registry = shop.podman.registry.address();
+    let slow = |timeout: &str| {
+        let probe = READY.replace("/healthz", "/cgi-bin/late");
+        let probe = probe.replace("periodSeconds: 1", &format!("timeoutSeconds: {timeout}"));
+        manifests(&registry, "").replace(READY, &probe)
+    };
+    shop.repo.write("web.yaml", slow("2")).commit("who answers late");
+    shop.podman.push("shop/web:latest", "v2", Program::AnswersLate);
+    shop.machine.run_as_user(&["sh", "-c", IMPORT]);
+    let reason = shop.fails();
+    assert!(reason.ends_with("/cgi-bin/late: no answer within 2s"), "{reason}");
+
+    let asks = || {
+        let processes = shop.machine.run(&["ps", "-eo", "user,args"]);
+        processes.lines().filter(|line| line.contains("probe-in-pod")).count()
+    };
+    assert_eq!(asks(), 0);
+    shop.repo.write("web.yaml", slow("600")).commit("who may take longer");
+    eventually("it is asked", || (asks() > 1).then_some(()));
+    shop.machine.run_as_user(&["sh", "-c", CANCEL]);
+    eventually("nobody asks any more", || (asks() == 0).then_some(()));
+    assert_eq!(shop.fails(), "cancelled by the user");
+    assert_eq!(served(PORT).as_deref(), Some("v1"));
 }

@@ -1,14 +1,17 @@
 //! One question to a container: is it ready? Asked inside the pod's own network, as a rootless pod has no other (R5).
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::program::{Podman, Trouble};
+use super::unshared;
 use crate::pods::{Handler, Probe};
 use crate::time::Span;
 
@@ -27,6 +30,16 @@ pub(super) struct Place {
     pub(super) address: IpAddr,
 }
 
+/// What is asked in the network of a pod, so that another process can ask it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Question {
+    /// A process in that network.
+    pid: u32,
+    address: IpAddr,
+    pub(super) timeout: Duration,
+    handler: Handler,
+}
+
 /// Asks once: whether it is ready, and why not.
 pub(super) async fn ask(
     podman: &Podman<'_>,
@@ -34,9 +47,8 @@ pub(super) async fn ask(
     container: &str,
     probe: &Probe,
 ) -> Result<(), Trouble> {
-    let (timeout, pid) = (probe.timeout, place.pid);
-    let at = |port: u16| SocketAddr::new(place.address, port);
-    let (what, asked) = match &probe.handler {
+    let timeout = probe.timeout;
+    let handler = match &probe.handler {
         Handler::Exec { command } => {
             let mut arguments = vec!["exec", container];
             arguments.extend(command.iter().map(String::as_str));
@@ -46,35 +58,63 @@ pub(super) async fn ask(
             let arguments = ["healthcheck", "run", container];
             return run(podman, &arguments, timeout, "podman healthcheck run").await;
         }
-        Handler::Tcp { port } => {
-            let to = at(*port);
-            let asked = async { connect(pid, to, timeout).await.map(drop) };
-            (format!("tcp {to}"), tokio::time::timeout(timeout, asked).await)
-        }
-        Handler::Http { port, path, headers, tls: false } => {
-            let to = at(*port);
-            let asked = async {
-                let stream = connect(pid, to, timeout).await?;
-                get(stream, to, path, headers).await
-            };
-            (format!("GET http://{to}{path}"), tokio::time::timeout(timeout, asked).await)
-        }
-        Handler::Http { port, path, headers, tls: true } => {
-            let url = format!("https://{}{path}", at(*port));
-            let (asked, headers) = (url.clone(), headers.clone());
-            let asked = inside(pid, move || https(asked, headers));
-            (format!("GET {url}"), tokio::time::timeout(timeout, asked).await)
-        }
-        Handler::Grpc { port, service } => {
-            let url = format!("http://{}/grpc.health.v1.Health/Check", at(*port));
-            let asked = service.clone();
-            let asked = inside(pid, move || grpc(url, asked));
-            let what = format!("grpc {} {service}", at(*port)).trim_end().to_owned();
-            (what, tokio::time::timeout(timeout, asked).await)
+        handler @ (Handler::Tcp { .. } | Handler::Http { .. } | Handler::Grpc { .. }) => {
+            handler.clone()
         }
     };
-    let answered = asked.unwrap_or_else(|_| Err(format!("no answer within {}", Span(timeout))));
-    answered.map_err(|why| Trouble::Refused(format!("{what}: {why}")))
+    let question = Question { pid: place.pid, address: place.address, timeout, handler };
+    let answered = match rustix::process::geteuid().is_root() {
+        true => question.ask().await,
+        false => unshared::ask(podman, &question).await?,
+    };
+    answered.map_err(|why| Trouble::Refused(format!("{}: {why}", question.what())))
+}
+
+impl Question {
+    /// What it is called in messages.
+    fn what(&self) -> String {
+        let at = |port: u16| SocketAddr::new(self.address, port);
+        match &self.handler {
+            Handler::Tcp { port } => format!("tcp {}", at(*port)),
+            Handler::Http { port, path, tls, .. } => {
+                let scheme = if *tls { "https" } else { "http" };
+                format!("GET {scheme}://{}{path}", at(*port))
+            }
+            Handler::Grpc { port, service } => {
+                format!("grpc {} {service}", at(*port)).trim_end().to_owned()
+            }
+            Handler::Exec { .. } | Handler::HealthCheck { .. } => "podman".to_owned(),
+        }
+    }
+
+    /// Asks from this process, which may enter the network.
+    pub(super) async fn ask(&self) -> Result<(), String> {
+        let (timeout, pid) = (self.timeout, self.pid);
+        let at = |port: u16| SocketAddr::new(self.address, port);
+        let asked = async {
+            match &self.handler {
+                Handler::Tcp { port } => connect(pid, at(*port), timeout).await.map(drop),
+                Handler::Http { port, path, headers, tls: false } => {
+                    let to = at(*port);
+                    get(connect(pid, to, timeout).await?, to, path, headers).await
+                }
+                Handler::Http { port, path, headers, tls: true } => {
+                    let (url, headers) = (format!("https://{}{path}", at(*port)), headers.clone());
+                    inside(pid, move || https(url, headers)).await
+                }
+                Handler::Grpc { port, service } => {
+                    let url = format!("http://{}/grpc.health.v1.Health/Check", at(*port));
+                    let service = service.clone();
+                    inside(pid, move || grpc(url, service)).await
+                }
+                Handler::Exec { .. } | Handler::HealthCheck { .. } => {
+                    Err("podman asks that".to_owned())
+                }
+            }
+        };
+        let asked = tokio::time::timeout(timeout, asked).await;
+        asked.unwrap_or_else(|_| Err(format!("no answer within {}", Span(timeout))))
+    }
 }
 
 /// Asks podman to run something in the container.
@@ -196,8 +236,15 @@ async fn connect(
 /// Moves this thread into the network of a process, for ever.
 fn enter(pid: u32) -> Result<(), String> {
     let space = format!("/proc/{pid}/ns/net");
-    let space = File::open(&space).map_err(|error| format!("cannot open `{space}`: {error}"))?;
-    move_into_link_name_space(space.as_fd(), Some(LinkNameSpaceType::Network))
+    let file = File::open(&space).map_err(|error| format!("cannot open `{space}`: {error}"))?;
+    // That of the host is entered by nobody but its root; who is in there already needs not.
+    let own = fs::metadata("/proc/thread-self/ns/net");
+    if let (Ok(there), Ok(own)) = (file.metadata(), own)
+        && (there.dev(), there.ino()) == (own.dev(), own.ino())
+    {
+        return Ok(());
+    }
+    move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
         .map_err(|error| format!("cannot enter the network of the pod: {error}"))
 }
 

@@ -71,6 +71,8 @@ pub(super) struct Call<'a> {
     pub(super) arguments: &'a [&'a str],
     /// Its standard input.
     pub(super) input: &'a [u8],
+    /// A file that is its standard input instead.
+    pub(super) file: Option<&'a File>,
     /// Variables beside those that every program of the target gets.
     pub(super) environment: &'a [(&'a str, &'a OsStr)],
     /// Whether both of its outputs are one, of which the end is read: podman prints on either what a container did.
@@ -79,7 +81,7 @@ pub(super) struct Call<'a> {
 
 impl<'a> Call<'a> {
     pub(super) fn of(program: &'a Path, arguments: &'a [&'a str]) -> Self {
-        Self { program, arguments, input: &[], environment: &[], as_one: false }
+        Self { program, arguments, input: &[], file: None, environment: &[], as_one: false }
     }
 
     /// What it is called in messages: without its options, which are long.
@@ -271,7 +273,7 @@ impl Files {
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .envs(&target.environment)
             .envs(call.environment.iter().copied())
-            .stdin(Stdio::from(self.input.try_clone()?))
+            .stdin(Stdio::from(call.file.unwrap_or(&self.input).try_clone()?))
             .stdout(self.out.try_clone()?)
             .stderr(self.err.as_ref().unwrap_or(&self.out).try_clone()?)
             .process_group(0)
