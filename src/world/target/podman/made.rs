@@ -8,6 +8,16 @@ use crate::limits::PODMAN_ACT_TIMEOUT;
 use crate::pods::Instance;
 
 impl Host<'_> {
+    /// What a daemon that was killed had made. It disturbs nobody, and the next rollout removes it at the latest: where
+    /// podman does not do it now, that is no reason to try again.
+    pub(super) async fn remove_made(&self) {
+        if self.in_place().is_some()
+            && let Err(trouble) = self.remove_tried().await
+        {
+            tracing::debug!(?trouble, object = %self.podman.object, "what was made beside it is left");
+        }
+    }
+
     /// Has podman make the containers of the new revision with their volumes, and the runtime look for their programs, up
     /// to the point where these would start. What cannot be made refuses the rollout before the old one ends.
     pub(super) async fn make_beside(&self) -> Result<(), Trouble> {

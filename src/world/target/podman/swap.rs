@@ -142,7 +142,7 @@ impl Host<'_> {
     /// Rule R13, steps 4 and 7, and R13a, step 6.
     pub(super) async fn roll_back(&self) -> Result<String, Trouble> {
         if self.work.order.got_to == Some(RolloutStep::Pulling) {
-            self.remove_tried().await?; // what a daemon made beside it that was killed
+            self.remove_made().await;
             return Ok("what ran before was not touched".into());
         }
         self.remove_hooks().await?;

@@ -318,9 +318,11 @@ impl Unit<'_> {
     async fn roll_back(&self) -> Result<String, Trouble> {
         let Self { host, .. } = self;
         let got_to = host.work.order.got_to;
-        host.remove_tried().await?;
-        if got_to != Some(RolloutStep::Pulling) {
+        if got_to == Some(RolloutStep::Pulling) {
+            host.remove_made().await;
+        } else {
             host.remove_hooks().await?;
+            host.remove_tried().await?;
         }
         let untouched = [RolloutStep::Pulling, RolloutStep::PreHook, RolloutStep::Verifying];
         if got_to.is_some_and(|step| untouched.contains(&step)) {
