@@ -57,6 +57,10 @@ impl Described<'_> {
         self.spec(&mut block);
         block.line("");
         self.rollouts(&mut block, latest);
+        if !self.fired.is_empty() {
+            block.line("");
+            self.fired(&mut block);
+        }
         self.events(&mut block);
         block.finish()
     }
@@ -79,7 +83,6 @@ impl Described<'_> {
             block.field("Held", held);
         }
         block.field("Triggers", &triggers(object));
-        self.fired(block);
         for warning in self.misnamed {
             block.field("Warning", warning);
         }
