@@ -1,9 +1,10 @@
 //! Lifecycle hooks: a container that runs once before, between or after (rules D40.1, R16).
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::config::{self, Need};
+use super::render::put;
 use super::{LABEL_HOOK, LABEL_OBJECT, LABEL_ROLLOUT, Pods, Unsupported, unsupported};
 use crate::fact::{FailurePolicy, RolloutStep, TagImage, TagImages};
 use crate::names::{self, ObjectKey, Revision, RolloutKey};
@@ -44,6 +45,17 @@ pub(super) struct Hooks {
     pub(super) pre: Option<Hook>,
     pub(super) mid: Option<Hook>,
     pub(super) post: Option<Hook>,
+    pub(super) dress: Dress,
+}
+
+/// What a strategy puts on the pods of its hooks (section 1.1): labels, annotations, and the resources of a container that
+/// says none.
+#[derive(Clone, PartialEq, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Dress {
+    labels: Option<Map<String, Value>>,
+    annotations: Option<Map<String, Value>>,
+    resources: Option<Value>,
 }
 
 impl Hooks {
@@ -241,6 +253,7 @@ impl Pods {
     ) -> Option<String> {
         let hook = self.hook(step).filter(|hook| hook.tags.is_empty())?;
         let [name, _] = self.hook_name(step, revision);
+        let dress = &self.hooks.dress;
         let of = self
             .containers()
             .find(|one| one.get("name").is_some_and(|name| *name == hook.container))?;
@@ -254,6 +267,9 @@ impl Pods {
             if let (Some(value), Some(fields)) = (of.get(field), container.as_object_mut()) {
                 fields.insert(field.into(), value.clone());
             }
+        }
+        if let (Some(resources), Some(fields)) = (&dress.resources, container.as_object_mut()) {
+            fields.entry("resources").or_insert_with(|| resources.clone());
         }
         let named = |one: &&Value, key: &str| {
             let name = one.get(key).and_then(Value::as_str).unwrap_or_default();
@@ -271,11 +287,8 @@ impl Pods {
             "kind": "Pod",
             "metadata": {
                 "name": name,
-                "labels": {
-                    (LABEL_OBJECT): self.object.to_string(),
-                    (LABEL_ROLLOUT): key.to_string(),
-                    (LABEL_HOOK): "true",
-                },
+                "labels": dress.labels.clone().unwrap_or_default(),
+                "annotations": dress.annotations.clone().unwrap_or_default(),
             },
             "spec": {
                 "restartPolicy": "Never",
@@ -284,6 +297,10 @@ impl Pods {
                 "volumes": list(self.template.pointer("/spec/volumes")),
             },
         });
+        if let Some(labels) = pod.pointer_mut("/metadata/labels") {
+            let own = [(LABEL_OBJECT, self.object.to_string()), (LABEL_ROLLOUT, key.to_string())];
+            put(labels, own.into_iter().chain([(LABEL_HOOK, "true".to_owned())]));
+        }
         // As whom the programs of the pod run, and whose its volumes are.
         let security = self.template.pointer("/spec/securityContext");
         let spec = pod.get_mut("spec").and_then(Value::as_object_mut);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::hook::{self, Hooks};
+use super::hook::{self, Dress, Hooks};
 use super::rolling::{Amount, Budget};
 use super::{Pods, Publish, Strategy, Unsupported, config, unsupported};
 use crate::names::{Kind, ObjectKey};
@@ -59,6 +59,8 @@ struct StrategySpec {
     rolling_params: Option<Params>,
     recreate_params: Option<Params>,
     rolling_update: Option<Params>,
+    #[serde(flatten)]
+    dress: Dress,
 }
 
 #[derive(Deserialize, Default)]
@@ -101,6 +103,8 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
     let is_counted = !is_cron_job && object.kind != Kind::DaemonSet;
     let replicas = replicas.filter(|_| is_counted).unwrap_or(default);
     let strategy = strategy.unwrap_or_default();
+    // What stands there wins with `Recreate`, too (rule D37).
+    let rolling = strategy.rolling_params.as_ref().and_then(|params| params.timeout_seconds);
     let (how, params) = match strategy.r#type.as_deref().unwrap_or_default() {
         "Recreate" => (Strategy::Recreate, strategy.recreate_params),
         "Custom" => return unsupported("strategy Custom is not enabled"), // rule D38
@@ -112,13 +116,9 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
     let is_openshift = object.kind == Kind::DeploymentConfig;
     let budget = Budget::of(replicas, amounts.into(), is_openshift);
     let only = only_container(&template);
-    let hooks = Hooks {
-        pre: hook::read(object, "pre", params.pre, only)?,
-        mid: hook::read(object, "mid", params.mid, only)?.filter(|_| how == Strategy::Recreate),
-        post: hook::read(object, "post", params.post, only)?,
-    };
     let update_period = params.update_period_seconds.unwrap_or(is_openshift.into());
-    let timeout = params.timeout_seconds.or(read.spec.progress_deadline_seconds);
+    let timeout = rolling.or(params.timeout_seconds).or(read.spec.progress_deadline_seconds);
+    let hooks = hooks(object, params, how, (only, strategy.dress))?;
     let annotations = read.metadata.annotations.unwrap_or_default();
     let annotation = |key: &str| annotations.get(key).and_then(Value::as_str);
     let publish = publish(annotation("tidegate.dev/publish").unwrap_or_default())?;
@@ -144,6 +144,21 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
     };
     pods.needs.extend(pods.hooks.needs()?);
     check(&pods).map(|()| pods)
+}
+
+/// The hooks of a strategy, and what their pods have of it.
+fn hooks(
+    object: &ObjectKey,
+    params: Params,
+    how: Strategy,
+    (only, dress): (Option<&str>, Dress),
+) -> Result<Hooks, Unsupported> {
+    Ok(Hooks {
+        pre: hook::read(object, "pre", params.pre, only)?,
+        mid: hook::read(object, "mid", params.mid, only)?.filter(|_| how == Strategy::Recreate),
+        post: hook::read(object, "post", params.post, only)?,
+        dress,
+    })
 }
 
 /// `updateStrategy` of a `StatefulSet` or a `DaemonSet`: what is to wait for somebody is not rolled out all the same.

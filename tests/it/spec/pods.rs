@@ -275,7 +275,12 @@ fn d040_1_a_hook_is_a_pod_of_its_own() {
     let pods = read(|m| {
         let exec = json!({"command": ["migrate"], "env": [{"name": "A", "value": "2"}], "volumes": ["data"]});
         let hook = json!({"failurePolicy": "Retry", "execNewPod": exec});
-        m["spec"]["strategy"] = json!({"rollingParams": {"pre": hook.clone(), "post": hook}});
+        m["spec"]["strategy"] = json!({
+            "rollingParams": {"pre": hook.clone(), "post": hook},
+            "labels": {"team": "shop", "tidegate.dev/hook": "no"},
+            "annotations": {"why": "migrate"},
+            "resources": {"limits": {"memory": "64Mi"}},
+        });
         let spec = &mut m["spec"]["template"]["spec"];
         spec["volumes"] = json!([{"name": "data", "emptyDir": {}}, {"name": "other", "emptyDir": {}}]);
         spec["securityContext"] = json!({"runAsUser": 1000});
@@ -289,8 +294,18 @@ fn d040_1_a_hook_is_a_pod_of_its_own() {
     assert_eq!(pods.course(true), steps);
     assert_eq!(pods.hook(PreHook).unwrap().policy, FailurePolicy::Retry);
     let pod = pods.hook_pod(PreHook, &key(), Revision(3)).unwrap();
-    insta::assert_snapshot!(pod, @r#"{"apiVersion":"v1","kind":"Pod","metadata":{"labels":{"tidegate.dev/hook":"true","tidegate.dev/object":"DeploymentConfig/shop/web","tidegate.dev/rollout":"shop/web/1/7"},"name":"web-3-hook-pre"},"spec":{"containers":[{"command":["migrate"],"env":[{"name":"B","value":"1"},{"name":"A","value":"2"},{"name":"OPENSHIFT_DEPLOYMENT_NAME","value":"web-3"},{"name":"OPENSHIFT_DEPLOYMENT_NAMESPACE","value":"shop"}],"image":"r.io/web@sha256:0f","imagePullPolicy":"IfNotPresent","name":"lifecycle","volumeMounts":[{"mountPath":"/data","name":"data"}],"workingDir":"/srv"}],"restartPolicy":"Never","securityContext":{"runAsUser":1000},"terminationGracePeriodSeconds":10,"volumes":[{"emptyDir":{},"name":"data"}]}}"#);
+    insta::assert_snapshot!(pod, @r#"{"apiVersion":"v1","kind":"Pod","metadata":{"annotations":{"why":"migrate"},"labels":{"team":"shop","tidegate.dev/hook":"true","tidegate.dev/object":"DeploymentConfig/shop/web","tidegate.dev/rollout":"shop/web/1/7"},"name":"web-3-hook-pre"},"spec":{"containers":[{"command":["migrate"],"env":[{"name":"B","value":"1"},{"name":"A","value":"2"},{"name":"OPENSHIFT_DEPLOYMENT_NAME","value":"web-3"},{"name":"OPENSHIFT_DEPLOYMENT_NAMESPACE","value":"shop"}],"image":"r.io/web@sha256:0f","imagePullPolicy":"IfNotPresent","name":"lifecycle","resources":{"limits":{"memory":"64Mi"}},"volumeMounts":[{"mountPath":"/data","name":"data"}],"workingDir":"/srv"}],"restartPolicy":"Never","securityContext":{"runAsUser":1000},"terminationGracePeriodSeconds":10,"volumes":[{"emptyDir":{},"name":"data"}]}}"#);
     assert_eq!(pods.hook_pod(RolloutStep::MidHook, &key(), Revision(3)), None);
+}
+
+/// D37: the time of `rollingParams` wins, with `Recreate`, too.
+#[test]
+fn d037_the_time_of_rolling_params_wins() {
+    let pods = |strategy: serde_json::Value| read(|m| m["spec"]["strategy"] = strategy).unwrap();
+    let both = json!({"type": "Recreate", "recreateParams": {"timeoutSeconds": 5}, "rollingParams": {"timeoutSeconds": 7}});
+    assert_eq!(pods(both).timeout.as_secs(), 7);
+    let one = json!({"type": "Recreate", "recreateParams": {"timeoutSeconds": 5}});
+    assert_eq!(pods(one).timeout.as_secs(), 5);
 }
 
 /// R14: several instances cannot have one port.
