@@ -236,7 +236,7 @@ impl Ended {
             (Some(0), _) => Ok(self.out),
             (Some(_), _) if is_of_the_host(&self.err) => {
                 let why = words(&self.err, &self.out);
-                Err(Trouble::Passing(format!("{}: {why}", call.shown())))
+                Err(Trouble::Passing(format!("{}: {why}{}", call.shown(), advice(&why))))
             }
             (Some(_), _) => Err(Trouble::Refused(words(&self.err, &self.out))),
             (None, signal) => {
@@ -296,9 +296,21 @@ impl Files {
     }
 }
 
+/// What podman's network program says where it does not find the program that writes rules of the firewall: Debian's podman
+/// does without it until a pod begins.
+const NO_FIREWALL: &str = "netavark: no such file or directory";
+
+/// What to do about a reason of the host that does not say so itself.
+fn advice(why: &str) -> &'static str {
+    if why.to_lowercase().contains(NO_FIREWALL) {
+        return "; install `iptables`, which podman's networks need";
+    }
+    ""
+}
+
 /// Whether podman could not do it for a reason that lies with the host, and not with what it was asked (rule T25).
 fn is_of_the_host(err: &str) -> bool {
-    const SIGNS: [&str; 8] = [
+    const SIGNS: [&str; 9] = [
         "no space left on device",
         "disk quota exceeded",
         "read-only file system",
@@ -307,6 +319,7 @@ fn is_of_the_host(err: &str) -> bool {
         "cannot allocate memory",
         "too many open files",
         "resource temporarily unavailable",
+        NO_FIREWALL,
     ];
     let err = err.to_lowercase();
     SIGNS.iter().any(|sign| err.contains(sign))
@@ -351,6 +364,10 @@ mod tests {
         let several = "Error: 1 error occurred:\n\t* removing pod a: 1 error occurred:\n\t* unlinkat shm: busy\n\n\n";
         assert_eq!(words(several, ""), "unlinkat shm: busy");
         assert_eq!(words("", ""), "it said nothing");
+        // As podman 4.3 of a Debian without iptables says it.
+        let bare = "starting container 0f3a: netavark: No such file or directory (os error 2)\nError: failed to start 1 containers\n";
+        assert!(is_of_the_host(bare) && !is_of_the_host(err));
+        assert_eq!(advice(&words(bare, "")), "; install `iptables`, which podman's networks need");
         assert_eq!(words("Error: PASSWORD=hunter2 is wrong", ""), "PASSWORD=*** is wrong");
     }
 }
