@@ -172,7 +172,7 @@ impl Lock {
             child?
         };
         if let Some(process) = pid(&child).and_then(Process::of) {
-            note(file, &format!("{} {}", process.pid.as_raw_nonzero(), process.start))?;
+            note(file, &process.to_string())?;
         }
         Ok(child)
     }
@@ -193,6 +193,12 @@ impl Drop for Lock {
             let noted = file.seek(io::SeekFrom::End(-1)).is_ok();
             drop(noted.then(|| writeln!(file, " {BROKEN_OFF}")));
         }
+    }
+}
+
+impl std::fmt::Display for Process {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.pid.as_raw_nonzero(), self.start)
     }
 }
 

@@ -27,6 +27,7 @@ mod systemd;
 mod units;
 mod unshared;
 mod update;
+mod waited;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;

@@ -323,6 +323,36 @@ fn r004_x046_a_kill_at_each_hook_and_while_putting_back_converges_once() {
     assert_eq!(course.started(), 5, "once");
 }
 
+/// R4: what was waited for before a kill counts after it. The note that is left says how long that was; it is made to say
+/// that nothing is left of the ten minutes.
+#[test]
+fn r004_after_a_kill_the_rest_of_the_deadline_is_left() {
+    let open = |registry: &str, _: &str| manifests(registry, Web::default());
+    let Some(mut course) = Course::open(open) else { return };
+    course.completes();
+    course.moves("v2", Program::NeverReady);
+    let locks = course.host.state().join("locks");
+    let noted = || {
+        let files = std::fs::read_dir(&locks).unwrap().map(|file| file.unwrap().path());
+        let mut found = files.filter(|path| path.extension().is_some_and(|end| end == "waited"));
+        let path = found.next()?;
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (waited, whose) = text.split_once(' ')?;
+        Some((path, waited.parse::<u64>().unwrap(), whose.to_owned()))
+    };
+    let (_, first, _) = eventually("a note", noted);
+    eventually("another", || noted().filter(|(_, waited, _)| *waited > first));
+    course.host.kill();
+    let (path, _, whose) = noted().unwrap();
+    std::fs::write(&path, format!("600000 {whose}")).unwrap();
+    course.host.start();
+    let (outcome, reason, rolled_back) = course.ends();
+    assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
+    assert!(reason.starts_with("not healthy within 10m: "), "{reason}");
+    assert!(noted().is_none(), "what is over leaves no note");
+    assert_eq!(course.runs(), "v1");
+}
+
 /// X48: without a probe that says more, what has to run for `minReadySeconds` is watched for as long.
 #[test]
 fn x048_a_crash_that_comes_late_is_seen_within_the_time_that_it_has_to_run() {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::probe::{self, Place};
 use super::program::{Podman, Trouble};
+use super::waited::Waited;
 use crate::limits;
 use crate::pods::{Pods, Probe, Purpose};
 use crate::time::Span;
@@ -256,6 +257,7 @@ async fn one(podman: &Podman<'_>, pods: &Pods, of: Subject<'_>) -> Result<(), Tr
     let gone = || Trouble::Refused(format!("{of} is gone"));
     let place = watch(podman, pods, of).await?.ok_or_else(gone)?;
     let mut told = format!("{of} is not ready");
+    let mut waited = Waited::of(podman, of, place.pid);
     let ready = async {
         let mut asking: Vec<Asking<'_>> = probes
             .iter()
@@ -287,7 +289,12 @@ async fn one(podman: &Podman<'_>, pods: &Pods, of: Subject<'_>) -> Result<(), Tr
             if since.is_some_and(|since: Instant| since.elapsed() >= wanted) {
                 return Ok::<(), Trouble>(());
             }
-            if since.is_none() && progress.elapsed() >= pods.timeout {
+            // Another daemon waited for what has never been ready, too.
+            let used = match first {
+                None => waited.note(progress.elapsed()),
+                Some(_) => progress.elapsed(),
+            };
+            if since.is_none() && used >= pods.timeout {
                 let within = Span(pods.timeout);
                 return Err(Trouble::Refused(format!("not healthy within {within}: {told}")));
             }
@@ -307,11 +314,13 @@ async fn one(podman: &Podman<'_>, pods: &Pods, of: Subject<'_>) -> Result<(), Tr
             }
         }
     };
-    tokio::select! {
-        ready = ready => ready?,
-        broken = breaks => broken?,
+    let end = tokio::select! {
+        ready = ready => ready,
+        broken = breaks => broken,
         () = podman.cancel.cancelled() => return Err(Trouble::Cancelled),
-    }
+    };
+    waited.end();
+    end?;
     // What broke in the same moment is seen.
     watch(podman, pods, of).await?.map(drop).ok_or_else(gone)
 }
