@@ -55,7 +55,7 @@ pub use template::read_params;
 pub(crate) use tree::SpecTags;
 pub(crate) use tree::{DUPLICATE, SKIPPED, duplicate};
 pub use tree::{Has, Skipped, Tree};
-pub(crate) use workload::{TRIGGERS, selector_name};
+pub(crate) use workload::{TRIGGERS, field_base, selector_name};
 
 /// What git asks for at one commit.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -100,7 +100,8 @@ impl DesiredState {
             | crate::names::Kind::Deployment
             | crate::names::Kind::StatefulSet
             | crate::names::Kind::DaemonSet
-            | crate::names::Kind::CronJob => self.workloads.get(key).cloned().map(Object::Workload),
+            | crate::names::Kind::CronJob
+            | crate::names::Kind::Pod => self.workloads.get(key).cloned().map(Object::Workload),
         }
     }
 
@@ -330,8 +331,8 @@ pub struct BuildConfig {
     pub position: Position,
 }
 
-/// Something that is rolled out: a `DeploymentConfig`, or a `Deployment`, `StatefulSet`, `DaemonSet` or `CronJob` with
-/// the triggers annotation.
+/// Something that is rolled out: a `DeploymentConfig`, or a `Deployment`, `StatefulSet`, `DaemonSet`, `CronJob` or `Pod`
+/// with the triggers annotation.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "the fields of the API")]
 pub struct Workload {

@@ -436,6 +436,7 @@ pub fn render(workload: &Workload, images: &[RolloutImage]) -> Vec<u8> {
 fn pod_spec(manifest: &mut Value, kind: Kind) -> Option<&mut Value> {
     let path = match kind {
         Kind::CronJob => "/spec/jobTemplate/spec/template/spec",
+        Kind::Pod => "/spec",
         Kind::DeploymentConfig
         | Kind::Deployment
         | Kind::StatefulSet

@@ -38,6 +38,7 @@ pub use render::{
 };
 pub use rolling::{Budget, Scales};
 pub use seen::{Astray, ContainerState, How, Look, Looks, Part, SeenContainer, SeenPod, ailing};
+pub(crate) use spec::is_of_object;
 pub use unit::{Units, is_updated_by_podman, owner_of_unit, unit_paths};
 
 /// Why something cannot run on one host.

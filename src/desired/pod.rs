@@ -117,9 +117,28 @@ impl<'n> Pod<'n> {
     pub(crate) fn hash(&self, triggers: &[ImageTrigger]) -> ContentHash {
         let automatic = triggers.iter().filter(|trigger| trigger.automatic);
         let named: Vec<&ContainerRef> = automatic.flat_map(|trigger| &trigger.containers).collect();
-        let blanked = blank(self.node, &named);
+        // What a `Pod` says of itself is no part of the template that it is.
+        let own = self.path.is_empty().then(|| template_of_pod(self.node));
+        let blanked = blank(own.as_ref().unwrap_or(self.node), &named);
         ContentHash::of(json::write(&blanked).as_bytes())
     }
+}
+
+/// The part of a `Pod` that is its template: its name and what annotations say about the object are not.
+fn template_of_pod(pod: &Node) -> Node {
+    let only = |node: &Node, keep: &dyn Fn(&str) -> bool| {
+        let entries = node.entries().iter().filter(|(key, _)| keep(key));
+        Node::Mapping(entries.cloned().collect())
+    };
+    let part = |key: &str, keep: &dyn Fn(&str) -> bool| {
+        let node = pod.at(&["metadata", key])?;
+        Some((key.into(), only(node, keep)))
+    };
+    let parts =
+        [part("labels", &|_| true), part("annotations", &|key| !crate::pods::is_of_object(key))];
+    let metadata = Node::Mapping(parts.into_iter().flatten().collect());
+    let spec = pod.get("spec").cloned().unwrap_or_else(super::object::null);
+    Node::Mapping(vec![("metadata".into(), metadata), ("spec".into(), spec)])
 }
 
 fn blank(template: &Node, named: &[&ContainerRef]) -> Node {

@@ -526,7 +526,7 @@ fn read_ours(draft: &Draft<'_>, kind: Kind, api_version: &str) -> Option<Object>
         Kind::DeploymentConfig => {
             deployment_config::read(draft).map(|workload| Object::Workload(Arc::new(workload)))
         }
-        Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::CronJob => {
+        Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet | Kind::CronJob | Kind::Pod => {
             workload::read(draft, kind).map(|workload| Object::Workload(Arc::new(workload)))
         }
     }

@@ -1,5 +1,5 @@
-//! `Deployment`, `StatefulSet`, `DaemonSet` and `CronJob` that carry the triggers annotation (section 2 of the triggers
-//! specification), and what they share with a DeploymentConfig.
+//! `Deployment`, `StatefulSet`, `DaemonSet`, `CronJob` and `Pod` that carry the triggers annotation (section 2 of the
+//! triggers specification), and what they share with a DeploymentConfig.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -72,7 +72,7 @@ fn scale(kind: Kind, node: &Node) -> Option<u32> {
         Kind::DeploymentConfig if text("test") == Some("true") => Some(0),
         Kind::DeploymentConfig => replicas(0),
         Kind::Deployment | Kind::StatefulSet => replicas(1),
-        Kind::DaemonSet => Some(1),
+        Kind::DaemonSet | Kind::Pod => Some(1),
         Kind::CronJob | Kind::ImageStream | Kind::BuildConfig => None,
     }
 }
@@ -170,12 +170,13 @@ struct CronJobSpec {
     failed_jobs_history_limit: Option<i32>,
 }
 
-/// Reads a workload of one of the four kinds.
+/// Reads a workload of one of the five kinds.
 pub(crate) fn read(draft: &Draft<'_>, kind: Kind) -> Option<Workload> {
     let (meta, stands_still) = match kind {
         Kind::StatefulSet => (draft.read::<Fields<StatefulSetSpec>>()?.metadata, false),
         Kind::DaemonSet => (draft.read::<Fields<DaemonSetSpec>>()?.metadata, false),
         Kind::CronJob => (draft.read::<Fields<CronJobSpec>>()?.metadata, false),
+        Kind::Pod => (draft.read::<Fields<IgnoredAny>>()?.metadata, false),
         Kind::Deployment | Kind::DeploymentConfig | Kind::ImageStream | Kind::BuildConfig => {
             let Fields { metadata, spec, .. } = draft.read::<Fields<DeploymentSpec>>()?;
             (metadata, spec.paused)
@@ -187,6 +188,7 @@ pub(crate) fn read(draft: &Draft<'_>, kind: Kind) -> Option<Workload> {
     let settings = Settings::read(&ours);
     let template: &[&str] = match kind {
         Kind::CronJob => &["spec", "jobTemplate", "spec", "template"],
+        Kind::Pod => &[],
         Kind::Deployment
         | Kind::StatefulSet
         | Kind::DaemonSet
@@ -196,7 +198,7 @@ pub(crate) fn read(draft: &Draft<'_>, kind: Kind) -> Option<Workload> {
     };
     let pod = Pod::read(draft, template)?;
     let triggers = match meta.annotations.get(TRIGGERS) {
-        Some(text) => read_triggers(draft, text, &pod, &template.join("."), &meta.name, kind),
+        Some(text) => read_triggers(draft, text, &pod, &field_base(template), &meta.name, kind),
         None => Vec::new(),
     };
     pod.check_images(draft, &triggers);
@@ -214,7 +216,7 @@ fn read_triggers(
     draft: &Draft<'_>,
     text: &str,
     pod: &Pod<'_>,
-    template: &str,
+    base: &str,
     name: &str,
     kind: Kind,
 ) -> Vec<ImageTrigger> {
@@ -243,12 +245,13 @@ fn read_triggers(
     let mut seen: Vec<ContainerRef> = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let Some(entry) = Entry::read(item, index, draft, &bad) else { continue };
-        let container = match container_of(&entry.field_path, template, pod) {
+        let container = match container_of(&entry.field_path, base, pod) {
             Ok(Some(container)) => container,
             Ok(None) => {
                 let path = &entry.field_path;
                 let text = format!(
-                    "trigger on {object}: field path `{path}` is outside `{template}`; it is without effect"
+                    "trigger on {object}: field path `{path}` is outside `{}`; it is without effect",
+                    base.trim_end_matches('.')
                 );
                 draft.warn("T2", at, text);
                 continue;
@@ -390,11 +393,11 @@ impl Entry {
 /// The container that a field path names; none where it leads out of the template (T2, T3).
 fn container_of(
     field_path: &str,
-    template: &str,
+    base: &str,
     pod: &Pod<'_>,
 ) -> Result<Option<ContainerRef>, String> {
     let invalid = || format!("field path is not valid: {field_path}");
-    let Some(rest) = field_path.trim().strip_prefix(&format!("{template}.spec.")) else {
+    let Some(rest) = field_path.trim().strip_prefix(base) else {
         return if field_path.is_empty() { Err(invalid()) } else { Ok(None) };
     };
     let lists = [("containers[", ContainerList::Regular), ("initContainers[", ContainerList::Init)];
@@ -411,6 +414,11 @@ fn container_of(
     }
     let name = selector_name(selector).ok_or_else(invalid)?;
     of_list.find(|c| c.name == name).cloned().map(Some).ok_or_else(missing)
+}
+
+/// How field paths of the pod template at a path begin (rule T2): `spec.template.spec.`, or `spec.` of a `Pod`.
+pub(crate) fn field_base(template: &[&str]) -> String {
+    template.iter().chain(&["spec", ""]).copied().collect::<Vec<_>>().join(".")
 }
 
 /// The name in `?(@.name=="NAME")`; blanks, single quotes and escaped quotes are accepted (T3).

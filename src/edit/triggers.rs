@@ -218,6 +218,7 @@ fn form(document: &Document) -> Option<Form> {
         ("StatefulSet", "apps", Form::Annotated(TEMPLATE)),
         ("DaemonSet", "apps", Form::Annotated(TEMPLATE)),
         ("CronJob", "batch", Form::Annotated(OF_JOB)),
+        ("Pod", "", Form::Annotated(&[])),
     ];
     let found = forms.into_iter().find(|(kind, group, _)| document.is(Sort { kind, group }));
     found.map(|(_, _, form)| form)

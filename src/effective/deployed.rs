@@ -225,7 +225,7 @@ impl Deployed<'_> {
                     ("numberReady", available),
                     ("updatedNumberScheduled", updated),
                 ],
-                Kind::CronJob => &[],
+                Kind::CronJob | Kind::Pod => &[],
                 Kind::DeploymentConfig
                 | Kind::Deployment
                 | Kind::StatefulSet

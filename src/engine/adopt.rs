@@ -292,7 +292,8 @@ impl Engine {
             | Kind::Deployment
             | Kind::StatefulSet
             | Kind::DaemonSet
-            | Kind::CronJob => {
+            | Kind::CronJob
+            | Kind::Pod => {
                 self.desired.workloads.remove(key);
             }
         }

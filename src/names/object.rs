@@ -106,11 +106,13 @@ pub enum Kind {
     DaemonSet,
     /// `batch/v1` `CronJob` with the triggers annotation.
     CronJob,
+    /// `v1` `Pod` with the triggers annotation, that no other object makes (rule T1).
+    Pod,
 }
 
 impl Kind {
     /// Every kind, in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ImageStream,
         Self::BuildConfig,
         Self::DeploymentConfig,
@@ -118,6 +120,7 @@ impl Kind {
         Self::StatefulSet,
         Self::DaemonSet,
         Self::CronJob,
+        Self::Pod,
     ];
 
     /// The kind as manifests spell it.
@@ -131,6 +134,7 @@ impl Kind {
             Self::StatefulSet => "StatefulSet",
             Self::DaemonSet => "DaemonSet",
             Self::CronJob => "CronJob",
+            Self::Pod => "Pod",
         }
     }
 
@@ -145,6 +149,7 @@ impl Kind {
             Self::StatefulSet => "statefulset",
             Self::DaemonSet => "daemonset",
             Self::CronJob => "cronjob",
+            Self::Pod => "pod",
         }
     }
 
@@ -159,6 +164,7 @@ impl Kind {
             Self::StatefulSet => "sts",
             Self::DaemonSet => "ds",
             Self::CronJob => "cj",
+            Self::Pod => "po",
         }
     }
 
@@ -173,6 +179,7 @@ impl Kind {
             "sts" | "statefulset" | "statefulsets" => Some(Self::StatefulSet),
             "ds" | "daemonset" | "daemonsets" => Some(Self::DaemonSet),
             "cj" | "cronjob" | "cronjobs" => Some(Self::CronJob),
+            "po" | "pod" | "pods" => Some(Self::Pod),
             _ => None,
         }
     }

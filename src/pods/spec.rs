@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::hook::{self, Dress, Hooks};
 use super::rolling::{Amount, Budget};
@@ -82,16 +82,15 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
     };
     check_update(read.spec.update_strategy.as_ref())?;
     let Spec { replicas, template, job_template, strategy, volume_claim_templates, .. } = read.spec;
-    let of_jobs = job_template.and_then(|job| job.pointer("/spec/template").cloned());
-    let is_cron_job = object.kind == Kind::CronJob;
-    if is_cron_job {
-        super::cron::cron(manifest)?;
-    }
-    let template = if is_cron_job { of_jobs } else { template };
-    let default = match object.kind {
-        Kind::DeploymentConfig => 0, // rule D2
-        Kind::CronJob => 0,          // its pods are those of its runs
-        Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => 1,
+    let (template, default) = match object.kind {
+        Kind::DeploymentConfig => (template, 0), // rule D2
+        Kind::CronJob => {
+            super::cron::cron(manifest)?;
+            // Its pods are those of its runs.
+            (job_template.and_then(|job| job.pointer("/spec/template").cloned()), 0)
+        }
+        Kind::Pod => (Some(own_template(manifest)?), 1),
+        Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => (template, 1),
         Kind::ImageStream | Kind::BuildConfig => {
             return unsupported(format!("a {} does not run on this kind of target", object.kind));
         }
@@ -100,7 +99,7 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
     let Some(template) = template.filter(Value::is_object) else {
         return unsupported("there is no pod template");
     };
-    let is_counted = !is_cron_job && object.kind != Kind::DaemonSet;
+    let is_counted = !matches!(object.kind, Kind::CronJob | Kind::DaemonSet | Kind::Pod);
     let replicas = replicas.filter(|_| is_counted).unwrap_or(default);
     let strategy = strategy.unwrap_or_default();
     // What stands there wins with `Recreate`, too (rule D37).
@@ -144,6 +143,38 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
     };
     pods.needs.extend(pods.hooks.needs()?);
     check(&pods).map(|()| pods)
+}
+
+/// Whether an annotation of a `Pod` is about the object, and nothing that its instance is to have: what else is there
+/// counts as part of its template.
+pub(crate) fn is_of_object(annotation: &str) -> bool {
+    annotation.starts_with("tidegate.dev/")
+        || annotation.starts_with("kubectl.kubernetes.io/")
+        || annotation == "image.openshift.io/triggers"
+        || annotation == "alpha.image.policy.openshift.io/resolve-names"
+}
+
+/// A `Pod` as the template of its one instance (rule R17a).
+fn own_template(manifest: &[u8]) -> Result<Value, Unsupported> {
+    let mut pod: Value = match serde_json::from_slice(manifest) {
+        Ok(pod) => pod,
+        Err(error) => return unsupported(format!("the manifest cannot be read: {error}")),
+    };
+    if let Some(policy) = pod.pointer("/spec/restartPolicy").and_then(Value::as_str)
+        && policy != "Always"
+    {
+        return unsupported(format!(
+            "`restartPolicy: {policy}` is for a pod that ends by itself, and a rollout is done when it runs; leave the line out, \
+             or make it a CronJob"
+        ));
+    }
+    let part = |path: &str| pod.pointer_mut(path).map(Value::take).unwrap_or_default();
+    let [labels, mut annotations, spec] =
+        ["/metadata/labels", "/metadata/annotations", "/spec"].map(part);
+    if let Some(annotations) = annotations.as_object_mut() {
+        annotations.retain(|key, _| !is_of_object(key));
+    }
+    Ok(json!({"metadata": {"labels": labels, "annotations": annotations}, "spec": spec}))
 }
 
 /// The hooks of a strategy, and what their pods have of it.

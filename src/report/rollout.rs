@@ -127,6 +127,7 @@ fn paused(object: &ObjectKey) -> Progress {
         Kind::Deployment => "deployment",
         Kind::StatefulSet => "statefulset",
         Kind::DaemonSet => "daemon set",
+        Kind::Pod => "pod",
         Kind::CronJob | Kind::ImageStream | Kind::BuildConfig => kind.as_str(),
     };
     let words = "is paused. Resume to continue watching the status of the rollout.";
@@ -147,6 +148,7 @@ fn ended(last: &Rollout, workload: &Workload, is_paused: bool) -> Progress {
                 format!("replication controller {rollout:?} successfully rolled out")
             }
             Kind::DaemonSet => format!("daemon set {name:?} successfully rolled out"),
+            Kind::Pod => format!("pod {name:?} successfully rolled out"),
             Kind::StatefulSet => {
                 let pods = replicas_of(workload);
                 format!("statefulset rolling update complete {pods} pods at revision {rollout}...")
@@ -166,6 +168,7 @@ fn ended(last: &Rollout, workload: &Workload, is_paused: bool) -> Progress {
             format!("replication controller {rollout:?} has failed progressing")
         }
         Kind::DaemonSet => format!("daemon set {name:?} exceeded its progress deadline"),
+        Kind::Pod => format!("pod {name:?} exceeded its progress deadline"),
         Kind::StatefulSet => format!("statefulset {name:?} exceeded its progress deadline"),
         Kind::Deployment | Kind::CronJob | Kind::ImageStream | Kind::BuildConfig => {
             format!("deployment {name:?} exceeded its progress deadline")
@@ -179,6 +182,7 @@ fn running(object: &ObjectKey, runs: bool, desired: u64, counts: Option<Counts>)
     let (what, of) = match kind {
         Kind::DeploymentConfig => ("rollout to finish".to_owned(), "replicas"),
         Kind::DaemonSet => (format!("daemon set {name:?} rollout to finish"), "pods"),
+        Kind::Pod => (format!("pod {name:?} rollout to finish"), "pods"),
         Kind::Deployment
         | Kind::StatefulSet
         | Kind::CronJob
@@ -213,6 +217,7 @@ fn running(object: &ObjectKey, runs: bool, desired: u64, counts: Option<Counts>)
             "Waiting for latest deployment config spec to be observed by the controller loop..."
         }
         Kind::DaemonSet => "Waiting for daemon set spec update to be observed...",
+        Kind::Pod => "Waiting for pod spec update to be observed...",
         Kind::StatefulSet => "Waiting for statefulset spec update to be observed...",
         Kind::Deployment | Kind::CronJob | Kind::ImageStream | Kind::BuildConfig => {
             "Waiting for deployment spec update to be observed..."

@@ -179,10 +179,7 @@ impl Command {
     /// `spec.ports` of a service.
     fn ports(&self, kind: ManifestKind, document: &Document) -> anyhow::Result<Value> {
         let template = kind.pod_template().unwrap_or(&["spec"]);
-        let containers = match kind.sort.kind {
-            "Pod" => document.containers(&[]),
-            _ => document.containers(template),
-        };
+        let containers = document.containers(template);
         let known: Vec<&Port> =
             containers.iter().filter(|one| !one.is_init).flat_map(|one| &one.ports).collect();
         let mut ports: Vec<u16> = Vec::new();

@@ -93,6 +93,7 @@ impl ManifestKind {
             | "Job"
             | "ReplicationController" => Some(&["spec", "template"]),
             "CronJob" => Some(&["spec", "jobTemplate", "spec", "template"]),
+            "Pod" => Some(&[]),
             _ => None,
         }
     }

@@ -173,7 +173,10 @@ impl<'a> Search<'a> {
             bail!("the server doesn't have a resource type \"{word}\"");
         };
         match kind.sort.kind {
-            "Pod" => self.pod(name).ok_or_else(|| missing(&kind, name)),
+            "Pod" => match self.pod(name) {
+                Some(found) => Ok(found),
+                None => self.workload(&kind, Kind::Pod, name),
+            },
             "ReplicationController" => self.controller(name).ok_or_else(|| missing(&kind, name)),
             other => match Kind::from_word(other).filter(|kind| kind.is_workload()) {
                 Some(workload) => self.workload(&kind, workload, name),

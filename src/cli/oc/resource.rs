@@ -123,9 +123,9 @@ impl Resource {
         }
     }
 
-    /// The kind, where it is one that is rolled out.
+    /// The kind, where it is one that is rolled out. Pods are what comes of a rollout, also those of a `Pod`.
     pub(super) fn workload(self) -> Option<Kind> {
-        Kind::from_word(self.kind()).filter(|kind| kind.is_workload())
+        Kind::from_word(self.kind()).filter(|kind| kind.is_workload() && *kind != Kind::Pod)
     }
 
     /// Whether `describe` knows it.

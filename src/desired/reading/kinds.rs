@@ -29,13 +29,14 @@ fn versions(kind: Kind) -> &'static [&'static str] {
         Kind::DeploymentConfig => &["apps.openshift.io/v1", "v1"],
         Kind::Deployment | Kind::StatefulSet | Kind::DaemonSet => &["apps/v1"],
         Kind::CronJob => &["batch/v1"],
+        Kind::Pod => &["v1"],
     }
 }
 
 /// The versions that Kubernetes no longer has.
 fn old_versions(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::ImageStream | Kind::BuildConfig | Kind::DeploymentConfig => &[],
+        Kind::ImageStream | Kind::BuildConfig | Kind::DeploymentConfig | Kind::Pod => &[],
         Kind::Deployment | Kind::DaemonSet => {
             &["apps/v1beta1", "apps/v1beta2", "extensions/v1beta1"]
         }
@@ -58,7 +59,9 @@ fn is_open(kind: Kind) -> bool {
 fn kind_of(word: &str) -> Option<(Kind, bool)> {
     let exact = word.parse::<Kind>().ok().map(|kind| (kind, true));
     exact.or_else(|| {
-        let near = |kind: &Kind| is_near(word, kind.as_str(), EDITS_MAX);
+        // Two edits lead from `Job` to `Pod`.
+        let edits = |kind: Kind| EDITS_MAX.min(kind.as_str().len() / 3);
+        let near = |kind: &Kind| is_near(word, kind.as_str(), edits(*kind));
         Kind::ALL.into_iter().find(near).map(|kind| (kind, false))
     })
 }
@@ -127,11 +130,11 @@ pub(super) fn meaning(word: &str, version: &str, node: &Node, draft: &Draft<'_>)
 
 /// T1: the triggers annotation on what nobody rolls out as a whole.
 pub(super) fn warn_of_triggers(draft: &Draft<'_>, word: &str) {
-    let is_odd = matches!(word, "ReplicaSet" | "ReplicationController" | "Job" | "Pod");
+    let is_odd = matches!(word, "ReplicaSet" | "ReplicationController" | "Job");
     let path = ["metadata", "annotations", workload::TRIGGERS];
     if is_odd && draft.node.at(&path).is_some() {
         let text = format!("annotation `{}` is without effect on a {word}", workload::TRIGGERS);
-        let hint = "it is heeded on Deployment, StatefulSet, DaemonSet and CronJob";
+        let hint = "it is heeded on Deployment, StatefulSet, DaemonSet, CronJob and Pod";
         draft.warn_with_hint("T1", &path.map(step), End::Key, text, Some(hint.into()));
     }
 }

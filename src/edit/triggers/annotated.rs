@@ -4,7 +4,7 @@ use super::{
     Containers, FromTag, ImageTrigger, One, TriggerError, Triggers, Wish, no_hooks, replaced, twice,
 };
 use crate::desired::yaml::{self, Node, Scalar, ScalarKind};
-use crate::desired::{TRIGGERS, selector_name};
+use crate::desired::{TRIGGERS, field_base, selector_name};
 use crate::edit::value::quoted;
 use crate::edit::{Document, Manifests, Place, Value, keys};
 
@@ -16,11 +16,6 @@ struct Entry {
     /// None where the field path leads to no container.
     container: Option<String>,
     automatic: bool,
-}
-
-/// Where the pod template stands, as field paths begin.
-fn base(template: &[&str]) -> String {
-    format!("{}.spec.", template.join("."))
 }
 
 pub(super) fn read(document: &Document, template: &[&str]) -> Result<Triggers, String> {
@@ -72,7 +67,7 @@ fn entry(item: &Node, document: &Document, template: &[&str], known: &Containers
 
 /// The container that a field path names (rule T3).
 fn container(path: &str, template: &[&str], known: &Containers) -> Option<String> {
-    let rest = path.trim().strip_prefix(&base(template))?;
+    let rest = path.trim().strip_prefix(&field_base(template))?;
     let lists = [("initContainers[", &known.init), ("containers[", &known.regular)];
     let (names, selector) = lists.into_iter().find_map(|(prefix, names)| {
         Some((names, rest.strip_prefix(prefix)?.strip_suffix("].image")?))
@@ -160,7 +155,7 @@ fn put(
     known.check(&wanted.containers)?;
     for name in &wanted.containers {
         let list = if known.init.contains(name) { "initContainers" } else { "containers" };
-        let path = format!("{}{list}[?(@.name==\"{name}\")].image", base(template));
+        let path = format!("{}{list}[?(@.name==\"{name}\")].image", field_base(template));
         let found = entries.iter_mut().find(|entry| entry.container.as_deref() == Some(name));
         let Some(entry) = found else {
             entries.push(Entry::new(&wanted, name, &path));

@@ -28,7 +28,7 @@ pub(super) fn desired(kind: Kind, object: &Value) -> u64 {
     let default = u64::from(kind != Kind::DeploymentConfig);
     let replicas = object.pointer("/spec/replicas").and_then(Value::as_u64);
     match kind {
-        Kind::DaemonSet => 1,
+        Kind::DaemonSet | Kind::Pod => 1,
         Kind::DeploymentConfig
         | Kind::Deployment
         | Kind::StatefulSet

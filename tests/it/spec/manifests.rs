@@ -117,7 +117,7 @@ fn d010_what_a_rollout_makes_is_called_as_in_openshift() {
 
 #[test]
 fn t001_the_annotation_is_without_effect_where_nothing_rolls_out() {
-    for kind in ["Job", "ReplicaSet", "ReplicationController", "Pod"] {
+    for kind in ["Job", "ReplicaSet", "ReplicationController"] {
         let text = deployment("[]").replace("kind: Deployment", &format!("kind: {kind}"));
         warns(
             &text,
@@ -125,6 +125,36 @@ fn t001_the_annotation_is_without_effect_where_nothing_rolls_out() {
         );
     }
     assert_eq!(found(&read(&deployment("[]"))), "");
+}
+
+/// T1, T2: a Pod that carries the annotation is rolled out; its field paths begin with `spec.`.
+#[test]
+fn t001_t002_a_pod_with_the_annotation_is_ours() {
+    let pod = |path: &str, more: &str| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata:\n  name: tool\n  labels: {{app: tool}}\n  annotations:\n    \
+             image.openshift.io/triggers: '[{{\"from\":{{\"kind\":\"ImageStreamTag\",\"name\":\"a:1\"}},\"fieldPath\":\"{path}\"}}]'\n\
+             {more}spec:\n  containers: [{{name: main, image: 'r.io/a:1'}}]\n"
+        )
+    };
+    let by_name = r#"spec.containers[?(@.name==\"main\")].image"#;
+    for path in ["spec.containers[0].image", by_name] {
+        let tool = workload(&pod(path, ""));
+        assert_eq!((tool.object.kind, tool.scale, tool.config_change), (Kind::Pod, Some(1), true));
+        assert_eq!(tool.triggers[0].containers[0].to_string(), "container main");
+    }
+    rejects(
+        &pod("spec.template.spec.containers[0].image", ""),
+        "T3 annotation `image.openshift.io/triggers` of pod/tool: field path is not valid",
+    );
+    let plain = pod("spec.containers[0].image", "").replace("image.openshift.io/triggers", "other");
+    assert!(matches!(read(&plain).entries[..], [Entry::Companion(_)]));
+    // What is said about the object is no part of what runs; all else is.
+    let hash = |more: &str| workload(&pod("spec.containers[0].image", more)).template;
+    assert_eq!(hash("    tidegate.dev/pause: 'true'\n"), hash(""));
+    assert_ne!(hash("    team: blue\n"), hash(""));
+    let relabelled = pod("spec.containers[0].image", "").replace("app: tool", "app: other");
+    assert_ne!(workload(&relabelled).template, hash(""));
 }
 
 #[test]

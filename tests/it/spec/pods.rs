@@ -364,6 +364,60 @@ fn r017a_a_stateful_set_has_a_volume_for_each_claim_and_ordinal() {
     }
 }
 
+/// R17a, R11: a Pod is one instance of itself, with the name that its instance always has; what is about the object stays
+/// with it, and what ends by itself is refused.
+#[test]
+fn r017a_a_pod_is_one_instance() {
+    let object: ObjectKey = "Pod/shop/tool".parse().unwrap();
+    let manifest = |change: &dyn Fn(&mut Value)| {
+        let mut pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": "tool",
+                "namespace": "shop",
+                "labels": {"app": "tool"},
+                "annotations": {
+                    "image.openshift.io/triggers": "[]",
+                    "tidegate.dev/publish": "8080:80",
+                    "team": "blue",
+                },
+            },
+            "spec": {
+                "restartPolicy": "Always",
+                "terminationGracePeriodSeconds": 7,
+                "containers": [{"name": "main", "image": "r.io/tool@sha256:0f"}],
+            },
+        });
+        change(&mut pod);
+        pod.to_string().into_bytes()
+    };
+    let pods = Pods::read(&object, &manifest(&|_| {})).unwrap();
+    assert_eq!((pods.replicas, pods.grace.as_secs()), (1, 7));
+    let rendered = pods.render(&key(), Revision(3));
+    let pod: Value = serde_json::from_str(&rendered).unwrap();
+    assert_eq!(documents(&rendered).len(), 1);
+    assert_eq!(pod["metadata"]["name"], "tool-0");
+    assert_eq!(pod["metadata"]["labels"]["app"], "tool");
+    assert_eq!(
+        pod["metadata"]["annotations"],
+        json!({"team": "blue", "tidegate.dev/revision": "3"})
+    );
+    assert_eq!(
+        pod["spec"]["containers"][0]["ports"],
+        json!([{"containerPort": 80, "hostPort": 8080}])
+    );
+    let services = |selector: Value| {
+        let selector = serde_json::from_value(selector).unwrap();
+        pods.names_by(&[("front".to_owned(), selector)].into())
+    };
+    assert_eq!(services(json!({"app": "tool"})), ["front"]);
+    assert!(services(json!({"app": "web"})).is_empty());
+    let ends = manifest(&|pod| pod["spec"]["restartPolicy"] = "Never".into());
+    let why = Pods::read(&object, &ends).unwrap_err().to_string();
+    insta::assert_snapshot!(why, @"`restartPolicy: Never` is for a pod that ends by itself, and a rollout is done when it runs; leave the line out, or make it a CronJob");
+}
+
 /// The budget of a DeploymentConfig with so many instances and these parameters.
 fn budget(replicas: u32, params: &Value) -> Budget {
     let pods = read(|m| {

@@ -408,7 +408,7 @@ fn t013_dependents_have_an_order() {
     let policy = Policy { rollouts_in_flight_max: 1, ..World::policy() };
     let mut world = World::with(policy);
     world.commit(&format!(
-        "{WEB}\ndeploy a m<web:latest\ndc z m<web:latest\ndc b m<web:latest\ndeploy a m<shop/web:latest ns=area"
+        "{WEB}\npod p m<web:latest\ndeploy a m<web:latest\ndc z m<web:latest\ndc b m<web:latest\ncj c m<web:latest\ndeploy a m<shop/web:latest ns=area"
     ).replace("m<shop/web:latest", "m=r.io/m:1 target=none"));
     let mut order = Vec::new();
     world.resolve("r.io/web:1", "a");
@@ -418,7 +418,7 @@ fn t013_dependents_have_an_order() {
         order.push(name);
     }
     order.dedup();
-    assert_eq!(order, ["area/a", "b", "z", "a"]);
+    assert_eq!(order, ["area/a", "b", "z", "a", "c", "p"]);
 }
 
 /// T17: a trigger may lead into another namespace, if the settings do not say otherwise.

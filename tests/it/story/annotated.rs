@@ -5,6 +5,8 @@ use tidegate::fact::{Fact, Outcome};
 use crate::support::daemon::{Host, eventually};
 use crate::support::git::Repo;
 use crate::support::podman::{Podman, Program, alone};
+use crate::support::shop::stream;
+use crate::support::stand::Stand;
 
 fn manifests(registry: &str, path: &str) -> String {
     format!(
@@ -83,4 +85,46 @@ fn r017b_a_deployment_that_is_edited_into_something_that_never_gets_ready_is_put
     // What is said of it is `logs` of what runs, whatever failed before.
     let logs = host.run(&["logs", "-n", "shop", "deploy/web", "--previous"]);
     assert!(logs.status.success());
+}
+
+/// T1, R17a: a Pod that carries the annotation is one instance, and another image replaces it; commands know it by its
+/// name.
+#[test]
+fn t001_r017a_a_pod_follows_its_image() {
+    let pod = |podman: &Podman| {
+        format!(
+            "{}---
+apiVersion: v1
+kind: Pod
+metadata:
+  name: web
+  namespace: shop
+  labels: {{app: web}}
+  annotations:
+    image.openshift.io/triggers: '[{{\"from\":{{\"kind\":\"ImageStreamTag\",\"name\":\"web:latest\"}},\"fieldPath\":\"spec.containers[0].image\"}}]'
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: ' '
+    readinessProbe: {{httpGet: {{path: /healthz, port: 8080}}, periodSeconds: 1}}
+",
+            stream(&podman.registry.address(), "web")
+        )
+    };
+    let Some(mut stand) = Stand::open(Program::Healthy, pod) else { return };
+    stand.begin();
+    assert_eq!(stand.pods(), ["web-0 Running"]);
+    let before = stand.pod_id("web-0");
+    stand.moves("v2", Program::Healthy);
+    stand.completes();
+    assert_eq!(stand.pods(), ["web-0 Running"]);
+    assert_ne!(stand.pod_id("web-0"), before);
+    let status = stand.host.text(&["rollout", "status", "-n", "shop", "pod/web"]);
+    assert!(status.ends_with("pod \"web\" successfully rolled out\n"), "{status}");
+    for name in ["pod/web", "pod/web-0", "web-0"] {
+        assert!(stand.host.run(&["logs", "-n", "shop", name]).status.success(), "{name}");
+    }
+    let pods = stand.host.text(&["get", "pods", "-n", "shop"]);
+    assert!(pods.lines().nth(1).is_some_and(|line| line.starts_with("web-0 ")), "{pods}");
 }

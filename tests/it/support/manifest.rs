@@ -5,6 +5,7 @@
 //! dc app app<web:latest sidecar=r.io/log:1 env=2                   a DeploymentConfig: triggered, plain, other template
 //! deploy job main<web:latest                                       a Deployment with the triggers annotation
 //! cj night main<web:latest cron=@daily                             a CronJob with it
+//! pod tool main<web:latest                                         a Pod with it
 //! bad dc app                                                       an object that is invalid
 //! ```
 //!
@@ -109,12 +110,14 @@ impl Manifest {
             "dc" => "DeploymentConfig",
             "deploy" => "Deployment",
             "cj" => "CronJob",
+            "pod" => "Pod",
             other => panic!("no such kind `{other}`"),
         };
         let version = match self.kind.as_str() {
             "is" => "image.openshift.io/v1",
             "dc" => "apps.openshift.io/v1",
             "cj" => "batch/v1",
+            "pod" => "v1",
             _ => "apps/v1",
         };
         let mut text = format!("apiVersion: {version}\nkind: {kind}\nmetadata:\n");
@@ -122,11 +125,14 @@ impl Manifest {
         let _ = writeln!(text, "  name: {name}\n  namespace: {namespace}");
         if let Some(label) = self.flags.get("label") {
             let _ = writeln!(text, "  labels: {{label: '{label}'}}");
+        } else if self.kind == "pod" {
+            let _ = writeln!(text, "  labels: {{app: {name}}}");
         }
         self.annotations(&mut text);
         match self.kind.as_str() {
             "is" => self.stream(&mut text),
             "cj" => self.cron_job(&mut text),
+            "pod" => self.pod(&mut text),
             _ => self.workload(&mut text),
         }
         text
@@ -163,9 +169,13 @@ impl Manifest {
             lines.push("    tidegate.dev/pause: 'true'".into());
         }
         let triggers = self.parts.iter().filter(|(_, relation, ..)| *relation != '=');
-        let base = if self.kind == "cj" { "spec.jobTemplate." } else { "" };
+        let base = match self.kind.as_str() {
+            "cj" => "spec.jobTemplate.spec.template.spec",
+            "pod" => "spec",
+            _ => "spec.template.spec",
+        };
         let entries: Vec<_> = triggers.map(|part| annotation_entry(base, part)).collect();
-        if ["deploy", "cj"].contains(&&*self.kind) && !entries.is_empty() {
+        if ["deploy", "cj", "pod"].contains(&&*self.kind) && !entries.is_empty() {
             let list = entries.join(",");
             lines.push(format!("    image.openshift.io/triggers: '[{list}]'"));
         }
@@ -293,9 +303,26 @@ impl Manifest {
         text.push_str("          restartPolicy: Never\n");
     }
 
+    fn pod(&self, text: &mut String) {
+        text.push_str("spec:\n");
+        if self.invalid {
+            text.push_str("  containers: none\n");
+            return;
+        }
+        let mut spec = String::new();
+        self.pod_spec(&mut spec);
+        for line in spec.lines() {
+            let _ = writeln!(text, "{}", line.strip_prefix("    ").unwrap_or(line));
+        }
+    }
+
     fn template(&self, text: &mut String) {
         let _ = writeln!(text, "  template:\n    metadata: {{labels: {{app: {}}}}}", self.name);
         text.push_str("    spec:\n");
+        self.pod_spec(text);
+    }
+
+    fn pod_spec(&self, text: &mut String) {
         if let Some(kind) = self.flags.get("volume") {
             let _ = writeln!(text, "      volumes: [{{name: v, {kind}: {{name: v}}}}]");
         }
@@ -349,7 +376,7 @@ fn annotation_entry(
         Some(name) => ("initContainers", name),
         None => ("containers", name.as_str()),
     };
-    let path = format!("{base}spec.template.spec.{list}[?(@.name==\\\"{name}\\\")].image");
+    let path = format!("{base}.{list}[?(@.name==\\\"{name}\\\")].image");
     let paused = *relation == '~';
     format!(
         "{{\"from\":{{\"kind\":\"ImageStreamTag\",\"name\":\"{value}\"}},\"fieldPath\":\"{path}\",\"paused\":{paused}}}"

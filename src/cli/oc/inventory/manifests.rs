@@ -118,7 +118,9 @@ impl Inventory {
             Kind::StatefulSet => described.stateful_set(),
             Kind::DaemonSet => described.daemon_set(),
             Kind::CronJob => described.cron_job(),
-            Kind::DeploymentConfig | Kind::ImageStream | Kind::BuildConfig => described.config(),
+            Kind::DeploymentConfig | Kind::Pod | Kind::ImageStream | Kind::BuildConfig => {
+                described.config()
+            }
         })
     }
 
