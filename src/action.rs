@@ -302,6 +302,8 @@ pub struct StepOrder {
     pub down: Option<Timestamp>,
     /// What it is called in its network beside its own name.
     pub names: Vec<String>,
+    /// Whether units that somebody edited are taken over (rule R22).
+    pub force: bool,
 }
 
 /// A revision that a target ran, in the object store.
@@ -550,6 +552,9 @@ pub struct RolloutOrder {
     pub object: Option<ObjectKey>,
     /// What to do.
     pub verb: RolloutVerb,
+    /// Whether units that somebody edited are taken over, where something is rolled out (rule R22).
+    #[serde(default)]
+    pub force: bool,
 }
 
 /// An order to run a `CronJob` now, whatever its schedule says.

@@ -168,6 +168,7 @@ impl Engine {
             got_to: stepped.ending.as_ref().map(|ending| ending.step),
             down: rollout.down,
             names: rollout.started.names.clone(),
+            force: rollout.started.force,
         });
         let request = RolloutRequest {
             key: key_told,

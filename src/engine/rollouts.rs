@@ -26,7 +26,7 @@ impl Engine {
         now: Now,
         batch: &mut Batch,
     ) -> Answer {
-        let RolloutOrder { object, verb } = order;
+        let RolloutOrder { object, verb, force } = order;
         let Some(object) = object else {
             return self.pause_all(verb, by, now, batch);
         };
@@ -50,7 +50,7 @@ impl Engine {
         };
         let Decided { what, mut ordered } = decided;
         let fact = match what {
-            What::Order(order) => Fact::RolloutOrdered(RolloutOrdered { object, order, by }),
+            What::Order(order) => Fact::RolloutOrdered(RolloutOrdered { object, order, by, force }),
             What::Pause(paused) => {
                 Fact::RolloutsPaused(RolloutsPaused { object: Some(object), paused, by })
             }

@@ -14,6 +14,9 @@ pub struct RolloutOrdered {
     pub order: Ordered,
     /// Who asked.
     pub by: String,
+    /// Whether units that somebody edited are taken over (rule R22).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }
 
 /// What an operator wants rolled out.

@@ -253,6 +253,9 @@ pub struct RolloutStarted {
     /// their own (rule R17a).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cron: Option<CronSpec>,
+    /// Whether units that somebody edited are taken over, as an operator ordered (rule R22).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }
 
 impl RolloutStarted {

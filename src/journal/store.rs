@@ -271,6 +271,7 @@ fn manifest_of(started: &RolloutStarted) -> ContentHash {
         tags: _,
         names: _,
         cron: _,
+        force: _,
     } = started;
     *manifest
 }

@@ -71,6 +71,9 @@ pub struct Order {
     pub order: Ordered,
     /// Who asked.
     pub by: String,
+    /// Whether units that somebody edited are taken over (rule R22).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }
 
 /// An operator went back to a revision: nothing else is rolled out by itself until git changes the object (rule D48).
@@ -470,7 +473,8 @@ impl WorkloadState {
         if !again || self.active().is_none() {
             self.holds.clear();
         }
-        self.order = Some(Order { seq, at, order: ordered.order, by });
+        let force = ordered.force;
+        self.order = Some(Order { seq, at, order: ordered.order, by, force });
     }
 
     fn finish(&mut self, at: Timestamp, finished: &RolloutFinished) {

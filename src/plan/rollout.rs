@@ -232,6 +232,7 @@ impl Planning<'_> {
             steps: Vec::new(),
             deadline: None,
             keeps: last.started.keeps,
+            force: false,
             ..previous.started.clone()
         };
         let rollout = Box::new(started);
@@ -388,6 +389,7 @@ impl Planning<'_> {
             tags,
             names,
             cron,
+            force: self.state.order.as_ref().is_some_and(|order| order.force),
         };
         let mut steps = self.releases(&rollout);
         steps.extend(self.fired(workload, &TriggerOutcome::Rollout(revision)));

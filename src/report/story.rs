@@ -109,6 +109,7 @@ fn started(revision: u64, cause: RolloutCause, old: Option<u8>, new: u8) -> Fact
         tags: Vec::new(),
         names: Vec::new(),
         cron: None,
+        force: false,
     }))
 }
 

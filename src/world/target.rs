@@ -299,6 +299,7 @@ impl Targets {
             got_to: None,
             down: None,
             names: request.names.clone(),
+            force: false,
         };
         let Some(target) = self.0.targets.get(&rollout.target).and_then(TargetConfig::host) else {
             let reason = format!("target `{}` runs no instances", rollout.target);

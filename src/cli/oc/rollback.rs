@@ -92,7 +92,9 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
     }
     let verb = RolloutVerb::Undo { to };
     let object = Some(named.object.clone());
-    if let Taken::Ordered(ordered) = order(&socket, RolloutOrder { object, verb }, context)? {
+    if let Taken::Ordered(ordered) =
+        order(&socket, RolloutOrder { object, verb, force: false }, context)?
+    {
         let name = &named.object.name;
         let back = ordered.back_to.map_or_else(String::new, |to| format!("{name}-{to}"));
         writeln!(context.out, "deployment #{} rolled back to {back}", ordered.revision)?;

@@ -76,6 +76,7 @@ impl Planning<'_> {
             images: with_previous(earlier.started.images.clone(), self.state.active()),
             epoch: self.view.observed.epoch,
             steps: self.again(earlier),
+            force: self.state.order.as_ref().is_some_and(|order| order.force),
             deadline: deadline.map(|allowed: Duration| self.view.now.wall.after(allowed)),
             ..earlier.started.clone()
         };

@@ -390,7 +390,10 @@ fn pauses(paused: &RolloutsPaused) -> Said {
 }
 
 fn ordered(fact: &RolloutOrdered) -> Said {
-    let by = one_line(&fact.by);
+    let mut by = one_line(&fact.by);
+    if fact.force {
+        by.push_str("; units that somebody edited are taken over");
+    }
     match fact.order {
         Ordered::Latest { again: false } => {
             said("order", &fact.object, format!(" rolled out by {by}"))

@@ -205,7 +205,7 @@ impl WorkloadReport {
         if let Some(why) = &self.astray {
             let what = match self.how {
                 How::Drifted => {
-                    "it is not overwritten; put it back, or remove it and `tidegate rollout restart` writes it"
+                    "it is not overwritten; put it back, or `tidegate rollout restart --force` takes it over"
                 }
                 How::Unhealthy | How::Restarting => "its log may say why: `tidegate logs`",
                 How::NotRunning => {

@@ -128,6 +128,7 @@ fn started() -> Fact {
         tags: Vec::new(),
         names: Vec::new(),
         cron: None,
+        force: false,
     }))
 }
 
@@ -352,7 +353,7 @@ fn every_fact() -> Vec<Fact> {
 
 /// In the order in which they came.
 fn later_facts() -> Vec<Fact> {
-    [scale_facts(), hook_facts(), job_facts(), vec![first_rollout()]].concat()
+    [scale_facts(), hook_facts(), job_facts(), vec![first_rollout()], forced_facts()].concat()
 }
 
 fn scale_facts() -> Vec<Fact> {
@@ -394,6 +395,15 @@ fn first_rollout() -> Fact {
     started.steps = vec![RolloutStep::Pulling, RolloutStep::StartingNew];
     started.over = vec![RolloutStep::Pulling, RolloutStep::Verifying, RolloutStep::StartingNew];
     Fact::RolloutStarted(started)
+}
+
+/// What an operator ordered over what somebody edited.
+fn forced_facts() -> Vec<Fact> {
+    let Fact::RolloutOrdered(ordered) = order_facts().remove(0) else { panic!() };
+    let Fact::RolloutStarted(mut started) = rollout_facts().remove(0) else { panic!() };
+    started.force = true;
+    let ordered = RolloutOrdered { force: true, ..ordered };
+    vec![Fact::RolloutOrdered(ordered), Fact::RolloutStarted(started)]
 }
 
 fn job_facts() -> Vec<Fact> {
@@ -453,8 +463,14 @@ fn job_facts() -> Vec<Fact> {
 }
 
 fn order_facts() -> Vec<Fact> {
-    let ordered =
-        |order| Fact::RolloutOrdered(RolloutOrdered { object: web(), order, by: "ada".into() });
+    let ordered = |order| {
+        Fact::RolloutOrdered(RolloutOrdered {
+            object: web(),
+            order,
+            by: "ada".into(),
+            force: false,
+        })
+    };
     let paused =
         |object, paused| Fact::RolloutsPaused(RolloutsPaused { object, paused, by: "ada".into() });
     let (rollout, revision, basis) = (Seq(10), Revision(4), content("manifest"));

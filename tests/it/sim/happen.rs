@@ -167,7 +167,7 @@ impl Simulation {
         let request = match self.rng.below(7) {
             6 if !objects.is_empty() => {
                 let object = Some(self.rng.pick(&objects).clone());
-                Request::Rollout(RolloutOrder { object, verb: self.verb() })
+                Request::Rollout(RolloutOrder { object, verb: self.verb(), force: false })
             }
             0 => self.hint(),
             1 => Request::ReleaseRemovals,

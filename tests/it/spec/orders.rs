@@ -230,7 +230,7 @@ fn d046_git_is_not_overruled() {
 fn t034_all_rollouts_can_be_paused() {
     use tidegate::action::{Request, RolloutOrder};
     let mut world = running();
-    let all = |verb| Request::Rollout(RolloutOrder { object: None, verb });
+    let all = |verb| Request::Rollout(RolloutOrder { object: None, verb, force: false });
     assert_eq!(world.ask(all(RolloutVerb::Pause)), "done");
     assert_eq!(world.ask(all(RolloutVerb::Pause)), "nothing: rollouts are already paused");
     moves(&mut world, "b");

@@ -63,6 +63,8 @@ const IMPORT: &str = "cd /srv/manifests && tidegate import-image web -n shop";
 
 const RESTART: &str = "cd /srv/manifests && tidegate rollout restart dc/web -n shop";
 
+const TAKE_OVER: &str = "cd /srv/manifests && tidegate rollout retry --force dc/web -n shop";
+
 const CANCEL: &str = "cd /srv/manifests && tidegate rollout cancel dc/web -n shop";
 
 const IN_PLACE: &str = ", tidegate.dev/verify: 'false'";
@@ -359,29 +361,35 @@ fn r022_a_unit_that_was_edited_is_shown_and_not_overwritten() {
     assert_eq!(
         reason,
         "drifted: `/etc/containers/systemd/web.kube` is not as Tidegate wrote it and is not overwritten; remove it, or put it \
-         back, then `tidegate release` goes on"
+         back, then `tidegate release` goes on; or take it over with `tidegate rollout retry --force`"
     );
     assert_eq!(shop.steps(), [Pulling, RollingBack]);
-    assert_eq!((shop.machine.unit("web.kube").unwrap(), shop.containers()), (edited, before));
+    assert_eq!(
+        (shop.machine.unit("web.kube").unwrap(), shop.containers()),
+        (edited.clone(), before)
+    );
     let status = shop.machine.tidegate(&["status", "-n", "shop"]);
     assert!(status.contains("drifted: `/etc/containers/systemd/web.kube`"), "{status}");
 
-    std::fs::remove_file(&path).unwrap();
-    shop.release();
+    // What is taken over is not lost.
+    shop.machine.run(&["sh", "-c", TAKE_OVER]);
     shop.completes();
     assert_eq!(served(PORT).as_deref(), Some("v2"));
     assert!(!shop.machine.unit("web.kube").unwrap().contains("mine"));
+    assert_eq!(shop.machine.unit("web.kube.edited").unwrap(), edited);
+    let history = shop.machine.tidegate(&["history", "-n", "shop", "dc/web"]);
+    assert!(history.contains("units that somebody edited are taken over"), "{history}");
 
     // Where nothing failed there is nothing to release.
     write(&path, "# mine\n");
     let status = shop.machine.tidegate(&["status", "-n", "shop"]);
-    let way = "put it back, or remove it and `tidegate rollout restart` writes it";
+    let way = "put it back, or `tidegate rollout restart --force` takes it over";
     assert!(status.contains(way), "{status}");
     std::fs::remove_file(path).unwrap();
     shop.machine.run(&["sh", "-c", RESTART]);
     shop.completes();
     assert_eq!(served(PORT).as_deref(), Some("v2"));
-    assert!(shop.machine.unit("web.kube").unwrap().contains("revision 4"));
+    assert!(shop.machine.unit("web.kube").unwrap().contains("revision 3"));
     let status = shop.machine.tidegate(&["status", "-n", "shop"]);
     assert!(!status.contains("Drifted") && !status.contains("not as rolled out"), "{status}");
 }

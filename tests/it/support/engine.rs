@@ -451,7 +451,7 @@ impl World {
     /// An operator says something about the rollouts of `KIND/NAMESPACE/NAME`.
     pub(crate) fn rollout(&mut self, object: &str, verb: RolloutVerb) -> String {
         let object = Some(object.parse().unwrap());
-        self.ask(Request::Rollout(RolloutOrder { object, verb }))
+        self.ask(Request::Rollout(RolloutOrder { object, verb, force: false }))
     }
 
     /// Releases the hold of `KIND/NAMESPACE/NAME`.

@@ -9,6 +9,14 @@ use crate::control::{Question, Reply};
 use crate::engine::OrderedRollout;
 use crate::names::Revision;
 
+/// What is in the way of a rollout, and what goes on all the same.
+#[derive(Debug, clap::Args)]
+struct TakeOver {
+    /// At a quadlet target, take over units that somebody edited; what they wrote is kept beside, as `NAME.edited`
+    #[arg(long)]
+    force: bool,
+}
+
 /// Roll out what git and the tags say now, though nothing changed
 ///
 /// Resolves every tag that triggers name, also of triggers that are not automatic. Windows, ages and holds do not wait.
@@ -19,6 +27,8 @@ pub(super) struct Latest {
     /// Roll out the images that run again, without resolving tags
     #[arg(long)]
     again: bool,
+    #[command(flatten)]
+    over: TakeOver,
 }
 
 /// Roll out once more what runs
@@ -26,6 +36,8 @@ pub(super) struct Latest {
 pub(super) struct Restart {
     #[command(flatten)]
     words: Words,
+    #[command(flatten)]
+    over: TakeOver,
 }
 
 /// End the rollout that runs, and put back what ran before
@@ -40,6 +52,8 @@ pub(super) struct Cancel {
 pub(super) struct Retry {
     #[command(flatten)]
     words: Words,
+    #[command(flatten)]
+    over: TakeOver,
 }
 
 /// Go back to an earlier revision, and stay there
@@ -78,23 +92,23 @@ pub(super) struct Resume {
 pub(super) fn latest(command: &Latest, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     let verb = RolloutVerb::Latest { again: command.again };
     let one = "one deployment config name is needed as argument.";
-    each(&command.words, "rollout latest", verb, Some(one), context, |_, _| "rolled out".into())
+    let order = (verb, command.over.force);
+    each(&command.words, "rollout latest", order, Some(one), context, |_, _| "rolled out".into())
 }
 
 pub(super) fn restart(command: &Restart, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
-    each(&command.words, "rollout restart", RolloutVerb::Restart, None, context, |_, _| {
-        "restarted".into()
-    })
+    let order = (RolloutVerb::Restart, command.over.force);
+    each(&command.words, "rollout restart", order, None, context, |_, _| "restarted".into())
 }
 
 pub(super) fn cancel(command: &Cancel, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
-    each(&command.words, "rollout cancel", RolloutVerb::Cancel, None, context, |_, _| {
-        "cancelling".into()
-    })
+    let order = (RolloutVerb::Cancel, false);
+    each(&command.words, "rollout cancel", order, None, context, |_, _| "cancelling".into())
 }
 
 pub(super) fn retry(command: &Retry, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
-    each(&command.words, "rollout retry", RolloutVerb::Retry, None, context, |ordered, _| {
+    let order = (RolloutVerb::Retry, command.over.force);
+    each(&command.words, "rollout retry", order, None, context, |ordered, _| {
         format!("retried rollout #{}", ordered.revision)
     })
 }
@@ -103,7 +117,7 @@ pub(super) fn undo(command: &Undo, context: &mut Context<'_>) -> anyhow::Result<
     let to = Some(command.to_revision).filter(|to| *to > 0).map(Revision);
     let verb = RolloutVerb::Undo { to };
     let program = context.global.program();
-    each(&command.words, "rollout undo", verb, None, context, |ordered, named| {
+    each(&command.words, "rollout undo", (verb, false), None, context, |ordered, named| {
         let mut text = "rolled back".to_owned();
         if let Some(warning) = disabled(ordered, named, program) {
             text = format!("{text}\n{warning}");
@@ -135,16 +149,16 @@ pub(super) fn pause(command: &Pause, context: &mut Context<'_>) -> anyhow::Resul
     if command.all {
         return all(&command.words, RolloutVerb::Pause, "paused", context);
     }
-    each(&command.words, "rollout pause", RolloutVerb::Pause, None, context, |_, _| "paused".into())
+    let order = (RolloutVerb::Pause, false);
+    each(&command.words, "rollout pause", order, None, context, |_, _| "paused".into())
 }
 
 pub(super) fn resume(command: &Resume, context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     if command.all {
         return all(&command.words, RolloutVerb::Resume, "resumed", context);
     }
-    each(&command.words, "rollout resume", RolloutVerb::Resume, None, context, |_, _| {
-        "resumed".into()
-    })
+    let order = (RolloutVerb::Resume, false);
+    each(&command.words, "rollout resume", order, None, context, |_, _| "resumed".into())
 }
 
 fn all(
@@ -154,7 +168,8 @@ fn all(
     context: &mut Context<'_>,
 ) -> anyhow::Result<ExitCode> {
     let config = words.config(context)?;
-    match order(&config.control_socket, RolloutOrder { object: None, verb }, context)? {
+    match order(&config.control_socket, RolloutOrder { object: None, verb, force: false }, context)?
+    {
         Taken::Done | Taken::Ordered(_) => writeln!(context.out, "all rollouts {done}")?,
         Taken::Nothing(why) => writeln!(context.out, "nothing to do: {why}")?,
     }
@@ -165,7 +180,7 @@ fn all(
 fn each(
     words: &Words,
     command: &'static str,
-    verb: RolloutVerb,
+    (verb, force): (RolloutVerb, bool),
     only_one: Option<&'static str>,
     context: &mut Context<'_>,
     done: impl Fn(&OrderedRollout, &Named) -> String,
@@ -182,7 +197,7 @@ fn each(
     }
     for named in &found {
         let object = Some(named.object.clone());
-        match order(&socket, RolloutOrder { object, verb }, context)? {
+        match order(&socket, RolloutOrder { object, verb, force }, context)? {
             Taken::Ordered(ordered) => {
                 writeln!(context.out, "{} {}", named.shown(), done(&ordered, named))?;
             }

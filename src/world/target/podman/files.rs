@@ -18,6 +18,9 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 /// Folders below each other that are looked at for units.
 const DEPTH_MAX: usize = 4;
 
+/// Files that somebody edited and that are kept beside their successors, of each name.
+const KEPT_MAX: u32 = 100;
+
 /// The files of one workload.
 #[derive(Clone)]
 pub(super) struct Folder {
@@ -25,6 +28,8 @@ pub(super) struct Folder {
     pub(super) object: ObjectKey,
     /// All that was ever written there for it and is remembered.
     pub(super) written: Vec<Units>,
+    /// Whether what somebody edited is taken over: it is kept beside.
+    pub(super) force: bool,
 }
 
 impl Folder {
@@ -49,7 +54,7 @@ impl Folder {
             let Some(text) = read(&file).map_err(|error| passing("read", &file, &error))? else {
                 continue;
             };
-            if self.written.iter().any(|units| units.file(&path) == Some(&text)) {
+            if self.is_ours(&path, &text) {
                 continue;
             }
             let shown = file.display();
@@ -59,13 +64,49 @@ impl Folder {
                         "there is a unit `{shown}` of {owner}: rename one of them, or remove it"
                     )
                 }
+                _ if self.force => continue,
                 _ => format!(
                     "drifted: `{shown}` is not as Tidegate wrote it and is not overwritten; remove it, or put it back, then \
-                     `tidegate release` goes on"
+                     `tidegate release` goes on; or take it over with `tidegate rollout retry --force`"
                 ),
             }));
         }
         Ok(())
+    }
+
+    /// Whether a file of this content was written by us.
+    fn is_ours(&self, path: &str, text: &str) -> bool {
+        self.written.iter().any(|units| units.file(path) == Some(text))
+    }
+
+    /// Gives what somebody else wrote a second name, which no generator reads, before its own gets another content.
+    fn keep(&self, path: &str) -> Result<(), Trouble> {
+        let file = self.of(path);
+        let Some(text) = read(&file).map_err(|error| passing("read", &file, &error))? else {
+            return Ok(());
+        };
+        if self.is_ours(path, &text) {
+            return Ok(());
+        }
+        for count in 1..KEPT_MAX {
+            let end = if count == 1 { "edited".to_owned() } else { format!("edited.{count}") };
+            let mut name = file.clone().into_os_string();
+            name.push(format!(".{end}"));
+            let kept = PathBuf::from(name);
+            match fs::hard_link(&file, &kept) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    if read(&kept).is_ok_and(|there| there.as_ref() == Some(&text)) {
+                        return Ok(());
+                    }
+                }
+                Err(error) => return Err(passing("keep", &file, &error)),
+            }
+        }
+        Err(Trouble::Refused(format!(
+            "there are too many files like `{}.edited`: remove those that nobody needs",
+            file.display()
+        )))
     }
 
     /// Whether exactly this is there.
@@ -103,6 +144,13 @@ impl Folder {
                 return Err(passing("write", &file, &error));
             }
             staged.push((beside, file));
+        }
+        for path in unit_paths(&self.object.name) {
+            let is_there =
+                read(&self.of(&path)).is_ok_and(|text| text.as_deref() == wanted.file(&path));
+            if !is_there {
+                self.keep(&path)?;
+            }
         }
         for (beside, file) in &staged {
             fs::rename(beside, file).map_err(|error| passing("write", file, &error))?;

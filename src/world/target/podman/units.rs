@@ -29,7 +29,8 @@ impl Host<'_> {
         target: &QuadletTarget,
         step: RolloutStep,
     ) -> Result<Done, Trouble> {
-        let folder = target.folder(&self.podman, &self.work.written);
+        let mut folder = target.folder(&self.podman, &self.work.written);
+        folder.force = self.work.order.force;
         let service = target.service(&self.podman);
         let unit = Unit { host: self, target, folder, service };
         let note = match step {
@@ -100,13 +101,14 @@ impl QuadletTarget {
 
     fn folder(&self, podman: &Podman<'_>, written: &[String]) -> Folder {
         let written = written.iter().filter_map(|text| Units::parse(text)).collect();
-        Folder { path: self.units.clone(), object: podman.object.clone(), written }
+        Folder { path: self.units.clone(), object: podman.object.clone(), written, force: false }
     }
 
     /// The first file of an object that is not as these, if there is one.
     pub(in super::super) fn drifted(&self, object: &ObjectKey, units: Units) -> Option<String> {
         let written = vec![units];
-        let folder = Folder { path: self.units.clone(), object: object.clone(), written };
+        let folder =
+            Folder { path: self.units.clone(), object: object.clone(), written, force: false };
         let path = folder.drifted()?;
         Some(format!("somebody edited or removed `{}`", path.display()))
     }
