@@ -240,9 +240,12 @@ impl Pods {
         self.containers().filter_map(|one| one.get("name")?.as_str())
     }
 
-    /// The images of its containers, each once.
+    /// The images that run here, each once.
     #[must_use]
     pub fn images(&self) -> std::collections::BTreeSet<&str> {
+        if let Some(image) = self.custom_image() {
+            return [image].into();
+        }
         self.containers().filter_map(|one| one.get("image")?.as_str()).collect()
     }
 

@@ -140,6 +140,7 @@ impl IntegratedRegistry {
 
 /// The settings that decide what is planned.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each setting")]
 pub struct Policy {
     /// `default_namespace`: for objects without one.
     pub default_namespace: Namespace,
@@ -203,6 +204,8 @@ pub struct Policy {
     pub cross_namespace: CrossNamespace,
     /// `strict_openshift`: turn off the deviations that concern trigger and rollout decisions (DBT 0.1).
     pub strict_openshift: bool,
+    /// `custom_strategies`: whether strategy Custom is read, which runs an image of the user's own (rule D38).
+    pub custom_strategies: bool,
 }
 
 impl Policy {
@@ -247,6 +250,7 @@ impl Default for Policy {
             settle: limits::TRIGGERS_SETTLE,
             cross_namespace: CrossNamespace::default(),
             strict_openshift: false,
+            custom_strategies: false,
         }
     }
 }

@@ -47,6 +47,12 @@ pub const KEYS: &[KeyDoc] = &[
         "Follow OpenShift also where tidegate deviates from it in triggers and rollouts",
     ),
     key(
+        "custom_strategies",
+        "boolean",
+        "false",
+        "Read strategy Custom of DeploymentConfigs: an image of their own is run in place of a rollout",
+    ),
+    key(
         "source.repository",
         "path or URL",
         "none; `run` needs it",

@@ -138,6 +138,7 @@ pub(super) fn policy(reader: &mut Reader, source_poll: Duration) -> Policy {
         default_namespace: reader.parsed("default_namespace", Namespace::default()),
         platform: platform(reader),
         strict_openshift: reader.boolean("strict_openshift", false),
+        custom_strategies: reader.boolean("custom_strategies", false),
         on_invalid: reader.word("source.on_invalid", &on_invalid, 0).unwrap_or_default(),
         namespaces: reader.map("source.namespaces", Show::Plain),
         parameters: parameters(reader),

@@ -68,7 +68,7 @@ fn every_key_is_read() {
     assert_eq!(policy.namespaces["apps/web"].as_str(), "web");
     assert_eq!(policy.parameters["apps/db.yaml"]["SIZE"], "3.10");
     assert_eq!(policy.import_interval, Duration::from_secs(300));
-    assert!(!policy.scheduled_imports && policy.strict_openshift);
+    assert!(!policy.scheduled_imports && policy.strict_openshift && policy.custom_strategies);
     assert_eq!(policy.settle, Duration::from_secs(3));
     let open = CrossNamespace::From(["openshift".parse().unwrap()].into());
     assert_eq!(policy.cross_namespace, open);

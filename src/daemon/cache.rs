@@ -81,7 +81,7 @@ fn path(state_dir: &Path) -> PathBuf {
 /// What decides how files are read.
 pub(super) fn reader(policy: &Policy, source: &SourceConfig) -> ContentHash {
     let text = format!(
-        "{} {:?} {:?} {:?} {:?} {:?} {} {:?} {:?} {:?} {:?}",
+        "{} {:?} {:?} {:?} {:?} {:?} {} {} {:?} {:?} {:?} {:?}",
         program(),
         policy.default_namespace,
         policy.namespaces,
@@ -89,6 +89,7 @@ pub(super) fn reader(policy: &Policy, source: &SourceConfig) -> ContentHash {
         policy.platform,
         policy.import_mode,
         policy.strict_openshift,
+        policy.custom_strategies,
         policy.allowed_registries,
         policy.hosts,
         source.paths,

@@ -29,6 +29,8 @@ pub(super) struct Reading {
     import_mode: ImportMode,
     strict_openshift: bool,
     #[serde(default)]
+    custom_strategies: bool,
+    #[serde(default)]
     allowed_registries: AllowedRegistries,
     paths: Vec<String>,
     ignore_file: String,
@@ -50,6 +52,7 @@ impl Reading {
             platform: policy.platform.clone(),
             import_mode: policy.import_mode,
             strict_openshift: policy.strict_openshift,
+            custom_strategies: policy.custom_strategies,
             allowed_registries: policy.allowed_registries.clone(),
             paths: source.paths.clone(),
             ignore_file: source.ignore_file.clone(),
@@ -125,6 +128,7 @@ impl Reading {
             platform: self.platform.clone(),
             import_mode: self.import_mode,
             strict_openshift: self.strict_openshift,
+            custom_strategies: self.custom_strategies,
             allowed_registries: self.allowed_registries.clone(),
             ..policy
         }

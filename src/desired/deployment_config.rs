@@ -120,7 +120,9 @@ fn check_strategy(draft: &Draft<'_>, spec: &Spec, pod: &Pod<'_>) {
             if strategy.custom_params.is_none() {
                 draft.required("D7.15", steps!["spec", "strategy", "customParams"], "");
             }
-            not_enabled(draft, steps!["spec", "strategy", "type"], "\"Custom\"");
+            if !draft.policy.custom_strategies {
+                not_enabled(draft, steps!["spec", "strategy", "type"], "\"Custom\"");
+            }
         }
         other => {
             let path = steps!["spec", "strategy", "type"];
@@ -129,9 +131,8 @@ fn check_strategy(draft: &Draft<'_>, spec: &Spec, pod: &Pod<'_>) {
             draft.invalid("D7.8", path, other, detail);
         }
     }
-    // It stands in for the strategy of the other types, too (D38).
-    if strategy.custom_params.is_some() && strategy.r#type != "Custom" {
-        not_enabled(draft, steps!["spec", "strategy", "customParams"], "");
+    if let Some(custom) = &strategy.custom_params {
+        check_custom(draft, strategy, custom);
     }
     if i64::from(spec.min_ready_seconds) >= timeout {
         let text = format!(
@@ -148,11 +149,23 @@ fn check_strategy(draft: &Draft<'_>, spec: &Spec, pod: &Pod<'_>) {
     }
 }
 
+/// D38: it stands in for the strategy of the other types, too.
+fn check_custom(draft: &Draft<'_>, strategy: &fields::Strategy, custom: &fields::Custom) {
+    if !draft.policy.custom_strategies && strategy.r#type != "Custom" {
+        not_enabled(draft, steps!["spec", "strategy", "customParams"], "");
+    }
+    if draft.policy.custom_strategies && custom.image.trim().is_empty() {
+        let path = steps!["spec", "strategy", "customParams", "image"];
+        draft.required("D38", path, "OpenShift's deployer, which it stands for there, is not here");
+    }
+}
+
 /// D38: a rollout by an image of the user's own.
 fn not_enabled(draft: &Draft<'_>, path: &[Step], value: &str) {
     let value = if value.is_empty() { String::new() } else { format!("Invalid value: {value}: ") };
     let text = format!("{}: {value}strategy Custom is not enabled", show(path));
-    let hint = "use Rolling or Recreate with hooks, or a target of kind `exec` that runs a program of yours";
+    let hint = "use Rolling or Recreate with hooks, a target of kind `exec` that runs a program of yours, or set \
+                `custom_strategies = true`";
     draft.error_with_hint("D38", path, text, Some(hint.into()));
 }
 

@@ -69,12 +69,19 @@ fn scale(kind: Kind, node: &Node) -> Option<u32> {
     let text = |key: &str| node.at(&["spec", key]).and_then(Node::as_text);
     let replicas = |default| text("replicas").map_or(Some(default), |text| text.parse().ok());
     match kind {
+        Kind::DeploymentConfig if is_custom(node) => None, // its program knows
         Kind::DeploymentConfig if text("test") == Some("true") => Some(0),
         Kind::DeploymentConfig => replicas(0),
         Kind::Deployment | Kind::StatefulSet => replicas(1),
         Kind::DaemonSet | Kind::Pod => Some(1),
         Kind::CronJob | Kind::ImageStream | Kind::BuildConfig => None,
     }
+}
+
+/// Whether an image of the user's own runs in place of a rollout (rule D38).
+fn is_custom(node: &Node) -> bool {
+    let params = node.at(&["spec", "strategy", "customParams"]);
+    params.is_some_and(|params| !params.is_null())
 }
 
 /// The `ConfigMap`s and `Secret`s that a template names.

@@ -23,6 +23,8 @@ pub struct Hook {
     command: Vec<String>,
     pub(super) env: Vec<Value>,
     container: String,
+    /// The image of strategy Custom, whose program this is (rule D38); none where it is that of the container.
+    image: Option<String>,
     volumes: Vec<String>,
     /// What is written into tags, where it does that in place of running something.
     tags: Vec<TagImage>,
@@ -134,7 +136,7 @@ pub(super) fn read(
     let Written { failure_policy: policy, exec_new_pod, tag_images } = written;
     if let Some(ExecNewPod { command, env, container_name, volumes }) = exec_new_pod {
         let (container, tags) = (container(container_name)?, Vec::new());
-        return Ok(Some(Hook { policy, command, env, container, volumes, tags }));
+        return Ok(Some(Hook { policy, command, env, container, image: None, volumes, tags }));
     }
     let tag = |written: WrittenTag| {
         let WrittenTo { namespace, name: to } = written.to;
@@ -148,7 +150,30 @@ pub(super) fn read(
     };
     let tags = tag_images.into_iter().map(tag).collect::<Result<Vec<_>, _>>()?;
     let (command, env, volumes) = (Vec::new(), Vec::new(), Vec::new());
-    Ok(Some(Hook { policy, command, env, container: String::new(), volumes, tags }))
+    Ok(Some(Hook { policy, command, env, container: String::new(), image: None, volumes, tags }))
+}
+
+#[derive(Deserialize)]
+struct WrittenCustom {
+    #[serde(default)]
+    image: String,
+    #[serde(default)]
+    command: Vec<String>,
+    #[serde(default)]
+    environment: Vec<Value>,
+}
+
+/// Reads `customParams`: a program in the place of a rollout (rule D38).
+pub(super) fn custom(params: Value) -> Result<Hook, Unsupported> {
+    let WrittenCustom { image, command, environment: env } = match serde_json::from_value(params) {
+        Ok(written) => written,
+        Err(error) => return unsupported(format!("`customParams` cannot be read: {error}")),
+    };
+    if image.trim().is_empty() {
+        return unsupported("`customParams` names no image");
+    }
+    let (policy, container, image) = (FailurePolicy::Abort, String::new(), Some(image));
+    Ok(Hook { policy, command, env, container, image, volumes: Vec::new(), tags: Vec::new() })
 }
 
 /// What names call the hook of a step.
@@ -181,7 +206,7 @@ pub fn hook_said(
     }
 }
 
-/// The places of a manifest's hooks, in the order in which they would run.
+/// The places of a manifest's hooks, in the order in which they would run; what runs in place of a rollout takes theirs.
 #[must_use]
 pub fn hooks_of(manifest: &str) -> Vec<&'static str> {
     let object: Value = serde_json::from_str(manifest).unwrap_or_default();
@@ -191,6 +216,9 @@ pub fn hooks_of(manifest: &str) -> Vec<&'static str> {
         true => ("recreateParams", &["pre", "mid", "post"]),
         false => ("rollingParams", &["pre", "post"]),
     };
+    if strategy.get("customParams").is_some_and(|params| !params.is_null()) {
+        return vec!["customParams"];
+    }
     let params = strategy.get(params).unwrap_or(&Value::Null);
     let has = |place: &&&str| params.get(**place).is_some_and(|hook| !hook.is_null());
     places.iter().filter(has).copied().collect()
@@ -228,11 +256,20 @@ impl Pods {
         hooks.map(of).collect()
     }
 
+    /// The image that runs in place of a rollout (rule D38).
+    #[must_use]
+    pub fn custom_image(&self) -> Option<&str> {
+        self.hooks.pre.as_ref()?.image.as_deref()
+    }
+
     /// The name of the pod of a hook (rule D10), and that of its container.
     #[must_use]
     pub fn hook_name(&self, step: RolloutStep, revision: Revision) -> [String; 2] {
         let rollout = names::rollout_name(&self.object.name, revision);
-        let pod = names::hook_name(&rollout, which(step));
+        let pod = match self.custom_image() {
+            Some(_) => names::deployer_name(&rollout),
+            None => names::hook_name(&rollout, which(step)),
+        };
         let container = format!("{pod}-{CONTAINER}");
         [pod, container]
     }
@@ -240,7 +277,16 @@ impl Pods {
     /// What is said of a hook that ended (rule D40.6).
     #[must_use]
     pub fn hook_said(&self, step: RolloutStep, revision: Revision, end: HookEnd<'_>) -> String {
-        hook_said(&self.object, step, revision, end)
+        if self.custom_image().is_none() {
+            return hook_said(&self.object, step, revision, end);
+        }
+        let name = names::rollout_name(&self.object.name, revision);
+        match end {
+            HookEnd::Succeeded => format!("the program of strategy Custom rolled {name} out"),
+            HookEnd::Ignored(why) | HookEnd::Failed(why) => {
+                format!("the program of strategy Custom failed: {why}")
+            }
+        }
     }
 
     /// The pod of a hook, as JSON.
@@ -254,9 +300,12 @@ impl Pods {
         let hook = self.hook(step).filter(|hook| hook.tags.is_empty())?;
         let [name, _] = self.hook_name(step, revision);
         let dress = &self.hooks.dress;
-        let of = self
-            .containers()
-            .find(|one| one.get("name").is_some_and(|name| *name == hook.container))?;
+        let own = hook.image.as_ref().map(|image| json!({"image": image}));
+        let is_it = |one: &&Value| one.get("name").is_some_and(|name| *name == hook.container);
+        let of = match &own {
+            Some(own) => own,
+            None => self.containers().find(is_it)?,
+        };
         let mut container = json!({
             "name": CONTAINER,
             "imagePullPolicy": "IfNotPresent",
@@ -313,10 +362,18 @@ impl Pods {
     /// The environment of the container, with that of the hook over it and OpenShift's own.
     fn hook_env(&self, hook: &Hook, of: &Value, revision: Revision) -> Vec<Value> {
         let rollout = names::rollout_name(&self.object.name, revision);
-        let own = [
+        let mut own = vec![
             json!({"name": "OPENSHIFT_DEPLOYMENT_NAME", "value": rollout}),
             json!({"name": "OPENSHIFT_DEPLOYMENT_NAMESPACE", "value": self.object.namespace.to_string()}),
         ];
+        if hook.image.is_some() {
+            let text = |one: &Value, key: &str| {
+                one.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+            };
+            let images = self.containers().map(|one| text(one, "name") + "=" + &text(one, "image"));
+            let images = images.collect::<Vec<_>>().join("\n");
+            own.push(json!({"name": "ROLLOUT_IMAGES", "value": images}));
+        }
         let over: Vec<&Value> = hook.env.iter().chain(&own).collect();
         let is_over = |one: &&Value| over.iter().any(|other| other.get("name") == one.get("name"));
         let base = of.get("env").and_then(Value::as_array).into_iter().flatten();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::hook::{self, Dress, Hooks};
+use super::hook::{self, Dress, Hook, Hooks};
 use super::rolling::{Amount, Budget};
 use super::{Pods, Publish, Strategy, Unsupported, config, unsupported};
 use crate::names::{Kind, ObjectKey};
@@ -58,6 +58,7 @@ struct StrategySpec {
     active_deadline_seconds: Option<u64>,
     rolling_params: Option<Params>,
     recreate_params: Option<Params>,
+    custom_params: Option<Value>,
     rolling_update: Option<Params>,
     #[serde(flatten)]
     dress: Dress,
@@ -106,7 +107,6 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
     let rolling = strategy.rolling_params.as_ref().and_then(|params| params.timeout_seconds);
     let (how, params) = match strategy.r#type.as_deref().unwrap_or_default() {
         "Recreate" => (Strategy::Recreate, strategy.recreate_params),
-        "Custom" => return unsupported("strategy Custom is not enabled"), // rule D38
         _ => (Strategy::Rolling, strategy.rolling_params.or(strategy.rolling_update)),
     };
     let params = params.unwrap_or_default();
@@ -118,6 +118,7 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
     let update_period = params.update_period_seconds.unwrap_or(is_openshift.into());
     let timeout = rolling.or(params.timeout_seconds).or(read.spec.progress_deadline_seconds);
     let hooks = hooks(object, params, how, (only, strategy.dress))?;
+    let custom = custom(object, strategy.custom_params, &strategy.r#type)?;
     let annotations = read.metadata.annotations.unwrap_or_default();
     let annotation = |key: &str| annotations.get(key).and_then(Value::as_str);
     let publish = publish(annotation("tidegate.dev/publish").unwrap_or_default())?;
@@ -141,6 +142,9 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
         versions: Vec::new(),
         template,
     };
+    if let Some(custom) = custom {
+        pods.is_custom(custom);
+    }
     pods.needs.extend(pods.hooks.needs()?);
     check(&pods).map(|()| pods)
 }
@@ -175,6 +179,20 @@ fn own_template(manifest: &[u8]) -> Result<Value, Unsupported> {
         annotations.retain(|key, _| !is_of_object(key));
     }
     Ok(json!({"metadata": {"labels": labels, "annotations": annotations}, "spec": spec}))
+}
+
+/// What is run in place of a rollout (rule D38). Whether that is enabled was looked at when the manifest was read.
+fn custom(
+    object: &ObjectKey,
+    params: Option<Value>,
+    kind: &Option<String>,
+) -> Result<Option<Hook>, Unsupported> {
+    let params = params.filter(|params| !params.is_null() && object.kind == Kind::DeploymentConfig);
+    match (params, kind.as_deref()) {
+        (Some(params), _) => hook::custom(params).map(Some),
+        (None, Some("Custom")) => unsupported("strategy Custom has no `customParams`"),
+        (None, _) => Ok(None),
+    }
 }
 
 /// The hooks of a strategy, and what their pods have of it.
@@ -373,6 +391,14 @@ fn is_label(name: &str) -> bool {
 }
 
 impl Pods {
+    /// Its rollout is what a program of the user's own does: no instance is started here, and no hook is run.
+    fn is_custom(&mut self, program: Hook) {
+        self.replicas = 0;
+        self.strategy = Strategy::Recreate;
+        (self.hooks.pre, self.hooks.mid, self.hooks.post) = (Some(program), None, None);
+        self.needs = Vec::new();
+    }
+
     /// Its containers, init containers first.
     pub(super) fn containers(&self) -> impl Iterator<Item = &Value> {
         let lists = ["/spec/initContainers", "/spec/containers"];

@@ -202,10 +202,9 @@ impl<'a> Search<'a> {
 
     /// The log of a pod of this name, if the rollout makes one.
     fn log_of_pod(&self, rollout: &Rollout, name: &str) -> Option<Log> {
-        if name == deployer_name(&rollout_name(rollout)) {
-            return Some(Log::Record);
-        }
-        let pods = self.read(rollout)?;
+        let is_deployer = name == deployer_name(&rollout_name(rollout));
+        let record = || is_deployer.then_some(Log::Record);
+        let Some(pods) = self.read(rollout) else { return record() };
         let hooks = [RolloutStep::PreHook, RolloutStep::MidHook, RolloutStep::PostHook];
         for step in hooks.into_iter().filter(|step| pods.hook(*step).is_some()) {
             let [pod, container] = pods.hook_name(step, rollout.started.revision);
@@ -219,7 +218,7 @@ impl<'a> Search<'a> {
             }
         }
         let is_it = pods.names().chain([pods.check_name()]).any(|known| known == name);
-        is_it.then(|| log_of(&pods, vec![name.to_owned()]))
+        is_it.then(|| log_of(&pods, vec![name.to_owned()])).or_else(record)
     }
 
     fn controller(&self, name: &str) -> Option<Found<'a>> {

@@ -68,7 +68,7 @@ pub(super) fn rows() -> Vec<Row<Value>> {
         spec("an update that waits for somebody", json!({"updateStrategy": {"type": "OnDelete"}}), &["OnDelete"]),
         spec("an update of some", json!({"updateStrategy": {"rollingUpdate": {"partition": 2}}}), &["`partition`"]),
         spec("a sidecar", json!({"template": {"spec": {"initContainers": [{"name": "log", "restartPolicy": "Always"}], "containers": [{"name": "web"}]}}}), &["init container `log`"]),
-        spec("a strategy of its own", json!({"strategy": {"type": "Custom"}}), &["strategy Custom is not enabled"]),
+        spec("a strategy of its own", json!({"strategy": {"type": "Custom"}}), &["strategy Custom has no `customParams`"]),
     ]
 }
 

@@ -82,6 +82,20 @@ fn d038_custom_strategies_are_not_enabled() {
         &dc(&custom.replace("Custom,", "Rolling,")),
         "D38 spec.strategy.customParams: strategy Custom is not enabled",
     );
+    // Where somebody enabled them, the image has to be named: there is no deployer that it could stand for.
+    let policy = Policy { custom_strategies: true, ..Policy::default() };
+    let with = |text: &str| parse_file("f.yaml", text.as_bytes(), None, &policy);
+    for text in [custom.to_owned(), custom.replace("Custom,", "Rolling,")] {
+        let file = with(&dc(&text));
+        let Entry::Object(Object::Workload(web)) = &file.entries[0] else { panic!() };
+        assert_eq!(web.scale, None, "its program knows how many there are");
+    }
+    let without = with(&dc(&custom.replace("image: x", "command: [a]")));
+    assert!(
+        found(&without).contains("D38 spec.strategy.customParams.image: Required value"),
+        "{}",
+        found(&without)
+    );
 }
 
 #[test]

@@ -325,6 +325,49 @@ fn r014_several_instances_publish_no_port() {
     );
 }
 
+/// D38, D10: strategy Custom is one container in the place of all others; it is told what would have been started.
+#[test]
+fn d038_a_custom_strategy_is_one_program() {
+    let custom = json!({
+        "image": "r.io/tool@sha256:0a",
+        "command": ["/bin/roll"],
+        "environment": [{"name": "WHERE", "value": "there"}],
+    });
+    let hook = json!({"failurePolicy": "Abort", "execNewPod": {"command": ["x"], "containerName": "main"}});
+    for kind in ["Custom", "Rolling", "Recreate"] {
+        let pods = read(|m| {
+            m["spec"]["replicas"] = json!(3);
+            m["spec"]["strategy"] = json!({
+                "type": kind,
+                "customParams": custom,
+                "rollingParams": {"pre": hook, "post": hook},
+                "recreateParams": {"mid": hook},
+            });
+        });
+        let pods = pods.unwrap();
+        assert_eq!(pods.course(true), [Pulling, PreHook, StartingNew, Checking], "{kind}");
+        assert_eq!((pods.replicas, pods.render(&key(), Revision(3)).as_str()), (0, ""));
+        assert_eq!(pods.images().into_iter().collect::<Vec<_>>(), ["r.io/tool@sha256:0a"]);
+        let pod = pods.hook_pod(PreHook, &key(), Revision(3)).unwrap();
+        let pod: Value = serde_json::from_str(&pod).unwrap();
+        assert_eq!(pod["metadata"]["name"], "web-3-deploy");
+        let container = &pod["spec"]["containers"][0];
+        assert_eq!(container["image"], "r.io/tool@sha256:0a");
+        assert_eq!(container["command"], json!(["/bin/roll"]));
+        assert_eq!(
+            container["env"],
+            json!([
+                {"name": "WHERE", "value": "there"},
+                {"name": "OPENSHIFT_DEPLOYMENT_NAME", "value": "web-3"},
+                {"name": "OPENSHIFT_DEPLOYMENT_NAMESPACE", "value": "shop"},
+                {"name": "ROLLOUT_IMAGES", "value": "main=r.io/web@sha256:0f"},
+            ])
+        );
+        let said = pods.hook_said(PreHook, Revision(3), HookEnd::Failed("exit status 3"));
+        assert_eq!(said, "the program of strategy Custom failed: exit status 3");
+    }
+}
+
 /// R1, law 8: what is not done is refused, never left out.
 #[test]
 fn r001_what_is_not_done_is_refused_with_its_name() {
@@ -332,7 +375,7 @@ fn r001_what_is_not_done_is_refused_with_its_name() {
     let why = read(|m| m["spec"]["strategy"] = json!({"rollingParams": {"pre": hook}}));
     insta::assert_snapshot!(why.unwrap_err(), @"the `pre` hook tags `a`, which is not written like `web:prod`");
     let why = read(|m| m["spec"]["strategy"] = json!({"type": "Custom"}));
-    insta::assert_snapshot!(why.unwrap_err(), @"strategy Custom is not enabled");
+    insta::assert_snapshot!(why.unwrap_err(), @"strategy Custom has no `customParams`");
     let why = read(|m| {
         m["spec"]["template"]["spec"]["volumes"] =
             json!([{"name": "c", "projected": {"sources": []}}]);

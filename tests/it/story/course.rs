@@ -323,6 +323,41 @@ fn r004_x046_a_kill_at_each_hook_and_while_putting_back_converges_once() {
     assert_eq!(course.started(), 5, "once");
 }
 
+/// D38: where it is enabled, a program of the user's own is the rollout: it runs once, its end is that of the rollout, and
+/// what it prints is the log.
+#[test]
+fn d038_a_program_of_the_users_own_is_the_rollout() {
+    let open = |registry: &str, _: &str| {
+        let line = "echo $WHERE $OPENSHIFT_DEPLOYMENT_NAME $ROLLOUT_IMAGES; \
+                    read v < /www/index.html; test $v != v2";
+        let spec = format!(
+            "strategy: {{type: Custom, customParams: {{image: '{registry}/shop/tool:1', command: [/bin/sh, -c, '{line}'], \
+             environment: [{{name: WHERE, value: there}}]}}}}"
+        );
+        manifests(registry, Web { spec: &spec, ..Web::default() })
+    };
+    let Some(mut course) = Course::closed(open) else { return };
+    course.podman.push("shop/tool:1", "v1", Program::Healthy);
+    course.host.configure(|text| format!("custom_strategies = true\n{text}"));
+    course.host.start();
+    course.completes();
+    assert_eq!(course.steps(), [Pulling, PreHook, StartingNew, Checking]);
+    assert_eq!(course.pods(), "web-1-deploy Exited", "what it starts is its own affair");
+    let logs = course.host.text(&["logs", "-n", "shop", "web-1-deploy"]);
+    assert!(logs.starts_with("there web-1 main=") && logs.contains("@sha256:"), "{logs}");
+    let status = course.host.text(&["rollout", "status", "-n", "shop", "dc/web"]);
+    assert!(status.contains("successfully rolled out"), "{status}");
+
+    // It is not pinned, and what is there is not pulled again.
+    let tool = format!("{}/shop/tool:1", course.podman.registry.address());
+    course.podman.run(&["rmi", "--force", &tool]);
+    course.podman.push("shop/tool:1", "v2", Program::Healthy);
+    course.moves("v2", Program::Healthy);
+    let (outcome, reason, rolled_back) = course.ends();
+    assert_eq!((outcome, rolled_back), (Outcome::Failed, Some(true)), "{reason}");
+    assert_eq!(reason, "the program of strategy Custom failed: exit status 1");
+}
+
 /// R4: what was waited for before a kill counts after it. The note that is left says how long that was; it is made to say
 /// that nothing is left of the ten minutes.
 #[test]
