@@ -137,13 +137,11 @@ impl Shop {
         let machine = &mut self.machine;
         machine.add_user();
         let settings = format!(
-            "state_dir = \"/home/web/state\"\n[control]\nsocket = \"/home/web/control.sock\"\n[source]\n\
+            "state_dir = \"/home/web/.local/state/tidegate\"\n[source]\n\
              repository = \"/srv/manifests\"\nbranch = \"main\"\n{}",
             SETTINGS.replace("[routes]", "user = true\n[routes]")
         );
-        write(&machine.root().join("home/web/tidegate.toml"), &settings);
-        machine.state = machine.root().join("home/web/state");
-        machine.run_as_user(&["systemd-run", "--user", "--unit=tidegate", "tidegate", "run"]);
+        machine.start_for_user(&settings);
         self.completes();
         assert_eq!(served(PORT).as_deref(), Some("v1"));
     }
@@ -606,6 +604,11 @@ fn r018_units_of_a_user_are_rolled_out_and_put_back() {
     assert_eq!(served(PORT).as_deref(), Some("v2"));
     let state = shop.machine.run_as_user(&["systemctl", "--user", "is-active", "web.service"]);
     assert_eq!(state, "active");
+    // A restart of the daemon leaves what runs alone.
+    let ids = || shop.machine.run_as_user(&["podman", "ps", "--quiet", "--no-trunc"]);
+    let before = ids();
+    shop.machine.run_as_user(&["systemctl", "--user", "restart", "tidegate.service"]);
+    assert_eq!(ids(), before);
     let log = shop.machine.run(&["journalctl", "-b", "-o", "cat", "--no-pager", "_UID=1001"]);
     assert!(!log.contains("does not linger"), "{log}");
     assert_eq!(shop.files(), [None, None], "nothing is the system's");

@@ -24,7 +24,7 @@ const AS_USER: [&str; 9] = [
     "HOME=/home/web",
     "XDG_RUNTIME_DIR=/run/user/1001",
     "DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1001/bus",
-    "TIDEGATE_CONFIG=/home/web/tidegate.toml",
+    "TIDEGATE_CONFIG=/home/web/.config/tidegate/tidegate.toml",
 ];
 
 pub(crate) struct Machine {
@@ -127,6 +127,24 @@ impl Machine {
                 .attempt(&[&AS_USER[..], &["systemctl", "--user", "is-system-running"]].concat());
             state.stdout.starts_with(b"running").then_some(())
         });
+    }
+
+    /// Starts the daemon of that user by the unit that is shipped.
+    pub(crate) fn start_for_user(&mut self, settings: &str) {
+        let home = self.root().join("home/web");
+        self.state = home.join(".local/state/tidegate");
+        let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/user/tidegate.service");
+        let unit = std::fs::read_to_string(unit).unwrap();
+        let files =
+            [("systemd/user/tidegate.service", &*unit), ("tidegate/tidegate.toml", settings)];
+        for (path, text) in files {
+            let path = Path::new(".config").join(path);
+            let folder = Path::new("/home/web").join(path.parent().unwrap());
+            self.run_as_user(&["mkdir", "--parents", folder.to_str().unwrap()]);
+            write(&home.join(path), text);
+        }
+        self.run_as_user(&["systemctl", "--user", "daemon-reload"]);
+        self.run_as_user(&["systemctl", "--user", "enable", "--now", "tidegate.service"]);
     }
 
     /// Runs a command as that user.

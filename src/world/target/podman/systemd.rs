@@ -252,6 +252,14 @@ fn missing(root: &Path, id: Option<u32>) -> Vec<String> {
         );
     }
     let Some(id) = id else { return missing };
+    if id == 0 {
+        missing.push(
+            "`user = true` is for a daemon that a user runs, and this one is root's: its services are the system's; leave \
+             `user` out"
+                .to_owned(),
+        );
+        return missing;
+    }
     let users = std::fs::read_to_string(root.join("etc/passwd")).unwrap_or_default();
     let name = users.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -303,5 +311,6 @@ mod tests {
         insta::assert_snapshot!(missing(root.path(), Some(1001)).join("\n"), @"user web does not linger: its services end with its last session and do not start with the machine; `loginctl enable-linger web` changes that");
         file("var/lib/systemd/linger/web", "");
         assert_eq!(missing(root.path(), Some(1001)), [""; 0]);
+        insta::assert_snapshot!(missing(root.path(), Some(0)).join("\n"), @"`user = true` is for a daemon that a user runs, and this one is root's: its services are the system's; leave `user` out");
     }
 }
