@@ -357,6 +357,14 @@ impl Deployed<'_> {
         if let Some(desired) = desired {
             put(&mut all, "kubectl.kubernetes.io/desired-replicas", json!(desired.to_string()));
         }
+        // How many it had while it was the one that runs, which is what a way back brings.
+        let had = rollout.outcome() == Some(Outcome::Complete);
+        if let Some(size) = self.size(rollout).filter(|_| had) {
+            put(&mut all, "openshift.io/deployment.replicas", json!(size.to_string()));
+            if desired != Some(size) {
+                put(&mut all, "kubectl.kubernetes.io/original-replicas", json!(size.to_string()));
+            }
+        }
         if rollout.superseded.is_some() || rollout.outcome() == Some(Outcome::Cancelled) {
             put(&mut all, "openshift.io/deployment.cancelled", json!("true"));
         }

@@ -50,7 +50,7 @@ pub fn replicas_of(workload: &Workload) -> u64 {
 
 impl Deployed<'_> {
     /// The instances that a rollout brings.
-    fn size(&self, rollout: &Rollout) -> Option<u64> {
+    pub(super) fn size(&self, rollout: &Rollout) -> Option<u64> {
         if let Some(size) = rollout.size() {
             return Some(size.into());
         }

@@ -110,6 +110,26 @@ fn d011_labels_and_annotations_are_openshifts() {
     assert_eq!(label("app-2-deploy", "openshift.io/deployer-pod.type"), Value::Null);
 }
 
+/// D12: a revision says how many instances it had, also when another one took its place.
+#[test]
+fn d012_a_revision_says_how_many_it_had() {
+    let mut world = with_hooks();
+    let annotations = |world: &World| {
+        let names = [
+            "openshift.io/deployment.replicas",
+            "kubectl.kubernetes.io/desired-replicas",
+            "kubectl.kubernetes.io/original-replicas",
+        ];
+        let of = |object: Value| names.map(|name| object["metadata"]["annotations"][name].clone());
+        controllers(world).into_iter().map(of).collect::<Vec<_>>()
+    };
+    let null = Value::Null;
+    let (runs, begins) = ([json!("1"), json!("1"), null.clone()], [null.clone(), json!("1"), null]);
+    assert_eq!(annotations(&world), [runs.clone(), begins]);
+    until(&mut world, None);
+    assert_eq!(annotations(&world), [[json!("1"), json!("0"), json!("1")], runs]);
+}
+
 /// D13: why a rollout was cancelled, in the words of OpenShift; those that speak of a pod of its own that carries it out
 /// have nothing here that they could be said of.
 #[test]
