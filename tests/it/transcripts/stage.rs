@@ -122,10 +122,25 @@ impl Stage {
             "the commit",
             |fact| matches!(fact, Fact::CommitAdopted(adopted) if adopted.commit == head),
         );
-        let tags = ["get", "itag", "-A", "--no-headers"].map(str::to_owned);
+        let tags = ["get", "itag", "-A", "-o", "json"].map(str::to_owned);
         eventually("imports", || {
-            let text = String::from_utf8(self.oc(&tags).stdout).unwrap();
-            (!text.contains("Importing")).then_some(())
+            let listed = self.oc(&tags);
+            if !listed.status.success() {
+                eprintln!("{}", String::from_utf8_lossy(&listed.stderr)); // seen where the test fails
+                return None;
+            }
+            let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+            let waits = |tag: &Value| {
+                let status = &tag["status"];
+                let is = |what: &str| status[what].as_array().is_some_and(|all| !all.is_empty());
+                let generation = &tag["spec"]["generation"];
+                let is_old = status["items"][0]["generation"].as_u64() < generation.as_u64();
+                tag["spec"]["from"]["kind"] == "DockerImage"
+                    && tag["spec"]["reference"] != true
+                    && (!is("items") || is_old)
+                    && !is("conditions")
+            };
+            (!listed["items"].as_array().unwrap().iter().any(waits)).then_some(())
         });
     }
 }
