@@ -125,6 +125,9 @@ spec:
     for name in ["pod/web", "pod/web-0", "web-0"] {
         assert!(stand.host.run(&["logs", "-n", "shop", name]).status.success(), "{name}");
     }
+    let history = ["rollout", "history", "-n", "shop", "pod/web", "--revision=2"];
+    let history = stand.host.text(&history);
+    assert!(history.contains("Labels:\tapp=web") && history.contains("@sha256:"), "{history}");
     let pods = stand.host.text(&["get", "pods", "-n", "shop"]);
     assert!(pods.lines().nth(1).is_some_and(|line| line.starts_with("web-0 ")), "{pods}");
 }

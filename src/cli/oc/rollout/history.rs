@@ -64,5 +64,15 @@ fn one(named: &Named, revision: Option<u64>, offline: &Offline) -> anyhow::Resul
     let found = all.into_iter().find(|rollout| rollout.started.revision.0 == revision);
     let found = found.ok_or_else(|| anyhow::anyhow!("unable to find the specified revision"))?;
     let manifest = manifest(found)?;
-    Ok(oc::workload::pod_template(manifest.pointer("/spec/template").unwrap_or(&Value::Null)))
+    let template = match named.object.kind {
+        Kind::Pod => Some(&manifest), // it is the template of its instance
+        Kind::DeploymentConfig
+        | Kind::Deployment
+        | Kind::StatefulSet
+        | Kind::DaemonSet
+        | Kind::CronJob
+        | Kind::ImageStream
+        | Kind::BuildConfig => manifest.pointer("/spec/template"),
+    };
+    Ok(oc::workload::pod_template(template.unwrap_or(&Value::Null)))
 }
