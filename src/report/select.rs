@@ -34,7 +34,9 @@ pub enum SelectError {
     )]
     Shape(String),
     /// The kind is not one that Tidegate acts on.
-    #[error("`{0}` is not a kind that tidegate acts on: dc, deploy, sts, ds, cj, bc, is, istag")]
+    #[error(
+        "`{0}` is not a kind that tidegate acts on: dc, deploy, sts, ds, cj, pod, bc, is, istag"
+    )]
     Kind(String),
     /// There is none.
     #[error("there is no {what} in namespace `{namespace}`{}", did_you_mean(.near))]
@@ -285,8 +287,8 @@ mod tests {
         );
         check("dc/zzzzzz", "there is no deploymentconfig `zzzzzz` in namespace `shop`");
         check(
-            "pod/shop/web",
-            "`pod` is not a kind that tidegate acts on: dc, deploy, sts, ds, cj, bc, is, istag",
+            "service/shop/web",
+            "`service` is not a kind that tidegate acts on: dc, deploy, sts, ds, cj, pod, bc, is, istag",
         );
         check(
             "a/b/c/d",
