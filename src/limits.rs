@@ -140,6 +140,10 @@ pub const ROLLOUT_RETRIES: u32 = 3;
 /// How often a revision is put back again after a passing failure: nobody else does it.
 pub const ROLLBACK_RETRIES: u32 = 20;
 
+/// Instances of one workload on one host: what is played is put together in memory, a pod for each, and a network of podman
+/// has room for 253.
+pub const HOST_INSTANCES_MAX: u32 = 1_000;
+
 /// One look of podman at what runs: it answers in a tenth of a second, and later under load.
 pub const PODMAN_LOOK_TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -41,6 +41,9 @@ pub use seen::{Astray, ContainerState, How, Look, Looks, Part, SeenContainer, Se
 pub(crate) use spec::is_of_object;
 pub use unit::{Units, is_updated_by_podman, owner_of_unit, unit_paths};
 
+/// Characters that are told of a manifest.
+const TOLD_CHARS_MAX: usize = 1_000;
+
 /// Why something cannot run on one host.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unsupported(String);
@@ -232,7 +235,7 @@ impl Pods {
             "podman has init containers run once only where a container that ends with 0 is not started again".to_owned()
         });
         let all: Vec<String> = lifecycle.into_iter().chain(liveness).chain(once).collect();
-        (!all.is_empty()).then(|| all.join("; "))
+        (!all.is_empty()).then(|| plain(&all.join("; ")))
     }
 
     /// The names of all its containers, init containers first.
@@ -281,6 +284,12 @@ pub fn check_publish(text: &str) -> Result<(), Unsupported> {
     spec::publish(text).map(drop)
 }
 
+/// What a manifest calls something may be anything: it is short here, and moves no cursor.
 fn unsupported<T>(what: impl Into<String>) -> Result<T, Unsupported> {
-    Err(Unsupported(what.into()))
+    Err(Unsupported(plain(&what.into())))
+}
+
+fn plain(text: &str) -> String {
+    let clean = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().take(TOLD_CHARS_MAX).map(clean).collect()
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::hook::{self, Dress, Hook, Hooks};
 use super::rolling::{Amount, Budget};
 use super::{Pods, Publish, Strategy, Unsupported, config, unsupported};
+use crate::limits::HOST_INSTANCES_MAX;
 use crate::names::{Kind, ObjectKey};
 
 /// Kubernetes' default of `terminationGracePeriodSeconds`.
@@ -241,6 +242,12 @@ fn only_container(template: &Value) -> Option<&str> {
 
 /// What would be found out too late, or by nobody.
 pub(super) fn check(pods: &Pods) -> Result<(), Unsupported> {
+    if pods.replicas > HOST_INSTANCES_MAX {
+        return unsupported(format!(
+            "`replicas` is {}, and one host runs at most {HOST_INSTANCES_MAX} instances of a workload",
+            pods.replicas
+        ));
+    }
     if pods.replicas > 1 && pods.publishes() {
         return unsupported("replicas > 1 needs a host port range"); // rule R14
     }
@@ -374,6 +381,16 @@ fn check_ports(container: &Value) -> Result<(), Unsupported> {
             return unsupported(format!(
                 "`hostIP` of container `{name}` is no address: {address:?}"
             ));
+        }
+        for key in ["containerPort", "hostPort"] {
+            let number = port.get(key).filter(|number| number.is_number());
+            if let Some(number) =
+                number.filter(|number| number.as_u64() > Some(65_535) || !number.is_u64())
+            {
+                return unsupported(format!(
+                    "`{key}` of container `{name}` is {number}; a port is at most 65535"
+                ));
+            }
         }
         if !["", "TCP", "UDP", "SCTP"].contains(&protocol) {
             return unsupported(format!(

@@ -190,6 +190,9 @@ impl Pods {
                         images.len()
                     ));
                 };
+                if image.contains(|c: char| c.is_control() || c.is_whitespace()) {
+                    return unsupported(format!("{image:?} is no image"));
+                }
                 BTreeMap::from([(drop_in, format!("[Container]\nImage={image}\n"))])
             }
             many => {

@@ -63,10 +63,16 @@ pub(super) fn rows() -> Vec<Row<Value>> {
         row_port("an address that is a name", json!({"hostIP": "localhost"}), &["`hostIP` of container `web`"]),
         row_port("an address with a line of its own", json!({"hostIP": "1.2.3.4\n[Service]\nExecStartPre=/bin/x"}), &["`hostIP`", "\\n"]),
         row_port("a protocol with a line of its own", json!({"protocol": "TCP\nx=y"}), &["`protocol` of container `web`", "\\n"]),
+        row_port("a port beyond all ports", json!({"hostPort": 70_000}), &["`hostPort` of container `web` is 70000"]),
+        row_port("a port before its time", json!({"containerPort": -1}), &["`containerPort` of container `web` is -1"]),
+        row_port("a port in parts", json!({"hostPort": 80.5}), &["`hostPort` of container `web` is 80.5"]),
         published("a published name", "localhost:8080:80", &["`localhost:8080:80` is not written like"]),
         published("a published line", "127.0.0.1\n[Service]\nExecStartPre=/bin/x\n:8080:80", &["is not written like"]),
         spec("an update that waits for somebody", json!({"updateStrategy": {"type": "OnDelete"}}), &["OnDelete"]),
         spec("an update of some", json!({"updateStrategy": {"rollingUpdate": {"partition": 2}}}), &["`partition`"]),
+        spec("more instances than a host has room for", json!({"replicas": 2_000_000_000}), &["`replicas` is 2000000000"]),
+        spec("a volume that moves the cursor", json!({"template": {"spec": {"volumes": [{"name": "a\u{1b}[2J", "nfs\u{7}": {}}]}}}), &["volume `a\u{fffd}[2J`"]),
+        spec("a volume with an endless name", json!({"template": {"spec": {"volumes": [{"name": "x".repeat(1 << 20), "nfs": {}}]}}}), &["volume `xxx"]),
         spec("a sidecar", json!({"template": {"spec": {"initContainers": [{"name": "log", "restartPolicy": "Always"}], "containers": [{"name": "web"}]}}}), &["init container `log`"]),
         spec("a strategy of its own", json!({"strategy": {"type": "Custom"}}), &["strategy Custom has no `customParams`"]),
     ]
@@ -134,10 +140,21 @@ fn hostile_workloads_are_refused_with_their_place() {
     for row in rows() {
         match Pods::read(&object, row.input.to_string().as_bytes()) {
             Ok(_) => wrong.push(format!("{}: it is taken", row.name)),
-            Err(why) => wrong.extend(row.check(&why.to_string())),
+            Err(why) => {
+                let why = why.to_string();
+                wrong.extend(row.check(&why));
+                if why.chars().count() > 1_000 {
+                    wrong.push(format!("{}: it says {} bytes", row.name, why.len()));
+                }
+            }
         }
     }
     assert!(wrong.is_empty(), "{}", faults(&wrong));
+    // An image that no line of a unit can name (rule R21).
+    let image = workload(&json!({}), &json!({"image": "r.io/web\n[Service]\nExecStartPre=/bin/x"}));
+    let pods = Pods::read(&object, image.to_string().as_bytes()).unwrap();
+    let why = pods.image_unit().unwrap_err().to_string();
+    assert_eq!(why, r#""r.io/web\n[Service]\nExecStartPre=/bin/x" is no image"#);
     // What is no manifest at all.
     for text in ["", "[]", "null", "{\"spec\": []}", "\u{1b}", &"[".repeat(100_000)] {
         assert!(Pods::read(&object, text.as_bytes()).is_err(), "{text:?}");
