@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each program uses one of them")]
 
+mod hosts;
+
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
@@ -30,6 +32,8 @@ use tidegate::reference::ImageReference;
 use tidegate::time::{Monotonic, Now, Schedule, Span, Timestamp};
 use tidegate::world::target::{WebhookTarget, read_answer};
 
+pub(crate) use hosts::{podman, pods, units};
+
 type Target = fn(&[u8]);
 
 /// Every target, by name.
@@ -41,9 +45,12 @@ pub(crate) const ALL: &[(&str, Target)] = &[
     ("journal", journal),
     ("manifest", manifest),
     ("mirrors", mirrors),
+    ("podman", podman),
+    ("pods", pods),
     ("reference", reference),
     ("registry", registry),
     ("schedule", schedule),
+    ("units", units),
 ];
 
 /// A folder of this process on a file system in memory, where there is one.
@@ -240,14 +247,14 @@ pub(crate) fn manifest(data: &[u8]) {
     let state = tree.assemble();
     assert_eq!(state.objects(), state.keys().count());
     for workload in state.workloads.values() {
-        pods(&workload.object, workload.manifest.as_bytes());
+        workload_on_a_host(&workload.object, workload.manifest.as_bytes());
     }
     edits(bytes, &policy);
     plan(read, policy);
 }
 
 /// What a host makes of a workload: the same each time, or a refusal in plain words.
-fn pods(object: &ObjectKey, manifest: &[u8]) {
+fn workload_on_a_host(object: &ObjectKey, manifest: &[u8]) {
     if object.kind == ObjectKind::CronJob {
         runs(object, manifest);
     }

@@ -35,7 +35,9 @@ use event::Event;
 pub use checks::Check;
 pub use event::SIGNATURE_HEADER;
 pub use look::{Expected, Looked, Wanted};
-pub use podman::{Logs, PROBE, PodmanTarget, QuadletTarget, answer_probe};
+pub use podman::{
+    Logs, PROBE, PodmanTarget, QuadletTarget, Untrusted, answer_probe, read_untrusted,
+};
 
 /// What a target is (`[targets.NAME]`).
 #[derive(Clone, PartialEq, Eq, Debug)]

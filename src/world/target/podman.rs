@@ -20,12 +20,14 @@ mod names;
 mod probe;
 mod program;
 mod pull;
+mod read;
 mod resolver;
 mod scale;
 mod swap;
 mod systemd;
 mod units;
 mod unshared;
+mod untrusted;
 mod update;
 mod waited;
 
@@ -58,6 +60,7 @@ use swap::seconds;
 pub use logs::Logs;
 pub use systemd::QuadletTarget;
 pub use unshared::{PROBE, answer as answer_probe};
+pub use untrusted::{Untrusted, read_untrusted};
 
 /// Podman on this host.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -173,8 +176,10 @@ impl Work<'_> {
 fn told(trouble: Trouble, log: String) -> RolloutReport {
     match trouble {
         Trouble::Cancelled => RolloutReport::Cancelled,
-        Trouble::Passing(reason) => RolloutReport::Transient { reason, retry_after: None },
-        Trouble::Refused(reason) => RolloutReport::Failed { reason, log },
+        Trouble::Passing(reason) => {
+            RolloutReport::Transient { reason: read::reason(&reason), retry_after: None }
+        }
+        Trouble::Refused(reason) => RolloutReport::Failed { reason: read::reason(&reason), log },
     }
 }
 
@@ -192,7 +197,7 @@ pub(super) async fn stop(
         None => Ok(()),
     };
     if let Err(Trouble::Refused(reason)) = gone {
-        return RolloutReport::Failed { reason, log: String::new() };
+        return RolloutReport::Failed { reason: read::reason(&reason), log: String::new() };
     }
     let removed = async {
         gone?;
@@ -206,12 +211,13 @@ pub(super) async fn stop(
         Ok(()) => RolloutReport::Complete { log: String::new() },
         Err(Trouble::Cancelled) => RolloutReport::Cancelled,
         Err(Trouble::Refused(reason) | Trouble::Passing(reason)) => {
-            RolloutReport::Transient { reason, retry_after: None }
+            RolloutReport::Transient { reason: read::reason(&reason), retry_after: None }
         }
     }
 }
 
 /// A pod that is there.
+#[derive(Debug)]
 struct Pod {
     name: String,
     /// The container that holds its network.
@@ -227,31 +233,44 @@ struct Pod {
     runs: bool,
 }
 
+impl Pod {
+    /// As podman lists it.
+    fn of(listed: &Value) -> Result<Self, Trouble> {
+        let text = |path: &str| {
+            listed.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
+        let label = |label: &str| text(&format!("/Labels/{}", label.replace('/', "~1")));
+        let name = text("/Name");
+        if name.is_empty() {
+            return Err(Trouble::Passing("podman pod ps lists a pod without a name".into()));
+        }
+        Ok(Self {
+            name,
+            infra: text("/InfraId"),
+            object: label(LABEL_OBJECT),
+            rollout: label(LABEL_ROLLOUT),
+            is_check: label(LABEL_CHECK) == "true",
+            is_hook: label(LABEL_HOOK) == "true",
+            attempt: label(LABEL_ATTEMPT).parse().unwrap_or(0),
+            runs: !matches!(text("/Status").as_str(), "Created" | "Exited" | "Stopped"),
+        })
+    }
+}
+
 impl Podman<'_> {
     /// The pods of the object.
     async fn pods(&self) -> Result<Vec<Pod>, Trouble> {
-        self.pods_where(&format!("label={LABEL_OBJECT}={}", self.object)).await
+        let object = self.object.to_string();
+        let mut pods = self.pods_where(&format!("label={LABEL_OBJECT}={object}")).await?;
+        // What is removed below is ours, whatever a filter let through.
+        pods.retain(|pod| pod.object == object);
+        Ok(pods)
     }
 
     /// The pods that a filter lets through. Podman waits for each whose init containers run.
     async fn pods_where(&self, filter: &str) -> Result<Vec<Pod>, Trouble> {
         let all: Vec<Value> = self.listed(&["pod", "ps", "--filter", filter]).await?;
-        let text = |pod: &Value, path: &str| {
-            pod.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned()
-        };
-        let label =
-            |pod: &Value, label: &str| text(pod, &format!("/Labels/{}", label.replace('/', "~1")));
-        let pods = all.iter().map(|pod| Pod {
-            name: text(pod, "/Name"),
-            infra: text(pod, "/InfraId"),
-            object: label(pod, LABEL_OBJECT),
-            rollout: label(pod, LABEL_ROLLOUT),
-            is_check: label(pod, LABEL_CHECK) == "true",
-            is_hook: label(pod, LABEL_HOOK) == "true",
-            attempt: label(pod, LABEL_ATTEMPT).parse().unwrap_or(0),
-            runs: !matches!(text(pod, "/Status").as_str(), "Created" | "Exited" | "Stopped"),
-        });
-        Ok(pods.collect())
+        all.iter().map(Pod::of).collect()
     }
 
     /// Ends a pod, with the time that its programs may take, and removes it.
@@ -294,8 +313,7 @@ impl Podman<'_> {
             Err(Trouble::Refused(why)) => return Err(passing(&why)),
             said => said?,
         };
-        let listed: Option<Vec<T>> =
-            serde_json::from_str(&said).map_err(|error| passing(&error))?;
+        let listed: Option<Vec<T>> = read::json(&format!("podman {}", command.join(" ")), &said)?;
         Ok(listed.unwrap_or_default())
     }
 

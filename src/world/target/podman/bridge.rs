@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::names::gateway;
 use super::program::{Call, Podman, Trouble};
+use super::read;
 use crate::limits::PODMAN_LOOK_TIMEOUT;
 
 /// What `ip -json address show` says of a link.
@@ -55,9 +56,8 @@ impl Podman<'_> {
 }
 
 /// Name and hardware address of the link that has an address.
-fn bridge(said: &str, gateway: IpAddr) -> Result<Option<(String, String)>, Trouble> {
-    let links: Vec<Link> = serde_json::from_str(said)
-        .map_err(|error| Trouble::Passing(format!("ip -json address show: {error}")))?;
+pub(super) fn bridge(said: &str, gateway: IpAddr) -> Result<Option<(String, String)>, Trouble> {
+    let links: Vec<Link> = read::json("ip -json address show", said)?;
     let has = |link: &Link| link.addr_info.iter().any(|address| address.local == Some(gateway));
     let found = links.into_iter().find(|link| has(link) && !link.address.is_empty());
     Ok(found.map(|link| (link.name, link.address)))

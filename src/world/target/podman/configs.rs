@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::super::ReadConfigs;
 use super::program::{Podman, Trouble};
-use super::{Host, Work};
+use super::{Host, Work, read};
 use crate::fact::RolloutStep;
 use crate::limits::{PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT};
 use crate::names::CommitId;
@@ -265,8 +265,7 @@ impl Podman<'_> {
             Err(Trouble::Refused(_)) => return Ok(Vec::new()), // one went in between
             Err(trouble) => return Err(trouble),
         };
-        let all: Vec<Value> = serde_json::from_str(&text)
-            .map_err(|error| Trouble::Passing(format!("podman secret inspect: {error}")))?;
+        let all: Vec<Value> = read::json("podman secret inspect", &text)?;
         let label = format!("/Spec/Labels/{}", LABEL_OBJECT.replace('/', "~1"));
         let owner = self.object.to_string();
         let is_ours = |secret: &&Value| {

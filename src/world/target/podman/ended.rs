@@ -26,7 +26,7 @@ pub(super) enum End {
 impl End {
     /// From its state, its exit status, and the seconds at which it was started and ended. What is not known is the first
     /// of January of the year 1; one is never compared with the other, as somebody may have set the clock in between.
-    fn read(text: &str) -> Self {
+    pub(super) fn read(text: &str) -> Self {
         let words: Vec<&str> = text.split_whitespace().collect();
         let number = |at: usize| words.get(at).and_then(|word| word.parse::<i64>().ok());
         let (Some(state), Some(started)) = (words.first().copied(), number(2)) else {
@@ -42,6 +42,11 @@ impl End {
             _ => Self::Unknown,
         }
     }
+}
+
+/// Podman was asked and said something else.
+pub(super) fn not_told(container: &str) -> Trouble {
+    Trouble::Passing(format!("podman does not say how container {container} ended"))
 }
 
 impl Podman<'_> {

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use super::PodmanTarget;
 use super::program::{Podman, Trouble};
+use super::{PodmanTarget, read};
 use crate::limits::{PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT};
 use crate::names::ObjectKey;
 use crate::pods::{
@@ -116,24 +116,45 @@ pub(in crate::world::target) async fn check_health(
     let format = "{{.State.Status}} {{.State.Health.FailingStreak}} {{.Config.Healthcheck.Retries}} {{.Pod}}";
     let arguments = ["container", "inspect", "--format", format, container];
     let found = podman.look(&arguments, PODMAN_LOOK_TIMEOUT).await.map_err(why)?;
-    let ["exited", streak, most, pod] = found.split_whitespace().collect::<Vec<_>>()[..] else {
-        return Err(failed);
-    };
-    // What passed its last check somebody stopped: it is left so.
-    if number(streak) < number(most).max(1) {
-        return Err(failed);
-    }
+    let Some(pod) = given_up(&found) else { return Err(failed) };
     let started = podman.act(&["pod", "start", pod], &[], PODMAN_ACT_TIMEOUT).await;
     started.map(|_| true).map_err(why)
 }
 
-fn number(text: &str) -> u64 {
-    text.parse().unwrap_or_default()
+fn each_container(text: &str, asked: &[&str]) -> Result<Vec<Container>, Trouble> {
+    read::each("podman container inspect", text, asked, |one: &Container| &one.id)
 }
 
-fn why(trouble: Trouble) -> String {
+/// The pod of a container that ended and failed its health check as often as it may. What passed its last check somebody
+/// stopped: it is left so.
+fn given_up(said: &str) -> Option<&str> {
+    let ["exited", streak, most, pod] = said.split_whitespace().collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    let number = |text: &str| text.parse::<u64>().unwrap_or_default();
+    (number(streak) >= number(most).max(1)).then_some(pod)
+}
+
+/// What each reader makes of a text; see `untrusted`.
+pub(super) fn read_untrusted(text: &str) -> [Result<String, Trouble>; 3] {
+    let found = each_container(text, &["aaa"]);
+    let listed = read::json::<Option<Vec<ListedPod>>>("podman pod ps", text);
+    let seen = listed.map(|listed| {
+        let none = BTreeMap::new();
+        let seen = listed.iter().flatten().map(|pod| pod.seen(&none));
+        format!("{:?}", seen.collect::<Vec<_>>())
+    });
+    let members = found.map(|found| {
+        let seen = found.iter().map(|one| one.seen("web-0"));
+        format!("{:?}", seen.collect::<Vec<_>>())
+    });
+    [seen, members, Ok(format!("{:?}", given_up(text)))]
+}
+
+/// What is told of a trouble where there is no rollout.
+pub(super) fn why(trouble: Trouble) -> String {
     match trouble {
-        Trouble::Refused(why) | Trouble::Passing(why) => why,
+        Trouble::Refused(why) | Trouble::Passing(why) => read::reason(&why),
         Trouble::Cancelled => "it was cancelled".to_owned(),
     }
 }
@@ -157,8 +178,8 @@ async fn once(podman: &Podman<'_>, objects: &BTreeSet<ObjectKey>) -> Result<Vec<
     let mut containers = BTreeMap::new();
     if ids.len() > fixed {
         let text = podman.look(&ids, PODMAN_LOOK_TIMEOUT).await?;
-        let found: Vec<Container> = serde_json::from_str(&text)
-            .map_err(|error| Trouble::Passing(format!("podman container inspect: {error}")))?;
+        let asked = ids.get(fixed..).unwrap_or_default();
+        let found = each_container(&text, asked)?;
         containers.extend(found.into_iter().map(|one| (one.id.clone(), one)));
     }
     Ok(listed.iter().map(|pod| pod.seen(&containers)).collect())
@@ -176,7 +197,7 @@ impl ListedPod {
     }
 
     fn seen(&self, containers: &BTreeMap<String, Container>) -> SeenPod {
-        let text = |label| self.label(label).unwrap_or_default().to_owned();
+        let text = |label| read::word(self.label(label).unwrap_or_default());
         let part = match () {
             () if self.label(LABEL_HOOK).is_some() => Part::Hook,
             () if self.label(LABEL_CHECK).is_some() => Part::Check,
@@ -184,11 +205,11 @@ impl ListedPod {
         };
         let found = self.members().filter_map(|id| containers.get(id));
         SeenPod {
-            name: self.name.clone(),
+            name: read::word(&self.name),
             object: text(LABEL_OBJECT),
             rollout: text(LABEL_ROLLOUT),
             part,
-            state: self.status.to_lowercase(),
+            state: read::word(&self.status).to_lowercase(),
             since: time(&self.created),
             containers: found.map(|one| one.seen(&self.name)).collect(),
         }
@@ -203,11 +224,11 @@ impl Container {
             "running" => ContainerState::Running(time(started_at)),
             // Both words mean that it ended; the second one that podman has not cleaned up after it yet.
             "exited" | "stopped" => ContainerState::Ended(*exit_code),
-            other => ContainerState::Other(other.to_owned()),
+            other => ContainerState::Other(read::word(other)),
         };
-        let health = health.as_ref().map(|health| health.status.clone());
+        let health = health.as_ref().map(|health| read::word(&health.status));
         SeenContainer {
-            name: self.name.strip_prefix(&prefix).unwrap_or(&self.name).to_owned(),
+            name: read::word(self.name.strip_prefix(&prefix).unwrap_or(&self.name)),
             state,
             restarts: self.restart_count,
             ended: time(finished_at),

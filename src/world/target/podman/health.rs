@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::probe::{self, Place};
 use super::program::{Podman, Trouble};
+use super::read;
 use super::waited::Waited;
 use crate::limits;
 use crate::pods::{Pods, Probe, Purpose};
@@ -21,6 +22,9 @@ const LOOK: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 struct PodInspect {
+    /// Whatever lacks it is no pod.
+    #[serde(rename = "Id")]
+    _id: String,
     #[serde(rename = "InfraContainerID", default)]
     infra: String,
     #[serde(rename = "Containers", default)]
@@ -141,21 +145,16 @@ pub(super) async fn look(podman: &Podman<'_>, pod: &str) -> Result<Option<Seen>,
         Err(Trouble::Refused(why)) if why.contains("no such pod") => return Ok(None),
         Err(trouble) => return Err(trouble),
     };
-    // One object in podman 4, a list of one in 5.
-    let found: PodInspect =
-        match serde_json::from_str::<Vec<PodInspect>>(&text).map(|mut all| all.pop()) {
-            Ok(Some(found)) => found,
-            _ => serde_json::from_str(&text)
-                .map_err(|error| Trouble::Passing(format!("podman pod inspect: {error}")))?,
-        };
-    let mut arguments = vec!["container", "inspect"];
-    arguments.extend(found.containers.iter().map(|member| member.id.as_str()));
+    let found = inspected(&text)?;
+    let asked: Vec<&str> = found.containers.iter().map(|member| member.id.as_str()).collect();
+    let arguments = [&["container", "inspect"], &asked[..]].concat();
     let mut seen =
         Seen { place: None, containers: Vec::new(), labels: Default::default(), cut_short: false };
     if found.containers.is_empty() {
         return Ok(Some(seen));
     }
-    for container in containers(&podman.look(&arguments, timeout).await?)? {
+    let text = podman.look(&arguments, timeout).await?;
+    for container in each_container(&text, &asked)? {
         seen.cut_short |= container.was_cut_short();
         if container.is_infra || container.id == found.infra {
             seen.place = Some(container.place());
@@ -176,7 +175,7 @@ async fn look_at_container(podman: &Podman<'_>, name: &str) -> Result<Option<See
         Err(Trouble::Refused(why)) if why.contains("no such container") => return Ok(None),
         Err(trouble) => return Err(trouble),
     };
-    let seen = containers(&text)?.pop().map(|container| Seen {
+    let seen = one_container(&text)?.pop().map(|container| Seen {
         place: Some(container.place()),
         containers: vec![(container.name.clone(), container.runs())],
         cut_short: container.was_cut_short(),
@@ -185,9 +184,36 @@ async fn look_at_container(podman: &Podman<'_>, name: &str) -> Result<Option<See
     Ok(seen)
 }
 
-fn containers(text: &str) -> Result<Vec<Container>, Trouble> {
-    serde_json::from_str(text)
-        .map_err(|error| Trouble::Passing(format!("podman container inspect: {error}")))
+/// A pod: one object in podman 4, a list of one in 5.
+fn inspected(text: &str) -> Result<PodInspect, Trouble> {
+    const COMMAND: &str = "podman pod inspect";
+    if !text.trim_start().starts_with('[') {
+        return read::json(COMMAND, text);
+    }
+    let pod = read::all(COMMAND, text, 1)?.pop();
+    pod.ok_or_else(|| Trouble::Passing(format!("{COMMAND} tells of no pod")))
+}
+
+fn each_container(text: &str, asked: &[&str]) -> Result<Vec<Container>, Trouble> {
+    read::each("podman container inspect", text, asked, |one: &Container| &one.id)
+}
+
+/// A container that was asked for by its name.
+fn one_container(text: &str) -> Result<Vec<Container>, Trouble> {
+    read::all("podman container inspect", text, 1)
+}
+
+/// What each reader makes of a text; see `untrusted`.
+pub(super) fn read_untrusted(text: &str) -> [Result<String, Trouble>; 2] {
+    let pod = inspected(text).map(|pod| format!("{} {}", pod.infra, pod.containers.len()));
+    let containers = one_container(text).map(|all| {
+        let how = all.iter().map(|one| {
+            let (rests, runs) = (one.was_cut_short(), one.runs());
+            format!("{} {} {} {rests} {runs:?}", one.id, one.name, one.address())
+        });
+        how.collect()
+    });
+    [pod, containers]
 }
 
 impl Container {
@@ -210,7 +236,7 @@ impl Container {
             _ if !state.running => Err(match state.status.as_str() {
                 // Podman has not tidied up after it, or has.
                 "stopped" | "exited" => format!("ended with exit status {}", state.exit_code),
-                status => format!("is {status}"),
+                status => format!("is {}", read::word(status)),
             }),
             0 => Ok(()),
             1 => Err("ended and was started again".to_owned()),

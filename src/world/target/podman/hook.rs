@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Host;
-use super::ended::{CUT_SHORT, End};
+use super::ended::{CUT_SHORT, End, not_told};
 use super::program::Trouble;
 use crate::fact::RolloutStep;
 use crate::pods::{FailurePolicy, HookEnd};
@@ -70,7 +70,10 @@ impl Host<'_> {
         }
         // It may run as long as the rollout may.
         let waited = self.podman.look(&["wait", container], self.pods.deadline).await?;
-        let status = waited.trim();
-        Ok((status != "0").then(|| format!("exit status {status}")))
+        match waited.trim().parse::<i64>() {
+            Ok(0) => Ok(None),
+            Ok(status) => Ok(Some(format!("exit status {status}"))),
+            Err(_) => Err(not_told(container)),
+        }
     }
 }

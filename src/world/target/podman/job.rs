@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::super::super::registry::Registries;
 use super::super::ReadConfigs;
 use super::configs::{at_leisure, configured};
-use super::ended::{CUT_SHORT, End, rests};
+use super::ended::{CUT_SHORT, End, not_told, rests};
 use super::program::{Patience, Podman, Trouble};
-use super::{Pod, Target, health, told};
+use super::{Pod, Target, health, read, told};
 use crate::action::{JobOrder, JobRequest, RolloutReport};
 use crate::limits::{JOB_RETRY_FIRST, JOB_RETRY_MAX, PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT};
 use crate::names::Seq;
@@ -361,25 +361,29 @@ impl Podman<'_> {
         let filter = format!("label={LABEL_OBJECT}={}", self.object);
         let arguments = ["ps", "--all", "--pod", "--filter", &filter, "--format", "json"];
         let text = self.look(&arguments, PODMAN_LOOK_TIMEOUT).await?;
-        let all: Option<Vec<Container>> = serde_json::from_str(&text)
-            .map_err(|error| Trouble::Passing(format!("podman ps: {error}")))?;
-        let mut pods: BTreeMap<String, Pod> = BTreeMap::new();
-        for Container { pod: name, state, labels } in all.unwrap_or_default() {
-            let label = |label: &str| labels.get(label).cloned().unwrap_or_default();
-            let pod = pods.entry(name.clone()).or_insert_with(|| Pod {
-                name,
-                infra: String::new(),
-                object: label(LABEL_OBJECT),
-                rollout: label(LABEL_ROLLOUT),
-                is_check: false,
-                is_hook: false,
-                attempt: label(LABEL_ATTEMPT).parse().unwrap_or(0),
-                runs: false,
-            });
-            pod.runs |= !rests(&state);
-        }
-        Ok(pods.into_values().collect())
+        pods_of(&text)
     }
+}
+
+/// The pods that containers which are listed are in.
+pub(super) fn pods_of(said: &str) -> Result<Vec<Pod>, Trouble> {
+    let all: Option<Vec<Container>> = read::json("podman ps", said)?;
+    let mut pods: BTreeMap<String, Pod> = BTreeMap::new();
+    for Container { pod: name, state, labels } in all.unwrap_or_default() {
+        let label = |label: &str| labels.get(label).cloned().unwrap_or_default();
+        let pod = pods.entry(name.clone()).or_insert_with(|| Pod {
+            name,
+            infra: String::new(),
+            object: label(LABEL_OBJECT),
+            rollout: label(LABEL_ROLLOUT),
+            is_check: false,
+            is_hook: false,
+            attempt: label(LABEL_ATTEMPT).parse().unwrap_or(0),
+            runs: false,
+        });
+        pod.runs |= !rests(&state);
+    }
+    Ok(pods.into_values().collect())
 }
 
 /// A container of a list.
@@ -405,10 +409,6 @@ fn failed_before(attempt: u32, known: &[(u32, String)]) -> Vec<String> {
     };
     let known = known.iter().map(|(attempt, why)| format!("attempt {attempt}: {why}"));
     others.into_iter().chain(known).collect()
-}
-
-fn not_told(container: &str) -> Trouble {
-    Trouble::Passing(format!("podman does not say how container {container} ended"))
 }
 
 /// Without the number of an init container: it is another at each attempt (rule I70).

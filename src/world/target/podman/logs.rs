@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use super::super::log::Tail;
-use super::PodmanTarget;
-use super::program::{Call, Podman};
+use super::found::why;
+use super::program::{Call, Podman, Trouble};
+use super::{PodmanTarget, read};
 use crate::limits::{PODMAN_LOOK_TIMEOUT, ROLLOUT_LOG_LINES_MAX};
 use crate::pods::{LABEL_ATTEMPT, LABEL_ROLLOUT};
 
@@ -60,10 +61,7 @@ impl PodmanTarget {
             let words = String::from_utf8_lossy(&output.stderr);
             return Err(io::Error::other(super::program::words(&words, "")));
         }
-        let all: Option<Vec<Value>> = serde_json::from_slice(&output.stdout)?;
-        let label = format!("/Labels/{}", LABEL_ATTEMPT.replace('/', "~1"));
-        let attempt = |one: &Value| one.pointer(&label)?.as_str()?.parse().ok();
-        Ok(all.iter().flatten().filter_map(attempt).collect())
+        attempts_of(&output.stdout).map_err(|trouble| io::Error::other(why(trouble)))
     }
 
     /// Becomes podman, which prints the logs; returns only why it cannot.
@@ -96,6 +94,14 @@ impl PodmanTarget {
             .envs(&self.environment);
         command
     }
+}
+
+/// The attempts that containers which are listed are of.
+pub(super) fn attempts_of(said: &[u8]) -> Result<Vec<u32>, Trouble> {
+    let all: Option<Vec<Value>> = read::json("podman ps", &String::from_utf8_lossy(said))?;
+    let label = format!("/Labels/{}", LABEL_ATTEMPT.replace('/', "~1"));
+    let attempt = |one: &Value| one.pointer(&label)?.as_str()?.parse().ok();
+    Ok(all.iter().flatten().filter_map(attempt).collect())
 }
 
 impl Podman<'_> {

@@ -76,6 +76,11 @@ fn bytes_of(io: &str) -> Option<u64> {
     Some(field("rchar")?.saturating_add(field("wchar")?))
 }
 
+/// What each reader makes of a text; see `untrusted`.
+pub(super) fn read_untrusted(text: &str) -> String {
+    format!("{:?} {:?}", group_of(text), bytes_of(text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

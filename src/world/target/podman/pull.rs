@@ -55,12 +55,27 @@ impl Podman<'_> {
         let built = self.look(&arguments, PODMAN_LOOK_TIMEOUT).await?;
         let format = "{{.Host.OS}}/{{.Host.Arch}}";
         let host = self.look(&["info", "--format", format], PODMAN_LOOK_TIMEOUT).await?;
-        if built.trim() != host.trim() && !built.trim().is_empty() {
-            let (built, host) = (built.trim(), host.trim());
+        if let Some(built) = platform("podman image inspect", &built)?
+            && let Some(host) = platform("podman info", &host)?
+            && built != host
+        {
             return Err(Trouble::Refused(format!(
                 "{image} is built for {built}, and this host is {host}"
             )));
         }
         Ok(!there)
+    }
+}
+
+/// A platform, `OS/ARCHITECTURE`; none where nobody said of what the image is.
+pub(super) fn platform<'a>(command: &str, said: &'a str) -> Result<Option<&'a str>, Trouble> {
+    let said = said.trim();
+    let is_word = |word: &str| {
+        word.len() <= 32 && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    match said.split_once('/') {
+        _ if said.is_empty() => Ok(None),
+        Some((os, architecture)) if is_word(os) && is_word(architecture) => Ok(Some(said)),
+        Some(_) | None => Err(Trouble::Passing(format!("{command} printed what is no platform"))),
     }
 }

@@ -4,8 +4,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::PodmanTarget;
 use super::program::{Call, Podman, Trouble};
+use super::{PodmanTarget, read};
 use crate::limits::{PODMAN_ACT_TIMEOUT, PODMAN_LOOK_TIMEOUT};
 use crate::names::TargetName;
 
@@ -37,7 +37,7 @@ pub struct QuadletTarget {
 }
 
 /// What systemd says of a service.
-#[derive(Debug, Default)]
+#[derive(PartialEq, Eq, Debug, Default)]
 pub(super) struct State {
     pub(super) active: String,
     pub(super) sub: String,
@@ -46,6 +46,25 @@ pub(super) struct State {
 }
 
 impl State {
+    /// Reads what `systemctl show` printed.
+    fn read(said: &str) -> Result<Self, Trouble> {
+        let mut state = Self::default();
+        for (key, value) in said.lines().filter_map(|line| line.split_once('=')) {
+            match key {
+                "ActiveState" => state.active = read::word(value),
+                "SubState" => state.sub = read::word(value),
+                "Result" => state.result = read::word(value),
+                "NeedDaemonReload" => state.needs_reload = value == "yes",
+                _ => {}
+            }
+        }
+        if state.active.is_empty() {
+            let why = "systemctl show does not say whether the service is active";
+            return Err(Trouble::Passing(why.into()));
+        }
+        Ok(state)
+    }
+
     /// Whether it runs as its files say.
     pub(super) fn is_current(&self) -> bool {
         self.active == "active" && !self.needs_reload
@@ -146,18 +165,7 @@ impl QuadletTarget {
     /// How a service is.
     pub(super) async fn state(&self, podman: &Podman<'_>, service: &str) -> Result<State, Trouble> {
         let show = ["show", "--property=ActiveState,SubState,Result,NeedDaemonReload", service];
-        let text = self.systemctl(podman, &show, PODMAN_LOOK_TIMEOUT).await?;
-        let mut state = State::default();
-        for (key, value) in text.lines().filter_map(|line| line.split_once('=')) {
-            match key {
-                "ActiveState" => value.clone_into(&mut state.active),
-                "SubState" => value.clone_into(&mut state.sub),
-                "Result" => value.clone_into(&mut state.result),
-                "NeedDaemonReload" => state.needs_reload = value == "yes",
-                _ => {}
-            }
-        }
-        Ok(state)
+        State::read(&self.systemctl(podman, &show, PODMAN_LOOK_TIMEOUT).await?)
     }
 
     /// The service that the generator makes of what is in a folder (rule R20).
@@ -239,6 +247,13 @@ fn complaints(err: &str, name: &str) -> String {
     let own: Vec<&str> = said.iter().filter(is_its).copied().collect();
     let words = if own.is_empty() { said } else { own }.join("; ");
     if words.is_empty() { "the generator said nothing about it".into() } else { words }
+}
+
+/// What each reader makes of a text; see `untrusted`.
+pub(super) fn read_untrusted(text: &str) -> [Result<String, Trouble>; 3] {
+    let state = State::read(text).map(|state| format!("{state:?} {}", state.is_current()));
+    let complaints = Trouble::Refused(complaints(text, "web"));
+    [state, Ok(format!("{:?}", generated(text, "web"))), Err(complaints)]
 }
 
 /// What services of this machine need and is not there; `id` of the user whose they are, if they are not the system's.

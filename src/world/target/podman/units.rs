@@ -271,7 +271,8 @@ impl Unit<'_> {
         let filter = format!("label=PODMAN_SYSTEMD_UNIT={}", self.service);
         let arguments = ["ps", "--filter", &filter, "--format", format];
         let found = self.host.podman.look(&arguments, PODMAN_LOOK_TIMEOUT).await?;
-        Ok(found.lines().next().map(str::to_owned))
+        let mut lines = found.lines().map(str::trim).filter(|line| !line.is_empty());
+        Ok(lines.next().map(str::to_owned))
     }
 
     async fn check(&self) -> Result<String, Trouble> {

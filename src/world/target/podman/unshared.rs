@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::probe::Question;
 use super::program::{Call, Podman, Trouble};
+use super::read;
 use crate::limits::PODMAN_LOOK_TIMEOUT;
 
 /// The word that asks this program for the answer.
@@ -57,7 +58,7 @@ async fn ask_podman(podman: &Podman<'_>, question: &Question) -> Result<Answer, 
             Trouble::Refused(why) => passing(&why),
             Trouble::Passing(_) | Trouble::Cancelled => trouble,
         })?;
-    serde_json::from_str(&said).map_err(|error| passing(&error))
+    read::json("podman unshare", &said)
 }
 
 /// Asks what the environment has, and says what came of it: the whole life of a process that podman runs.
