@@ -4,10 +4,13 @@
 mod answers;
 mod arguments;
 mod config;
+mod folder;
 mod hooks;
+mod host;
 mod journal;
 mod manifests;
 mod pods;
+mod printed;
 mod registry;
 mod repository;
 mod socket;
@@ -96,6 +99,8 @@ fn there_are_a_hundred_rows_and_more() {
         ("webhooks", hooks::rows().len()),
         ("answers of webhooks", answers::rows().len()),
         ("pods", pods::rows().len() + pods::cron_rows().len()),
+        ("what podman prints", printed::rows().len()),
+        ("files of units", folder::rows().len()),
         ("journal", journal::rows().len()),
     ];
     let all: usize = doors.iter().map(|(_, rows)| rows).sum();

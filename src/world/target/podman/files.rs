@@ -4,9 +4,12 @@
 //! whole, and each takes its place at once. What somebody else wrote is never overwritten.
 
 use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::program::Trouble;
 use crate::names::ObjectKey;
@@ -17,6 +20,10 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Folders below each other that are looked at for units.
 const DEPTH_MAX: usize = 4;
+
+/// Files and folders that are looked at for units, and their bytes: a link may lead to all that a machine has.
+const COPIED_MAX: usize = 10_000;
+const COPIED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// Files that somebody edited and that are kept beside their successors, of each name.
 const KEPT_MAX: u32 = 100;
@@ -51,13 +58,15 @@ impl Folder {
     pub(super) fn check(&self) -> Result<(), Trouble> {
         for path in unit_paths(&self.object.name) {
             let file = self.of(&path);
-            let Some(text) = read(&file).map_err(|error| passing("read", &file, &error))? else {
-                continue;
-            };
-            if self.is_ours(&path, &text) {
+            let there = read(&file).map_err(|error| passing("read", &file, &error))?;
+            if there == There::Nothing || self.is_ours(&path, &there) {
                 continue;
             }
             let shown = file.display();
+            let text = match &there {
+                There::File(bytes) => String::from_utf8_lossy(bytes),
+                There::Nothing | There::Odd => Default::default(),
+            };
             return Err(Trouble::Refused(match owner_of_unit(&text) {
                 Some(owner) if owner != self.object.to_string() => {
                     format!(
@@ -75,17 +84,15 @@ impl Folder {
     }
 
     /// Whether a file of this content was written by us.
-    fn is_ours(&self, path: &str, text: &str) -> bool {
-        self.written.iter().any(|units| units.file(path) == Some(text))
+    fn is_ours(&self, path: &str, there: &There) -> bool {
+        self.written.iter().filter_map(|units| units.file(path)).any(|text| there.is(Some(text)))
     }
 
     /// Gives what somebody else wrote a second name, which no generator reads, before its own gets another content.
     fn keep(&self, path: &str) -> Result<(), Trouble> {
         let file = self.of(path);
-        let Some(text) = read(&file).map_err(|error| passing("read", &file, &error))? else {
-            return Ok(());
-        };
-        if self.is_ours(path, &text) {
+        let there = read(&file).map_err(|error| passing("read", &file, &error))?;
+        if there == There::Nothing || self.is_ours(path, &there) {
             return Ok(());
         }
         for count in 1..KEPT_MAX {
@@ -96,7 +103,8 @@ impl Folder {
             match fs::hard_link(&file, &kept) {
                 Ok(()) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    if read(&kept).is_ok_and(|there| there.as_ref() == Some(&text)) {
+                    let is_file = matches!(there, There::File(_));
+                    if is_file && read(&kept).is_ok_and(|kept| kept == there) {
                         return Ok(());
                     }
                 }
@@ -116,9 +124,8 @@ impl Folder {
 
     /// The first path at which something else is.
     fn astray_from(&self, wanted: &Units) -> Option<String> {
-        let is = |path: &String| {
-            read(&self.of(path)).is_ok_and(|text| text.as_deref() == wanted.file(path))
-        };
+        let is =
+            |path: &String| read(&self.of(path)).is_ok_and(|there| there.is(wanted.file(path)));
         unit_paths(&self.object.name).into_iter().find(|path| !is(path))
     }
 
@@ -133,7 +140,7 @@ impl Folder {
         let mut staged = Vec::new();
         for (path, text) in wanted.files() {
             let file = self.of(path);
-            if read(&file).is_ok_and(|there| there.as_deref() == Some(text)) {
+            if read(&file).is_ok_and(|there| there.is(Some(text))) {
                 continue;
             }
             let beside = beside(&file);
@@ -146,9 +153,8 @@ impl Folder {
             staged.push((beside, file));
         }
         for path in unit_paths(&self.object.name) {
-            let is_there =
-                read(&self.of(&path)).is_ok_and(|text| text.as_deref() == wanted.file(&path));
-            if !is_there {
+            let there = read(&self.of(&path));
+            if !there.is_ok_and(|there| there.is(wanted.file(&path))) {
                 self.keep(&path)?;
             }
         }
@@ -176,7 +182,11 @@ impl Folder {
     pub(super) fn stage(&self, wanted: &Units) -> Result<tempfile::TempDir, Trouble> {
         let staged = (|| {
             let stage = tempfile::tempdir()?;
-            copy(&self.path, stage.path(), 0)?;
+            Room { files: COPIED_MAX, bytes: COPIED_BYTES_MAX }.copy(
+                &self.path,
+                stage.path(),
+                0,
+            )?;
             Ok(stage)
         })();
         let stage = staged.map_err(|error: io::Error| passing("copy", &self.path, &error))?;
@@ -185,13 +195,42 @@ impl Folder {
     }
 }
 
-/// What is in a file; none if there is none.
-fn read(file: &Path) -> io::Result<Option<String>> {
-    match fs::read(file) {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+/// What stands at a path.
+#[derive(PartialEq, Eq)]
+enum There {
+    Nothing,
+    File(Vec<u8>),
+    /// A folder, a pipe, a device, or more than anybody wrote as a unit.
+    Odd,
+}
+
+impl There {
+    /// Whether it is this text, or nothing where nothing is wanted.
+    fn is(&self, wanted: Option<&str>) -> bool {
+        match (self, wanted) {
+            (Self::Nothing, None) => true,
+            (Self::File(bytes), Some(text)) => bytes == text.as_bytes(),
+            (Self::Nothing | Self::File(_) | Self::Odd, _) => false,
+        }
     }
+}
+
+/// Looks what stands at a path. Whoever opened a pipe as a file would wait for somebody who writes into it.
+fn read(file: &Path) -> io::Result<There> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let opened = match rustix::fs::open(file, flags, Mode::empty()) {
+        Ok(opened) => File::from(opened),
+        Err(Errno::NOENT) => return Ok(There::Nothing),
+        // A socket, or a device that nobody is behind.
+        Err(Errno::NXIO | Errno::NODEV) => return Ok(There::Odd),
+        Err(error) => return Err(error.into()),
+    };
+    if !opened.metadata()?.is_file() {
+        return Ok(There::Odd);
+    }
+    let mut bytes = Vec::new();
+    let length = opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    Ok(if length as u64 > FILE_BYTES_MAX { There::Odd } else { There::File(bytes) })
 }
 
 /// Where a file is written before it takes its place; no generator takes it for a unit.
@@ -204,31 +243,69 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
-    let mut options = File::options();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o644).open(path)?;
+    // What a crash left, or a link that leads elsewhere.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut file = File::options().write(true).create_new(true).mode(0o644).open(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
 
-fn copy(from: &Path, to: &Path, depth: usize) -> io::Result<()> {
-    let entries = match fs::read_dir(from) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    for entry in entries {
-        let entry = entry?;
-        // Whoever links to a unit means the unit; what cannot be looked at is no unit.
-        let Ok(meta) = fs::metadata(entry.path()) else { continue };
-        let to = to.join(entry.file_name());
-        if meta.is_dir() && depth < DEPTH_MAX {
-            fs::create_dir(&to)?;
-            copy(&entry.path(), &to, depth + 1)?;
-        } else if meta.is_file() && meta.len() <= FILE_BYTES_MAX {
-            fs::copy(entry.path(), &to)?;
+/// How much may still be copied.
+struct Room {
+    files: usize,
+    bytes: u64,
+}
+
+impl Room {
+    fn copy(&mut self, from: &Path, to: &Path, depth: usize) -> io::Result<()> {
+        let entries = match fs::read_dir(from) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            // No generator looks into it either.
+            Err(_) if depth > 0 => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(_) if depth > 0 => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            // Whoever links to a unit means the unit; what cannot be looked at is no unit.
+            let Ok(meta) = fs::metadata(entry.path()) else { continue };
+            let to = to.join(entry.file_name());
+            if meta.is_dir() && depth < DEPTH_MAX {
+                self.take(0)?;
+                fs::create_dir(&to)?;
+                self.copy(&entry.path(), &to, depth + 1)?;
+            } else if meta.is_file() {
+                // What the kernel makes up has no length, and some of it is waited for.
+                let there = match meta.len() {
+                    0 => Ok(There::File(Vec::new())),
+                    _ => read(&entry.path()),
+                };
+                let Ok(There::File(bytes)) = there else { continue };
+                self.take(bytes.len() as u64)?;
+                File::create_new(&to)?.write_all(&bytes)?;
+            }
         }
+        Ok(())
     }
-    Ok(())
+
+    fn take(&mut self, bytes: u64) -> io::Result<()> {
+        let left = self.files.checked_sub(1).zip(self.bytes.checked_sub(bytes));
+        let Some((files, bytes)) = left else {
+            let max = COPIED_BYTES_MAX / 1024 / 1024;
+            return Err(io::Error::other(format!(
+                "there are more than {COPIED_MAX} files or {max} MiB in it, which are no units"
+            )));
+        };
+        (self.files, self.bytes) = (files, bytes);
+        Ok(())
+    }
 }
 
 /// The disk is no verdict about an image.
