@@ -16,12 +16,13 @@ use RolloutStep::{
     Checking, MidHook, PostHook, PreHook, Pulling, RollingBack, StartingNew, StoppingOld,
 };
 
-/// Two instances that end before their successors start.
-fn manifests(registry: &str, hooks: &str, colour: &str, password: &str) -> String {
+/// Two instances that end before their successors start, and are ready so many seconds before they count.
+fn manifests(registry: &str, ready: u32, hooks: &str, colour: &str, password: &str) -> String {
     let web = Web {
         replicas: 2,
         spec: &format!(
-            "strategy: {{type: Recreate, recreateParams: {{timeoutSeconds: 10, {hooks}}}}}"
+            "minReadySeconds: {ready}
+strategy: {{type: Recreate, recreateParams: {{timeoutSeconds: 10, {hooks}}}}}"
         ),
         annotations: "tidegate.dev/retry: '0'",
         grace: 1,
@@ -67,10 +68,18 @@ struct Shop {
     podman: Podman,
     repo: Repo,
     rollouts: usize,
+    ready: u32,
 }
+
+/// Everything that tells whether it is the same that runs.
+type Runs = (Vec<Option<String>>, String, [String; 2], String);
 
 impl Shop {
     fn open(hooks: &str) -> Option<Self> {
+        Self::open_with(hooks, 0)
+    }
+
+    fn open_with(hooks: &str, ready: u32) -> Option<Self> {
         if !alone() {
             return None;
         }
@@ -78,18 +87,38 @@ impl Shop {
         podman.push("shop/web:latest", "v1", Program::Healthy);
         let repo = Repo::new();
         let registry = podman.registry.address();
-        repo.write("web.yaml", manifests(&registry, hooks, "blue", "canary-one"))
+        repo.write("web.yaml", manifests(&registry, ready, hooks, "blue", "canary-one"))
             .commit("the shop");
         let settings = "[targets.units]\nkind = \"quadlet\"\n[routes]\ndefault = \"units\"\n";
         let machine = Machine::new(repo.path(), &registry, settings)?;
         std::fs::create_dir_all(machine.root().join("srv/said")).unwrap();
         machine.boot();
-        Some(Self { machine, podman, repo, rollouts: 0 })
+        Some(Self { machine, podman, repo, rollouts: 0, ready })
+    }
+
+    /// The bytes of its files, which containers run of which image and rollout, what these find, and what the host holds
+    /// for them.
+    fn runs(&self) -> Runs {
+        let files = ["web.kube", "web.yaml"].map(|name| self.machine.unit(name));
+        let pods = ["podman", "pod", "ps", "--filter=status=running", "--format={{.Name}}"];
+        let mut pods: Vec<String> = self.machine.run(&pods).lines().map(str::to_owned).collect();
+        pods.sort_unstable();
+        let held = ["volume", "secret"]
+            .map(|kind| self.machine.run(&["podman", kind, "ls", "--format={{.Name}}"]));
+        (files.to_vec(), pods.join(" ") + "\n" + &self.containers(), self.finds(), held.join("\n"))
+    }
+
+    fn containers(&self) -> String {
+        let format = "{{.Name}} {{.Image}} {{index .Config.Labels \"tidegate.dev/rollout\"}} {{.State.Status}}";
+        let inspect =
+            ["podman", "container", "inspect", "--format", format, "web-0-main", "web-1-main"];
+        String::from_utf8(self.machine.attempt(&inspect).stdout).unwrap()
     }
 
     /// Git says something else.
     fn becomes(&self, hooks: &str, colour: &str, password: &str) {
-        let text = manifests(&self.podman.registry.address(), hooks, colour, password);
+        let registry = self.podman.registry.address();
+        let text = manifests(&registry, self.ready, hooks, colour, password);
         self.repo.write("web.yaml", text).commit(colour);
     }
 
@@ -113,6 +142,10 @@ impl Shop {
     fn push(&self, version: &str, more: &[&str]) {
         self.podman.push_for("shop/web:latest", version, Program::Healthy, more);
         self.machine.run(&["sh", "-c", "cd /srv/manifests && tidegate import-image web -n shop"]);
+    }
+
+    fn started(&self) -> usize {
+        self.machine.count(|fact| matches!(fact, Fact::RolloutStarted(_)))
     }
 
     fn steps(&self) -> Vec<RolloutStep> {
@@ -304,4 +337,56 @@ fn r015_x046_nothing_runs_beside_the_hook_in_between_whatever_goes_down() {
     assert_eq!(shop.steps(), [Pulling, StoppingOld, MidHook, StartingNew, Checking]);
     assert_eq!(shop.finds(), ["v3 blue blue canary-one canary-one"; 2]);
     assert_eq!(shop.is_active(), "active");
+}
+
+/// What is waited for, in words and as it is seen, and what goes down then.
+type Moment<'a> = (&'a str, &'a dyn Fn(&Shop) -> bool, fn(&Machine));
+
+/// R4, R7, R20: whichever moment of the way back a kill or a power cut meets, that goes on, ends once, and exactly what ran
+/// before runs again; no hook runs a second time.
+#[test]
+fn r004_r020_whatever_goes_down_on_the_way_back_of_a_unit_it_converges_once() {
+    let Some(mut shop) = Shop::open_with(&hooks(""), 3) else { return };
+    shop.machine.start_daemon();
+    shop.completes();
+    shop.said_since();
+    let before = shop.runs();
+    let containers = shop.containers();
+    let old_files = |shop: &Shop| shop.machine.unit("web.kube") == before.0[0];
+    let moments: [Moment<'_>; 4] = [
+        ("it began", &|_| true, Machine::kill_daemon),
+        ("the files are back", &old_files, Machine::kill_daemon),
+        ("the pods are back", &|shop| shop.containers() == containers, Machine::kill_daemon),
+        ("the files are back, and the machine goes down", &old_files, |machine| {
+            machine.shut_down();
+            machine.boot();
+            machine.start_daemon();
+        }),
+    ];
+    shop.becomes(&hooks("; exit 3"), "red", "canary-two");
+    for (revision, (moment, is_it, goes_down)) in (2..).zip(moments) {
+        let version = format!("v{revision}");
+        shop.moves(&version);
+        eventually(&format!("{moment}; {}", shop.machine.story()), || {
+            let is_back = shop.started() == revision && shop.steps().last() == Some(&RollingBack);
+            (is_back && is_it(&shop)).then_some(())
+        });
+        assert_eq!(end_of(shop.machine.records(), revision), None, "{moment}: it is on its way");
+        goes_down(&shop.machine);
+        let (outcome, why, rolled_back) = shop.ends();
+        let end = (outcome, why.as_str(), rolled_back);
+        let wanted = (Outcome::Failed, "post hook failed: exit status 3", Some(true));
+        assert_eq!(end, wanted, "{moment}; {}", shop.machine.story());
+        assert_eq!(shop.runs(), before, "{moment}");
+        assert_eq!(
+            shop.said_since(),
+            says(&format!("web-{revision}"), &format!("{version} canary-two"))
+        );
+        assert_eq!((shop.started(), shop.is_active().as_str()), (revision, "active"), "{moment}");
+        assert_eq!(shop.machine.show("NeedDaemonReload", "web.service"), "no", "{moment}");
+    }
+    shop.becomes(&hooks(""), "red", "canary-two");
+    shop.moves("v6");
+    shop.completes();
+    assert_eq!(shop.finds(), ["v6 red red canary-two canary-two"; 2]);
 }
