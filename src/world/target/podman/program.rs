@@ -342,7 +342,10 @@ pub(super) fn words(err: &str, out: &str) -> String {
         error.or_else(|| lines.next_back()).unwrap_or("it said nothing").trim().to_owned()
     });
     let line: String = line.chars().filter(|c| !c.is_control()).take(500).collect();
-    crate::secret::masked(&line)
+    match line.trim() {
+        "" => "it said nothing".to_owned(),
+        line => crate::secret::masked(line),
+    }
 }
 
 #[cfg(test)]
@@ -363,7 +366,9 @@ mod tests {
         assert_eq!(words("", "no such pod\n"), "no such pod");
         let several = "Error: 1 error occurred:\n\t* removing pod a: 1 error occurred:\n\t* unlinkat shm: busy\n\n\n";
         assert_eq!(words(several, ""), "unlinkat shm: busy");
-        assert_eq!(words("", ""), "it said nothing");
+        for nothing in ["", "\n", "Error:\n", "\u{1b}\u{4}", "Error: \u{7}"] {
+            assert_eq!(words(nothing, ""), "it said nothing");
+        }
         // As podman 4.3 of a Debian without iptables says it.
         let bare = "starting container 0f3a: netavark: No such file or directory (os error 2)\nError: failed to start 1 containers\n";
         assert!(is_of_the_host(bare) && !is_of_the_host(err));

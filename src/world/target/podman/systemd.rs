@@ -239,7 +239,8 @@ fn complaints(err: &str, name: &str) -> String {
         let rest = line.strip_prefix("quadlet-generator[").and_then(|rest| rest.split_once("]: "));
         rest.map_or(line, |(_, rest)| rest).trim()
     });
-    let said = said.filter(|line| !line.is_empty() && !line.starts_with("Loading source unit"));
+    let says = |line: &str| line.chars().any(|c| !c.is_control() && !c.is_whitespace());
+    let said = said.filter(|line| says(line) && !line.starts_with("Loading source unit"));
     let said: Vec<&str> = said.collect();
     let is_its = |line: &&&str| {
         [".kube", ".container"].iter().any(|kind| line.contains(&format!("{name}{kind}")))
