@@ -101,7 +101,9 @@ impl Fake {
         let pod = json!({"Id": "pod", "Name": "web-0", "InfraId": "infra", "InfraContainerID": "infra",
             "Status": "Running", "Labels": labels, "Containers": members});
         let says = |command: &str, said: &Value| self.says(command, said.to_string().as_bytes());
-        says("podman.pod-ps", &json!([pod]));
+        let old = json!({"Name": "web-1", "Labels": {"tidegate.dev/object": object().to_string()}});
+        says("podman.pod-ps", &json!([pod, old]));
+        says("podman.ps", &Value::Null);
         says("podman.pod-inspect", &pod);
         says(
             "podman.container-inspect",
@@ -110,6 +112,7 @@ impl Fake {
         );
         self.says("podman.image-inspect", b"linux/amd64\n");
         self.says("podman.info", b"linux/amd64\n");
+        self.says("podman.wait", b"0\n");
         self.says("systemctl.show", b"ActiveState=active\nSubState=running\nNeedDaemonReload=no\n");
         self.says("generator", b"---web.service---\n[Service]\n");
         for (path, text) in self.units().iter().flat_map(Units::files) {
@@ -186,9 +189,14 @@ impl Fake {
 }
 
 fn manifest() -> Value {
-    json!({"kind": "DeploymentConfig", "spec": {"replicas": 1, "template": {"spec": {
-        "containers": [{"name": "main", "image": format!("r.io/web@sha256:{}", "0".repeat(64))}],
-    }}}})
+    let pre = json!({"failurePolicy": "Abort", "execNewPod": {"command": ["true"]}});
+    let containers =
+        json!([{"name": "main", "image": format!("r.io/web@sha256:{}", "0".repeat(64))}]);
+    json!({"kind": "DeploymentConfig", "spec": {
+        "replicas": 1,
+        "strategy": {"rollingParams": {"pre": pre}},
+        "template": {"spec": {"containers": containers}},
+    }})
 }
 
 fn container(labels: &Value) -> Value {

@@ -10,7 +10,7 @@ use crate::support::podman::Program;
 use crate::support::shop::Web;
 use crate::support::stand::Stand;
 
-use RolloutStep::{Checking, Pulling, StartingNew};
+use RolloutStep::{Checking, PreHook, Pulling, StartingNew, StoppingOld};
 
 /// A command, what it prints, a step that asks for it, and what comes of that.
 type Printed = (&'static str, Vec<u8>, RolloutStep, &'static str);
@@ -40,6 +40,7 @@ pub(super) fn rows() -> Vec<Row<Printed>> {
         ("podman.pod-ps", StartingNew, "podman pod ps"),
         ("podman.pod-inspect", StartingNew, "podman pod inspect"),
         ("podman.container-inspect", StartingNew, "podman container inspect"),
+        ("podman.ps", StoppingOld, "podman ps"),
     ];
     for (command, step, shown) in commands {
         for (name, said, how) in no_json() {
@@ -73,6 +74,11 @@ pub(super) fn rows() -> Vec<Row<Printed>> {
         row("a platform of two lines", "podman.info", b"linux/amd64\nlinux/s390x\n", Pulling, "transient", &["podman info printed what is no platform"]),
         row("a platform with escapes", "podman.image-inspect", b"linux/\x1b[2J", Pulling, "transient", &["podman image inspect printed what is no platform"]),
         row("a platform of 10 MB", "podman.info", &b"x".repeat(10 << 20), Pulling, "transient", &["podman info"]),
+        row("an end without a word", "podman.wait", b"", PreHook, "transient", &["podman does not say how container web-7-hook-pre-lifecycle ended"]),
+        row("an end of two", "podman.wait", b"0\n0\n", PreHook, "transient", &["does not say how container"]),
+        row("an end with escapes", "podman.wait", b"\x1b[2J0", PreHook, "transient", &["does not say how container"]),
+        row("an end of 10 MB", "podman.wait", &b"9".repeat(10 << 20), PreHook, "transient", &["does not say how container"]),
+        row("an end that is another", "podman.wait", b"-1\n", PreHook, "failed", &["pre hook failed: exit status -1"]),
         row("a service without a word", show, b"", StartingNew, "transient", &["systemctl show does not say"]),
         row("a service that is something", show, b"\x1b[2J\nActiveState\n=active\n", StartingNew, "transient", &["systemctl show does not say"]),
         row("a service in 10 MB", show, &b"x=y\n".repeat(3 << 20), StartingNew, "transient", &["systemctl show does not say"]),
@@ -98,7 +104,8 @@ fn harm(name: &str, told: &str) -> Option<String> {
 #[test]
 fn hostile_output_is_no_verdict_and_no_success() {
     let hosts = [false, true].map(Fake::new);
-    for (host, steps) in hosts.iter().zip([&[Pulling, StartingNew][..], &[Pulling, StartingNew]]) {
+    let steps = [&[Pulling, PreHook, StoppingOld, StartingNew][..], &[Pulling, StartingNew]];
+    for (host, steps) in hosts.iter().zip(steps) {
         for step in steps {
             let (end, told) = host.step(*step);
             assert_eq!(end, "stepped", "where nothing is wrong: {told}");
