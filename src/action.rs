@@ -296,7 +296,7 @@ pub struct StepOrder {
     pub previous: Option<Previous>,
     /// All that was put together for this object and may be there, in the object store.
     pub written: Vec<ContentHash>,
-    /// The step that a rollout got to that is rolled back.
+    /// The step that a rollout got to that is rolled back; none where what it found was not what ran before.
     pub got_to: Option<RolloutStep>,
     /// Since when the ports of the host lead nowhere, as a step before told.
     pub down: Option<Timestamp>,

@@ -160,12 +160,15 @@ impl Engine {
         if sabotage::is(Bug::NewKey) && self.soft.deliveries.contains_key(&seq) {
             key_told.seq = self.observed.next_seq();
         }
+        // What did not touch what it found leaves nothing as it was, where that was not what ran before.
+        let state = self.observed.workloads.get(object);
+        let unknown = state.is_some_and(|state| state.is_unknown_before(seq));
         let step = rollout.step.as_ref().map(|stepped| StepOrder {
             step: stepped.step,
             rendered: rollout.rendered,
             previous: self.previous(object, seq),
             written: self.written(object),
-            got_to: stepped.ending.as_ref().map(|ending| ending.step),
+            got_to: stepped.ending.as_ref().filter(|_| !unknown).map(|ending| ending.step),
             down: rollout.down,
             names: rollout.started.names.clone(),
             force: rollout.started.force,

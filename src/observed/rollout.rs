@@ -285,6 +285,14 @@ impl WorkloadState {
         (failed || end.rolled_back == Some(false)).then_some(&end.reason)
     }
 
+    /// Whether nobody knows what a rollout found at its target: the one before it could not be put back.
+    #[must_use]
+    pub fn is_unknown_before(&self, seq: Seq) -> bool {
+        let before = self.life().rev().find(|rollout| rollout.seq < seq);
+        let end = before.and_then(|rollout| rollout.end.as_ref());
+        end.is_some_and(|end| end.rolled_back == Some(false))
+    }
+
     /// The stop that has not ended.
     #[must_use]
     pub fn stopping(&self) -> Option<&Stop> {

@@ -85,7 +85,7 @@ impl Planning<'_> {
 
     /// The steps of an earlier rollout, when something runs that it takes the place of.
     fn again(&self, earlier: &Rollout) -> Vec<RolloutStep> {
-        let runs = self.state.active().is_some_and(|active| active.rendered.is_some());
+        let runs = self.may_run();
         if runs && !earlier.started.over.is_empty() {
             return earlier.started.over.clone();
         }

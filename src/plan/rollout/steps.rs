@@ -47,7 +47,7 @@ impl Planning<'_> {
             let cron = Some(pods::cron(manifest).map_err(held)?);
             return Ok(Course { cron, ..Course::default() });
         }
-        let is_first = self.state.active().is_none_or(|active| active.rendered.is_none());
+        let is_first = !self.may_run();
         let is_unit = self.view.policy.units.contains(target);
         if is_unit {
             pods.check_unit().map_err(held)?;
@@ -63,6 +63,13 @@ impl Planning<'_> {
             names: services.map(|services| pods.names_by(services)).unwrap_or_default(),
             cron: None,
         })
+    }
+
+    /// Whether something of the object may run on its host: the last complete revision, or what could not be put back.
+    pub(super) fn may_run(&self) -> bool {
+        let active = self.state.active();
+        active.is_some_and(|active| active.rendered.is_some())
+            || self.state.restore_failed().is_some()
     }
 
     /// What is next for a rollout that is told step by step; nothing if it is not.

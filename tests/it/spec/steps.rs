@@ -156,6 +156,54 @@ fn r013a_a_rollback_that_fails_is_no_success() {
     assert!(held.contains("putting the previous revision back failed"), "{held}");
 }
 
+/// The rollout fails where it is, and what ran before cannot be put back.
+fn breaks(world: &mut World) {
+    fails(world);
+    assert_eq!(asked(world).unwrap().step, RollingBack);
+    fails(world);
+    assert_eq!(last_end(world).2, Some(false));
+}
+
+/// R7, law 8: where nobody knows what runs, a rollout that fails early leaves nothing as it was (found by the simulator).
+#[test]
+fn r007_what_could_not_be_put_back_is_put_back_by_the_next_one() {
+    for crashes in [false, true] {
+        let mut world = running();
+        moves(&mut world, "b");
+        until(&mut world, Some(StartingNew));
+        breaks(&mut world);
+        moves(&mut world, "c");
+        assert_eq!(asked(&world).unwrap().step, Pulling);
+        fails(&mut world);
+        if crashes {
+            world.restart();
+        }
+        let order = asked(&world).unwrap();
+        assert_eq!((order.step, order.got_to), (RollingBack, None), "nothing is untouched");
+        assert!(order.previous.is_some());
+        done(&mut world);
+        moves(&mut world, "d");
+        fails(&mut world);
+        assert_eq!(asked(&world).unwrap().got_to, Some(Pulling), "now it is");
+    }
+}
+
+/// R15: what a first rollout left that could not be taken away ends before the next one begins (found by the simulator).
+#[test]
+fn r015_what_is_left_of_a_first_rollout_ends_before_the_next() {
+    let mut world = host();
+    world.commit(APP);
+    world.resolve("r.io/web:1", "a");
+    until(&mut world, Some(Checking));
+    breaks(&mut world);
+    moves(&mut world, "b");
+    for step in COURSE {
+        assert_eq!(asked(&world).unwrap().step, step);
+        done(&mut world);
+    }
+    assert_eq!(last_end(&world).0, Outcome::Complete);
+}
+
 /// D16: something newer ends a rollout in whatever step it is; what it changed is put back before the newer begins.
 #[test]
 fn d016_what_is_superseded_is_rolled_back_first() {
