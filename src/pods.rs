@@ -23,6 +23,7 @@ use serde_json::Value;
 
 use crate::fact::RolloutStep;
 use crate::names::{Kind, ObjectKey};
+use crate::sabotage::{self, Bug};
 
 pub use crate::fact::FailurePolicy;
 pub use config::{
@@ -170,7 +171,7 @@ impl Pods {
 
     /// Whether instances are replaced a few at a time (rule R14); where there is but one, all at once is the same.
     fn is_rolled(&self) -> bool {
-        self.strategy == Strategy::Rolling && self.replicas > 1
+        self.strategy == Strategy::Rolling && self.replicas > 1 && !sabotage::is(Bug::StopToUpdate)
     }
 
     /// How many instances may be missing or too many while they are replaced (rules D36, R14).

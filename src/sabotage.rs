@@ -84,11 +84,31 @@ pub enum Bug {
     ForgetScale,
     /// A hook writes into a tag what it says already.
     TagAgain,
+    /// Instances that are to be replaced a few at a time all end first.
+    StopToUpdate,
+    /// All of the new instances are started at once, whatever may run beside the old ones.
+    IgnoreSurge,
+    /// Old instances end though the new ones were not seen to be available.
+    IgnoreWaiting,
+    /// An update that was broken off is taken for one that is done.
+    HalfUpdated,
+    /// A window is always open.
+    IgnoreWindow,
+    /// An image is old enough as soon as it is known.
+    IgnoreAge,
+    /// However short a time ago the last rollout by images was, the next one follows.
+    IgnoreInterval,
+    /// What waits for a time does not say so.
+    HideWait,
+    /// What waits for a time is not told when that is.
+    WaitForEver,
+    /// What annotations say of a `Pod` is a part of what runs.
+    CountAnnotations,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 49] = [
         Self::SkipAppendSync,
         Self::SkipDirectorySync,
         Self::GoOnAfterFailure,
@@ -128,6 +148,16 @@ impl Bug {
         Self::CollectAtOnce,
         Self::ForgetScale,
         Self::TagAgain,
+        Self::StopToUpdate,
+        Self::IgnoreSurge,
+        Self::IgnoreWaiting,
+        Self::HalfUpdated,
+        Self::IgnoreWindow,
+        Self::IgnoreAge,
+        Self::IgnoreInterval,
+        Self::HideWait,
+        Self::WaitForEver,
+        Self::CountAnnotations,
     ];
 }
 

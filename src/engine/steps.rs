@@ -56,6 +56,11 @@ impl Engine {
             RolloutReport::Failed { reason, log } => {
                 self.roll_back(object, seq, end(Outcome::Failed, reason, log), now, batch);
             }
+            RolloutReport::Transient { reason, .. }
+                if step == RolloutStep::Updating && sabotage::is(Bug::HalfUpdated) =>
+            {
+                self.go_on(object, &running, step, (None, reason, None), now, batch);
+            }
             // It stays where it is and is asked for again: what it was asked for may have been done half.
             // Why it was cancelled, the plan says.
             RolloutReport::Cancelled => {}

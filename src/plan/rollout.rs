@@ -290,7 +290,7 @@ impl Planning<'_> {
         if !last.is_some_and(unknown)
             && let Some((gate, until)) = self.gate(workload, &wanted, cause)
         {
-            return self.held_until(HeldReason::Gated { gate }, until);
+            return self.gated(gate, until);
         }
         let target = effective::target_of(workload, self.view.policy);
         if !self.is_configured(&target) {

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::sabotage::{self, Bug};
+
 /// `maxSurge` or `maxUnavailable`: a number of instances, or a share of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Amount {
@@ -105,7 +107,7 @@ impl Budget {
     /// How many of the new revision are to run next (rule D36.3).
     #[must_use]
     pub fn up(&self, now: Scales) -> u32 {
-        if now.old == 0 {
+        if now.old == 0 || sabotage::is(Bug::IgnoreSurge) {
             return self.desired.max(now.new);
         }
         let room = self.desired.saturating_add(self.surge).saturating_sub(now.old + now.new);
@@ -118,7 +120,8 @@ impl Budget {
         if now.new >= self.desired && now.available >= now.new {
             return 0;
         }
-        let waiting = now.new.saturating_sub(now.available);
+        let available = if sabotage::is(Bug::IgnoreWaiting) { now.new } else { now.available };
+        let waiting = now.new.saturating_sub(available);
         let spare = (now.old + now.new).saturating_sub(self.available_min(now.old) + waiting);
         now.old.saturating_sub(spare)
     }

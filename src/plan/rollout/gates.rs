@@ -6,9 +6,11 @@ use crate::effective::{self, Wanted};
 use crate::fact::{Outcome, RolloutCause};
 use crate::names::{Digest, StreamTag};
 use crate::observed::rollout::Rollout;
+use crate::sabotage::{self, Bug};
 use crate::time::{Span, Timestamp};
 
 use super::super::hold::Gate;
+use super::super::{HeldReason, Plan};
 use super::Planning;
 
 /// Until when a gate is closed; none if it never opens by itself.
@@ -35,8 +37,16 @@ impl Planning<'_> {
         closed.into_iter().flatten().max_by_key(|(_, until)| until.unwrap_or(never))
     }
 
+    /// What waits for that says so.
+    pub(super) fn gated(&self, gate: Gate, until: Until) -> Plan {
+        let until = until.filter(|_| !sabotage::is(Bug::WaitForEver));
+        let mut plan = self.held_until(HeldReason::Gated { gate }, until);
+        plan.held.retain(|_| !sabotage::is(Bug::HideWait));
+        plan
+    }
+
     fn window(&self, workload: &Workload) -> Option<(Gate, Until)> {
-        let window = workload.gates.window.as_ref()?;
+        let window = workload.gates.window.as_ref().filter(|_| !sabotage::is(Bug::IgnoreWindow))?;
         let now = self.view.now.wall;
         let gate = || Gate::Window { window: window.clone() };
         (!window.is_open(now)).then(|| (gate(), window.opens_after(now)))
@@ -57,13 +67,10 @@ impl Planning<'_> {
             if !trigger.containers.iter().any(new) {
                 return None;
             }
-            let until = self.ends(item.event.created, age)?;
-            // It may have been known elsewhere before.
+            // It may have been known elsewhere before; and of two times the one that is still to come proves nothing.
+            let created = item.event.created;
             let first = effective::first_seen(self.view.observed, &image);
-            let until = match first {
-                Some(first) if first < item.event.created => self.ends(first, age)?,
-                Some(_) | None => until,
-            };
+            let until = self.ends(first.map_or(created, |first| first.min(created)), age)?;
             let tag = trigger.from.clone();
             Some((Gate::TooYoung { tag, image, age }, Some(until)))
         });
@@ -75,7 +82,7 @@ impl Planning<'_> {
         let stream = self.view.desired.streams.get(&tag.stream);
         let of_tag = stream.and_then(|stream| stream.tags.get(&tag.tag)?.minimum_age);
         let of_tag = of_tag.or_else(|| stream?.minimum_age);
-        workload.gates.minimum_age.max(of_tag)
+        workload.gates.minimum_age.max(of_tag).filter(|_| !sabotage::is(Bug::IgnoreAge))
     }
 
     /// An image comes back that was rolled out and replaced a moment ago.
@@ -123,7 +130,8 @@ impl Planning<'_> {
     }
 
     fn too_soon(&self, workload: &Workload) -> Option<(Gate, Until)> {
-        let interval = workload.gates.min_interval?;
+        let interval =
+            workload.gates.min_interval.filter(|_| !sabotage::is(Bug::IgnoreInterval))?;
         let by_image = |rollout: &&Rollout| rollout.started.cause == RolloutCause::ImageChange;
         let last = self.state.life().rev().find(by_image)?;
         Some((Gate::TooSoon { interval }, Some(self.ends(last.at, interval)?)))

@@ -10,6 +10,7 @@ use tidegate::action::{
 };
 use tidegate::fact::{ImportReason, Keep, PruneOptions, RolloutStep, SpecSource, TagSpec};
 use tidegate::names::{Kind, ObjectKey};
+use tidegate::pods::Pods;
 use tidegate::reference::ImageReference;
 use tidegate::time::{Span, Timestamp};
 
@@ -364,7 +365,7 @@ impl Simulation {
             return transient();
         }
         if let Some(order) = &request.step {
-            return self.take_step(request, order);
+            return self.take_step(request, order, cancelled);
         }
         if self.rng.one_in(5) {
             self.targets.note(request);
@@ -379,7 +380,12 @@ impl Simulation {
     }
 
     /// A step on the host; its answer may be lost, and so may what it is to keep.
-    fn take_step(&mut self, request: &RolloutRequest, order: &StepOrder) -> RolloutReport {
+    fn take_step(
+        &mut self,
+        request: &RolloutRequest,
+        order: &StepOrder,
+        cancelled: bool,
+    ) -> RolloutReport {
         if order.step == RolloutStep::Pulling
             && self.process().store.put(&host::kept(&request.key)).is_err()
         {
@@ -388,10 +394,17 @@ impl Simulation {
         let healthy = Targets::is_healthy(request);
         // A machine that stopped reads nothing.
         let Ok(manifest) = self.process().store.get(&request.manifest) else { return transient() };
-        let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
-        let instances = manifest["spec"]["replicas"].as_u64().unwrap().try_into().unwrap();
-        let report = self.targets.host.step(request, order, healthy, instances);
+        let is_first = order.step == RolloutStep::Pulling;
+        let told = is_first.then(|| Pods::read(&request.object, &manifest).unwrap());
+        // An update may be broken off in its middle.
+        let breaks = order.step == RolloutStep::Updating && (cancelled || self.faults);
+        let rounds = (breaks && self.rng.below(2) == 1).then(|| self.rng.below(4));
+        let report = self.targets.host.step(request, order, healthy, told, rounds);
         self.targets.works(&request.object);
+        if report == RolloutReport::Cancelled && !cancelled {
+            let failed = RolloutReport::Failed { reason: "unhealthy".into(), log: String::new() };
+            return if self.rng.one_in(4) { failed } else { transient() };
+        }
         if self.faults && self.rng.one_in(8) {
             return transient();
         }

@@ -35,6 +35,7 @@
 //! | events | nudges that are lost or doubled; answers in any order, doubled, late |
 //! | runs of a CronJob | fail, take long, are made twice or ended late; what made or started them crashes on the way |
 //! | targets | refuse, work on it for long, finish without an answer, get the same key again, are not configured any more |
+//! | updates | are broken off between two instances: by a crash, a cancel, a newer image, a failure |
 //! | operators | ask, release and put tags over git at any time, also in the middle of other inputs; change settings |
 //!
 //! # What the oracle checks
@@ -43,8 +44,11 @@
 //! and counts itself. At every start:
 //! no record is lost whose append returned, none is there that nobody wrote, no number stands for two, and the object
 //! store has whatever records name. Then faults stop, and everything has to come right: every tag is what its registry
-//! says, every workload runs what its tags say or is held with a reason, restarts change nothing and ask nobody too
-//! early.
+//! says, every workload runs what its tags say or is held with a reason, nothing waits for a time any more, restarts
+//! change nothing and ask nobody too early.
+//!
+//! What a workload waits for, how many of its instances may run while they are replaced, and what of a `Pod` counts is said
+//! again without the plan ([`waits`], [`host`]).
 //!
 //! Whether this sees anything is proven by [`mutations`]: deliberate bugs (`src/sabotage.rs`), each of which must be
 //! caught.
@@ -63,6 +67,7 @@ mod rng;
 mod shrink;
 mod simulation;
 mod verdict;
+mod waits;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -71,6 +76,7 @@ use tidegate::action::{Input, Nudge};
 use tidegate::desired::{Origin, TagSource};
 use tidegate::names::{Kind, StreamTag};
 use tidegate::observed::rollout::{Rollout, WorkloadState};
+use tidegate::plan::HeldReason;
 use tidegate::time::Timestamp;
 
 use process::End;
@@ -166,7 +172,7 @@ fn dangling(simulation: &Simulation) -> BTreeSet<StreamTag> {
 /// Every tag is what its registry says, and every workload runs what its tags say, or is held with a reason.
 fn everything_runs(simulation: &Simulation) {
     let engine = &simulation.engine;
-    assert_eq!(engine.desired().workloads.len(), 9, "everything is in git again");
+    assert_eq!(engine.desired().workloads.len(), 10, "everything is in git again");
     assert_eq!(engine.observed().refused, None, "law 8: the head is in force");
     let held = tidegate::plan::whole(&engine.view(simulation.now));
     let held: Vec<_> = held.iter().flat_map(|(_, plan)| &plan.held).collect();
@@ -194,6 +200,8 @@ fn everything_runs(simulation: &Simulation) {
         assert!(state.stopping().is_none(), "liveness: a stop of {object} never ends");
         assert!(state.scaling().is_none(), "liveness: scaling {object} never ends");
     }
+    let waits = held.iter().find(|held| matches!(held.reason, HeldReason::Gated { .. }));
+    assert_eq!(waits, None, "liveness: something waits for a time that never comes");
     for workload in engine.desired().workloads.values() {
         if held.iter().any(|held| held.object == workload.object) {
             continue;

@@ -24,6 +24,7 @@ use tidegate::time::{Now, Timestamp};
 use super::outside::Targets;
 use super::repository::Repository;
 use super::simulation::Simulation;
+use super::waits::Waits;
 use crate::support::engine::LINK;
 
 /// The number of every order: its answer comes later, and only their count matters.
@@ -56,6 +57,8 @@ pub(crate) struct Oracle {
     stopped: BTreeSet<(ObjectKey, Seq)>,
     /// Scheduled times that a run began for.
     slots: BTreeSet<(ObjectKey, Timestamp)>,
+    /// What waits for a time.
+    waits: Waits,
     /// Actions of this process that were answered.
     done: BTreeSet<ActionId>,
     /// Questions of this step that are not answered.
@@ -223,7 +226,11 @@ impl Oracle {
                 let identity = (fired.object.clone(), life, fired.from.clone(), fired.event);
                 assert!(self.fired.insert(identity), "law 6: fired twice: {fired:?}");
             }
-            Fact::RolloutStarted(started) => self.started(started),
+            Fact::RolloutStarted(started) => {
+                Waits::begins(record.at, started, &self.shadow);
+                self.waits.is_its_template(started, repository);
+                self.started(started);
+            }
             Fact::RolloutFinished(finished) => self.finished(finished, targets),
             Fact::JobStarted(job) => self.job_started(record.at, job),
             Fact::JobFinished(finished) => self.job_finished(finished, targets),
@@ -359,7 +366,7 @@ impl Oracle {
     /// Law 8, R7: a rollout in steps ends as its host is.
     fn stepped(&self, finished: &RolloutFinished, key: &RolloutKey, targets: &Targets) {
         let active = self.shadow.workloads[&finished.object].active();
-        let active = active.map(|active| active.started.key(active.seq));
+        let active = active.map(|active| (active.started.key(active.seq), active.size()));
         match (finished.outcome, finished.rolled_back) {
             (Outcome::Complete, _) => targets.host.is_complete(&finished.object, key),
             (_, Some(true)) => {
@@ -669,6 +676,7 @@ impl Oracle {
             let asked = soft.in_flight || index.checks.contains_key(check);
             assert!(asked, "a check is kept that nobody asks for: {}", check.image);
         }
+        Waits::are_told(engine, now);
         self.failures_are_told(engine);
         self.failed_listings_are_told(engine);
         self.superseded_end(flights);
@@ -739,11 +747,12 @@ impl Oracle {
 }
 
 /// The file that an object stands in.
-fn path_of(object: &ObjectKey) -> String {
+pub(crate) fn path_of(object: &ObjectKey) -> String {
     let kind = match object.kind {
         Kind::ImageStream => "is",
         Kind::DeploymentConfig => "dc",
         Kind::CronJob => "cj",
+        Kind::Pod => "pod",
         _ => "deploy",
     };
     format!("{}/{kind}-{}.yaml", object.namespace, object.name)

@@ -303,7 +303,8 @@ impl Simulation {
                     Some(order) if order.step == RolloutStep::Pulling => {}
                     Some(order) => {
                         let healthy = Targets::is_healthy(request);
-                        self.targets.host.step(request, order, healthy, 0);
+                        let rounds = Some(self.rng.below(4));
+                        self.targets.host.step(request, order, healthy, None, rounds);
                         self.targets.works(&request.object);
                     }
                     None => drop(self.targets.roll_out(request)),

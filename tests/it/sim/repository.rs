@@ -48,21 +48,25 @@ enum State {
 }
 
 /// The objects: streams first.
-const HEADS: [&str; 13] = [
+const HEADS: [&str; 14] = [
     "is s0",
     "is s1 history=1",
     "is s2 history=2",
     "is s3 repository=r1.io/all limit=2 prune=vanished-tags schedule=20m",
-    "dc w0 app<s0:t",
-    "dc w1 app<s0:t side<s1:t",
-    "deploy w2 app<s2:follow",
+    "dc w0 app<s0:t interval=10m",
+    "dc w1 app<s0:t side<s1:t age=10m",
+    "deploy w2 app<s2:follow noverify target=host",
     "dc w3 app<s1:t noconfig retry=0 target=host tags=app:s0:kept",
-    "deploy w4 app<s2:chain prune=false",
+    "pod w4 app<s2:chain prune=false window=*/15_*_*_*_*_5m target=host",
     "deploy w6 app<s3:v2",
     "cj w7 app<s0:t cron=*/5_*_*_*_* policy=Forbid backoff=0 deadline=900 target=host",
     "deploy w5 app<s2:pushed init:one<s0:t ns=else",
     "dc w8 app<s1:t recreate retry=0 target=host",
+    "deploy w9 app<s1:t roll=0/1 retry=0 target=host",
 ];
+
+/// Those whose instances are replaced a few at a time: some beside the old ones, or some in their place.
+const ROLLED: [&str; 2] = ["deploy w2", "deploy w9"];
 
 /// A repository with its history.
 #[derive(Debug)]
@@ -85,7 +89,7 @@ impl Repository {
             image: i % IMAGES.len(),
             scheduled: true,
             env: 0,
-            replicas: 1,
+            replicas: if ROLLED.iter().any(|rolled| head.starts_with(rolled)) { 3 } else { 1 },
             paused: false,
             present: true,
             state: State::Good,
@@ -101,6 +105,10 @@ impl Repository {
     fn line(thing: &Thing) -> String {
         let Thing { head, image, scheduled, env, replicas, paused, .. } = thing;
         let paused = if *paused { " paused" } else { "" };
+        if head.starts_with("pod") {
+            // It has one instance; what changes is an annotation.
+            return format!("{head} env={env} retry={replicas}{paused}");
+        }
         if !head.starts_with("is") {
             return format!("{head} env={env} replicas={replicas}{paused}");
         }
@@ -156,7 +164,7 @@ impl Repository {
                 5 => thing.scheduled = !thing.scheduled,
                 6 => thing.paused = !thing.paused,
                 7 => thing.present = !thing.present,
-                10 => thing.replicas = rng.below(4),
+                10 => thing.replicas = *rng.pick(&[0, 1, 2, 3, 5]),
                 8 => thing.state = *rng.pick(&[State::Good, State::Good, State::Invalid]),
                 _ => {
                     let states =

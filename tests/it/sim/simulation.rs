@@ -6,6 +6,7 @@ use std::time::Duration;
 use tidegate::action::{Action, ActionId, Input, JobOrder};
 use tidegate::desired::Tree;
 use tidegate::engine::{Effect, Engine};
+use tidegate::fact::RolloutStep;
 use tidegate::journal::Collection;
 use tidegate::names::{CommitId, TargetName};
 use tidegate::observed::ObservedState;
@@ -290,7 +291,12 @@ impl Simulation {
             self.asked.insert(request.check.image.to_string(), (count, self.now.wall));
         }
         let slow = if self.faults { [0, 10, 300, 5_000, 40_000] } else { [0, 1, 10, 100, 1000] };
-        let after = Duration::from_millis(*self.rng.pick(&slow));
+        let mut after = Duration::from_millis(*self.rng.pick(&slow));
+        if let Action::RollOut(request) = &action
+            && request.step.as_ref().is_some_and(|order| order.step == RolloutStep::Updating)
+        {
+            after *= 5; // one after the other
+        }
         let at = self.now.mono.after(after);
         let mut flight = Flight { action, at, cancelled: false, answer: None };
         self.delay(id, &mut flight);

@@ -210,3 +210,22 @@ fn t034_a_clock_that_went_back_holds_nothing() {
     moves(&mut world, "c");
     assert_eq!(rolls(&world), "roll out app 3 app=#c");
 }
+
+/// T34, X60: what was recorded twice is as old as by the clock that was right (found by the simulator).
+#[test]
+fn t034_a_clock_that_went_back_makes_no_image_older() {
+    let objects =
+        "is web latest=r.io/web:1\nis dev latest=r.io/dev:1\ndc app app<web:latest age=1h";
+    let mut world = committed(objects);
+    world.resolve("r.io/dev:1", "b");
+    let ahead = 1_800_000;
+    world.now.wall = tidegate::time::Timestamp::from_millis(world.now.wall.as_millis() + ahead);
+    world.resolve("r.io/web:1", "b");
+    assert!(world.held().contains("has not been known for 1h"), "{}", world.held());
+    world.now.wall = tidegate::time::Timestamp::from_millis(world.now.wall.as_millis() - ahead);
+    world.restart();
+    assert!(world.held().contains("has not been known for 1h"), "{}", world.held());
+    assert_eq!(rolls(&world), "");
+    world.advance(3_600);
+    assert_eq!(rolls(&world), "roll out app 1 app=#b");
+}

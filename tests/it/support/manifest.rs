@@ -16,6 +16,7 @@
 //! `ns=N` `label=X` `history=N` (the limit of a stream) `age=S` `window=W` `interval=S` (when triggers may act).
 //! `lookup` (a stream whose tags image strings may name) `resolve` (a workload all of whose image strings are looked up).
 //! `replicas=N`, `test` (as in `spec`), `tags=C:STREAM:TAG` (a DeploymentConfig whose `post` hook tags the image of C).
+//! `noverify` (nothing is tried beside what runs), `roll=S/U` (`maxSurge` and `maxUnavailable` of a Deployment).
 //! `cron=LINE` `policy=P` `suspend` `late=S` `deadline=S` `backoff=N` `keeps=N` (a CronJob; `keeps` is of both ends).
 //! `repository=R` `filter=A;B` `limit=N` `open` (a whole repository, its filter, its limit, plain HTTP allowed).
 
@@ -49,7 +50,9 @@ impl Manifest {
     }
 
     fn word(&mut self, word: &str) {
-        const FLAGS: [&str; 32] = [
+        const FLAGS: [&str; 34] = [
+            "roll",
+            "noverify",
             "tags",
             "replicas",
             "test",
@@ -155,6 +158,9 @@ impl Manifest {
                 lines.push(format!("    tidegate.dev/{key}: '{value}'"));
             }
         }
+        if self.flags.contains_key("noverify") {
+            lines.push("    tidegate.dev/verify: 'false'".into());
+        }
         if let Some(filter) = self.flags.get("filter") {
             let lines_of_it = filter.replace(';', "\\n");
             lines.push(format!("    tidegate.dev/tag-filter: \"{lines_of_it}\""));
@@ -252,6 +258,14 @@ impl Manifest {
                 let _ =
                     writeln!(text, "      {place}: {{failurePolicy: Abort, execNewPod: {hook}}}");
             }
+        }
+        if let Some((surge, unavailable)) =
+            self.flags.get("roll").and_then(|roll| roll.split_once('/'))
+        {
+            let _ = writeln!(
+                text,
+                "  strategy: {{rollingUpdate: {{maxSurge: {surge}, maxUnavailable: {unavailable}}}}}"
+            );
         }
         if let Some((container, tag)) = self.flags.get("tags").and_then(|tags| tags.split_once(':'))
         {
