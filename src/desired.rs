@@ -322,13 +322,32 @@ pub struct BuildConfig {
     /// The stream tag it pushes to, if it does.
     #[serde(default)]
     pub output: Option<StreamTag>,
-    /// The stream tags that it is built from or triggered by.
+    /// The stream tags that it is built from: that of its strategy first, then those whose files it gets.
     #[serde(default)]
     pub inputs: Vec<StreamTag>,
+    /// Its `ImageChange` triggers, in the order in which they are written (rule B14).
+    #[serde(default)]
+    pub triggers: Vec<BuildTrigger>,
     /// The object as JSON, without server leftovers.
     pub manifest: Arc<str>,
     /// Where it stands.
     pub position: Position,
+}
+
+/// An `ImageChange` trigger of a `BuildConfig`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BuildTrigger {
+    /// The tag that it watches: its own, or that of the strategy.
+    pub from: StreamTag,
+    /// Whether it starts nothing by itself.
+    pub paused: bool,
+}
+
+impl BuildConfig {
+    /// The stream tags that it names as input or as trigger; one that is both comes twice.
+    pub fn reads(&self) -> impl Iterator<Item = &StreamTag> {
+        self.inputs.iter().chain(self.triggers.iter().map(|trigger| &trigger.from))
+    }
 }
 
 /// Something that is rolled out: a `DeploymentConfig`, or a `Deployment`, `StatefulSet`, `DaemonSet`, `CronJob` or `Pod`

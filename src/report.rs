@@ -6,6 +6,7 @@
 //! what looks like a secret is never shown (law 10).
 
 pub mod between;
+pub mod chain;
 pub mod cost;
 pub mod dry_run;
 pub mod history;

@@ -2,6 +2,7 @@
 
 mod adm;
 mod advice;
+mod build_chain;
 mod chosen;
 mod create;
 mod create_job;
@@ -58,6 +59,7 @@ pub(super) enum Verb {
     Scale(scale::Command),
     Expose(expose::Command),
     Prune(prune::Command),
+    BuildChain(build_chain::Command),
     #[command(hide = true)]
     Adm(adm::Command),
     /// Says how manifests come into force instead
@@ -179,6 +181,7 @@ pub(super) fn run(verb: &Verb, context: &mut Context<'_>) -> anyhow::Result<Exit
         Verb::Scale(command) => scale::run(command, context),
         Verb::Expose(command) => expose::run(command, context),
         Verb::Prune(command) => prune::run(command, context),
+        Verb::BuildChain(command) => build_chain::run(command, context),
         Verb::Adm(command) => adm::run(command, context),
         Verb::Apply(words) => advice::refuse(Refused::Apply, words, context),
         Verb::Login(words) => advice::refuse(Refused::Login, words, context),

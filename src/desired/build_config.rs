@@ -2,11 +2,13 @@
 
 mod fields;
 
+use std::collections::BTreeSet;
+
 use crate::names::{Kind, StreamName, StreamTag};
 
-use super::BuildConfig;
 use super::marks::{Step, show};
 use super::object::{Bearer, Draft, ObjectReference, Ours, steps};
+use super::{BuildConfig, BuildTrigger};
 use fields::{Fields, Output, Spec, Strategy, WebHook};
 
 /// Reads a BuildConfig.
@@ -23,21 +25,23 @@ pub(crate) fn read(draft: &Draft<'_>) -> Option<BuildConfig> {
     check_spec(draft, spec);
     check_source(draft, spec);
     let from = check_strategy(draft, &spec.strategy);
+    let own = from.as_ref().and_then(|(from, path)| stream_tag(draft, from, path));
     let mut inputs: Vec<StreamTag> = Vec::new();
-    inputs.extend(from.as_ref().and_then(|(from, path)| stream_tag(draft, from, path)));
+    inputs.extend(own.clone());
     for (index, image) in spec.source.images.iter().enumerate() {
         let path = steps!["spec", "source", "images", index, "from"];
         inputs.extend(stream_tag(draft, &image.from, path));
     }
-    check_triggers(draft, spec, from.is_some_and(|(from, _)| is_stream_tag(from)), &mut inputs);
+    let own = own.filter(|_| from.is_some_and(|(from, _)| is_stream_tag(from)));
+    let triggers = check_triggers(draft, spec, own.as_ref());
     let output = check_output(draft, &spec.output);
     if !draft.errors.borrow().is_empty() {
         return None;
     }
-    inputs.sort();
-    inputs.dedup();
+    let mut seen = BTreeSet::new();
+    inputs.retain(|tag| seen.insert(tag.clone()));
     let manifest = draft.manifest();
-    Some(BuildConfig { object: key?, output, inputs, manifest, position: draft.start() })
+    Some(BuildConfig { object: key?, output, inputs, triggers, manifest, position: draft.start() })
 }
 
 /// A `type` without its structure means the empty structure, as OpenShift's defaulting has it.
@@ -235,14 +239,10 @@ fn stream_tag(draft: &Draft<'_>, from: &ObjectReference, path: &[Step]) -> Optio
     }
 }
 
-/// B1, B2.
-fn check_triggers(
-    draft: &Draft<'_>,
-    spec: &Spec,
-    strategy_has_tag: bool,
-    inputs: &mut Vec<StreamTag>,
-) {
+/// B1, B2; gives those on images. `own` is the tag of the strategy, which one without `from` watches.
+fn check_triggers(draft: &Draft<'_>, spec: &Spec, own: Option<&StreamTag>) -> Vec<BuildTrigger> {
     let mut watched: Vec<StreamTag> = Vec::new();
+    let mut found = Vec::new();
     let mut has_default = false;
     for (index, trigger) in spec.triggers.iter().enumerate() {
         let path = steps!["spec", "triggers", index];
@@ -257,9 +257,11 @@ fn check_triggers(
             "Bitbucket" | "bitbucket" => hook("bitbucket", trigger.bitbucket.as_ref(), false),
             "Generic" | "generic" => hook("generic", trigger.generic.as_ref(), true),
             "ImageChange" | "imageChange" => {
-                let from = trigger.image_change.as_ref().and_then(|change| change.from.as_ref());
-                let Some(from) = from else {
-                    if !strategy_has_tag {
+                let change = trigger.image_change.as_ref();
+                let paused = change.is_some_and(|change| change.paused);
+                let Some(from) = change.and_then(|change| change.from.as_ref()) else {
+                    found.extend(own.map(|own| BuildTrigger { from: own.clone(), paused }));
+                    if own.is_none() {
                         draft.warn("B1", path, "trigger dropped: an ImageChange trigger without `from` needs a strategy with an ImageStreamTag");
                     }
                     if has_default {
@@ -290,14 +292,15 @@ fn check_triggers(
                         "multiple ImageChange triggers refer to the same image stream tag",
                     );
                 }
-                watched.push(tag);
+                watched.push(tag.clone());
+                found.push(BuildTrigger { from: tag, paused });
             }
             other => {
                 draft.warn("B1", path, format!("trigger dropped: its type `{other}` is not known"));
             }
         }
     }
-    inputs.extend(watched);
+    found
 }
 
 fn check_hook(draft: &Draft<'_>, path: &[Step], hook: Option<&WebHook>, may_take_env: bool) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::action::SourceRead;
 use crate::dense;
 use crate::fact::{Position, Rejected};
-use crate::names::{ObjectKey, StreamName};
+use crate::names::{ObjectKey, StreamName, StreamTag};
 use crate::policy::Policy;
 
 use super::diagnostic::{Diagnostic, Severity};
@@ -431,7 +431,8 @@ fn missing_streams(state: &mut DesiredState) {
         }
     }
     for build in state.builds.values() {
-        for input in build.inputs.iter().filter(|input| is_missing(&input.stream)) {
+        let read: BTreeSet<&StreamTag> = build.reads().collect();
+        for input in read.into_iter().filter(|input| is_missing(&input.stream)) {
             let text = format!("`{}` is built from `{}` of", build.object, input.tag);
             found.push((&build.position, text, &input.stream));
         }

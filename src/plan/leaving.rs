@@ -51,7 +51,7 @@ fn referrers<'a>(view: &'a View<'_>, tag: &'a StreamTag) -> impl Iterator<Item =
         Key::Source | Key::Check(_) | Key::History(_) | Key::Listing(_) | Key::Manifest(_) => None,
     });
     let builds = view.desired.builds.values();
-    let reads = |build: &&std::sync::Arc<BuildConfig>| build.inputs.contains(tag);
+    let reads = move |build: &&std::sync::Arc<BuildConfig>| build.reads().any(|read| read == tag);
     followers.chain(builds.filter(reads).map(|build| build.object.to_string()))
 }
 

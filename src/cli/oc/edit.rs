@@ -144,10 +144,9 @@ impl Desk<'_> {
 pub(super) fn dependents(desired: &DesiredState, tag: &StreamTag) -> Vec<String> {
     let workloads = desired.workloads.values();
     let workloads = workloads.filter(|w| w.triggers.iter().any(|trigger| trigger.from == *tag));
-    let builds = desired
-        .builds
-        .values()
-        .filter(|build| build.inputs.contains(tag) || build.output.as_ref() == Some(tag));
+    let builds = desired.builds.values().filter(|build| {
+        build.reads().any(|read| read == tag) || build.output.as_ref() == Some(tag)
+    });
     let tags = desired.streams.values().flat_map(|stream| {
         let follows = move |spec: &crate::desired::TagReference| {
             matches!(&spec.from, Some(TagSource::Tag(from)) if from == tag)

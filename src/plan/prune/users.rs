@@ -97,7 +97,7 @@ impl Users {
 
     /// The images of a build: what it is made from, its `source.images` included, and what triggers it.
     fn build(&mut self, build: &BuildConfig) {
-        self.tags.extend(build.inputs.iter().cloned());
+        self.tags.extend(build.reads().cloned());
         // `desired` made this text from a value; it is JSON.
         let manifest: Value = serde_json::from_str(&build.manifest).unwrap_or_default();
         let strategies = ["dockerStrategy", "sourceStrategy", "customStrategy"];
