@@ -71,7 +71,7 @@ fn every_bug_is_caught() {
 /// A failing seed becomes a story of a few events that breaks the same law, and replays.
 #[test]
 fn a_failing_seed_is_shrunk_to_a_short_story() {
-    for (bug, events_max) in [(Bug::DoubleTrigger, 3), (Bug::SkipAppendSync, 7)] {
+    for (bug, events_max) in [(Bug::DoubleTrigger, 3), (Bug::SkipAppendSync, 8)] {
         let (_, long) = caught(bug, SEEDS_MAX).expect("it is caught");
         let broken = long.broken.unwrap();
         sabotage::set(Some(bug));
