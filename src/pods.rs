@@ -31,7 +31,7 @@ pub use config::{
     names as config_names,
 };
 pub use cron::{cron, job_pod_name};
-pub use hook::{Hook, HookEnd, hook_said, hooks_of};
+pub use hook::{Hook, HookEnd, hook_said, hooks_of, is_custom};
 pub use probe::{Handler, Probe, Purpose, health_checks};
 pub use render::{
     Instance, LABEL_ATTEMPT, LABEL_CHECK, LABEL_HOOK, LABEL_JOB, LABEL_OBJECT, LABEL_ROLLOUT,

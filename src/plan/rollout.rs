@@ -389,7 +389,7 @@ impl Planning<'_> {
             tags,
             names,
             cron,
-            force: self.state.order.as_ref().is_some_and(|order| order.force),
+            force: self.is_forced(),
         };
         let mut steps = self.releases(&rollout);
         steps.extend(self.fired(workload, &TriggerOutcome::Rollout(revision)));

@@ -206,6 +206,13 @@ pub fn hook_said(
     }
 }
 
+/// Whether an image of the user's own runs in place of the rollout of a `DeploymentConfig` (rule D38).
+#[must_use]
+pub fn is_custom(object: &Value) -> bool {
+    let params = object.pointer("/spec/strategy/customParams");
+    params.is_some_and(|params| !params.is_null())
+}
+
 /// The places of a manifest's hooks, in the order in which they would run; what runs in place of a rollout takes theirs.
 #[must_use]
 pub fn hooks_of(manifest: &str) -> Vec<&'static str> {
@@ -216,7 +223,7 @@ pub fn hooks_of(manifest: &str) -> Vec<&'static str> {
         true => ("recreateParams", &["pre", "mid", "post"]),
         false => ("rollingParams", &["pre", "post"]),
     };
-    if strategy.get("customParams").is_some_and(|params| !params.is_null()) {
+    if is_custom(&object) {
         return vec!["customParams"];
     }
     let params = strategy.get(params).unwrap_or(&Value::Null);

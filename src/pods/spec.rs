@@ -144,7 +144,7 @@ pub(super) fn read(object: &ObjectKey, manifest: &[u8]) -> Result<Pods, Unsuppor
         template,
     };
     if let Some(custom) = custom {
-        pods.is_custom(custom);
+        pods.run_only(custom);
     }
     pods.needs.extend(pods.hooks.needs()?);
     check(&pods).map(|()| pods)
@@ -409,7 +409,7 @@ fn is_label(name: &str) -> bool {
 
 impl Pods {
     /// Its rollout is what a program of the user's own does: no instance is started here, and no hook is run.
-    fn is_custom(&mut self, program: Hook) {
+    fn run_only(&mut self, program: Hook) {
         self.replicas = 0;
         self.strategy = Strategy::Recreate;
         (self.hooks.pre, self.hooks.mid, self.hooks.post) = (Some(program), None, None);

@@ -27,11 +27,10 @@ pub struct Counts {
 pub(super) fn desired(kind: Kind, object: &Value) -> u64 {
     let default = u64::from(kind != Kind::DeploymentConfig);
     let replicas = object.pointer("/spec/replicas").and_then(Value::as_u64);
-    let custom = object.pointer("/spec/strategy/customParams").filter(|params| !params.is_null());
     match kind {
         Kind::DaemonSet | Kind::Pod => 1,
         // What its program starts, nobody here knows (rule D38).
-        Kind::DeploymentConfig if custom.is_some() => 0,
+        Kind::DeploymentConfig if crate::pods::is_custom(object) => 0,
         Kind::DeploymentConfig
         | Kind::Deployment
         | Kind::StatefulSet

@@ -76,11 +76,16 @@ impl Planning<'_> {
             images: with_previous(earlier.started.images.clone(), self.state.active()),
             epoch: self.view.observed.epoch,
             steps: self.again(earlier),
-            force: self.state.order.as_ref().is_some_and(|order| order.force),
+            force: self.is_forced(),
             deadline: deadline.map(|allowed: Duration| self.view.now.wall.after(allowed)),
             ..earlier.started.clone()
         };
         Plan::step(Step::Start { rollout: Box::new(started), manifest: Arc::from([]) })
+    }
+
+    /// Whether an operator ordered to take over what somebody edited (rule R22).
+    pub(super) fn is_forced(&self) -> bool {
+        self.state.order.as_ref().is_some_and(|order| order.force)
     }
 
     /// The steps of an earlier rollout, when something runs that it takes the place of.

@@ -220,6 +220,23 @@ fn x002_a_hook_that_would_roll_itself_out_again_does_not_write_the_tag() {
     assert!(log.contains("web:prod -> ") && log.contains("web:stable -> dc/shop -> "), "{log}");
 }
 
+/// T24: what workloads write into the tag that they follow is not written: they would chase each other for ever.
+#[test]
+fn t024_workloads_that_write_the_tag_they_follow_do_not_chase_each_other() {
+    let apps = [
+        app("app", "web:latest", "post", "web:latest", "Abort"),
+        app("shop", "web:latest", "post", "web:latest", "Abort"),
+    ];
+    let mut world = host(WEB, &apps);
+    world.resolve("r.io/web:1", "a");
+    all_done(&mut world);
+    assert_eq!((ends(&world).len(), overlays(&world)), (2, 0), "one of each");
+    for (_, _, log) in ends(&world) {
+        assert!(log.contains("which would roll it out again for ever"), "{log}");
+    }
+    assert_eq!(world.pending(), "");
+}
+
 /// X2: it is told when the manifest is read; T18: an equal digest rolls nothing out.
 #[test]
 fn x002_t018_a_ring_is_warned_of_and_an_equal_digest_rolls_nothing_out() {

@@ -359,7 +359,8 @@ fn r022_a_unit_that_was_edited_is_shown_and_not_overwritten() {
     assert_eq!(
         reason,
         "drifted: `/etc/containers/systemd/web.kube` is not as Tidegate wrote it and is not overwritten; remove it, or put it \
-         back, then `tidegate release` goes on; or take it over with `tidegate rollout retry --force`"
+         back, then `tidegate release` goes on; or take it over with `--force` of `tidegate rollout retry`, or of `restart` where \
+         no rollout failed"
     );
     assert_eq!(shop.steps(), [Pulling, RollingBack]);
     assert_eq!(

@@ -9,7 +9,7 @@ use crate::control::{Question, Reply};
 use crate::engine::OrderedRollout;
 use crate::names::Revision;
 
-/// What is in the way of a rollout, and what goes on all the same.
+/// Whether what somebody edited is taken over (rule R22).
 #[derive(Debug, clap::Args)]
 struct TakeOver {
     /// At a quadlet target, take over units that somebody edited; what they wrote is kept beside, as `NAME.edited`

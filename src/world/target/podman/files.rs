@@ -76,7 +76,8 @@ impl Folder {
                 _ if self.force => continue,
                 _ => format!(
                     "drifted: `{shown}` is not as Tidegate wrote it and is not overwritten; remove it, or put it back, then \
-                     `tidegate release` goes on; or take it over with `tidegate rollout retry --force`"
+                     `tidegate release` goes on; or take it over with `--force` of `tidegate rollout retry`, or of `restart` \
+                     where no rollout failed"
                 ),
             }));
         }
