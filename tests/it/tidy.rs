@@ -312,7 +312,7 @@ fn rules_of(function: &str) -> Vec<String> {
 
 fn is_rule(word: &str) -> bool {
     let digits = word.bytes().skip(1).take_while(u8::is_ascii_digit).count();
-    word.starts_with(['c', 'd', 'i', 'l', 'r', 't', 'x', 'y']) && digits == 3
+    word.starts_with(['b', 'c', 'd', 'i', 'l', 'n', 'r', 't', 'x', 'y']) && digits == 3
 }
 
 /// The rules that tests are named by, in `rules.txt` and in the tests there, both ways.
