@@ -561,6 +561,8 @@ pub(crate) fn control(data: &[u8]) {
         Question::ReleaseRemovals => Request::ReleaseRemovals,
         Question::Rollout(order) => Request::Rollout(order),
         Question::RunJob(order) => Request::RunJob(order),
+        Question::StartBuild(order) => Request::StartBuild(order),
+        Question::CancelBuild(order) => Request::CancelBuild(order),
         Question::Import(order) => Request::Import(order),
         Question::Overlay(order) => Request::Overlay(order),
         Question::Push(pushed) => Request::Push(pushed),

@@ -3,6 +3,7 @@
 //! The core never performs anything: it returns an [`Action`] with an [`ActionId`], and the shell sends one [`Input`]
 //! with the same id back when it is done. An input is a statement about the outside; it is never an instruction.
 
+mod build;
 mod quota;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,9 @@ use crate::names::{
 use crate::reference::ImageReference;
 use crate::time::Timestamp;
 
+pub use build::{
+    BuildEnded, BuildOrder, BuildReport, BuildRequest, CancelBuildOrder, PushTo, TidyBuilds,
+};
 pub use quota::{Allowance, Requests, Spent, SpentBy, Told};
 
 /// Names one action of this process; never reused while it runs, never written down.
@@ -57,6 +61,10 @@ pub enum Action {
     Scale(Box<ScaleRequest>),
     /// Take a run of a `CronJob` one step further, or take away what is left of earlier ones.
     Job(Box<JobRequest>),
+    /// Run a build, or go on with one.
+    Build(Box<BuildRequest>),
+    /// Take away what is left of builds that are not remembered any more. Answers nothing.
+    TidyBuilds(TidyBuilds),
     /// Tell a target what became of a rollout, without expecting an answer (rule R30).
     Notify(Box<Notice>),
 }
@@ -531,6 +539,10 @@ pub enum Request {
     Rollout(RolloutOrder),
     /// Run a `CronJob` now.
     RunJob(RunOrder),
+    /// Start a build (rule C15).
+    StartBuild(Box<BuildOrder>),
+    /// End builds (rule C16).
+    CancelBuild(CancelBuildOrder),
     /// Import now, and answer when that is done (rule I146).
     Import(ImportOrder),
     /// Put something over what git says of a tag (rule I102, item 5).
@@ -645,6 +657,8 @@ pub enum Input {
     ManifestDeleted(ActionId, Result<(), ImportFailure>),
     /// A target reported about a rollout or a stop.
     RolloutReported(ActionId, RolloutReport),
+    /// The builder reported about a build.
+    BuildReported(ActionId, BuildReport),
     /// Look again.
     Nudged(Nudge),
     /// An operator asks.

@@ -18,6 +18,8 @@ pub enum Scarce {
     Quota(Account),
     /// Checks in flight at one registry, by host.
     Registry(String),
+    /// Builds in flight, over all `BuildConfig`s.
+    Builds,
     /// Rollouts and stops in flight, over all targets.
     Rollouts,
 }
@@ -26,7 +28,7 @@ impl Scarce {
     /// Whether it is a place that is taken until it is given back; the rest is counted elsewhere.
     fn is_place(&self) -> bool {
         match self {
-            Self::Registry(_) | Self::Rollouts => true,
+            Self::Registry(_) | Self::Builds | Self::Rollouts => true,
             Self::Rate(_) | Self::Quota(_) => false,
         }
     }

@@ -16,10 +16,11 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::Instant;
 
 use crate::action::{
-    ImportOrder, Input, Nudge, OverlayOrder, Pushed, Request, RolloutOrder, RunOrder,
+    BuildOrder, CancelBuildOrder, ImportOrder, Input, Nudge, OverlayOrder, Pushed, Request,
+    RolloutOrder, RunOrder,
 };
 use crate::daemon::{Event, Events, PruneOrder};
-use crate::engine::{Answer, OrderedRollout};
+use crate::engine::{Answer, CancelledBuilds, OrderedRollout, StartedBuild};
 use crate::fact::PruneOptions;
 use crate::hook::deliveries::Listening;
 use crate::listener::Hooks;
@@ -67,6 +68,10 @@ pub enum Question {
     CheckTag(StreamTag),
     /// Run a `CronJob` now.
     RunJob(RunOrder),
+    /// Start a build.
+    StartBuild(Box<BuildOrder>),
+    /// End builds.
+    CancelBuild(CancelBuildOrder),
     /// Import tags now, and answer when that is done.
     Import(ImportOrder),
     /// Put something over what git says of a tag.
@@ -97,6 +102,10 @@ pub enum Reply {
     Pruned(Box<Pruned>),
     /// An order about a rollout is taken.
     Ordered(Box<OrderedRollout>),
+    /// A build is created.
+    Started(Box<StartedBuild>),
+    /// Builds are being ended.
+    Cancelled(Box<CancelledBuilds>),
     /// What the listener for webhooks is and had.
     Hooks(Box<Listening>),
 }
@@ -195,6 +204,8 @@ async fn answer(question: Question, uid: u32, events: &Events) -> Reply {
         Question::ReleaseRemovals => Request::ReleaseRemovals,
         Question::Rollout(order) => Request::Rollout(order),
         Question::RunJob(order) => Request::RunJob(order),
+        Question::StartBuild(order) => Request::StartBuild(order),
+        Question::CancelBuild(order) => Request::CancelBuild(order),
         Question::Import(order) => Request::Import(order),
         Question::Overlay(order) => Request::Overlay(order),
         Question::Push(pushed) => Request::Push(pushed),
@@ -239,6 +250,8 @@ impl Reply {
             Answer::Status(known) => Self::Status(Box::new(Live::of(&known, now))),
             Answer::Pruned(pruned) => Self::Pruned(pruned),
             Answer::Ordered(ordered) => Self::Ordered(ordered),
+            Answer::Started(started) => Self::Started(started),
+            Answer::Cancelled(cancelled) => Self::Cancelled(cancelled),
         }
     }
 }

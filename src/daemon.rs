@@ -370,6 +370,8 @@ impl Daemon {
             | Action::Stop(_)
             | Action::Scale(_)
             | Action::Job(_)
+            | Action::Build(_)
+            | Action::TidyBuilds(_)
             | Action::Notify(_) => false,
         }
     }

@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::action::{ImportMode, Platform};
 use crate::dense;
-use crate::fact::{ContainerRef, Position};
+use crate::fact::{ContainerRef, Position, RunPolicy};
 use crate::names::{ContentHash, Namespace, ObjectKey, StreamName, StreamTag, TagName, TargetName};
 use crate::pods::{ConfigName, Summary};
 use crate::policy::TagLimit;
@@ -220,6 +220,9 @@ pub struct ImageStream {
     /// `tidegate.dev/tag-limit` (rule I195).
     #[serde(default)]
     pub tag_limit: Option<TagLimit>,
+    /// `tidegate.dev/push`: the repository that builds push to (rules I198, B53); without tag and digest.
+    #[serde(default)]
+    pub push: Option<Arc<ImageReference>>,
     /// Where it stands.
     pub position: Position,
 }
@@ -314,11 +317,56 @@ pub enum TagSource {
     },
 }
 
-/// A `BuildConfig`. Understood and validated, not yet acted on.
+/// A `BuildConfig`: what decides when it is built, and of what. How, its manifest says.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "the fields of the API")]
 pub struct BuildConfig {
     /// Its key.
     pub object: ObjectKey,
+    /// How it is built.
+    pub strategy: BuildStrategy,
+    /// `from` of its strategy.
+    #[serde(default)]
+    pub from: Option<BuildFrom>,
+    /// `from` of each of `source.images`.
+    #[serde(default)]
+    pub images: Vec<BuildFrom>,
+    /// The git repository that it is built from.
+    #[serde(default)]
+    pub git: Option<BuildGit>,
+    /// Whether it is built from what somebody hands over.
+    #[serde(default)]
+    pub binary: bool,
+    /// Whether artifacts of the build before are used (rule B48).
+    #[serde(default)]
+    pub incremental: bool,
+    /// `spec.runPolicy`.
+    #[serde(default)]
+    pub run_policy: RunPolicy,
+    /// Whether it has a `ConfigChange` trigger (rule B13).
+    #[serde(default)]
+    pub config_change: bool,
+    /// `completionDeadlineSeconds`.
+    #[serde(default)]
+    pub deadline: Option<Span>,
+    /// `successfulBuildsHistoryLimit` and `failedBuildsHistoryLimit` (rule B33); none for all.
+    #[serde(default)]
+    pub keeps: (Option<u32>, Option<u32>),
+    /// `openshift.io/build-config.paused` (rule B6).
+    #[serde(default)]
+    pub refuses: bool,
+    /// `tidegate.dev/pause`.
+    #[serde(default)]
+    pub paused: bool,
+    /// `tidegate.dev/window`.
+    #[serde(default)]
+    pub window: Option<Window>,
+    /// `tidegate.dev/allow-cycle` (rule B16).
+    #[serde(default)]
+    pub allow_cycle: bool,
+    /// The image that it pushes to, where that is no stream tag.
+    #[serde(default)]
+    pub push: Option<Arc<ImageReference>>,
     /// The stream tag it pushes to, if it does.
     #[serde(default)]
     pub output: Option<StreamTag>,
@@ -332,6 +380,73 @@ pub struct BuildConfig {
     pub manifest: Arc<str>,
     /// Where it stands.
     pub position: Position,
+}
+
+/// The strategy of a `BuildConfig`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub enum BuildStrategy {
+    /// A Dockerfile.
+    Docker,
+    /// Source-to-image.
+    Source,
+    /// An image of the user's own that builds; refused (rule B3).
+    Custom,
+    /// Jenkins; refused (rule B3).
+    JenkinsPipeline,
+}
+
+impl BuildStrategy {
+    /// Why it is not built here (rule B3); none where it is.
+    #[must_use]
+    pub fn refusal(self) -> Option<&'static str> {
+        match self {
+            Self::Docker | Self::Source => None,
+            Self::Custom => Some(
+                "Custom strategy is not supported; use the Docker or Source strategy, or build elsewhere and push to \
+                 the output tag",
+            ),
+            Self::JenkinsPipeline => Some(
+                "JenkinsPipeline strategy is not supported; run the pipeline elsewhere and use a generic webhook",
+            ),
+        }
+    }
+}
+
+impl std::fmt::Display for BuildStrategy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Docker => "Docker",
+            Self::Source => "Source",
+            Self::Custom => "Custom",
+            Self::JenkinsPipeline => "JenkinsPipeline",
+        })
+    }
+}
+
+/// An image that a build is made of (section 4.1).
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum BuildFrom {
+    /// `ImageStreamTag`.
+    Tag(StreamTag),
+    /// `ImageStreamImage`: by digest or the beginning of one.
+    Image {
+        /// The stream.
+        stream: StreamName,
+        /// The digest or the beginning of one.
+        id: String,
+    },
+    /// `DockerImage`.
+    Registry(Arc<ImageReference>),
+}
+
+/// The git repository of a build.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct BuildGit {
+    /// Where.
+    pub uri: String,
+    /// The branch, tag or commit; empty for the default branch.
+    #[serde(default)]
+    pub reference: String,
 }
 
 /// An `ImageChange` trigger of a `BuildConfig`.

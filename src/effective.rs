@@ -1,5 +1,6 @@
 //! The objects that rules speak of: git manifest, defaults, and what the system itself writes (DBT 0.4). Pure.
 
+mod built;
 pub mod chain;
 pub mod deployed;
 mod image;
@@ -31,8 +32,13 @@ use crate::policy::Policy;
 use crate::reference::ImageReference;
 use crate::time::Schedule;
 
+pub use built::{
+    Known, NoOutput, Unresolved, create, is_push_insecure, push_of, repository_of, seen,
+};
+pub(crate) use image::is_named;
 pub use image::{
-    FirstSeen, contents, first_seen, image, image_as_read, images, images_of_index, with_push,
+    FirstSeen, contents, find_image, first_seen, image, image_as_read, images, images_of_index,
+    with_push,
 };
 pub use in_force::{in_force, keep_in_force, overlay};
 use listing::with_derived;
@@ -46,7 +52,7 @@ pub use lookup::{Lookup, looked_up, lookup_tag};
 pub use overlay::{
     Wish, basis, in_git, is_own, reference_of, wish, with_overlays, with_overlays_but, written,
 };
-pub use ring::ring;
+pub use ring::{build_ring, ring};
 pub use stream::{has_stream, outline, stream, stream_names};
 
 /// The spec tag of a stream tag.
@@ -264,7 +270,7 @@ pub enum Waiting {
 }
 
 /// Whether git names an image of a registry for a container, and no placeholder.
-fn is_named(workload: &Workload, container: &ContainerRef) -> bool {
+fn names_an_image(workload: &Workload, container: &ContainerRef) -> bool {
     let mut all = workload.containers.iter();
     let image = all.find(|known| known.container == *container).map(|known| known.image.as_str());
     let reference = image.and_then(|image| image.parse::<ImageReference>().ok());
@@ -325,7 +331,7 @@ pub fn wanted(
                         Some(image) => drop(set.insert(container, image)),
                         // It is passed over where git names an image itself (rule T7). The first rollout waits: an import
                         // that comes a little later would restart everything (rule D33).
-                        None if was_rolled_out && is_named(workload, container) => {}
+                        None if was_rolled_out && names_an_image(workload, container) => {}
                         None => return Err(Waiting::Image { tag }),
                     }
                 }

@@ -6,6 +6,7 @@
 
 mod absorb;
 mod adopt;
+mod builds;
 mod carry;
 mod copies;
 mod hints;
@@ -31,13 +32,14 @@ use crate::admit::{Admission, Scarce};
 use crate::desired::{DesiredState, Object, Tree};
 use crate::fact::{
     Checkpoint, CommitAdopted, Fact, ImportFailed, Reason, Record, StoredManifest, TagRecovered,
-    workload_fact,
+    build_fact, workload_fact,
 };
 use crate::limits::{CHECKPOINT_INTERVAL, CLOCK_DRIFT_MAX, WAKE_INTERVAL_MAX};
 use crate::names::{
-    Account, CommitId, ContentHash, Generation, ObjectKey, Seq, StreamName, StreamTag,
+    Account, CommitId, ContentHash, Generation, Kind, ObjectKey, Seq, StreamName, StreamTag,
 };
 use crate::observed::ObservedState;
+use crate::observed::build::BuildsState;
 use crate::observed::quota::Ledger;
 use crate::observed::soft::{RestSoft, Soft};
 use crate::plan::{self, Index, Key, Plan, View};
@@ -46,6 +48,7 @@ use crate::policy::{Policy, RateLimit};
 use crate::sabotage::{self, Bug};
 use crate::time::{Monotonic, Now, Timestamp};
 
+pub use builds::{CancelledBuilds, StartedBuild};
 pub use rollouts::OrderedRollout;
 
 /// What the loop is to do, in this order (law 1).
@@ -84,6 +87,10 @@ pub enum Answer {
     Pruned(Box<plan::prune::Pruned>),
     /// An order about a rollout is taken.
     Ordered(Box<OrderedRollout>),
+    /// A build is created.
+    Started(Box<StartedBuild>),
+    /// Builds are being ended.
+    Cancelled(Box<CancelledBuilds>),
 }
 
 /// What only the running process knows.
@@ -176,6 +183,9 @@ impl Engine {
             if takes_place && !sabotage::is(Bug::ForgetPlaces) {
                 admission.occupy(&Scarce::Rollouts);
             }
+        }
+        for _ in observed.builds.values().flat_map(BuildsState::running) {
+            admission.occupy(&Scarce::Builds);
         }
         let streams = observed.streams.iter();
         let checked = streams.filter_map(|(name, s)| Some((name.clone(), s.checked?))).collect();
@@ -277,6 +287,7 @@ impl Engine {
             Key::Source
             | Key::Listing(_)
             | Key::Tag(_)
+            | Key::Build(_)
             | Key::Workload(_)
             | Key::History(_)
             | Key::Manifest(_) => None,
@@ -394,6 +405,12 @@ impl Engine {
                 }
                 self.mark_left();
             }
+            build_fact!() => {
+                if let Some(object) = crate::observed::build::object_of(fact) {
+                    self.mark_builds(object);
+                }
+                self.mark_left();
+            }
             Fact::RolloutsPaused(paused) => self.mark_paused(paused.object.as_ref()),
             // A firing is recorded with what it leads to; the rest is marked where it is recorded.
             Fact::TriggerFired(_)
@@ -417,8 +434,13 @@ impl Engine {
     /// What came or went is not always in a desired state: a mirror may have been lost.
     fn mark_adopted(&mut self, adopted: &CommitAdopted) {
         let removed = adopted.removed.iter().map(|removed| &removed.object);
-        let workloads = removed.filter(|object| object.kind.is_workload());
-        self.dirty.extend(workloads.cloned().map(Key::Workload));
+        for object in removed {
+            if object.kind == Kind::BuildConfig {
+                self.mark_builds(object);
+            } else if object.kind.is_workload() {
+                self.dirty.insert(Key::Workload(object.clone()));
+            }
+        }
         self.mark_rejected();
         self.mark_left();
     }
@@ -429,6 +451,11 @@ impl Engine {
         self.dirty.extend(stream.into_iter().flatten().cloned());
         self.dirty.extend(self.key_of_tag(tag));
         self.mark_history(tag);
+    }
+
+    /// Marks the builds of a `BuildConfig`.
+    fn mark_builds(&mut self, object: &ObjectKey) {
+        self.dirty.insert(Key::Build(object.clone()));
     }
 
     fn mark_paused(&mut self, object: Option<&ObjectKey>) {

@@ -5,6 +5,7 @@
 //! that old lines stay readable; fields are never reused.
 
 mod advice;
+mod build;
 mod import;
 mod job;
 mod listing;
@@ -21,6 +22,11 @@ use crate::names::{Account, ContentHash, Seq, StreamName};
 use crate::time::Timestamp;
 
 pub use advice::{advice, said};
+pub use build::{
+    BinaryInput, BuildCause, BuildCreated, BuildEnd, BuildEnding, BuildFinished, BuildImage,
+    BuildOptions, BuildStage, BuildStarted, BuildTriggered, BuildUse, RunPolicy, SourceRevision,
+    WebhookKind,
+};
 pub use import::{
     ImportFailed, ImportReason, Reason, TagEvent, TagImported, TagProbed, TagRecovered, TagTrimmed,
     Via,
@@ -70,6 +76,17 @@ macro_rules! workload_fact {
     };
 }
 pub(crate) use workload_fact;
+
+/// The facts that are about the builds of one `BuildConfig` alone.
+macro_rules! build_fact {
+    () => {
+        $crate::fact::Fact::BuildCreated(_)
+            | $crate::fact::Fact::BuildStarted(_)
+            | $crate::fact::Fact::BuildEnding(_)
+            | $crate::fact::Fact::BuildFinished(_)
+    };
+}
+pub(crate) use build_fact;
 
 /// One line of the journal, without its hash.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -161,6 +178,14 @@ pub enum Fact {
     JobFinished(JobFinished),
     /// Times at which a `CronJob` was to run passed without a run.
     JobMissed(JobMissed),
+    /// A build was created, with its number and what its triggers saw (rules B4, B5).
+    BuildCreated(Box<BuildCreated>),
+    /// A build is about to be given to the builder (law 1).
+    BuildStarted(BuildStarted),
+    /// A build is to be ended before its end.
+    BuildEnding(BuildEnding),
+    /// A build ended.
+    BuildFinished(Box<BuildFinished>),
     /// The daemon took a configuration into use; only when it differs from the last one recorded.
     ConfigAdopted(ConfigAdopted),
     /// Records that were written once are gone, and an operator said to go on without them.
@@ -177,7 +202,7 @@ pub enum Fact {
 
 impl Fact {
     /// Every name that [`Self::kind`] gives, in the order of the variants.
-    pub const KINDS: [&'static str; 43] = [
+    pub const KINDS: [&'static str; 47] = [
         "CommitAdopted",
         "CommitRefused",
         "CommitWithdrawn",
@@ -215,6 +240,10 @@ impl Fact {
         "JobEnding",
         "JobFinished",
         "JobMissed",
+        "BuildCreated",
+        "BuildStarted",
+        "BuildEnding",
+        "BuildFinished",
         "ConfigAdopted",
         "RecordsLost",
         "Checkpoint",
@@ -264,6 +293,10 @@ impl Fact {
             Self::JobEnding(_) => "JobEnding",
             Self::JobFinished(_) => "JobFinished",
             Self::JobMissed(_) => "JobMissed",
+            Self::BuildCreated(_) => "BuildCreated",
+            Self::BuildStarted(_) => "BuildStarted",
+            Self::BuildEnding(_) => "BuildEnding",
+            Self::BuildFinished(_) => "BuildFinished",
             Self::ConfigAdopted(_) => "ConfigAdopted",
             Self::RecordsLost(_) => "RecordsLost",
             Self::Checkpoint(_) => "Checkpoint",

@@ -161,6 +161,25 @@ pub const ROLLOUT_HISTORY_MAX: u32 = 100;
 /// every snapshot.
 pub const JOB_HISTORY_MAX: u32 = 100;
 
+/// Builds of a `BuildConfig` that are remembered at most of each end, whatever its history limits say: each is in memory
+/// and in every snapshot.
+pub const BUILD_HISTORY_MAX: u32 = 100;
+
+/// Builds of one `BuildConfig` that wait or run: what asks for more by webhook would fill the journal.
+pub const BUILDS_ACTIVE_MAX: usize = 100;
+
+/// Builds in flight, over all `BuildConfig`s (`builds.in_flight`): one takes a processor and more.
+pub const BUILDS_IN_FLIGHT_MAX: usize = 1;
+
+/// How long a build may take without `completionDeadlineSeconds` (`builds.timeout`).
+pub const BUILD_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// The shortest `builds.timeout`.
+pub const BUILD_TIMEOUT_MIN: Duration = Duration::from_secs(10);
+
+/// How often a build is tried again that did not get through to the builder.
+pub const BUILD_RETRIES: u32 = 3;
+
 /// Runs of one `CronJob` that may go on at once where `concurrencyPolicy` allows several: one that never ends would fill
 /// the host.
 pub const JOBS_RUNNING_MAX: usize = 50;

@@ -66,7 +66,7 @@ mod pod;
 pub use account::Account;
 pub use hash::{BlobId, CommitId, ContentHash, Digest, Digesting};
 pub use object::{Kind, ObjectKey, RolloutKey, StreamName, StreamTag};
-pub use pod::{deployer_name, hook_name, pod_name, rollout_name};
+pub use pod::{build_name, deployer_name, hook_name, pod_name, rollout_name};
 
 macro_rules! text_name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $check:expr) => {
@@ -216,6 +216,10 @@ counter!(
 counter!(
     /// The number of a rollout of one object, `latestVersion`; the first is 1.
     Revision
+);
+counter!(
+    /// The number of a build of one `BuildConfig`; the first is 1, and none is given twice (rules B4, B17).
+    BuildNumber
 );
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! [`ObservedState`] is what the journal proves and nothing else: `replay(records)` equals the running state after every
 //! step (law 3). What a restart may forget lives in [`soft`] and never decides more than when to look again.
 
+pub mod build;
 mod images;
 pub mod job;
 pub mod listing;
@@ -21,13 +22,14 @@ use serde::{Deserialize, Serialize};
 use crate::dense;
 use crate::fact::{
     Checkpoint, CommitAdopted, ConfigAdopted, Fact, ImportFailed, Record, Rejected, RemovalFate,
-    Space, TagImported, TagsListed, Via, workload_fact,
+    Space, TagImported, TagsListed, Via, build_fact, workload_fact,
 };
 use crate::names::{CommitId, ContentHash, Generation, Incarnation, ObjectKey, Seq, StreamName};
 use crate::names::{Kind, StreamTag, TagName};
 use crate::sabotage::{self, Bug};
 use crate::time::Timestamp;
 
+use build::BuildsState;
 pub use images::{BareImage, Images};
 use listing::ListingState;
 pub use narrow::Narrow;
@@ -66,6 +68,9 @@ pub struct ObservedState {
     /// Workloads with their rollouts.
     #[serde(default, deserialize_with = "dense::map")]
     pub workloads: BTreeMap<ObjectKey, WorkloadState>,
+    /// `BuildConfig`s with their builds.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub builds: BTreeMap<ObjectKey, BuildsState>,
     /// When records were lost last.
     #[serde(default)]
     pub epoch: Option<Timestamp>,
@@ -234,7 +239,14 @@ impl ObservedState {
             rollouts.chain(workload.stop.iter().map(|stop| stop.started.manifest))
         });
         let bare = self.images.bare.values().filter_map(|image| image.metadata);
-        self.kept_versions().chain(metadata).chain(bare).chain(manifests)
+        let builds = self.builds.values().flat_map(|state| &state.builds);
+        let builds = builds.flat_map(|build| {
+            let options = &build.created.options;
+            // What was handed over is not kept behind the end of its build.
+            let binary = options.binary.iter().filter(|_| build.ended.is_none());
+            [build.created.manifest].into_iter().chain(binary.map(|binary| binary.content))
+        });
+        self.kept_versions().chain(metadata).chain(bare).chain(manifests).chain(builds)
     }
 
     /// Applies one record.
@@ -277,6 +289,7 @@ impl ObservedState {
                 self.images.leftover.remove(&deleted.manifest);
             }
             Fact::TriggerFired(_) | workload_fact!() => self.apply_to_workload(record),
+            build_fact!() => self.apply_to_builds(record),
             Fact::RolloutsPaused(paused) if paused.object.is_none() => {
                 self.paused =
                     paused.paused.then(|| Paused { at: record.at, by: paused.by.clone() });
@@ -383,6 +396,12 @@ impl ObservedState {
     fn apply_to_workload(&mut self, record: &Record) {
         if let Some(object) = rollout::object_of(&record.fact) {
             self.workloads.entry(object.clone()).or_default().apply(record);
+        }
+    }
+
+    fn apply_to_builds(&mut self, record: &Record) {
+        if let Some(object) = build::object_of(&record.fact) {
+            self.builds.entry(object.clone()).or_default().apply(record);
         }
     }
 

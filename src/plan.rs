@@ -5,6 +5,7 @@
 //! key looks only at what that key depends on, so the cost of one changed tag does not depend on how many there are
 //! (law 4); [`whole`] plans every key and is what a dry run prints and what the tests compare with.
 
+mod build;
 mod copy;
 mod deletion;
 pub mod history;
@@ -24,7 +25,8 @@ use crate::action::{Check, ListRequest};
 use crate::desired::DesiredState;
 use crate::effective;
 use crate::fact::{
-    Fact, Outcome, Reason, RolloutStarted, ScaleStarted, StopStarted, StoredManifest,
+    BuildCreated, BuildStarted, Fact, Outcome, Reason, RolloutStarted, ScaleStarted, StopStarted,
+    StoredManifest,
 };
 use crate::names::{Digest, ObjectKey, Seq, StreamName, StreamTag};
 use crate::observed::ObservedState;
@@ -33,7 +35,7 @@ use crate::observed::soft::Soft;
 use crate::policy::Policy;
 use crate::time::{Monotonic, Now};
 
-pub use hold::{Held, HeldReason};
+pub use hold::{BuildHeld, Held, HeldReason};
 pub(crate) use rollout::job_of;
 pub use rollout::{basis, says_paused};
 pub(crate) use source::back_off;
@@ -68,6 +70,8 @@ pub enum Key {
     Tag(StreamTag),
     /// What a registry is asked, for all tags that ask the same.
     Check(Arc<Check>),
+    /// The builds of a `BuildConfig`.
+    Build(ObjectKey),
     /// A workload.
     Workload(ObjectKey),
     /// The history of a tag whose stream limits it, or that left git or its repository, after what may use its images.
@@ -146,6 +150,17 @@ pub enum Step {
     DeliverScale(Seq),
     /// Take a run of a `CronJob` one step further.
     DeliverJob(Seq),
+    /// Create a build.
+    CreateBuild {
+        /// The build.
+        build: Box<BuildCreated>,
+        /// The manifest that its hash names.
+        manifest: Arc<[u8]>,
+    },
+    /// Start a build and give it to the builder.
+    StartBuild(Box<BuildStarted>),
+    /// Give a build that was started to the builder, again if need be.
+    DeliverBuild(Seq),
 }
 
 /// What planning one key found.
@@ -171,6 +186,13 @@ impl Plan {
 
     fn due(at: Monotonic) -> Self {
         Self { due: Some(at), ..Self::default() }
+    }
+
+    /// Both plans.
+    fn and(mut self, other: Self) -> Self {
+        self.steps.extend(other.steps);
+        self.held.extend(other.held);
+        self.also_due(other.due)
     }
 
     /// The earlier of the due time and `at`.
@@ -247,6 +269,7 @@ pub fn plan(view: &View<'_>, key: &Key) -> Plan {
         Key::Source => source::plan(view),
         Key::Tag(tag) => import::plan_tag(view, tag),
         Key::Check(check) => import::plan_check(view, check),
+        Key::Build(object) => build::plan(view, object),
         Key::Workload(object) => rollout::plan(view, object),
         Key::History(tag) => leaving::plan(view, tag).unwrap_or_else(|| history::plan(view, tag)),
         Key::Listing(stream) => listing::plan(view, stream),
@@ -275,6 +298,8 @@ pub fn keys(view: &View<'_>) -> BTreeSet<Key> {
     }
     keys.extend(view.observed.images.leftover.iter().cloned().map(Key::Manifest));
     keys.extend(view.index.left.iter().cloned().map(Key::History));
+    keys.extend(view.desired.builds.keys().cloned().map(Key::Build));
+    keys.extend(view.observed.builds.keys().cloned().map(Key::Build));
     keys.extend(view.desired.workloads.keys().cloned().map(Key::Workload));
     keys.extend(view.observed.workloads.keys().cloned().map(Key::Workload));
     keys.into_iter().collect() // at once: what is nearly in order is sorted in one pass
@@ -289,6 +314,9 @@ pub fn held(view: &View<'_>) -> Vec<Held> {
     let mut all = hold::recorded(view.observed);
     for (key, plan) in whole(view) {
         all.extend(plan.held);
+        if let Key::Build(object) = &key {
+            all.extend(plan.steps.iter().filter_map(|step| build::waits(view, object, step)));
+        }
         if let Key::Workload(object) = key
             && plan.steps.iter().any(|step| matches!(step, Step::Start { .. }))
         {

@@ -178,6 +178,12 @@ pub struct Policy {
     pub allowed_registries: AllowedRegistries,
     /// `rollouts.in_flight`: over all targets.
     pub rollouts_in_flight_max: usize,
+    /// `builds.enabled`: whether this host builds.
+    pub builds_enabled: bool,
+    /// `builds.in_flight`: over all `BuildConfig`s.
+    pub builds_in_flight_max: usize,
+    /// `builds.timeout`: how long a build may take without `completionDeadlineSeconds`.
+    pub build_timeout: Duration,
     /// Which target serves which object.
     pub routes: Routes,
     /// Those of the targets that run pods on a host and are told each step of a rollout (rule R3).
@@ -237,6 +243,9 @@ impl Default for Policy {
             scheduled_per_minute: None,
             allowed_registries: AllowedRegistries::default(),
             rollouts_in_flight_max: limits::ROLLOUTS_IN_FLIGHT_MAX,
+            builds_enabled: false,
+            builds_in_flight_max: limits::BUILDS_IN_FLIGHT_MAX,
+            build_timeout: limits::BUILD_TIMEOUT,
             routes: Routes::default(),
             targets: BTreeMap::new(),
             hosts: BTreeSet::new(),

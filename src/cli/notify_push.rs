@@ -49,6 +49,8 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
         Reply::Status(_)
         | Reply::Pruned(_)
         | Reply::Ordered(_)
+        | Reply::Started(_)
+        | Reply::Cancelled(_)
         | Reply::Looking(_)
         | Reply::Hooks(_) => {
             anyhow::bail!(ask::SOMETHING_ELSE)

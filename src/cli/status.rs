@@ -78,6 +78,8 @@ fn ask(config: &Config) -> (Option<Live>, Option<String>) {
             Reply::Done(_)
             | Reply::Pruned(_)
             | Reply::Ordered(_)
+            | Reply::Started(_)
+            | Reply::Cancelled(_)
             | Reply::Looking(_)
             | Reply::Hooks(_),
         )) => (None, Some("it answered something else".to_owned())),

@@ -166,6 +166,13 @@ pub(super) fn policy(reader: &mut Reader, source_poll: Duration) -> Policy {
             defaults.rollouts_in_flight_max,
             1,
         ),
+        builds_enabled: reader.boolean("builds.enabled", defaults.builds_enabled),
+        builds_in_flight_max: reader.count("builds.in_flight", defaults.builds_in_flight_max, 1),
+        build_timeout: reader.span(
+            "builds.timeout",
+            defaults.build_timeout,
+            limits::BUILD_TIMEOUT_MIN,
+        ),
         routes: Routes::default(),
         targets: BTreeMap::new(),
         hosts: BTreeSet::new(),

@@ -8,7 +8,7 @@ use sd_notify::NotifyState;
 use crate::desired::DesiredState;
 use crate::effective;
 use crate::engine::Engine;
-use crate::fact::{Fact, Outcome, Record, Space};
+use crate::fact::{BuildCause, BuildEnd, Fact, Outcome, Record, Space};
 use crate::names::{ObjectKey, Seq, StreamTag};
 use crate::observed::rollout::WorkloadState;
 use crate::time::Now;
@@ -184,6 +184,7 @@ pub(super) fn log(record: &Record, desired: &DesiredState) {
         | Fact::ScaleStarted(_)
         | Fact::ScaleFinished(_) => log_rollout(record),
         Fact::JobStarted(_) | Fact::JobFinished(_) | Fact::JobMissed(_) => log_job(record),
+        Fact::BuildCreated(_) | Fact::BuildStarted(_) | Fact::BuildFinished(_) => log_build(record),
         Fact::RecordsLost(_) => {
             tracing::warn!(%seq, "going on without records that are lost, as the operator said");
         }
@@ -216,6 +217,7 @@ pub(super) fn log(record: &Record, desired: &DesiredState) {
         | Fact::ScalePrepared(_)
         | Fact::JobCreated(_)
         | Fact::JobEnding(_)
+        | Fact::BuildEnding(_)
         | Fact::Checkpoint(_) => {}
     }
 }
@@ -279,6 +281,37 @@ fn log_job(record: &Record) {
         }
         Fact::JobMissed(fact) => {
             tracing::warn!(%seq, object = %fact.object, slot = %fact.slot, reason = fact.reason, "runs of a CronJob were missed");
+        }
+        _ => {}
+    }
+}
+
+/// The texts of OpenShift's events (rule B30).
+#[expect(clippy::wildcard_enum_match_arm, reason = "`log` hands over only these")]
+fn log_build(record: &Record) {
+    let seq = record.seq;
+    match &record.fact {
+        Fact::BuildCreated(fact) => {
+            let causes: Vec<String> = fact.causes.iter().map(BuildCause::message).collect();
+            tracing::info!(%seq, object = %fact.object, build = fact.name, causes = causes.join(", "), "build created");
+        }
+        Fact::BuildStarted(fact) => {
+            tracing::info!(%seq, object = %fact.object, build = fact.name, "Build {}/{} is now running", fact.object.namespace, fact.name);
+        }
+        Fact::BuildFinished(fact) => {
+            let (namespace, name, image) = (&fact.object.namespace, &fact.name, &fact.image);
+            match fact.end {
+                BuildEnd::Complete => {
+                    let image = image.map(|image| image.to_string());
+                    tracing::info!(%seq, object = %fact.object, build = name, image, "Build {namespace}/{name} completed successfully");
+                }
+                BuildEnd::Cancelled => {
+                    tracing::warn!(%seq, object = %fact.object, build = name, reason = fact.message, "Build {namespace}/{name} has been cancelled");
+                }
+                BuildEnd::Failed | BuildEnd::Error => {
+                    tracing::warn!(%seq, object = %fact.object, build = name, end = %fact.end, reason = fact.reason, message = fact.message, "Build {namespace}/{name} failed");
+                }
+            }
         }
         _ => {}
     }

@@ -1,15 +1,23 @@
-//! `BuildConfig`s: fields and validation (section 4.1 of the triggers specification). They are not acted on yet.
+//! `BuildConfig`s: fields and validation (section 4.1 of the triggers specification).
 
 mod fields;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
+use crate::fact::RunPolicy;
 use crate::names::{Kind, StreamName, StreamTag};
+use crate::reference::ImageReference;
+use crate::time::Span;
 
 use super::marks::{Step, show};
 use super::object::{Bearer, Draft, ObjectReference, Ours, steps};
-use super::{BuildConfig, BuildTrigger};
-use fields::{Fields, Output, Spec, Strategy, WebHook};
+use super::{BuildConfig, BuildFrom, BuildGit, BuildStrategy, BuildTrigger};
+use fields::{Fields, Output, Spec, Strategy, Trigger, WebHook};
+
+/// Builds that are kept of each end where the manifest says nothing (section 4.1).
+const HISTORY_LIMIT: u32 = 5;
 
 /// Reads a BuildConfig.
 pub(crate) fn read(draft: &Draft<'_>) -> Option<BuildConfig> {
@@ -20,28 +28,81 @@ pub(crate) fn read(draft: &Draft<'_>) -> Option<BuildConfig> {
     let annotations = steps!["metadata", "annotations"];
     let ours = Ours::new(draft, &meta.annotations, annotations, Bearer::Build);
     ours.check_rest();
-    drop(ours.window()); // only checked
-    let _: Option<bool> = ours.flag("pause"); // only checked: builds are not acted on yet
+    let (window, paused) = (ours.window(), ours.flag("pause").unwrap_or(false));
+    let allow_cycle = ours.flag("allow-cycle").unwrap_or(false);
     check_spec(draft, spec);
     check_source(draft, spec);
-    let from = check_strategy(draft, &spec.strategy);
-    let own = from.as_ref().and_then(|(from, path)| stream_tag(draft, from, path));
-    let mut inputs: Vec<StreamTag> = Vec::new();
-    inputs.extend(own.clone());
+    let strategy = check_strategy(draft, &spec.strategy);
+    let from = strategy.as_ref().and_then(|(_, from)| from.as_ref());
+    let read = from.and_then(|(from, path)| build_from(draft, from, path));
+    let mut images = Vec::new();
     for (index, image) in spec.source.images.iter().enumerate() {
         let path = steps!["spec", "source", "images", index, "from"];
-        inputs.extend(stream_tag(draft, &image.from, path));
+        images.extend(build_from(draft, &image.from, path));
     }
-    let own = own.filter(|_| from.is_some_and(|(from, _)| is_stream_tag(from)));
-    let triggers = check_triggers(draft, spec, own.as_ref());
-    let output = check_output(draft, &spec.output);
+    let own = match &read {
+        Some(BuildFrom::Tag(tag)) => Some(tag),
+        Some(BuildFrom::Image { .. } | BuildFrom::Registry(_)) | None => None,
+    };
+    let triggers = check_triggers(draft, spec, own);
+    let to = check_output(draft, &spec.output);
     if !draft.errors.borrow().is_empty() {
         return None;
     }
+    let (output, push) = match to {
+        Some(BuildFrom::Tag(tag)) => (Some(tag), None),
+        Some(BuildFrom::Registry(image)) => (None, Some(image)),
+        Some(BuildFrom::Image { .. }) | None => (None, None),
+    };
+    let inputs = inputs(read.iter().chain(&images));
+    let is_said = |key: &str| meta.annotations.get(key).is_some_and(|text| text == "true");
+    let source = spec.strategy.source_strategy.as_ref();
+    let git = spec.source.git.as_ref();
+    let has_limit = fields.api_version.starts_with("build.openshift.io/");
+    Some(BuildConfig {
+        object: key?,
+        strategy: strategy?.0,
+        from: read,
+        images,
+        git: git.map(|git| BuildGit { uri: git.uri.clone(), reference: git.r#ref.clone() }),
+        binary: spec.source.binary.is_some(),
+        incremental: source.and_then(|source| source.incremental).unwrap_or(false),
+        run_policy: match spec.run_policy.as_str() {
+            "Parallel" => RunPolicy::Parallel,
+            "SerialLatestOnly" => RunPolicy::SerialLatestOnly,
+            _ => RunPolicy::Serial,
+        },
+        config_change: spec.triggers.iter().any(Trigger::is_config_change),
+        deadline: spec.completion_deadline_seconds.and_then(seconds),
+        keeps: (
+            limit(spec.successful_builds_history_limit, has_limit),
+            limit(spec.failed_builds_history_limit, has_limit),
+        ),
+        refuses: is_said("openshift.io/build-config.paused"),
+        paused,
+        window,
+        allow_cycle,
+        push,
+        output,
+        inputs,
+        triggers,
+        manifest: draft.manifest(),
+        position: draft.start(),
+    })
+}
+
+/// The stream tags among the images that a build is made of, each once.
+fn inputs<'a>(images: impl Iterator<Item = &'a BuildFrom>) -> Vec<StreamTag> {
     let mut seen = BTreeSet::new();
-    inputs.retain(|tag| seen.insert(tag.clone()));
-    let manifest = draft.manifest();
-    Some(BuildConfig { object: key?, output, inputs, triggers, manifest, position: draft.start() })
+    let tags = images.filter_map(|from| match from {
+        BuildFrom::Tag(tag) => Some(tag.clone()),
+        BuildFrom::Image { .. } | BuildFrom::Registry(_) => None,
+    });
+    tags.filter(|tag| seen.insert(tag.clone())).collect()
+}
+
+fn seconds(seconds: i64) -> Option<Span> {
+    u64::try_from(seconds).ok().map(|seconds| Span(Duration::from_secs(seconds)))
 }
 
 /// A `type` without its structure means the empty structure, as OpenShift's defaulting has it.
@@ -69,6 +130,14 @@ fn check_spec(draft: &Draft<'_>, spec: &Spec) {
     if spec.completion_deadline_seconds.is_some_and(|seconds| seconds <= 0) {
         let path = steps!["spec", "completionDeadlineSeconds"];
         say(draft, path, "completionDeadlineSeconds must be a positive integer greater than 0");
+    }
+}
+
+/// How many builds are kept: the group API has a default, the legacy one keeps all (section 4.1).
+fn limit(said: Option<i32>, has_default: bool) -> Option<u32> {
+    match said {
+        Some(limit) => Some(u32::try_from(limit).unwrap_or(0)),
+        None => has_default.then_some(HISTORY_LIMIT),
     }
 }
 
@@ -146,11 +215,14 @@ fn check_source(draft: &Draft<'_>, spec: &Spec) {
     }
 }
 
-/// B2, B3: exactly one strategy; gives its `from` with the path.
+/// A `from` with its path.
+type From<'s> = (&'s ObjectReference, Vec<Step>);
+
+/// B2, B3: exactly one strategy; gives it with its `from`.
 fn check_strategy<'s>(
     draft: &Draft<'_>,
     strategy: &'s Strategy,
-) -> Option<(&'s ObjectReference, Vec<Step>)> {
+) -> Option<(BuildStrategy, Option<From<'s>>)> {
     let given = [
         strategy.docker_strategy.is_some(),
         strategy.source_strategy.is_some(),
@@ -163,12 +235,6 @@ fn check_strategy<'s>(
         draft.error("B2", at, format!("spec.strategy: Invalid value: {detail}"));
         return None;
     }
-    if strategy.custom_strategy.is_some() {
-        draft.warn("B3", at, "Custom strategy is not supported; use the Docker or Source strategy, or build elsewhere and push to the output tag");
-    }
-    if strategy.jenkins_pipeline_strategy.is_some() {
-        draft.warn("B3", at, "JenkinsPipeline strategy is not supported; run the pipeline elsewhere and use a generic webhook");
-    }
     if let Some(docker) = &strategy.docker_strategy {
         let policy = docker.image_optimization_policy.as_str();
         if !matches!(policy, "" | "None" | "SkipLayers" | "SkipLayersAndWarn") {
@@ -176,26 +242,63 @@ fn check_strategy<'s>(
             draft.invalid("B2", path, policy, "must be None, SkipLayers or SkipLayersAndWarn");
         }
     }
-    let (key, from, is_needed) = if let Some(docker) = &strategy.docker_strategy {
-        ("dockerStrategy", &docker.from, false)
+    let (kind, key, from, is_needed) = if let Some(docker) = &strategy.docker_strategy {
+        (BuildStrategy::Docker, "dockerStrategy", docker.from.as_ref(), false)
     } else if let Some(source) = &strategy.source_strategy {
-        ("sourceStrategy", &source.from, true)
+        (BuildStrategy::Source, "sourceStrategy", source.from.as_ref(), true)
     } else if let Some(custom) = &strategy.custom_strategy {
-        ("customStrategy", &custom.from, true)
+        (BuildStrategy::Custom, "customStrategy", custom.from.as_ref(), true)
     } else {
-        return None;
+        (BuildStrategy::JenkinsPipeline, "jenkinsPipelineStrategy", None, false)
     };
+    if let Some(refusal) = kind.refusal() {
+        draft.warn("B3", at, refusal);
+    }
     let path = steps!["spec", "strategy", key, "from"];
-    let name = from.as_ref().map(|from| from.name.as_str()).unwrap_or_default();
+    let name = from.map(|from| from.name.as_str()).unwrap_or_default();
     if name.is_empty() && (is_needed || from.is_some()) {
         draft.required("B2", steps!["spec", "strategy", key, "from", "name"], "");
         return None;
     }
-    from.as_ref().map(|from| (from, path.to_vec()))
+    Some((kind, from.map(|from| (from, path.to_vec()))))
 }
 
-fn is_stream_tag(from: &ObjectReference) -> bool {
-    matches!(from.kind.as_str(), "ImageStreamTag" | "ImageStream")
+/// The image that a `from` names.
+fn build_from(draft: &Draft<'_>, from: &ObjectReference, path: &[Step]) -> Option<BuildFrom> {
+    let below =
+        |key: &str| -> Vec<Step> { path.iter().cloned().chain([Step::Key(key.into())]).collect() };
+    if from.kind == "DockerImage" {
+        let image: Result<ImageReference, _> = from.name.trim().parse();
+        return match image {
+            Ok(image) if !image.is_registry_only() => Some(BuildFrom::Registry(Arc::new(image))),
+            Ok(_) => {
+                let detail = "must name a repository, not only a registry";
+                draft.invalid("B2", &below("name"), &from.name, detail);
+                None
+            }
+            Err(why) => {
+                draft.invalid("B2", &below("name"), &from.name, &why.to_string());
+                None
+            }
+        };
+    }
+    if from.kind == "ImageStreamImage" {
+        let namespace = match from.namespace.as_str() {
+            "" => Some(draft.namespace.clone()),
+            text => text.parse().ok(),
+        };
+        let parts = from.name.split_once('@');
+        let stream = parts.and_then(|(stream, _)| stream.parse().ok());
+        if let (Some(namespace), Some(stream), Some((_, id))) = (namespace, stream, parts)
+            && !id.is_empty()
+        {
+            let stream = StreamName::new(namespace, stream);
+            return Some(BuildFrom::Image { stream, id: id.to_owned() });
+        }
+        draft.invalid("B2", &below("name"), &from.name, "must be in the form of <name>@<id>");
+        return None;
+    }
+    stream_tag(draft, from, path).map(BuildFrom::Tag)
 }
 
 /// The tag that a `from` names; `ImageStream` means its tag `latest`.
@@ -316,7 +419,7 @@ fn check_hook(draft: &Draft<'_>, path: &[Step], hook: Option<&WebHook>, may_take
     }
 }
 
-fn check_output(draft: &Draft<'_>, output: &Output) -> Option<StreamTag> {
+fn check_output(draft: &Draft<'_>, output: &Output) -> Option<BuildFrom> {
     let mut names: Vec<&str> = Vec::new();
     for (index, label) in output.image_labels.iter().enumerate() {
         if names.contains(&label.name.as_str()) {
@@ -328,7 +431,7 @@ fn check_output(draft: &Draft<'_>, output: &Output) -> Option<StreamTag> {
     let to = output.to.as_ref()?;
     let path = steps!["spec", "output", "to"];
     if to.kind == "DockerImage" {
-        return None;
+        return build_from(draft, to, path);
     }
     if !matches!(to.kind.as_str(), "" | "ImageStream" | "ImageStreamTag") {
         say(draft, path, "the target of build output must be an 'ImageStreamTag' or 'DockerImage'");
@@ -336,4 +439,5 @@ fn check_output(draft: &Draft<'_>, output: &Output) -> Option<StreamTag> {
     }
     let kind = if to.kind.is_empty() { "ImageStreamTag" } else { &to.kind };
     stream_tag(draft, &ObjectReference { kind: kind.into(), ..to.clone() }, path)
+        .map(BuildFrom::Tag)
 }

@@ -74,6 +74,7 @@ pub(crate) fn read(draft: &Draft<'_>) -> Option<ImageStream> {
     let prune = ours.words("prune", &["removed-tags", "vanished-tags"]);
     let tag_filter = ours.tag_filter();
     let tag_limit = ours.parsed("tag-limit", "expected a number of tags, `-1` for all");
+    let push = check_push(draft, &ours, name.as_ref());
     ours.check_rest();
     let repository = check_repository(draft, &fields.spec.docker_image_repository);
     let mut tags = BTreeMap::new();
@@ -110,6 +111,7 @@ pub(crate) fn read(draft: &Draft<'_>) -> Option<ImageStream> {
         prune_vanished_tags: prune.contains("vanished-tags"),
         tag_filter,
         tag_limit,
+        push,
         position: draft.start(),
     };
     registries::report(draft, &stream, fields.spec.tags.iter().map(|tag| tag.name.as_str()));
@@ -170,6 +172,26 @@ fn check_repository(draft: &Draft<'_>, text: &str) -> Option<ImageReference> {
         draft.invalid("I30", path, text, "must name a repository, not only a registry");
     }
     Some(reference)
+}
+
+/// I198, B53: a repository, whose tag is that of the output.
+fn check_push(
+    draft: &Draft<'_>,
+    ours: &Ours<'_, '_>,
+    name: Option<&StreamName>,
+) -> Option<Arc<ImageReference>> {
+    let image: ImageReference =
+        ours.parsed("push", "expected a repository like `registry.example.com/team/app`")?;
+    if image.tag.is_some() || image.digest.is_some() || image.is_registry_only() {
+        ours.invalid("push", "it names a repository, without tag and digest");
+        return None;
+    }
+    if image.registry.is_none() {
+        let name = name.map_or_else(|| draft.namespace.to_string(), ToString::to_string);
+        ours.invalid("push", &format!("it needs a registry, like `registry.example.com/{name}`"));
+        return None;
+    }
+    Some(Arc::new(image))
 }
 
 /// I15.

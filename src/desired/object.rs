@@ -380,13 +380,13 @@ const KEYS: [(&str, u8, bool); 21] = [
     ("tag-filter", S, true),
     ("tag-limit", S, true),
     ("prune", S | W, true),
-    ("push", S, false),
+    ("push", S, true),
     ("minimum-age", S | T | W, true),
     ("window", B | W, true),
     ("pause", S | B | W, true),
     ("min-interval", W, true),
     ("retry", W, true),
-    ("allow-cycle", B, false),
+    ("allow-cycle", B, true),
     ("target", W, true),
     ("publish", W, true),
     ("verify", W, true),
@@ -496,7 +496,7 @@ impl<'d, 'a> Ours<'d, 'a> {
     /// Checks the values of keys that are read later, or that this version does not act on yet: a bad one does not wait
     /// for that day.
     pub(crate) fn check_rest(&self) {
-        for name in ["allow-cycle", "verify", "config-hash"] {
+        for name in ["verify", "config-hash"] {
             let _: Option<bool> = self.flag(name); // only checked
         }
         if let Some(Err(why)) = self.get("publish").map(pods::check_publish) {

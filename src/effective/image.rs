@@ -1,12 +1,13 @@
 //! Images as OpenShift shows them: what an import kept of each, and where it was seen first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
 use crate::action::ImageContents;
 use crate::api::{self, Time, view};
-use crate::names::{ContentHash, Digest, Seq};
+use crate::fact::ImportReason;
+use crate::names::{ContentHash, Digest, Seq, StreamName};
 use crate::observed::tag_history::TagItem;
 use crate::observed::{BareImage, ObservedState};
 use crate::policy::Policy;
@@ -72,6 +73,40 @@ pub fn images(observed: &ObservedState) -> BTreeMap<Digest, FirstSeen<'_>> {
         }
     }
     found
+}
+
+/// Finds the image of a stream that `id` names (rule I36: the newest event, then the smallest tag).
+///
+/// # Errors
+/// When it names none, or several.
+pub fn find_image<'a>(
+    observed: &'a ObservedState,
+    stream: &StreamName,
+    id: &str,
+) -> Result<&'a TagItem, (ImportReason, String)> {
+    let matches = |digest: &Digest| is_named(digest, id);
+    let tags = observed.streams.get(stream).map(|stream| &stream.tags);
+    let items = tags.into_iter().flatten().flat_map(|(_, tag)| &tag.items);
+    let found: Vec<_> =
+        items.filter(|item| item.event.image.as_ref().is_some_and(matches)).collect();
+    let images: BTreeSet<_> = found.iter().filter_map(|item| item.event.image).collect();
+    if images.len() > 1 {
+        let list: Vec<_> = images.iter().map(ToString::to_string).collect();
+        let message = format!("multiple images match the prefix \"{id}\": {}", list.join(", "));
+        return Err((ImportReason::Invalid, message));
+    }
+    // `max_by_key` takes the last of equals; reversed, the first in tag order wins.
+    let newest = found.into_iter().rev().max_by_key(|item| item.event.created);
+    newest.ok_or_else(|| {
+        let message = format!("imagestreamimage.image.openshift.io \"{id}\" not found");
+        (ImportReason::NotFound, message)
+    })
+}
+
+/// Whether `id`, the beginning of a digest, names an image (rule I36).
+pub(crate) fn is_named(image: &Digest, id: &str) -> bool {
+    let text = image.to_string();
+    text.starts_with(id) || text.trim_start_matches("sha256:").starts_with(id)
 }
 
 /// When an image was recorded first (rule T34).

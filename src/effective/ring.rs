@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::desired::{DesiredState, TagSource, Workload};
-use crate::names::{ObjectKey, StreamTag};
+use crate::desired::{BuildConfig, DesiredState, TagSource, Workload};
+use crate::names::{ObjectKey, ObjectName, StreamTag};
 use crate::pods::Pods;
 use crate::policy::Policy;
 
@@ -40,6 +40,50 @@ pub fn ring(
         }
     }
     None
+}
+
+/// The way from what a build makes back to one of its own triggers, by the names of the `BuildConfig`s on it, and the tags
+/// of those triggers (rule B16, trap X1); none where it leads elsewhere.
+///
+/// A tag leads to those that follow it, and to the builds that it starts by itself, but for those that are let be a ring
+/// by annotation.
+#[must_use]
+pub fn build_ring(
+    desired: &DesiredState,
+    build: &BuildConfig,
+) -> Option<(Vec<ObjectName>, BTreeSet<StreamTag>)> {
+    if build.allow_cycle {
+        return None;
+    }
+    let own: BTreeSet<&StreamTag> = started_by(build).collect();
+    let first = build.output.clone().filter(|_| !own.is_empty())?;
+    let (mut known, mut found) = (BTreeSet::from([first.clone()]), BTreeSet::new());
+    let mut ways = vec![(first, vec![build.object.name.clone()])];
+    let mut ring: Option<Vec<ObjectName>> = None;
+    while let Some((tag, way)) = ways.pop() {
+        if own.contains(&tag) {
+            found.insert(tag.clone());
+            let back = [way.as_slice(), std::slice::from_ref(&build.object.name)].concat();
+            ring = Some(ring.filter(|ring| ring.len() <= back.len()).unwrap_or(back));
+        }
+        let others = desired.builds.values().filter(|other| {
+            other.object != build.object
+                && !other.allow_cycle
+                && started_by(other).any(|t| *t == tag)
+        });
+        let made = others.filter_map(|other| {
+            let way = [way.as_slice(), std::slice::from_ref(&other.object.name)].concat();
+            Some((other.output.clone()?, way))
+        });
+        let next: Vec<_> = made.chain(followers(desired, &tag).map(|t| (t, way.clone()))).collect();
+        ways.extend(next.into_iter().filter(|(tag, _)| known.insert(tag.clone())));
+    }
+    ring.map(|ring| (ring, found))
+}
+
+/// The tags that start a build by themselves.
+fn started_by(build: &BuildConfig) -> impl Iterator<Item = &StreamTag> {
+    build.triggers.iter().filter(|trigger| !trigger.paused).map(|trigger| &trigger.from)
 }
 
 /// A workload as it is named in a ring.

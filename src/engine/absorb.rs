@@ -11,7 +11,7 @@ use crate::desired::{ImageStream, TagSource};
 use crate::effective;
 use crate::fact::{
     CommitRefused, Fact, HoldReleased, ImportFailed, Outcome, Reason, RecordsLost, Release,
-    RemovalsReleased, SourceFailed, TagEvent, TagImported, TagProbed, TagRecovered, Via,
+    RemovalsReleased, SourceFailed, Space, TagEvent, TagImported, TagProbed, TagRecovered, Via,
 };
 use crate::limits::{ROLLOUT_RETRY_FIRST, ROLLOUT_RETRY_MAX};
 use crate::names::{Digest, Generation, ObjectKey, Seq, StreamName, StreamTag};
@@ -42,14 +42,7 @@ impl Engine {
             Input::RecordsLost(last) => {
                 self.record(Fact::RecordsLost(RecordsLost { last }), now, batch);
             }
-            Input::Space(space) => {
-                let was_short = self.observed.space_short.is_some();
-                match (was_short, space.is_short(was_short)) {
-                    (false, true) => drop(self.record(Fact::SpaceShort(space), now, batch)),
-                    (true, false) => drop(self.record(Fact::SpaceRegained(space), now, batch)),
-                    (false, false) | (true, true) => {}
-                }
-            }
+            Input::Space(space) => self.space_told(space, now, batch),
             Input::HistoryDropped(dropped) => {
                 self.record(Fact::HistoryDropped(dropped), now, batch);
             }
@@ -79,6 +72,11 @@ impl Engine {
                     self.delivered(rollout, &key, report, now, batch);
                 }
             }
+            Input::BuildReported(id, report) => {
+                if let Some(InFlight::Delivery { rollout, key }) = self.in_flight.remove(&id) {
+                    self.build_reported(rollout, &key, report, now, batch);
+                }
+            }
             Input::ManifestDeleted(id, result) => self.manifest_deleted(id, result, now, batch),
             Input::Nudged(Nudge::Source) => {
                 self.soft.source.nudged = true;
@@ -102,6 +100,15 @@ impl Engine {
             }
             Input::Nudged(Nudge::Logins) => self.logins_changed(now),
             Input::Asked(ask) => self.asked(ask, now, batch),
+        }
+    }
+
+    fn space_told(&mut self, space: Space, now: Now, batch: &mut Batch) {
+        let was_short = self.observed.space_short.is_some();
+        match (was_short, space.is_short(was_short)) {
+            (false, true) => drop(self.record(Fact::SpaceShort(space), now, batch)),
+            (true, false) => drop(self.record(Fact::SpaceRegained(space), now, batch)),
+            (false, false) | (true, true) => {}
         }
     }
 
@@ -415,6 +422,8 @@ impl Engine {
             Request::ReleaseRemovals => self.release_removals(None, by, now, batch),
             Request::Rollout(order) => self.order_rollout(order, by, now, batch),
             Request::RunJob(order) => self.order_job(order, by, now, batch),
+            Request::StartBuild(order) => self.order_build(*order, by, now, batch),
+            Request::CancelBuild(order) => self.cancel_builds(order, &by, now, batch),
             Request::Prune(request) => self.prune(*request, by, now, batch),
             Request::DeleteImage(image) => self.delete_image(image, by, now, batch),
         };

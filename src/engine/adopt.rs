@@ -243,7 +243,7 @@ impl Engine {
     /// Marks everything that an object is and that looks at it.
     pub(super) fn mark_object(&mut self, object: &Object) {
         match object {
-            Object::Build(_) => {}
+            Object::Build(build) => self.mark_builds(&build.object),
             Object::Workload(workload) => {
                 self.dirty.insert(Key::Workload(workload.object.clone()));
             }

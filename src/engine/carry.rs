@@ -37,13 +37,7 @@ impl Engine {
 
     fn carry_out_step(&mut self, key: &Key, step: Step, now: Now, batch: &mut Batch) {
         match step {
-            Step::ReadSource => {
-                self.soft.source.in_flight = true;
-                self.soft.source.nudged = false;
-                let id = self.new_action(InFlight::Source);
-                let action = Action::ReadSource(ReadSource { base: self.tree_commit });
-                batch.starts.push((id, action));
-            }
+            Step::ReadSource => self.begin_reading(batch),
             Step::Resolve { check, known, reason } => {
                 let soft = self.soft.checks.entry(check.clone()).or_default();
                 soft.in_flight = true;
@@ -103,7 +97,21 @@ impl Engine {
             }
             Step::DeliverScale(seq) => self.deliver_scale(key, seq, now, batch),
             Step::DeliverJob(seq) => self.deliver_job(key, seq, now, batch),
+            Step::CreateBuild { build, manifest } => {
+                batch.store.push(manifest);
+                self.record(Fact::BuildCreated(build), now, batch);
+            }
+            Step::StartBuild(started) => self.start_build(key, *started, now, batch),
+            Step::DeliverBuild(seq) => self.deliver_build(key, seq, now, batch),
         }
+    }
+
+    fn begin_reading(&mut self, batch: &mut Batch) {
+        self.soft.source.in_flight = true;
+        self.soft.source.nudged = false;
+        let id = self.new_action(InFlight::Source);
+        let action = Action::ReadSource(ReadSource { base: self.tree_commit });
+        batch.starts.push((id, action));
     }
 
     fn start(

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::action::Check;
-use crate::desired::{Container, ImageStream, Object, TagSource, Workload};
+use crate::desired::{BuildConfig, BuildFrom, Container, ImageStream, Object, TagSource, Workload};
 use crate::effective;
-use crate::fact::{Fact, StreamChanged, Via};
+use crate::fact::{Fact, StreamChanged};
 use crate::names::{StreamName, StreamTag};
 use crate::observed::rollout::object_of;
 use crate::plan::{Few, Index, Key};
@@ -30,6 +30,9 @@ impl Engine {
         }
         for workload in self.desired.workloads.values().cloned().collect::<Vec<_>>() {
             self.link_workload(&workload, Link::Add);
+        }
+        for build in self.desired.builds.values().cloned().collect::<Vec<_>>() {
+            self.link_build(&build, Link::Add);
         }
         let index = &self.index;
         self.soft.checks.retain(|check, soft| soft.in_flight || index.checks.contains_key(check));
@@ -89,7 +92,7 @@ impl Engine {
             left.remove(&removed.tag);
         }
         if let Fact::TagImported(imported) = fact
-            && imported.via == Via::Push
+            && imported.via.is_push()
             && effective::spec_tag(&self.desired, &imported.tag).is_none()
         {
             left.remove(&imported.tag);
@@ -156,7 +159,7 @@ impl Engine {
                 self.link_followers(stream, link);
             }
             Object::Workload(workload) => self.link_workload(workload, link),
-            Object::Build(_) => {}
+            Object::Build(build) => self.link_build(build, link),
         }
     }
 
@@ -183,6 +186,22 @@ impl Engine {
                 }
                 Some(TagSource::Registry(_)) | None => {}
             }
+        }
+    }
+
+    /// A build follows what starts it and what it is made of; one that waits for its output, that stream.
+    fn link_build(&mut self, build: &BuildConfig, link: Link) {
+        let key = || Key::Build(build.object.clone());
+        for tag in build.reads().collect::<BTreeSet<_>>() {
+            change(&mut self.index.tag_followers, tag.clone(), key(), link);
+        }
+        let images = build.from.iter().chain(&build.images).filter_map(|from| match from {
+            BuildFrom::Image { stream, .. } => Some(stream),
+            BuildFrom::Tag(_) | BuildFrom::Registry(_) => None,
+        });
+        let output = build.output.as_ref().map(|tag| &tag.stream);
+        for stream in images.chain(output).collect::<BTreeSet<_>>() {
+            change(&mut self.index.stream_followers, stream.clone(), key(), link);
         }
     }
 

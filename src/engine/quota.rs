@@ -104,6 +104,7 @@ impl Engine {
             // What is in force at once takes no place.
             Step::Start { rollout, .. } if rollout.cron.is_some() => Vec::new(),
             Step::Start { .. } | Step::Stop(_) | Step::Scale(_) => vec![place(Scarce::Rollouts)],
+            Step::StartBuild(_) => vec![place(Scarce::Builds)],
             Step::DeleteManifest(manifest) => vec![place(registry_of_manifest(manifest))],
             Step::Resolve { check, known, reason } => {
                 let needs = self.needs_of_check(check, known.is_some());
@@ -126,7 +127,9 @@ impl Engine {
             | Step::Finish { .. }
             | Step::DeliverStop(_)
             | Step::DeliverScale(_)
-            | Step::DeliverJob(_) => Vec::new(),
+            | Step::DeliverJob(_)
+            | Step::CreateBuild { .. }
+            | Step::DeliverBuild(_) => Vec::new(),
         }
     }
 
@@ -170,6 +173,7 @@ impl Engine {
     pub(super) fn room(&self, scarce: &Scarce, now: Now) -> u64 {
         match scarce {
             Scarce::Registry(_) => self.policy.checks_in_flight_max as u64,
+            Scarce::Builds => self.policy.builds_in_flight_max as u64,
             Scarce::Rollouts => self.policy.rollouts_in_flight_max as u64,
             Scarce::Quota(account) => {
                 let limit = setting(&self.policy, account);
@@ -218,7 +222,7 @@ impl Engine {
                 self.soft.ledger.opens_at(account, limit, amount, now.mono)
             }
             Scarce::Rate(rate) => self.rate_opens_at(rate),
-            Scarce::Registry(_) | Scarce::Rollouts => None,
+            Scarce::Registry(_) | Scarce::Builds | Scarce::Rollouts => None,
         }
         .filter(|at| *at > now.mono)
     }
@@ -227,7 +231,7 @@ impl Engine {
     pub(super) fn waits(&self, now: Now) -> BTreeMap<Arc<Check>, (Scarce, Option<Monotonic>)> {
         let mut waits = BTreeMap::new();
         for (scarce, _) in self.admission.scarce() {
-            if matches!(scarce, Scarce::Registry(_) | Scarce::Rollouts) {
+            if matches!(scarce, Scarce::Registry(_) | Scarce::Builds | Scarce::Rollouts) {
                 continue; // that is over in a moment
             }
             for (key, amount) in self.admission.waiting(scarce) {

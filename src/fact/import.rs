@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::names::{ContentHash, Digest, Generation, Seq, StreamName, StreamTag};
+use crate::names::{ContentHash, Digest, Generation, ObjectKey, Seq, StreamName, StreamTag};
 use crate::time::Timestamp;
 
 /// One entry of a tag's history, an OpenShift `TagEvent`.
@@ -34,6 +34,26 @@ pub enum Via {
     Reference,
     /// It was pushed, and a notice of that came (rules I188, I193); its registry was asked for the image.
     Push,
+    /// A build of ours made and pushed it (rule B51).
+    Build {
+        /// The `BuildConfig`.
+        object: ObjectKey,
+        /// The name of the build.
+        name: String,
+        /// The record that created it.
+        build: Seq,
+    },
+}
+
+impl Via {
+    /// Whether somebody put it into the registry under this tag, other than what the spec of the tag says.
+    #[must_use]
+    pub fn is_push(&self) -> bool {
+        match self {
+            Self::Push | Self::Build { .. } => true,
+            Self::Registry | Self::Alias(_) | Self::Image(_) | Self::Reference => false,
+        }
+    }
 }
 
 /// Why something was looked at.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::disk::{Access, Disk, RealDisk};
 use super::snapshot::write_new;
 use crate::fact::{
-    CommitAdopted, Fact, JobStarted, Rejected, RemovalFate, Removed, RolloutStarted,
+    BuildCreated, CommitAdopted, Fact, JobStarted, Rejected, RemovalFate, Removed, RolloutStarted,
     RolloutStepped, StopStarted, TagImported,
 };
 use crate::names::ContentHash;
@@ -209,6 +209,7 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
             epoch: _,
         }) => vec![*manifest],
         Fact::JobStarted(started) => manifest_of_job(started),
+        Fact::BuildCreated(created) => objects_of_build(created),
         Fact::CommitRefused(_)
         | Fact::CommitWithdrawn(_)
         | Fact::SourceFailed(_)
@@ -235,6 +236,9 @@ pub fn objects_of(fact: &Fact) -> Vec<ContentHash> {
         | Fact::StopFinished(_)
         | Fact::ScaleStarted(_)
         | Fact::ScaleFinished(_)
+        | Fact::BuildStarted(_)
+        | Fact::BuildEnding(_)
+        | Fact::BuildFinished(_)
         | Fact::JobCreated(_)
         | Fact::JobEnding(_)
         | Fact::JobFinished(_)
@@ -299,6 +303,29 @@ fn manifest_of_job(started: &JobStarted) -> Vec<ContentHash> {
         deadline: _,
         backoff_limit: _,
     } = started;
+    vec![*manifest]
+}
+
+/// What was handed over to a build is not among them: it goes with the end of the build, and the record stays.
+fn objects_of_build(created: &BuildCreated) -> Vec<ContentHash> {
+    let BuildCreated {
+        object: _,
+        incarnation: _,
+        number: _,
+        name: _,
+        policy: _,
+        causes: _,
+        triggered: _,
+        images: _,
+        options: _,
+        output: _,
+        push: _,
+        commit: _,
+        manifest,
+        deadline: _,
+        keeps: _,
+        epoch: _,
+    } = created;
     vec![*manifest]
 }
 

@@ -264,7 +264,12 @@ fn sum(replies: &[Reply]) -> (Verdict, String) {
     let words = |reply: &Reply| match reply {
         Reply::Done(seq) => format!("recorded (record {seq})"),
         Reply::Looking(text) | Reply::Nothing(text) | Reply::Refused(text) => text.clone(),
-        Reply::Status(_) | Reply::Pruned(_) | Reply::Ordered(_) | Reply::Hooks(_) => String::new(),
+        Reply::Status(_)
+        | Reply::Pruned(_)
+        | Reply::Ordered(_)
+        | Reply::Started(_)
+        | Reply::Cancelled(_)
+        | Reply::Hooks(_) => String::new(),
     };
     let shown: Vec<_> = replies.iter().take(ANSWERS_SHOWN_MAX).map(words).collect();
     let more = replies.len().saturating_sub(ANSWERS_SHOWN_MAX);

@@ -1,6 +1,6 @@
 //! What OpenShift calls the things that a rollout makes (rule D10).
 
-use super::{ObjectName, Revision};
+use super::{BuildNumber, ObjectName, Revision};
 
 /// The longest name of a pod: that of a DNS subdomain.
 const POD_NAME_MAX: usize = 253;
@@ -9,6 +9,12 @@ const POD_NAME_MAX: usize = 253;
 #[must_use]
 pub fn rollout_name(object: &ObjectName, revision: Revision) -> String {
     format!("{object}-{}", revision.0)
+}
+
+/// The name of a build (rule B4).
+#[must_use]
+pub fn build_name(object: &ObjectName, number: BuildNumber) -> String {
+    format!("{object}-{number}")
 }
 
 /// The name of the pod that carries a rollout out.

@@ -4,7 +4,7 @@ mod text;
 
 use serde::{Deserialize, Serialize};
 
-use crate::fact::{ImportFailed, ImportReason, TagEvent, TagImported, Via};
+use crate::fact::{ImportFailed, ImportReason, TagEvent, TagImported};
 use crate::names::{ContentHash, Digest, Generation, Seq};
 use crate::time::Timestamp;
 
@@ -144,7 +144,7 @@ impl TagState {
             (Effect::Generation, Some(item)) => item.event.generation = event.generation,
             (Effect::None, Some(_)) => {}
         }
-        if imported.via == Via::Push {
+        if imported.via.is_push() {
             self.left = false;
             self.pushed |= effect != Effect::None;
         } else {
@@ -154,7 +154,7 @@ impl TagState {
             }
         }
         self.condition = None;
-        if imported.probed.is_some() || imported.via != Via::Push {
+        if imported.probed.is_some() || !imported.via.is_push() {
             // What is no answer of a registry makes the last one void: it says nothing of this image (rule I197, item 5).
             self.probed = imported.probed;
             self.asked = imported.asked;

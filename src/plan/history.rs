@@ -8,8 +8,8 @@ use crate::fact::{Fact, TagTrimmed};
 use crate::names::{Digest, StreamTag};
 use crate::observed::rollout::{Rollout, WorkloadState};
 
-use super::import::is_named;
 use super::{Key, Plan, Step, View};
+use crate::effective::is_named;
 
 /// Plans the history of one tag. Without a limit it is never cut.
 pub(super) fn plan(view: &View<'_>, tag: &StreamTag) -> Plan {

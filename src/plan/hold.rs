@@ -1,5 +1,7 @@
 //! Why something waits, and until what: every "why not" has an answer (law 8).
 
+mod build;
+
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -8,6 +10,8 @@ use crate::names::{ContentHash, Digest, ObjectKey, Revision, Seq, StreamTag, Tar
 use crate::observed::ObservedState;
 use crate::observed::rollout::Hold;
 use crate::time::{Span, Timestamp, Window};
+
+pub use build::BuildHeld;
 
 /// What ends the hold of a set of digests that failed (rule T25).
 pub const FAILED_ENDS: &str = "another digest or another template, `tidegate rollout retry`, `tidegate rollout latest` \
@@ -285,6 +289,8 @@ pub enum HeldReason {
         /// That time.
         reached: Timestamp,
     },
+    /// Why a build waits, or what is wrong with the last one.
+    Build(Box<BuildHeld>),
     /// A stop failed.
     StopFailed {
         /// Why.
@@ -355,6 +361,7 @@ impl fmt::Display for HeldReason {
             ),
             Self::VanishedInUse { tag, user } => vanished_in_use(f, tag, user),
             Self::StopFailed { why } => stop_failed(f, why),
+            Self::Build(build) => build.fmt(f),
             Self::ScaleFailed { from, to, why } => scale_failed(f, (*from, *to), why),
             Self::Suspended
             | Self::JobRuns { .. }

@@ -250,7 +250,7 @@ impl Following<'_> {
         if !effective::has_stream(self.view.desired, self.view.observed, stream) {
             return self.no_stream(stream);
         }
-        let found = match find_image(self.view, stream, id) {
+        let found = match effective::find_image(self.view.observed, stream, id) {
             Ok(found) => found,
             Err((reason, message)) => return self.fail(reason, message),
         };
@@ -329,9 +329,12 @@ impl Following<'_> {
     ) -> Plan {
         let reason = match via {
             Via::Alias(_) if !self.state.is_due() => Reason::SourceTagChanged,
-            Via::Alias(_) | Via::Registry | Via::Image(_) | Via::Reference | Via::Push => {
-                Reason::SpecChanged { generation: self.state.generation }
-            }
+            Via::Alias(_)
+            | Via::Registry
+            | Via::Image(_)
+            | Via::Reference
+            | Via::Push
+            | Via::Build { .. } => Reason::SpecChanged { generation: self.state.generation },
         };
         Plan::step(Step::Record(Box::new(Fact::TagImported(Box::new(TagImported {
             tag: self.tag.clone(),
@@ -365,12 +368,6 @@ impl Following<'_> {
     }
 }
 
-/// Whether `id`, the beginning of a digest, names an image (rule I36).
-pub(super) fn is_named(image: &Digest, id: &str) -> bool {
-    let text = image.to_string();
-    text.starts_with(id) || text.trim_start_matches("sha256:").starts_with(id)
-}
-
 /// What a tag that follows another stream is, by what it follows; none if that cannot be told.
 pub(crate) fn followed<'a>(view: &'a View<'_>, tag: &StreamTag) -> Option<(&'a TagItem, Via)> {
     let (_, spec) = effective::spec_tag(view.desired, tag)?;
@@ -379,33 +376,9 @@ pub(crate) fn followed<'a>(view: &'a View<'_>, tag: &StreamTag) -> Option<(&'a T
         TagSource::Tag(source) => {
             Some((effective::image_of(view.observed, source)?, Via::Alias(source.clone())))
         }
-        TagSource::Image { stream, id } => {
-            Some((find_image(view, stream, id).ok()?, Via::Image(stream.clone())))
-        }
+        TagSource::Image { stream, id } => Some((
+            effective::find_image(view.observed, stream, id).ok()?,
+            Via::Image(stream.clone()),
+        )),
     }
-}
-
-/// Finds the image of a stream that `id` names (rule I36: the newest event, then the smallest tag).
-fn find_image<'a>(
-    view: &'a View<'_>,
-    stream: &StreamName,
-    id: &str,
-) -> Result<&'a TagItem, (ImportReason, String)> {
-    let matches = |digest: &Digest| is_named(digest, id);
-    let tags = view.observed.streams.get(stream).map(|stream| &stream.tags);
-    let items = tags.into_iter().flatten().flat_map(|(_, tag)| &tag.items);
-    let found: Vec<_> =
-        items.filter(|item| item.event.image.as_ref().is_some_and(matches)).collect();
-    let images: BTreeSet<_> = found.iter().filter_map(|item| item.event.image).collect();
-    if images.len() > 1 {
-        let list: Vec<_> = images.iter().map(ToString::to_string).collect();
-        let message = format!("multiple images match the prefix \"{id}\": {}", list.join(", "));
-        return Err((ImportReason::Invalid, message));
-    }
-    // `max_by_key` takes the last of equals; reversed, the first in tag order wins.
-    let newest = found.into_iter().rev().max_by_key(|item| item.event.created);
-    newest.ok_or_else(|| {
-        let message = format!("imagestreamimage.image.openshift.io \"{id}\" not found");
-        (ImportReason::NotFound, message)
-    })
 }

@@ -1,15 +1,14 @@
 //! Which tags go with their history: those that left git, and those that left their repository, once nothing refers to
 //! them (rules I93, I196).
 
-use crate::desired::BuildConfig;
 use crate::effective;
 use crate::fact::{Fact, TagRemoval, TagRemoved};
 use crate::names::{ObjectKey, StreamTag};
 use crate::observed::tag_history::TagState;
 
 use super::history::{pins, running};
-use super::import::is_named;
 use super::{Held, HeldReason, Key, Plan, Step, View, listing};
+use crate::effective::is_named;
 
 /// Plans the removal of one tag; `None` where it stays because it is wanted.
 pub(super) fn plan(view: &View<'_>, tag: &StreamTag) -> Option<Plan> {
@@ -45,14 +44,11 @@ pub(super) fn plan(view: &View<'_>, tag: &StreamTag) -> Option<Plan> {
 /// Who refers to a tag by its name: aliases, triggers, inputs of builds (rule I93).
 fn referrers<'a>(view: &'a View<'_>, tag: &'a StreamTag) -> impl Iterator<Item = String> + 'a {
     let followers = view.index.tag_followers.get(tag).into_iter().flatten();
-    let followers = followers.filter_map(|key| match key {
+    followers.filter_map(|key| match key {
         Key::Tag(tag) => Some(format!("tag {tag}")),
-        Key::Workload(object) => Some(object.to_string()),
+        Key::Workload(object) | Key::Build(object) => Some(object.to_string()),
         Key::Source | Key::Check(_) | Key::History(_) | Key::Listing(_) | Key::Manifest(_) => None,
-    });
-    let builds = view.desired.builds.values();
-    let reads = move |build: &&std::sync::Arc<BuildConfig>| build.reads().any(|read| read == tag);
-    followers.chain(builds.filter(reads).map(|build| build.object.to_string()))
+    })
 }
 
 /// Who uses a tag: by its name, or one of its images (rules I156, I196).

@@ -244,6 +244,8 @@ impl Run<'_, '_> {
             // What a new listing would bring is not known before it is made, and a run may take long.
             Action::List(_)
             | Action::Job(_)
+            | Action::Build(_)
+            | Action::TidyBuilds(_)
             | Action::DeleteManifest(_)
             | Action::KeepCommit { .. }
             | Action::Notify(_) => {}

@@ -146,6 +146,7 @@ fn words(reason: &HeldReason) -> (&'static str, &'static str) {
             },
             "the time given, or `tidegate rollout latest`",
         ),
+        HeldReason::Build(build) => build.words(),
         HeldReason::NoSuchTarget { .. } => {
             ("noSuchTarget", "a target of that name, or another route")
         }

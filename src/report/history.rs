@@ -4,6 +4,7 @@
 //! later record may point at: the last image of each tag, the rollouts, and, for one object, commits and tag events that
 //! may turn out to have caused its rollouts.
 
+mod build;
 mod entry;
 mod gone;
 mod job;

@@ -247,6 +247,6 @@ fn words(scarce: &Scarce) -> String {
             format!("its turn: `registries.\"{host}\".per_minute` are asked already")
         }
         Scarce::Registry(host) => format!("a place at {host}"),
-        Scarce::Rollouts => "a place".to_owned(),
+        Scarce::Builds | Scarce::Rollouts => "a place".to_owned(),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::fact::{Checkpoint, Fact, QuotaMark, Record, workload_fact};
 use crate::names::{Kind, ObjectKey, StreamName, StreamTag};
 use crate::observed::ObservedState;
+use crate::observed::build;
 use crate::observed::rollout::object_of;
 
 use super::history::Teller as Words;
@@ -25,7 +26,8 @@ pub fn streams_named(fact: &Fact) -> BTreeSet<StreamName> {
 /// Every variant is named, so that one that is added must be looked at here.
 #[must_use]
 pub fn named(fact: &Fact) -> (BTreeSet<ObjectKey>, BTreeSet<StreamTag>) {
-    let mut objects: BTreeSet<ObjectKey> = object_of(fact).cloned().into_iter().collect();
+    let mut objects: BTreeSet<ObjectKey> =
+        object_of(fact).or(build::object_of(fact)).cloned().into_iter().collect();
     let mut tags = BTreeSet::new();
     match fact {
         Fact::CommitAdopted(adopted) => {
@@ -63,7 +65,15 @@ pub fn named(fact: &Fact) -> (BTreeSet<ObjectKey>, BTreeSet<StreamTag>) {
         Fact::Checkpoint(checkpoint) => {
             objects.extend(checkpoint.checked.iter().map(|(stream, _)| ObjectKey::stream(stream)));
         }
-        Fact::CommitRefused(_)
+        Fact::BuildCreated(created) => {
+            tags.extend(
+                created.output.iter().chain(created.triggered.iter().map(|t| &t.from)).cloned(),
+            );
+        }
+        Fact::BuildStarted(_)
+        | Fact::BuildEnding(_)
+        | Fact::BuildFinished(_)
+        | Fact::CommitRefused(_)
         | Fact::CommitWithdrawn(_)
         | Fact::SourceFailed(_)
         | Fact::SourceRecovered

@@ -264,6 +264,7 @@ pub(super) fn stream(name: &str, tag: &str, image: &str) -> ImageStream {
         prune_vanished_tags: false,
         tag_filter: TagFilter::default(),
         tag_limit: None,
+        push: None,
         position: position(1),
     }
 }

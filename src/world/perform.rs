@@ -7,7 +7,8 @@ use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::{
-    Action, ActionId, ImportFailure, Input, ReadSource, RolloutReport, SourceFailure, SourceRead,
+    Action, ActionId, BuildReport, ImportFailure, Input, ReadSource, RolloutReport, SourceFailure,
+    SourceRead,
 };
 use crate::fact::ImportReason;
 use crate::limits;
@@ -86,32 +87,39 @@ impl World {
                     cancel.run_until_cancelled(self.registries.delete_manifest(&manifest)).await;
                 deleted.map(|deleted| Input::ManifestDeleted(id, deleted))
             }
-            Action::RollOut(request) => {
-                let report = self.targets.roll_out(&request, cancel).await;
-                Some(Input::RolloutReported(id, report))
-            }
-            Action::AskRollout(ask) => {
-                let report = self.targets.ask(&ask, cancel).await;
-                Some(Input::RolloutReported(id, report))
-            }
-            Action::Stop(request) => {
-                let report = self.targets.stop(&request, cancel).await;
-                Some(Input::RolloutReported(id, report))
-            }
-            Action::Scale(request) => {
-                let report = self.targets.scale(&request, cancel).await;
-                Some(Input::RolloutReported(id, report))
-            }
-            Action::Job(request) => {
-                let report = self.targets.job(&request, cancel).await;
+            Action::RollOut(_)
+            | Action::AskRollout(_)
+            | Action::Stop(_)
+            | Action::Scale(_)
+            | Action::Job(_) => {
+                let report = self.at_target(action, cancel).await;
                 report.map(|report| Input::RolloutReported(id, report))
             }
+            Action::Build(_) => {
+                let reason = "builds are not carried out by this version".to_owned();
+                let report = BuildReport::Transient { reason, retry_after: None };
+                Some(Input::BuildReported(id, report))
+            }
+            Action::TidyBuilds(_) => None,
             Action::Notify(notice) => {
                 cancel.run_until_cancelled(self.targets.notify(&notice)).await;
                 None
             }
         };
         input.into_iter().collect()
+    }
+
+    /// What a target is told, and says.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`carry_out` hands over only these")]
+    async fn at_target(&self, action: Action, cancel: CancellationToken) -> Option<RolloutReport> {
+        match action {
+            Action::RollOut(request) => Some(self.targets.roll_out(&request, cancel).await),
+            Action::AskRollout(ask) => Some(self.targets.ask(&ask, cancel).await),
+            Action::Stop(request) => Some(self.targets.stop(&request, cancel).await),
+            Action::Scale(request) => Some(self.targets.scale(&request, cancel).await),
+            Action::Job(request) => self.targets.job(&request, cancel).await,
+            _ => None,
+        }
     }
 
     async fn read_source(
@@ -162,7 +170,11 @@ fn broken(id: ActionId, action: &Action) -> Option<Input> {
             let report = RolloutReport::Transient { reason, retry_after: None };
             Some(Input::RolloutReported(id, report))
         }
-        Action::KeepCommit { .. } | Action::Notify(_) => None,
+        Action::Build(_) => {
+            let report = BuildReport::Transient { reason, retry_after: None };
+            Some(Input::BuildReported(id, report))
+        }
+        Action::KeepCommit { .. } | Action::TidyBuilds(_) | Action::Notify(_) => None,
     }
 }
 

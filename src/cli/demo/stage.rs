@@ -232,6 +232,8 @@ impl Stage {
                 | Reply::Status(_)
                 | Reply::Pruned(_)
                 | Reply::Ordered(_)
+                | Reply::Started(_)
+                | Reply::Cancelled(_)
                 | Reply::Looking(_)
                 | Reply::Hooks(_),
             ) => Ok(()),

@@ -50,6 +50,8 @@ pub(super) fn run(command: &Job, context: &mut Context<'_>) -> anyhow::Result<Ex
         Reply::Done(_) => writeln!(context.out, "job.batch/{name} created")?,
         Reply::Nothing(why) | Reply::Refused(why) => bail!("{why}"),
         Reply::Ordered(_)
+        | Reply::Started(_)
+        | Reply::Cancelled(_)
         | Reply::Looking(_)
         | Reply::Status(_)
         | Reply::Pruned(_)

@@ -29,6 +29,8 @@ pub(super) fn run(
             Reply::Status(_)
             | Reply::Pruned(_)
             | Reply::Ordered(_)
+            | Reply::Started(_)
+            | Reply::Cancelled(_)
             | Reply::Looking(_)
             | Reply::Hooks(_) => {
                 anyhow::bail!(ask::SOMETHING_ELSE)

@@ -289,6 +289,8 @@ fn order(
         Reply::Status(_)
         | Reply::Pruned(_)
         | Reply::Ordered(_)
+        | Reply::Started(_)
+        | Reply::Cancelled(_)
         | Reply::Looking(_)
         | Reply::Hooks(_) => {
             bail!(ask::SOMETHING_ELSE)

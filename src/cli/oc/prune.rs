@@ -187,6 +187,8 @@ fn pruned(options: &PruneOptions, confirm: bool, config: Config) -> anyhow::Resu
             | Reply::Status(_)
             | Reply::Looking(_)
             | Reply::Ordered(_)
+            | Reply::Started(_)
+            | Reply::Cancelled(_)
             | Reply::Hooks(_),
         ) => {
             anyhow::bail!(ask::SOMETHING_ELSE)

@@ -126,6 +126,8 @@ fn follow_again(
             | Reply::Status(_)
             | Reply::Pruned(_)
             | Reply::Ordered(_)
+            | Reply::Started(_)
+            | Reply::Cancelled(_)
             | Reply::Hooks(_) => {}
         }
     }

@@ -178,6 +178,13 @@ pub(super) struct Trigger {
     pub(super) image_change: Option<ImageChange>,
 }
 
+impl Trigger {
+    /// Whether it starts the first build (rule B13).
+    pub(super) fn is_config_change(&self) -> bool {
+        self.r#type == "ConfigChange"
+    }
+}
+
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct WebHook {

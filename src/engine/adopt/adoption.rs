@@ -352,10 +352,10 @@ impl<'a> Adoption<'a> {
     fn come_back(&mut self, key: &ObjectKey) {
         let Some(known) = self.observed.objects.get(key) else { return };
         let stopped = self.observed.workloads.get(key).is_some_and(|state| state.stop.is_some());
-        let pruned_stream = key.kind == Kind::ImageStream
+        let ends_at_once = matches!(key.kind, Kind::ImageStream | Kind::BuildConfig)
             && matches!(known.presence, Presence::Removed { fate: RemovalFate::Pruned, .. });
         let incarnation =
-            if stopped || pruned_stream { known.incarnation.next() } else { known.incarnation };
+            if stopped || ends_at_once { known.incarnation.next() } else { known.incarnation };
         self.appeared.push(Appeared { object: key.clone(), incarnation });
     }
 

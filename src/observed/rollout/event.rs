@@ -4,6 +4,7 @@ use crate::fact::{
     DigestHeld, Fact, JobCreated, JobEnding, JobFinished, JobMissed, JobStarted, RolloutFinished,
     RolloutOrdered, RolloutStarted, RolloutStepped, RolloutSuperseded, RolloutsPaused,
     ScaleFinished, ScalePrepared, ScaleStarted, StopFinished, StopStarted, TriggerFired,
+    build_fact,
 };
 use crate::names::ObjectKey;
 
@@ -76,6 +77,7 @@ pub(super) fn event_of(fact: &Fact) -> Option<(&ObjectKey, Event<'_>)> {
         | Fact::ImagesPruned(_)
         | Fact::ImageDeleted(_)
         | Fact::ManifestDeleted(_)
+        | build_fact!()
         | Fact::ConfigAdopted(_)
         | Fact::RecordsLost(_)
         | Fact::SpaceShort(_)

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::desired::{BuildConfig, TagSource, Workload};
+use crate::effective::is_named;
 use crate::fact::{Outcome, TagEvent};
 use crate::names::{Digest, Namespace, ObjectKey, StreamName, StreamTag, TagName};
 use crate::observed::rollout::{Rollout, WorkloadState};
 use crate::plan::View;
 use crate::plan::history::needed;
-use crate::plan::import::is_named;
 use crate::reference::ImageReference;
 use crate::sabotage::{self, Bug};
 use crate::time::Timestamp;

@@ -45,7 +45,7 @@ impl Planning<'_> {
             }
         }
         for job in jobs.running() {
-            plan = with(plan, self.job(job));
+            plan = plan.and(self.job(job));
         }
         let is_ending = |step: &Step| {
             let Step::Record(fact) = step else { return false };
@@ -57,7 +57,7 @@ impl Planning<'_> {
         if let Some(active) = self.state.active()
             && let Some(cron) = &active.started.cron
         {
-            plan = with(plan, self.next_job(active, cron, jobs));
+            plan = plan.and(self.next_job(active, cron, jobs));
             plan.held.extend(self.failed_job(jobs));
         }
         plan
@@ -130,7 +130,7 @@ impl Planning<'_> {
             |slot: Option<Timestamp>| Plan::default().also_due(slot.map(|slot| now.mono_at(slot)));
         let Some(first) = schedule.next_slot(from) else { return Plan::default() };
         if from > now.wall.after(JOB_AHEAD_MAX) {
-            return with(self.held(HeldReason::JobsAhead { reached: from }), at(Some(first)));
+            return self.held(HeldReason::JobsAhead { reached: from }).and(at(Some(first)));
         }
         let Some(slot) = schedule.latest_slot(from, now.wall) else { return at(Some(first)) };
         let following = at(schedule.next_slot(now.wall));
@@ -140,10 +140,10 @@ impl Planning<'_> {
         {
             let reason = format!("nothing could run within {allowed} (`startingDeadlineSeconds`)");
             let missed = JobMissed { object: self.object.clone(), since: first, slot, reason };
-            return with(Plan::step(Step::Record(Box::new(Fact::JobMissed(missed)))), following);
+            return Plan::step(Step::Record(Box::new(Fact::JobMissed(missed)))).and(following);
         }
         let too_late = latest.map(|(_, latest)| latest.after(std::time::Duration::from_millis(1)));
-        let waits = |reason| with(with(self.held(reason), following.clone()), at(too_late));
+        let waits = |reason| self.held(reason).and(following.clone()).and(at(too_late));
         let running: Vec<&Job> = jobs.running().collect();
         if let Some(last) = running.last() {
             let name = last.started.name.clone();
@@ -154,10 +154,8 @@ impl Planning<'_> {
                     let goes_on = running.iter().filter(|job| job.ending.is_none());
                     let end = |job: &&Job| self.end_job(job, Outcome::Cancelled, reason.clone());
                     let steps = goes_on.map(end).collect();
-                    return with(
-                        Plan { steps, ..Plan::default() },
-                        waits(HeldReason::JobRuns { slot, name }),
-                    );
+                    return Plan { steps, ..Plan::default() }
+                        .and(waits(HeldReason::JobRuns { slot, name }));
                 }
                 Concurrency::Allow if running.len() >= JOBS_RUNNING_MAX => {
                     return waits(HeldReason::JobRuns { slot, name });
@@ -176,7 +174,7 @@ impl Planning<'_> {
             ..started(self.view.now.wall, active, cron, format!("{}-{minutes}", self.object.name))
         };
         let started = JobStarted { epoch: self.view.observed.epoch, ..started };
-        with(Plan::step(Step::Record(Box::new(Fact::JobStarted(Box::new(started))))), following)
+        Plan::step(Step::Record(Box::new(Fact::JobStarted(Box::new(started))))).and(following)
     }
 
     /// The last run failed: that is told until one succeeds.
@@ -213,11 +211,4 @@ pub(crate) fn started(
         deadline: cron.deadline.map(|deadline| now.after(deadline.0)),
         backoff_limit: cron.backoff_limit,
     }
-}
-
-/// Both plans.
-fn with(mut plan: Plan, other: Plan) -> Plan {
-    plan.steps.extend(other.steps);
-    plan.held.extend(other.held);
-    plan.also_due(other.due)
 }

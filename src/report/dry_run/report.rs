@@ -311,7 +311,7 @@ fn imports(run: &Simulated) -> Vec<ImportReport> {
         let import = if let Fact::TagImported(imported) = &record.fact {
             let from = match &imported.via {
                 Via::Registry => source_of(run, &imported.tag),
-                Via::Reference | Via::Push => imported.event.reference.clone(),
+                Via::Reference | Via::Push | Via::Build { .. } => imported.event.reference.clone(),
                 Via::Alias(tag) => format!("istag/{tag}"),
                 Via::Image(stream) => format!("an image of is/{stream}"),
             };
@@ -438,6 +438,7 @@ fn held(run: &Simulated, imports: &[ImportReport]) -> Vec<DryHeld> {
         | HeldReason::JobTrouble { .. }
         | HeldReason::JobsAhead { .. } => true,
         HeldReason::Gated { .. } => held.until.is_some(),
+        HeldReason::Build(build) => build.ends_by_itself() || held.until.is_some(),
         HeldReason::NoDigest { .. }
         | HeldReason::CrossNamespace { .. }
         | HeldReason::PausedBy { .. }

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::fact::{
-    CommitAdopted, Fact, Ordered, Outcome, Reason, Record, RecordsLost, Release, RemovalFate,
-    RolloutOrdered, RolloutStarted, RolloutsPaused, TagsListed, TriggerFired, TriggerOutcome, Via,
+    BuildEnd, CommitAdopted, Fact, Ordered, Outcome, Reason, Record, RecordsLost, Release,
+    RemovalFate, RolloutOrdered, RolloutStarted, RolloutsPaused, TagsListed, TriggerFired,
+    TriggerOutcome, Via, build_fact,
 };
 use crate::names::{Digest, ObjectKey, Seq, StreamTag, TagName};
+use crate::observed::build;
 use crate::observed::rollout::object_of;
 use crate::time::ago;
 
@@ -47,7 +49,13 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
             Outcome::Failed => BAD,
             Outcome::Cancelled => WAITS,
         },
-        Fact::JobEnding(_) | Fact::JobMissed(_) => WAITS,
+        Fact::BuildFinished(finished) => match finished.end {
+            BuildEnd::Complete => GOOD,
+            BuildEnd::Failed | BuildEnd::Error => BAD,
+            BuildEnd::Cancelled => WAITS,
+        },
+        Fact::JobEnding(_) | Fact::JobMissed(_) | Fact::BuildEnding(_) => WAITS,
+        Fact::BuildCreated(_) => PLACE,
         Fact::CommitWithdrawn(_)
         | Fact::RolloutStepped(_)
         | Fact::SourceRecovered
@@ -70,6 +78,7 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
         | Fact::ScaleFinished(_)
         | Fact::JobStarted(_)
         | Fact::JobCreated(_)
+        | Fact::BuildStarted(_)
         | Fact::ConfigAdopted(_)
         | Fact::SpaceRegained(_)
         | Fact::HistoryDropped(_)
@@ -80,17 +89,18 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
 /// What the target printed last, where that is why.
 #[expect(clippy::wildcard_enum_match_arm, reason = "only these print something")]
 pub(super) fn log(fact: &Fact) -> Vec<String> {
-    let (outcome, log) = match fact {
-        Fact::RolloutFinished(end) => (end.outcome, &end.log),
-        Fact::JobFinished(end) => (end.outcome, &end.log),
+    let (failed, log) = match fact {
+        Fact::RolloutFinished(end) => (end.outcome == Outcome::Failed, &end.log),
+        Fact::JobFinished(end) => (end.outcome == Outcome::Failed, &end.log),
+        Fact::BuildFinished(end) => (end.end != BuildEnd::Complete, &end.log),
         _ => return Vec::new(),
     };
-    if outcome == Outcome::Failed { lines_of(log) } else { Vec::new() }
+    if failed { lines_of(log) } else { Vec::new() }
 }
 
 /// Whether a fact that needs no look at others is about what was selected.
 pub(super) fn is_about(fact: &Fact, select: &Selection, watched: &BTreeSet<StreamTag>) -> bool {
-    if let Some(object) = object_of(fact) {
+    if let Some(object) = object_of(fact).or(build::object_of(fact)) {
         return select.has(object);
     }
     if let Fact::ImportFailed(failed) = fact {
@@ -213,6 +223,7 @@ impl Reader<'_> {
             | Fact::JobEnding(_)
             | Fact::JobFinished(_)
             | Fact::JobMissed(_) => super::job::told(&record.fact)?,
+            build_fact!() => super::build::told(&record.fact)?,
         };
         let (seq, at, fact) = (record.seq, record.at, record.fact.clone());
         Some(Entry { record: seq, at, word, subject, text, because, fact })
@@ -237,13 +248,22 @@ impl Reader<'_> {
                     Via::Image(stream) => format!(" from an image of {stream}"),
                     Via::Reference => " as written".into(),
                     Via::Push => " from a push".into(),
+                    Via::Build { name, .. } => format!(" from build {name}"),
                 };
                 let change = match &imported.event.image {
                     None => format!("is {}", one_line(&imported.event.reference)),
                     Some(new) if old.is_none() => format!("{nothing} -> {}", short(new)),
                     Some(new) => change(old, Some(new)),
                 };
-                said("import", &imported.tag, format!(" {change}{via} ({reason})"))
+                let build = match &imported.via {
+                    Via::Build { build, .. } => Some(*build),
+                    _ => None,
+                };
+                let said = match build {
+                    Some(_) => said("import", &imported.tag, format!(" {change}{via}")),
+                    None => said("import", &imported.tag, format!(" {change}{via} ({reason})")),
+                };
+                said.because(build)
             }
             Fact::TagProbed(probed) => {
                 let digest = short(&probed.probed);

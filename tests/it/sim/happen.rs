@@ -353,7 +353,11 @@ impl Simulation {
             Action::Scale(request) => {
                 Input::RolloutReported(id, self.scale(request, flight.cancelled))
             }
-            Action::KeepCommit { .. } | Action::Notify(_) => Input::Wake,
+            Action::Build(request) => {
+                let name = &request.name;
+                unreachable!("builds are off in the simulation, and {name} was started")
+            }
+            Action::KeepCommit { .. } | Action::TidyBuilds(_) | Action::Notify(_) => Input::Wake,
         }
     }
 

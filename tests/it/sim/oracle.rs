@@ -100,6 +100,7 @@ impl Oracle {
                 | Input::Spent(..)
                 | Input::ManifestDeleted(..)
                 | Input::RolloutReported(..)
+                | Input::BuildReported(..)
                 | Input::Wake
                 | Input::Nudged(_)
                 | Input::Asked(_)
@@ -203,7 +204,18 @@ impl Oracle {
             Action::ReadSource(_)
             | Action::Resolve(_)
             | Action::List(_)
-            | Action::DeleteManifest(_) => {}
+            | Action::DeleteManifest(_)
+            | Action::TidyBuilds(_) => {}
+            Action::Build(request) => {
+                let created = fact(request.key.seq);
+                assert!(matches!(created, Some(Fact::BuildCreated(_))), "law 1: {created:?}");
+                assert!(stored(request.manifest), "law 1: its manifest is not in the store");
+                let is_said = |record: &Record| match &record.fact {
+                    Fact::BuildStarted(started) => started.build == request.key.seq,
+                    _ => false,
+                };
+                assert!(journal.iter().rev().any(is_said), "law 1: a build was not started");
+            }
         }
     }
 
@@ -235,9 +247,7 @@ impl Oracle {
             Fact::JobStarted(job) => self.job_started(record.at, job),
             Fact::JobFinished(finished) => self.job_finished(finished, targets),
             Fact::HoldReleased(released) => self.hold_released(record.at, released),
-            Fact::RemovalsReleased(released) => {
-                self.let_go.extend(released.objects.iter().cloned());
-            }
+            Fact::RemovalsReleased(released) => self.let_go.extend(released.objects.clone()),
             Fact::StopStarted(started) => self.stopped(started, repository),
             Fact::ScaleStarted(_) | Fact::ScalePrepared(_) | Fact::ScaleFinished(_) => {
                 self.scaled(&record.fact, targets);
@@ -252,6 +262,10 @@ impl Oracle {
             | Fact::TagRecovered(_)
             | Fact::RolloutStepped(_)
             | Fact::RolloutSuperseded(_)
+            | Fact::BuildCreated(_)
+            | Fact::BuildStarted(_)
+            | Fact::BuildEnding(_)
+            | Fact::BuildFinished(_)
             | Fact::JobCreated(_)
             | Fact::JobEnding(_)
             | Fact::JobMissed(_)

@@ -349,6 +349,7 @@ fn outline(input: &Input) -> String {
         | Input::ManifestDeleted(_, Err(failure)) => failure.message.clone(),
         Input::ManifestDeleted(_, Ok(())) => "deleted".into(),
         Input::RolloutReported(_, report) => format!("{report:?}"),
+        Input::BuildReported(_, report) => format!("{report:?}"),
         Input::Wake
         | Input::Spent(..)
         | Input::Nudged(_)

@@ -110,7 +110,9 @@ impl World {
                         Action::Job(request) if matches!(request.order, JobOrder::Tidy { .. }) => {
                             self.notices.push(story::action(&action));
                         }
-                        Action::Notify(_) => self.notices.push(story::action(&action)),
+                        Action::Notify(_) | Action::TidyBuilds(_) => {
+                            self.notices.push(story::action(&action));
+                        }
                         Action::ReadSource(_)
                         | Action::Resolve(_)
                         | Action::List(_)
@@ -119,6 +121,7 @@ impl World {
                         | Action::AskRollout(_)
                         | Action::Stop(_)
                         | Action::Scale(_)
+                        | Action::Build(_)
                         | Action::Job(_) => {
                             self.actions.insert(id, action);
                         }
@@ -434,6 +437,8 @@ impl World {
             Answer::Refused(why) => format!("refused: {}", short(&why, &self.names)),
             Answer::Looking(at) => short(&at, &self.names),
             Answer::Status(_) => "status".into(),
+            Answer::Started(started) => format!("started {}", started.name),
+            Answer::Cancelled(cancelled) => format!("cancelled {}", cancelled.names.join(" ")),
             Answer::Ordered(ordered) => {
                 let back = ordered.back_to.map(|to| format!(" back to {to}")).unwrap_or_default();
                 let disabled = ordered.disabled.iter().map(|tag| format!(" without {tag}"));

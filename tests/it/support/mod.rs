@@ -1,5 +1,6 @@
 //! What several suites need.
 
+pub(crate) mod builds;
 pub(crate) mod checkout;
 pub(crate) mod client;
 pub(crate) mod daemon;

@@ -10,6 +10,8 @@ use tidegate::fact::{
 use tidegate::names::{Digest, ObjectKey, StreamTag};
 use tidegate::plan::Held;
 
+use super::builds;
+
 /// Makes a digest that [`short`] prints by its name.
 pub(crate) fn digest(name: &str) -> Digest {
     Digest::of(name.as_bytes())
@@ -170,6 +172,7 @@ fn via(via: &Via) -> String {
         Via::Image(stream) => format!("image of {stream}"),
         Via::Reference => "reference".into(),
         Via::Push => "push".into(),
+        Via::Build { name, .. } => format!("build {name}"),
     }
 }
 
@@ -179,6 +182,10 @@ fn step(kind: &str, stepped: &RolloutStepped) -> String {
     format!("{kind} {} {}{}", object(&stepped.object), stepped.step, ending.unwrap_or_default())
 }
 
+fn objects(objects: &[ObjectKey]) -> String {
+    objects.iter().map(object).collect::<Vec<_>>().join(" ")
+}
+
 /// One record as a line.
 pub(crate) fn record(record: &Record) -> String {
     let kind = record.fact.kind();
@@ -186,10 +193,7 @@ pub(crate) fn record(record: &Record) -> String {
         Fact::CommitAdopted(adopted) => commit(adopted),
         Fact::CommitRefused(refused) => format!("{kind}: {}", refused.reason),
         Fact::SourceFailed(failed) => format!("{kind}: {}", failed.message),
-        Fact::RemovalsReleased(released) => {
-            let list: Vec<_> = released.objects.iter().map(object).collect();
-            format!("{kind} {}", list.join(" "))
-        }
+        Fact::RemovalsReleased(released) => format!("{kind} {}", objects(&released.objects)),
         Fact::TagImported(imported) => {
             let image = imported
                 .event
@@ -241,6 +245,10 @@ pub(crate) fn record(record: &Record) -> String {
         | Fact::JobEnding(_)
         | Fact::JobFinished(_)
         | Fact::JobMissed(_) => job(kind, &record.fact),
+        Fact::BuildCreated(_)
+        | Fact::BuildStarted(_)
+        | Fact::BuildEnding(_)
+        | Fact::BuildFinished(_) => builds::record(kind, &record.fact),
         Fact::ConfigAdopted(_)
         | Fact::Checkpoint(_)
         | Fact::CommitWithdrawn(_)
@@ -335,6 +343,8 @@ pub(crate) fn action(action: &Action) -> String {
             };
             format!("{order} job {}", request.name)
         }
+        Action::Build(request) => builds::request(request),
+        Action::TidyBuilds(tidy) => format!("tidy builds of {}", object(&tidy.object)),
         Action::Notify(notice) => format!("notify {} {:?}", object(&notice.object), notice.kind),
     }
 }

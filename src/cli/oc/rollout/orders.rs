@@ -233,7 +233,12 @@ pub(in crate::cli::oc) fn order(
             let program = context.global.program();
             bail!("{}", why.replace("'tidegate ", &format!("'{program} ")))
         }
-        Reply::Looking(_) | Reply::Status(_) | Reply::Pruned(_) | Reply::Hooks(_) => {
+        Reply::Looking(_)
+        | Reply::Status(_)
+        | Reply::Pruned(_)
+        | Reply::Started(_)
+        | Reply::Cancelled(_)
+        | Reply::Hooks(_) => {
             bail!(ask::SOMETHING_ELSE)
         }
     }

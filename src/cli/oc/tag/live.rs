@@ -181,6 +181,8 @@ fn send(shown: &Shown, order: &OverlayOrder) -> anyhow::Result<String> {
         Reply::Status(_)
         | Reply::Pruned(_)
         | Reply::Ordered(_)
+        | Reply::Started(_)
+        | Reply::Cancelled(_)
         | Reply::Looking(_)
         | Reply::Hooks(_) => {
             bail!(ask::SOMETHING_ELSE)
