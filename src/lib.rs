@@ -37,6 +37,7 @@
 //! | [`desired`] | files at one commit become objects and diagnostics |
 //! | [`observed`] | records become the observed state |
 //! | [`pods`] | a workload as the pods of one host: which steps, what is played, when it is healthy |
+//! | [`builds`] | a `BuildConfig` as a build on one host: the files that buildah is given |
 //! | [`effective`] | manifest, defaults and overlays: the objects that rules speak of |
 //! | [`plan`] | desired, observed and now become steps and holds, by key |
 //! | [`admit`] | who may start now, where there is less room than work |
@@ -68,8 +69,8 @@
 //! shell   async, IO     main → cli → daemon, control, listener → world   config · telemetry
 //! edge    sync IO                       journal → Disk
 //! core    pure, sync    edit → report · oc · engine → plan · admit → effective → desired, observed, hook
-//!                       → policy · pods · fact · action · api · names · reference · time · limits · dense · secret
-//!                       · sabotage
+//!                       → policy · pods · builds · fact · action · api · names · reference · time · limits · dense
+//!                       · secret · sabotage
 //! ```
 //!
 //! A module uses what is to its right or below it. The core imports no tokio, no filesystem, no environment, no clock,
@@ -97,6 +98,7 @@
 pub mod action;
 pub mod admit;
 pub mod api;
+pub mod builds;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -21,6 +21,7 @@ const COMMENT_WIDTH: usize = 124;
 const VOCABULARY: &[&str] = &[
     "action",
     "api",
+    "builds",
     "dense",
     "fact",
     "limits",
