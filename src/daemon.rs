@@ -526,6 +526,7 @@ impl Daemon {
 /// When the journal cannot be opened, as by a daemon that runs, or cannot be written.
 pub async fn import_once(mut config: Config, order: ImportOrder) -> anyhow::Result<Reply> {
     config.policy.rollouts_in_flight_max = 0;
+    config.policy.builds_in_flight_max = 0;
     let only = Some(order.stream.clone());
     let opened = tokio::task::spawn_blocking(move || open(&config, LostRecords::Refuse)).await??;
     let reload = || anyhow::bail!("a single import does not read its configuration again");

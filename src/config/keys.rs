@@ -237,6 +237,14 @@ pub const KEYS: &[KeyDoc] = &[
         "allow",
         "From which other namespaces workloads may follow tags",
     ),
+    key("builds.enabled", "boolean", "false", "Whether this host builds (needs buildah)"),
+    key("builds.in_flight", "number", "1", "Builds in flight at once, over all BuildConfigs"),
+    key(
+        "builds.timeout",
+        "span",
+        "2h",
+        "How long a build without `completionDeadlineSeconds` may take",
+    ),
     key("rollouts.in_flight", "number", "2", "Rollouts in flight at once, over all targets"),
     key(
         "targets.*.kind",

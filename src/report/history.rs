@@ -8,6 +8,7 @@ mod build;
 mod entry;
 mod gone;
 mod job;
+mod log;
 mod runs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,7 +110,7 @@ impl History {
                 }
             };
             out.push_str(&format!("{record:>width$}  {at}  {word} {subject}{text}{because}\n"));
-            out.push_str(&printed(&entry::log(&entry.fact), width + 2));
+            out.push_str(&printed(&log::log(&entry.fact), width + 2));
         }
         out
     }

@@ -112,7 +112,10 @@ fn our_annotations_are_known_by_name_and_place() {
         &with("retry", "1"),
         "annotation-place annotation `tidegate.dev/retry` means nothing on an ImageStream",
     );
-    warns(&with("push", "quay.io/team/app"), "not-acted-on");
+    let push = stream(&with("push", "quay.io/team/app")).push.clone();
+    assert_eq!(push.map(|push| push.to_string()).as_deref(), Some("quay.io/team/app"));
+    rejects(&with("push", "quay.io/team/app:1"), "it names a repository, without tag and digest");
+    rejects(&with("push", "team/app"), "it needs a registry");
     rejects(&with("pause", "yes"), "annotation `tidegate.dev/pause` cannot be \"yes\"");
     rejects(&with("history-limit", "0"), "history-limit");
     rejects(&with("prune", "all"), "expected `removed-tags` or `vanished-tags`");

@@ -2,7 +2,7 @@
 
 use super::super::words::{count, one_line, short};
 use super::entry::{Said, said};
-use crate::fact::{BuildCause, BuildCreated, BuildEnd, Fact, WebhookKind};
+use crate::fact::{BuildCause, BuildCreated, BuildEnd, Fact, Via};
 use crate::names::Seq;
 
 /// A build was created, started, is ended or ended; none for other facts.
@@ -75,11 +75,30 @@ fn cause(cause: &BuildCause) -> String {
         BuildCause::Webhook { kind, revision } => {
             let commit = revision.as_ref().map(|revision| one_line(&revision.commit));
             let commit = commit.filter(|commit| !commit.is_empty());
-            let kind: &WebhookKind = kind;
             match commit {
                 Some(commit) => format!("{kind} webhook about {commit}"),
                 None => format!("{kind} webhook"),
             }
         }
+    }
+}
+
+/// Where the image of a tag came from, in words.
+pub(super) fn via(via: &Via) -> String {
+    match via {
+        Via::Registry => String::new(),
+        Via::Alias(tag) => format!(" from {tag}"),
+        Via::Image(stream) => format!(" from an image of {stream}"),
+        Via::Reference => " as written".into(),
+        Via::Push => " from a push".into(),
+        Via::Build { name, .. } => format!(" from build {name}"),
+    }
+}
+
+/// The build that made the image of a tag.
+pub(super) fn made(via: &Via) -> Option<Seq> {
+    match via {
+        Via::Build { build, .. } => Some(*build),
+        Via::Registry | Via::Alias(_) | Via::Image(_) | Via::Reference | Via::Push => None,
     }
 }

@@ -6,7 +6,7 @@ use std::fmt;
 use crate::fact::{
     BuildEnd, CommitAdopted, Fact, Ordered, Outcome, Reason, Record, RecordsLost, Release,
     RemovalFate, RolloutOrdered, RolloutStarted, RolloutsPaused, TagsListed, TriggerFired,
-    TriggerOutcome, Via, build_fact,
+    TriggerOutcome, build_fact,
 };
 use crate::names::{Digest, ObjectKey, Seq, StreamTag, TagName};
 use crate::observed::build;
@@ -16,8 +16,9 @@ use crate::time::ago;
 use super::super::drift::overlay_words;
 use super::super::select::Selection;
 use super::super::words::{
-    BAD, FAINT, GOOD, HEADING, PLACE, WAITS, count, lines_of, one_line, short, short_or,
+    BAD, FAINT, GOOD, HEADING, PLACE, WAITS, count, one_line, short, short_or,
 };
+use super::build::via;
 use super::{Entry, Reader};
 
 /// The colour of an entry's word.
@@ -84,18 +85,6 @@ pub(super) fn style(fact: &Fact) -> anstyle::Style {
         | Fact::HistoryDropped(_)
         | Fact::Checkpoint(_) => FAINT,
     }
-}
-
-/// What the target printed last, where that is why.
-#[expect(clippy::wildcard_enum_match_arm, reason = "only these print something")]
-pub(super) fn log(fact: &Fact) -> Vec<String> {
-    let (failed, log) = match fact {
-        Fact::RolloutFinished(end) => (end.outcome == Outcome::Failed, &end.log),
-        Fact::JobFinished(end) => (end.outcome == Outcome::Failed, &end.log),
-        Fact::BuildFinished(end) => (end.end != BuildEnd::Complete, &end.log),
-        _ => return Vec::new(),
-    };
-    if failed { lines_of(log) } else { Vec::new() }
 }
 
 /// Whether a fact that needs no look at others is about what was selected.
@@ -242,27 +231,15 @@ impl Reader<'_> {
                     Reason::Nudged => "asked to look".into(),
                     Reason::SourceTagChanged => "source tag changed".into(),
                 };
-                let via = match &imported.via {
-                    Via::Registry => String::new(),
-                    Via::Alias(tag) => format!(" from {tag}"),
-                    Via::Image(stream) => format!(" from an image of {stream}"),
-                    Via::Reference => " as written".into(),
-                    Via::Push => " from a push".into(),
-                    Via::Build { name, .. } => format!(" from build {name}"),
-                };
+                let via = via(&imported.via);
                 let change = match &imported.event.image {
                     None => format!("is {}", one_line(&imported.event.reference)),
                     Some(new) if old.is_none() => format!("{nothing} -> {}", short(new)),
                     Some(new) => change(old, Some(new)),
                 };
-                let build = match &imported.via {
-                    Via::Build { build, .. } => Some(*build),
-                    _ => None,
-                };
-                let said = match build {
-                    Some(_) => said("import", &imported.tag, format!(" {change}{via}")),
-                    None => said("import", &imported.tag, format!(" {change}{via} ({reason})")),
-                };
+                let build = super::build::made(&imported.via);
+                let reason = build.map_or_else(|| format!(" ({reason})"), |_| String::new());
+                let said = said("import", &imported.tag, format!(" {change}{via}{reason}"));
                 said.because(build)
             }
             Fact::TagProbed(probed) => {

@@ -353,7 +353,15 @@ fn every_fact() -> Vec<Fact> {
 
 /// In the order in which they came.
 fn later_facts() -> Vec<Fact> {
-    [scale_facts(), hook_facts(), job_facts(), vec![first_rollout()], forced_facts()].concat()
+    [
+        scale_facts(),
+        hook_facts(),
+        job_facts(),
+        vec![first_rollout()],
+        forced_facts(),
+        super::builds::facts(),
+    ]
+    .concat()
 }
 
 fn scale_facts() -> Vec<Fact> {
@@ -504,7 +512,7 @@ fn every_record() -> Vec<Record> {
 #[test]
 fn each_fact_is_written_as_in_the_first_version() {
     let kinds: BTreeSet<_> = every_fact().iter().map(Fact::kind).collect();
-    assert_eq!(kinds.len(), 43, "{kinds:?}");
+    assert_eq!(kinds.len(), 47, "{kinds:?}");
     let batches: Vec<_> = every_record().chunks(4).map(<[Record]>::to_vec).collect();
     let root = journal_of(PLAIN, &batches);
     let written = fs::read_to_string(&segments(root.path())[0]).unwrap();

@@ -2,6 +2,7 @@
 
 mod allowed;
 mod annotated;
+mod builds;
 mod chains;
 mod configs;
 mod deployed;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate::action::{
-    Action, ActionId, Ask, ImportFailure, Input, JobOrder, Nudge, Pushed, Request, Resolution,
-    ResolvedImage, RolloutOrder, RolloutReport, RolloutVerb, SourceFailure, SourceFile, SourceRead,
-    SourceSkip, TagListing,
+    Action, ActionId, Ask, BuildReport, ImportFailure, Input, JobOrder, Nudge, Pushed, Request,
+    Resolution, ResolvedImage, RolloutOrder, RolloutReport, RolloutVerb, SourceFailure, SourceFile,
+    SourceRead, SourceSkip, TagListing,
 };
 use tidegate::desired::Object;
 use tidegate::engine::{Answer, Effect, Engine};
@@ -38,7 +38,7 @@ pub(crate) struct World {
     pub(crate) journal: Vec<Record>,
     policy: Policy,
     /// The object store.
-    store: BTreeMap<ContentHash, Arc<[u8]>>,
+    pub(crate) store: BTreeMap<ContentHash, Arc<[u8]>>,
     pub(crate) actions: BTreeMap<ActionId, Action>,
     files: BTreeMap<String, String>,
     commits: BTreeMap<CommitId, BTreeMap<String, String>>,
@@ -298,6 +298,15 @@ impl World {
     pub(crate) fn report(&mut self, line: &str, report: RolloutReport) {
         let id = self.find(line);
         self.step(vec![Input::RolloutReported(id, report)]);
+    }
+
+    /// The builder reports about the build of this name.
+    pub(crate) fn built(&mut self, name: &str, report: BuildReport) {
+        let words = ["make", "end"].map(|word| format!("{word} build {name}"));
+        let pending = self.pending();
+        let line = words.iter().find(|line| pending.contains(line.as_str()));
+        let id = self.find(line.unwrap_or(&words[0]));
+        self.step(vec![Input::BuildReported(id, report)]);
     }
 
     /// The target completes a rollout of `name`, or a stop of it.

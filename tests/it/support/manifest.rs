@@ -6,6 +6,7 @@
 //! deploy job main<web:latest                                       a Deployment with the triggers annotation
 //! cj night main<web:latest cron=@daily                             a CronJob with it
 //! pod tool main<web:latest                                         a Pod with it
+//! bc app from=tag:base:1 to=app:latest config watch                a BuildConfig
 //! bad dc app                                                       an object that is invalid
 //! ```
 //!
@@ -18,6 +19,9 @@
 //! `replicas=N`, `test` (as in `spec`), `tags=C:STREAM:TAG` (a DeploymentConfig whose `post` hook tags the image of C).
 //! `noverify` (nothing is tried beside what runs), `roll=S/U` (`maxSurge` and `maxUnavailable` of a Deployment).
 //! `cron=LINE` `policy=P` `suspend` `late=S` `deadline=S` `backoff=N` `keeps=N` (a CronJob; `keeps` is of both ends).
+//! `from=T` `files=T` (images of a build, `tag:STREAM:TAG` or as they are) `to=T` `config` `watch` `watches=A;B` `still=A`
+//! (what starts a build, `still` is paused) `run=POLICY` `docker` `binary` `incremental` `refuses` `cycle` (a BuildConfig).
+//! `push=R` (where builds of a stream are pushed).
 //! `repository=R` `filter=A;B` `limit=N` `open` (a whole repository, its filter, its limit, plain HTTP allowed).
 
 use std::collections::BTreeMap;
@@ -50,7 +54,20 @@ impl Manifest {
     }
 
     fn word(&mut self, word: &str) {
-        const FLAGS: [&str; 34] = [
+        const FLAGS: [&str; 47] = [
+            "push",
+            "cycle",
+            "from",
+            "files",
+            "to",
+            "config",
+            "watch",
+            "watches",
+            "still",
+            "run",
+            "binary",
+            "incremental",
+            "refuses",
             "roll",
             "noverify",
             "tags",
@@ -114,6 +131,7 @@ impl Manifest {
             "deploy" => "Deployment",
             "cj" => "CronJob",
             "pod" => "Pod",
+            "bc" => "BuildConfig",
             other => panic!("no such kind `{other}`"),
         };
         let version = match self.kind.as_str() {
@@ -121,6 +139,7 @@ impl Manifest {
             "dc" => "apps.openshift.io/v1",
             "cj" => "batch/v1",
             "pod" => "v1",
+            "bc" => "build.openshift.io/v1",
             _ => "apps/v1",
         };
         let mut text = format!("apiVersion: {version}\nkind: {kind}\nmetadata:\n");
@@ -136,6 +155,9 @@ impl Manifest {
             "is" => self.stream(&mut text),
             "cj" => self.cron_job(&mut text),
             "pod" => self.pod(&mut text),
+            "bc" => {
+                super::builds::manifest(&mut text, |key| self.flags.get(key).map(String::as_str));
+            }
             _ => self.workload(&mut text),
         }
         text
@@ -153,6 +175,8 @@ impl Manifest {
             ("interval", "min-interval"),
             ("history", "history-limit"),
             ("limit", "tag-limit"),
+            ("push", "push"),
+            ("cycle", "allow-cycle"),
         ] {
             if let Some(value) = self.flags.get(flag) {
                 lines.push(format!("    tidegate.dev/{key}: '{value}'"));
@@ -167,6 +191,9 @@ impl Manifest {
         }
         if self.flags.contains_key("open") {
             lines.push("    openshift.io/image.insecureRepository: 'true'".into());
+        }
+        if self.flags.contains_key("refuses") {
+            lines.push("    openshift.io/build-config.paused: 'true'".into());
         }
         if self.flags.contains_key("resolve") {
             lines.push("    alpha.image.policy.openshift.io/resolve-names: '*'".into());
