@@ -12,6 +12,7 @@ use crate::observed::ObservedState;
 use crate::observed::tag_history::TagItem;
 use crate::policy::Policy;
 use crate::reference::ImageReference;
+use crate::sabotage::{self, Bug};
 
 use super::image::find_image;
 use super::{image_of, managed_repository, pull_spec, spec_tag};
@@ -172,7 +173,11 @@ pub fn create(
     let triggered =
         triggered.map(|(from, image, _)| BuildTriggered { from: from.clone(), image }).collect();
     let life = observed.objects.get(object).map_or(Incarnation(1), |known| known.incarnation);
-    let last = observed.builds.get(object).map_or(BuildNumber(0), |state| state.last_number);
+    let state = observed.builds.get(object);
+    let last = state.map_or(BuildNumber(0), |state| match sabotage::is(Bug::ReuseBuildNumber) {
+        false => state.last_number,
+        true => state.builds.last().map_or(BuildNumber(0), |build| build.created.number),
+    });
     let number = last.next();
     let manifest: Arc<[u8]> = without_triggers(&build.manifest).into();
     let created = BuildCreated {

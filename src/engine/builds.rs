@@ -21,6 +21,7 @@ use crate::observed::build::Build;
 use crate::observed::tag_history::Effect;
 use crate::plan::Key;
 use crate::reference::ImageReference;
+use crate::sabotage::{self, Bug};
 use crate::time::Now;
 
 use super::{Answer, Batch, Engine, InFlight};
@@ -312,6 +313,10 @@ impl Engine {
         }
         let Some(build) = self.build(object, seq).cloned() else { return };
         match report {
+            BuildReport::Transient { .. } if sabotage::is(Bug::CallItBuilt) => {
+                let ended = BuildEnded::new(BuildEnd::Complete, "", "");
+                self.finish_build(object, &build, ended, now, batch);
+            }
             BuildReport::Transient { reason, retry_after } => {
                 self.try_again(seq, reason, retry_after, now);
             }
@@ -350,8 +355,10 @@ impl Engine {
         if was_started {
             self.admission.give_back(&Scarce::Builds);
         }
-        if let (BuildEnd::Complete, Some(image)) = (end, &image) {
-            self.tag_built(object, build, image, now, batch);
+        let made = image.clone().filter(|_| end == BuildEnd::Complete);
+        let is_late = sabotage::is(Bug::EndBeforeTag);
+        if let Some(made) = made.as_ref().filter(|_| !is_late) {
+            self.tag_built(object, build, made, now, batch);
         }
         let finished = BuildFinished {
             build: build.seq,
@@ -366,6 +373,9 @@ impl Engine {
             log,
         };
         let seq = self.record(Fact::BuildFinished(Box::new(finished)), now, batch);
+        if let Some(made) = made.as_ref().filter(|_| is_late) {
+            self.tag_built(object, build, made, now, batch);
+        }
         if was_started && let Some(state) = self.observed.builds.get(object) {
             let keep = state.builds.iter().map(|build| build.seq).collect();
             let tidy = TidyBuilds { object: object.clone(), keep, until: self.observed.last_seq };

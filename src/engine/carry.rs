@@ -79,7 +79,12 @@ impl Engine {
             Step::Deliver(seq) => self.deliver(key, seq, now, batch),
             Step::TagImages(seq) => self.tag_images(key, seq, now, batch),
             Step::Ask(seq) => self.ask(key, seq, now, batch),
-            Step::Cancel(seq) => self.cancel(seq, batch),
+            Step::Cancel(seq) => {
+                self.cancel(seq, batch);
+                if matches!(key, Key::Build(_)) {
+                    self.dirty.insert(key.clone()); // others of the same may begin
+                }
+            }
             Step::Finish { rollout, outcome, reason, rolled_back } => {
                 if let Key::Workload(object) = key {
                     let end = End { outcome, reason, log: String::new(), rolled_back };
@@ -99,6 +104,9 @@ impl Engine {
             Step::DeliverJob(seq) => self.deliver_job(key, seq, now, batch),
             Step::CreateBuild { build, manifest } => {
                 batch.store.push(manifest);
+                if sabotage::is(Bug::BuildTwice) {
+                    self.record(Fact::BuildCreated(build.clone()), now, batch);
+                }
                 self.record(Fact::BuildCreated(build), now, batch);
             }
             Step::StartBuild(started) => self.start_build(key, *started, now, batch),

@@ -11,6 +11,7 @@ use crate::fact::{
 };
 use crate::limits::BUILD_HISTORY_MAX;
 use crate::names::{BuildNumber, Digest, Incarnation, ObjectKey, Seq, StreamTag};
+use crate::sabotage::{self, Bug};
 use crate::time::Timestamp;
 
 /// What is known of the builds of one `BuildConfig`.
@@ -139,7 +140,7 @@ impl BuildsState {
         }
         self.life = Some(created.incarnation);
         self.last_number = self.last_number.max(created.number);
-        for seen in &created.triggered {
+        for seen in created.triggered.iter().filter(|_| !sabotage::is(Bug::ForgetBuildTrigger)) {
             let triggered = Triggered { image: seen.image, at: record.at };
             self.triggered.insert(seen.from.clone(), triggered);
         }

@@ -15,6 +15,7 @@ use crate::limits::{BUILD_RETRIES, BUILDS_ACTIVE_MAX};
 use crate::names::{Incarnation, ObjectKey, StreamTag};
 use crate::observed::Presence;
 use crate::observed::build::{Build, BuildsState};
+use crate::sabotage::{self, Bug};
 use crate::time::{Span, Timestamp};
 
 use super::hold::{BuildHeld, Gate};
@@ -31,6 +32,10 @@ pub(super) fn plan(view: &View<'_>, object: &ObjectKey) -> Plan {
     let mut plan = Plan::default();
     for build in state.running() {
         plan = plan.and(planning.running(build));
+    }
+    // Whoever waits for a place does nothing else meanwhile: what begins is a plan of its own.
+    if !plan.steps.is_empty() {
+        return plan;
     }
     let is_pruned = matches!(presence, Presence::Removed { fate: RemovalFate::Pruned, .. });
     match view.desired.builds.get(object) {
@@ -180,6 +185,7 @@ impl Planning<'_> {
             return Plan::default(); // there is nothing to build it from
         }
         let ring = effective::build_ring(self.view.desired, build);
+        let ring = ring.filter(|_| !sabotage::is(Bug::BuildInRing));
         let (mut causes, mut held) = (Vec::new(), Plan::default());
         if let Some((ring, _)) = &ring {
             held = held.and(self.held(BuildHeld::Cycle { ring: ring.clone() }, None));
@@ -256,8 +262,16 @@ impl Planning<'_> {
             let why = format!("build {newer} takes its place (`spec.runPolicy: SerialLatestOnly`)");
             plan = plan.and(Plan::step(self.unbuilt(waits, why)));
         }
+        if !plan.steps.is_empty() {
+            return plan;
+        }
         for waits in queue.ready.iter().filter_map(|seq| find(*seq)) {
-            plan = plan.and(self.start(build, waits));
+            let next = self.start(build, waits);
+            // One takes one place; when it has it, the next is planned.
+            plan = match plan.steps.is_empty() || next.steps.is_empty() {
+                true => plan.and(next),
+                false => plan.and(self.waits_for_slot(waits)),
+            };
         }
         for (seq, other) in &queue.behind {
             let Some(waits) = find(*seq) else { continue };
@@ -290,6 +304,12 @@ impl Planning<'_> {
         }
     }
 
+    fn waits_for_slot(&self, build: &Build) -> Plan {
+        let (in_flight, slots) = slots(self.view);
+        let name = build.created.name.clone();
+        self.held(BuildHeld::Slot { name, in_flight, slots }, None)
+    }
+
     fn invalid_output(&self, build: &Build, message: String) -> Step {
         Step::Record(Box::new(Fact::BuildFinished(Box::new(BuildFinished {
             build: build.seq,
@@ -318,16 +338,11 @@ impl View<'_> {
 
 /// What keeps a step of a plan from being taken at once.
 pub(super) fn waits(view: &View<'_>, object: &ObjectKey, step: &Step) -> Option<Held> {
-    let in_flight = || {
-        let all = view.observed.builds.values();
-        all.map(|state| state.running().count()).sum::<usize>() as u64
-    };
     #[expect(clippy::wildcard_enum_match_arm, reason = "only these two begin a build")]
     let reason = match step {
         Step::CreateBuild { .. } => BuildHeld::Due,
         Step::StartBuild(started) => {
-            let (name, in_flight) = (started.name.clone(), in_flight());
-            let slots = view.policy.builds_in_flight_max as u64;
+            let (name, (in_flight, slots)) = (started.name.clone(), slots(view));
             if in_flight < slots {
                 BuildHeld::Due
             } else {
@@ -338,4 +353,11 @@ pub(super) fn waits(view: &View<'_>, object: &ObjectKey, step: &Step) -> Option<
     };
     let reason = HeldReason::Build(Box::new(reason));
     Some(Held { object: object.clone(), reason, until: None })
+}
+
+/// How many builds run, and how many may.
+fn slots(view: &View<'_>) -> (u64, u64) {
+    let all = view.observed.builds.values();
+    let in_flight = all.map(|state| state.running().count()).sum::<usize>();
+    (in_flight as u64, view.policy.builds_in_flight_max as u64)
 }

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
-use crate::desired::{BuildConfig, TagSource, Workload};
+use crate::desired::{BuildConfig, BuildFrom, TagSource, Workload};
 use crate::effective::is_named;
 use crate::fact::{Outcome, TagEvent};
 use crate::names::{Digest, Namespace, ObjectKey, StreamName, StreamTag, TagName};
+use crate::observed::build::BuildsState;
 use crate::observed::rollout::{Rollout, WorkloadState};
 use crate::plan::View;
 use crate::plan::history::needed;
@@ -56,6 +55,10 @@ impl Users {
                 users.rollout(rollout);
             }
         }
+        // A build that was created keeps the images that it was created with (rule B9).
+        for build in view.observed.builds.values().flat_map(BuildsState::active) {
+            users.images.extend(build.created.images.iter().filter_map(|image| image.digest));
+        }
         users
     }
 
@@ -98,36 +101,13 @@ impl Users {
     /// The images of a build: what it is made from, its `source.images` included, and what triggers it.
     fn build(&mut self, build: &BuildConfig) {
         self.tags.extend(build.reads().cloned());
-        // `desired` made this text from a value; it is JSON.
-        let manifest: Value = serde_json::from_str(&build.manifest).unwrap_or_default();
-        let strategies = ["dockerStrategy", "sourceStrategy", "customStrategy"];
-        let strategies =
-            strategies.iter().map(|key| manifest.pointer(&format!("/spec/strategy/{key}/from")));
-        let images = manifest.pointer("/spec/source/images").and_then(Value::as_array);
-        let images = images.into_iter().flatten().map(|image| image.get("from"));
-        for from in strategies.chain(images).flatten() {
-            let text = |key: &str| from.get(key).and_then(Value::as_str).unwrap_or_default();
-            match text("kind") {
-                "DockerImage" => self.reference(text("name"), &build.object, "build input"),
-                "ImageStreamImage" => {
-                    self.build_pin(&build.object, text("namespace"), text("name"));
+        for from in build.from.iter().chain(&build.images) {
+            match from {
+                BuildFrom::Registry(image) => {
+                    self.reference(&image.to_string(), &build.object, "build input");
                 }
-                _ => {} // a tag is among the inputs already
-            }
-        }
-    }
-
-    fn build_pin(&mut self, object: &ObjectKey, namespace: &str, name: &str) {
-        let own = || object.namespace.clone();
-        let namespace = if namespace.is_empty() { Some(own()) } else { namespace.parse().ok() };
-        let stream = name
-            .split_once('@')
-            .and_then(|(stream, id)| Some((StreamName::new(namespace?, stream.parse().ok()?), id)));
-        match stream {
-            Some((stream, id)) if !id.is_empty() => self.pin(stream, id),
-            Some(_) | None => {
-                let why = "it must be in the form of <name>@<id>";
-                self.warn(object, "build input", name, why);
+                BuildFrom::Image { stream, id } => self.pin(stream.clone(), id),
+                BuildFrom::Tag(_) => {} // it is among the inputs already
             }
         }
     }

@@ -4,16 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate::action::{
-    Action, ActionId, Ask, ImageContents, ImportFailure, ImportOrder, Input, JobRequest, Nudge,
-    OverlayOrder, PruneRequest, Request, RolloutOrder, RolloutReport, RolloutRequest, RolloutVerb,
-    RunOrder, ScaleRequest, StepOrder, StopRequest,
+    Action, ActionId, Ask, BuildOrder, CancelBuildOrder, ImageContents, ImportFailure, ImportOrder,
+    Input, JobRequest, Nudge, OverlayOrder, PruneRequest, Request, RolloutOrder, RolloutReport,
+    RolloutRequest, RolloutVerb, RunOrder, ScaleRequest, StepOrder, StopRequest,
 };
-use tidegate::fact::{ImportReason, Keep, PruneOptions, RolloutStep, SpecSource, TagSpec};
-use tidegate::names::{Kind, ObjectKey};
+use tidegate::fact::{
+    BuildOptions, ImportReason, Keep, PruneOptions, RolloutStep, SpecSource, TagSpec,
+};
+use tidegate::journal::ObjectStore;
+use tidegate::names::{BuildNumber, ContentHash, Kind, ObjectKey};
 use tidegate::pods::Pods;
 use tidegate::reference::ImageReference;
 use tidegate::time::{Span, Timestamp};
 
+use super::disk::SimDisk;
 use super::oracle::ORDER;
 use super::outside::{self, Mood, Targets};
 use super::repository::IMAGES;
@@ -173,7 +177,8 @@ impl Simulation {
             0 => self.hint(),
             1 => Request::ReleaseRemovals,
             2 => self.prune(),
-            3 => self.delete_image(),
+            3 if self.rng.one_in(2) => self.delete_image(),
+            3 => self.build(),
             _ if objects.is_empty() => Request::Status,
             5 if self.rng.one_in(2) => self.run(&objects),
             _ => {
@@ -193,6 +198,18 @@ impl Simulation {
         };
         let name = format!("by-hand-{}", self.engine.observed().last_seq).parse().unwrap();
         Request::RunJob(RunOrder { object: object.clone(), name })
+    }
+
+    /// Somebody starts a build, or ends those that go on.
+    fn build(&mut self) -> Request {
+        let name = *self.rng.pick(&["b0", "b1", "b2"]);
+        let object: ObjectKey = format!("BuildConfig/shop/{name}").parse().unwrap();
+        if self.rng.one_in(4) {
+            return Request::CancelBuild(CancelBuildOrder { object, number: None });
+        }
+        let again = self.rng.one_in(4).then(|| BuildNumber(1 + self.rng.below(4)));
+        let options = BuildOptions::default();
+        Request::StartBuild(Box::new(BuildOrder { object, webhook: None, options, again }))
     }
 
     /// What an operator orders of rollouts; what is paused is resumed more often than not.
@@ -312,14 +329,7 @@ impl Simulation {
             Action::ReadSource(read) => Input::SourceRead(id, self.repository.read(read.base)),
             Action::Resolve(request) => {
                 let keep = Arc::new(self.process().store.clone());
-                let result = self.registries.answer(request, &mut self.rng, &|bytes| {
-                    keep.put(bytes).map_err(|error| ImportFailure {
-                        reason: ImportReason::InternalError,
-                        message: error.to_string(),
-                        transient: true,
-                        retry_after: None,
-                    })
-                });
+                let result = self.registries.answer(request, &mut self.rng, &kept(&keep));
                 Input::Resolved(id, result)
             }
             Action::List(request) => {
@@ -354,8 +364,10 @@ impl Simulation {
                 Input::RolloutReported(id, self.scale(request, flight.cancelled))
             }
             Action::Build(request) => {
-                let name = &request.name;
-                unreachable!("builds are off in the simulation, and {name} was started")
+                let keep = Arc::new(self.process().store.clone());
+                let how = (flight.cancelled, self.faults);
+                let report = self.builder.build(request, how, &mut self.rng, &kept(&keep));
+                Input::BuildReported(id, report)
             }
             Action::KeepCommit { .. } | Action::TidyBuilds(_) | Action::Notify(_) => Input::Wake,
         }
@@ -491,4 +503,19 @@ fn transient() -> RolloutReport {
 
 fn works_on_it() -> RolloutReport {
     RolloutReport::Running { status_url: "http://target/status".into() }
+}
+
+/// Puts values into the object store, or says that it cannot.
+fn kept(
+    store: &Arc<ObjectStore<SimDisk>>,
+) -> impl Fn(&[u8]) -> Result<ContentHash, ImportFailure> + use<> {
+    let store = Arc::clone(store);
+    move |bytes| {
+        store.put(bytes).map_err(|error| ImportFailure {
+            reason: ImportReason::InternalError,
+            message: error.to_string(),
+            transient: true,
+            retry_after: None,
+        })
+    }
 }

@@ -53,6 +53,7 @@
 //! Whether this sees anything is proven by [`mutations`]: deliberate bugs (`src/sabotage.rs`), each of which must be
 //! caught.
 
+mod builder;
 mod disk;
 mod happen;
 mod host;
@@ -129,6 +130,7 @@ fn play(plot: Plot<'_>, told: Option<Vec<String>>) -> Played {
 fn come_right(simulation: &mut Simulation) {
     calm(simulation);
     everything_runs(simulation);
+    builder::everything_is_built(simulation);
     nothing_starts_again(simulation);
     if simulation.rng.one_in(8) {
         nothing_starves(simulation);
@@ -149,7 +151,7 @@ fn calm(simulation: &mut Simulation) {
     simulation.set_policy();
     simulation.step(vec![Input::Nudged(Nudge::Source)]);
     simulation.pass(Duration::from_secs(2100));
-    let tags = ["shop/s0:t", "shop/s1:t", "shop/s2:t", "shop/s2:pushed", "shop/s3:t"];
+    let tags = ["shop/s0:t", "shop/s1:t", "shop/s2:t", "shop/s2:pushed", "shop/s3:t", "shop/s4:t"];
     let tags = tags.map(|tag| tag.parse().unwrap());
     let overlaid: Vec<_> = simulation.engine.observed().overlays().map(|(tag, _)| tag).collect();
     for tag in tags.into_iter().chain(overlaid).chain(dangling(simulation)) {
@@ -172,7 +174,7 @@ fn dangling(simulation: &Simulation) -> BTreeSet<StreamTag> {
 /// Every tag is what its registry says, and every workload runs what its tags say, or is held with a reason.
 fn everything_runs(simulation: &Simulation) {
     let engine = &simulation.engine;
-    assert_eq!(engine.desired().workloads.len(), 10, "everything is in git again");
+    assert_eq!(engine.desired().workloads.len(), 11, "everything is in git again");
     assert_eq!(engine.observed().refused, None, "law 8: the head is in force");
     let held = tidegate::plan::whole(&engine.view(simulation.now));
     let held: Vec<_> = held.iter().flat_map(|(_, plan)| &plan.held).collect();
@@ -249,6 +251,8 @@ fn nothing_starts_again(simulation: &mut Simulation) {
         let records = simulation.durable.promised.iter();
         let kinds = [
             "RolloutStarted",
+            "BuildCreated",
+            "BuildStarted",
             "StopStarted",
             "ScaleStarted",
             "TriggerFired",

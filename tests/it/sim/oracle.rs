@@ -21,6 +21,7 @@ use tidegate::observed::{ObservedState, Presence};
 use tidegate::policy::Policy;
 use tidegate::time::{Now, Timestamp};
 
+use super::builder::{Builder, Builds};
 use super::outside::Targets;
 use super::repository::Repository;
 use super::simulation::Simulation;
@@ -59,6 +60,7 @@ pub(crate) struct Oracle {
     slots: BTreeSet<(ObjectKey, Timestamp)>,
     /// What waits for a time.
     waits: Waits,
+    builds: Builds,
     /// Actions of this process that were answered.
     done: BTreeSet<ActionId>,
     /// Questions of this step that are not answered.
@@ -220,7 +222,13 @@ impl Oracle {
     }
 
     /// A record became durable.
-    pub(crate) fn record(&mut self, record: &Record, repository: &Repository, targets: &Targets) {
+    pub(crate) fn record(
+        &mut self,
+        record: &Record,
+        repository: &Repository,
+        outside: (&Targets, &Builder),
+    ) {
+        let targets = outside.0;
         match &record.fact {
             Fact::CommitAdopted(adopted) => self.adopted(adopted, repository),
             Fact::TagImported(imported) => self.imported(imported),
@@ -244,6 +252,9 @@ impl Oracle {
                 self.started(started);
             }
             Fact::RolloutFinished(finished) => self.finished(finished, targets),
+            Fact::BuildCreated(created) => self.builds.created(created, &self.shadow),
+            Fact::BuildStarted(started) => Builds::started(started, &self.shadow),
+            Fact::BuildFinished(end) => Builds::finished(end, &self.shadow, outside.1),
             Fact::JobStarted(job) => self.job_started(record.at, job),
             Fact::JobFinished(finished) => self.job_finished(finished, targets),
             Fact::HoldReleased(released) => self.hold_released(record.at, released),
@@ -262,10 +273,7 @@ impl Oracle {
             | Fact::TagRecovered(_)
             | Fact::RolloutStepped(_)
             | Fact::RolloutSuperseded(_)
-            | Fact::BuildCreated(_)
-            | Fact::BuildStarted(_)
             | Fact::BuildEnding(_)
-            | Fact::BuildFinished(_)
             | Fact::JobCreated(_)
             | Fact::JobEnding(_)
             | Fact::JobMissed(_)
@@ -690,6 +698,7 @@ impl Oracle {
             let asked = soft.in_flight || index.checks.contains_key(check);
             assert!(asked, "a check is kept that nobody asks for: {}", check.image);
         }
+        Builds::after(state, flights, policy.builds_in_flight_max);
         Waits::are_told(engine, now);
         self.failures_are_told(engine);
         self.failed_listings_are_told(engine);
@@ -764,6 +773,7 @@ impl Oracle {
 pub(crate) fn path_of(object: &ObjectKey) -> String {
     let kind = match object.kind {
         Kind::ImageStream => "is",
+        Kind::BuildConfig => "bc",
         Kind::DeploymentConfig => "dc",
         Kind::CronJob => "cj",
         Kind::Pod => "pod",

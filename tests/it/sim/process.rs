@@ -208,7 +208,8 @@ impl Simulation {
     /// A record is durable.
     fn promise(&mut self, record: Record) {
         self.tell(|| format!("    {:>4} {}", record.seq, crate::support::story::record(&record)));
-        self.oracle.record(&record, &self.repository, &self.targets);
+        let outside = (&self.targets, &self.builder);
+        self.oracle.record(&record, &self.repository, outside);
         self.durable.named.extend(objects_of(&record.fact));
         self.durable.promised.push(record);
     }

@@ -48,7 +48,7 @@ enum State {
 }
 
 /// The objects: streams first.
-const HEADS: [&str; 14] = [
+const HEADS: [&str; 19] = [
     "is s0",
     "is s1 history=1",
     "is s2 history=2",
@@ -63,6 +63,11 @@ const HEADS: [&str; 14] = [
     "deploy w5 app<s2:pushed init:one<s0:t ns=else",
     "dc w8 app<s1:t recreate retry=0 target=host",
     "deploy w9 app<s1:t roll=0/1 retry=0 target=host",
+    "is s4 push=r1.io/made",
+    "bc b0 from=tag:s0:t to=s4:made config watch",
+    "bc b1 from=tag:s4:made to=s4:again watch watches=s1:t run=Parallel",
+    "bc b2 from=tag:s4:ring to=s4:ring watch run=SerialLatestOnly",
+    "deploy wb app<s4:again",
 ];
 
 /// Those whose instances are replaced a few at a time: some beside the old ones, or some in their place.
@@ -108,6 +113,9 @@ impl Repository {
         if head.starts_with("pod") {
             // It has one instance; what changes is an annotation.
             return format!("{head} env={env} retry={replicas}{paused}");
+        }
+        if head.starts_with("bc") {
+            return format!("{head} env={env} keeps={replicas}{paused}");
         }
         if !head.starts_with("is") {
             return format!("{head} env={env} replicas={replicas}{paused}");

@@ -13,6 +13,7 @@ use tidegate::observed::ObservedState;
 use tidegate::policy::{IntegratedRegistry, OnInvalid, Policy, RegistryMode};
 use tidegate::time::{Monotonic, Now, Timestamp};
 
+use super::builder::Builder;
 use super::disk::SimDisk;
 use super::meter::{self, Meter};
 use super::oracle::{ORDER, Oracle};
@@ -49,6 +50,7 @@ pub(crate) struct Simulation {
     pub(crate) repository: Repository,
     pub(crate) registries: Registries,
     pub(crate) targets: Targets,
+    pub(crate) builder: Builder,
     pub(crate) oracle: Oracle,
     /// Whether things go wrong.
     pub(crate) faults: bool,
@@ -81,6 +83,8 @@ impl Simulation {
             prune_grace: Duration::from_secs(rng.below(3) * 30),
             checks_in_flight_max: 1 + rng.place(3),
             rollouts_in_flight_max: 1 + rng.place(3),
+            builds_enabled: true,
+            builds_in_flight_max: 1 + rng.place(2),
             prune_objects_max: 2,
             source_poll: Duration::from_secs(300),
             hosts: [HOST.parse().unwrap()].into(),
@@ -111,6 +115,7 @@ impl Simulation {
             repository: Repository::new(),
             registries,
             targets: Targets::default(),
+            builder: Builder::default(),
             oracle: Oracle::default(),
             faults: true,
             crash: false,
@@ -275,7 +280,7 @@ impl Simulation {
         let stopped = || self.durable.disk.has_stopped();
         let stored = |hash| store.contains(&hash).unwrap_or_else(|_| stopped());
         self.oracle.start(&action, &self.durable.promised, stored);
-        if matches!(action, Action::KeepCommit { .. } | Action::Notify(_)) {
+        if matches!(action, Action::KeepCommit { .. } | Action::TidyBuilds(_) | Action::Notify(_)) {
             return;
         }
         if let Action::Job(request) = &action

@@ -374,6 +374,12 @@ fn b026_parallel_builds_run_beside_each_other_as_far_as_there_are_slots() {
     start(&mut world);
     start(&mut world);
     assert_eq!(world.pending(), "make build app-1\nmake build app-2");
+    assert_eq!(
+        cancel(&mut world, Some(1)),
+        "cancelled app-1",
+        "who waits for a place keeps nobody from that"
+    );
+    assert!(world.told().contains("cancel make build app-1"));
     let slot = "build app-3 waits for a slot: 2 in flight, at most 2 (`builds.in_flight`)";
     assert!(world.held().contains(slot), "{}", world.held());
     world.built("app-2", pushed("x"));

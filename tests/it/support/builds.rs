@@ -71,10 +71,13 @@ pub(crate) fn manifest<'a>(text: &mut String, flag: impl Fn(&str) -> Option<&'a 
         )
     });
     let _ = writeln!(text, "spec:\n  source: {{{source}{}}}", files.unwrap_or_default());
+    let env = flag("env").map(|env| format!("env: [{{name: E, value: '{env}'}}], "));
     let from = flag("from").map(|from| format!("from: {}", image(from))).unwrap_or_default();
     let _ = match flag("incremental") {
         Some(_) => writeln!(text, "  strategy: {{sourceStrategy: {{incremental: true, {from}}}}}"),
-        None => writeln!(text, "  strategy: {{dockerStrategy: {{{from}}}}}"),
+        None => {
+            writeln!(text, "  strategy: {{dockerStrategy: {{{}{from}}}}}", env.unwrap_or_default())
+        }
     };
     if let Some(to) = flag("to") {
         let to = if to.contains('/') { image(to) } else { image(&format!("tag:{to}")) };

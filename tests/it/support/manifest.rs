@@ -155,6 +155,7 @@ impl Manifest {
             "is" => self.stream(&mut text),
             "cj" => self.cron_job(&mut text),
             "pod" => self.pod(&mut text),
+            "bc" if self.invalid => text.push_str("spec: {strategy: {}}\n"),
             "bc" => {
                 super::builds::manifest(&mut text, |key| self.flags.get(key).map(String::as_str));
             }
