@@ -12,14 +12,14 @@ use crate::admit::Scarce;
 use crate::desired::{BuildConfig, BuildStrategy};
 use crate::effective::{self, Known};
 use crate::fact::{
-    BuildCause, BuildCreated, BuildEnd, BuildEnding, BuildFinished, BuildOptions, BuildStarted,
-    Fact, Reason, TagEvent, TagImported, Via,
+    BuildCause, BuildCreated, BuildEnd, BuildEnding, BuildFinished, BuildOptions, Fact, Reason,
+    TagEvent, TagImported, Via,
 };
 use crate::limits::BUILDS_ACTIVE_MAX;
 use crate::names::{BuildNumber, Generation, ObjectKey, Seq, build_name};
 use crate::observed::build::Build;
 use crate::observed::tag_history::Effect;
-use crate::plan::Key;
+use crate::plan::{Key, Step};
 use crate::reference::ImageReference;
 use crate::sabotage::{self, Bug};
 use crate::time::Now;
@@ -57,6 +57,27 @@ impl Engine {
     fn build(&self, object: &ObjectKey, seq: Seq) -> Option<&Build> {
         let build = self.observed.builds.get(object)?.find(seq)?;
         build.ended.is_none().then_some(build)
+    }
+
+    /// Takes a step of a build.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "`carry_out_step` hands over only these")]
+    pub(super) fn carry_out_build(&mut self, key: &Key, step: Step, now: Now, batch: &mut Batch) {
+        match step {
+            Step::CreateBuild { build, manifest } => {
+                batch.store.push(manifest);
+                if sabotage::is(Bug::BuildTwice) {
+                    self.record(Fact::BuildCreated(build.clone()), now, batch);
+                }
+                self.record(Fact::BuildCreated(build), now, batch);
+            }
+            Step::StartBuild(started) => {
+                let seq = started.build;
+                self.record(Fact::BuildStarted(*started), now, batch);
+                self.deliver_build(key, seq, now, batch);
+            }
+            Step::DeliverBuild(seq) => self.deliver_build(key, seq, now, batch),
+            _ => {}
+        }
     }
 
     /// Takes an order to start a build (rules B3, B6, B10, B11).
@@ -245,21 +266,8 @@ impl Engine {
         Answer::Cancelled(Box::new(cancelled))
     }
 
-    /// Records that a build is started, and gives it to the builder.
-    pub(super) fn start_build(
-        &mut self,
-        key: &Key,
-        started: BuildStarted,
-        now: Now,
-        batch: &mut Batch,
-    ) {
-        let seq = started.build;
-        self.record(Fact::BuildStarted(started), now, batch);
-        self.deliver_build(key, seq, now, batch);
-    }
-
     /// Gives a build that was started to the builder, again if need be.
-    pub(super) fn deliver_build(&mut self, key: &Key, seq: Seq, now: Now, batch: &mut Batch) {
+    fn deliver_build(&mut self, key: &Key, seq: Seq, now: Now, batch: &mut Batch) {
         let Key::Build(object) = key else { return };
         let Some(build) = self.build(object, seq).cloned() else { return };
         let Some((started, push)) = build.started.clone() else { return };

@@ -102,15 +102,9 @@ impl Engine {
             }
             Step::DeliverScale(seq) => self.deliver_scale(key, seq, now, batch),
             Step::DeliverJob(seq) => self.deliver_job(key, seq, now, batch),
-            Step::CreateBuild { build, manifest } => {
-                batch.store.push(manifest);
-                if sabotage::is(Bug::BuildTwice) {
-                    self.record(Fact::BuildCreated(build.clone()), now, batch);
-                }
-                self.record(Fact::BuildCreated(build), now, batch);
+            Step::CreateBuild { .. } | Step::StartBuild(_) | Step::DeliverBuild(_) => {
+                self.carry_out_build(key, step, now, batch);
             }
-            Step::StartBuild(started) => self.start_build(key, *started, now, batch),
-            Step::DeliverBuild(seq) => self.deliver_build(key, seq, now, batch),
         }
     }
 
