@@ -2,7 +2,8 @@
 //! specification). Pure.
 //!
 //! A build of the Docker strategy has a Dockerfile, in which [`edit`](fn@edit) changes what the manifest asks for.
-//! [`images_read`] says which images it needs, so that they can be had by digest. What an image says of where it comes
+//! [`images_read`] says which images it needs, so that they can be had by digest. One of the Source strategy has a
+//! Dockerfile that is made for it by [`S2i::dockerfile`]. What an image says of where it comes
 //! from is a [`Provenance`], and [`log_snippet`] is what its status shows of its log.
 
 mod containerfile;
@@ -10,7 +11,14 @@ mod log;
 mod path;
 mod provenance;
 mod quote;
+mod s2i;
 
 pub use containerfile::{EditError, Edits, ImageRead, dockerfile_path, edit, images_read};
 pub use log::log_snippet;
 pub use provenance::{Commit, Provenance};
+pub use quote::Unwritable;
+pub use s2i::{
+    BuilderImage, ENVIRONMENT_FILE, Environment, IGNORE_FILE, Injection, S2i, S2iError, Script,
+    ScriptPlan, ScriptSource, UPLOAD_SCRIPTS, UPLOAD_SOURCES, UidRanges, assemble_user,
+    environment, ignored, kept_secrets, script_plan, upload_injection,
+};

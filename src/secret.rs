@@ -55,6 +55,15 @@ pub(crate) fn sounds_secret(name: &str) -> bool {
     NAME.as_ref().is_none_or(|pattern| pattern.is_match(name))
 }
 
+/// The pattern of a name that leaves no doubt.
+static CERTAIN_NAME: LazyLock<Option<Regex>> =
+    LazyLock::new(|| Regex::new(&format!("(?i){CERTAIN}")).ok());
+
+/// Whether a name leaves no doubt that it is one of a secret: what somebody is warned of, not what is hidden.
+pub(crate) fn names_a_secret(name: &str) -> bool {
+    CERTAIN_NAME.as_ref().is_some_and(|pattern| pattern.is_match(name))
+}
+
 /// A text without the values that its own words give away as secrets.
 pub(crate) fn masked(text: &str) -> String {
     PATTERNS
@@ -70,7 +79,7 @@ mod tests {
     #[test]
     fn every_pattern_compiles() {
         assert_eq!(PATTERNS.len(), 9);
-        assert!(NAME.is_some());
+        assert!(NAME.is_some() && CERTAIN_NAME.is_some());
     }
 
     #[test]

@@ -6,6 +6,8 @@
 mod expand;
 mod images;
 mod parse;
+#[cfg(test)]
+pub(super) mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -13,7 +15,7 @@ use std::ops::Range;
 use parse::{Instruction, Parsed, Word, parse, written_flag};
 
 use super::path::{clean, is_inside, join};
-use super::quote::{is_env_name, is_image, is_label_name, pairs, quoted, shown};
+use super::quote::{Unwritable, check_env_names, check_label_names, checked_image, pairs, quoted};
 
 pub use images::{ImageRead, images_read};
 
@@ -55,15 +57,9 @@ pub enum EditError {
     /// `# escape=` with something else, or twice.
     #[error("the Dockerfile says by `# escape=` something other than once `\\` or \"`\"")]
     Escape,
-    /// A name that no variable can have.
-    #[error("{} is no name of a variable", shown(.0))]
-    EnvName(String),
-    /// A name that no label can have.
-    #[error("{} is no name of a label", shown(.0))]
-    LabelName(String),
-    /// What is to stand behind a `FROM` is no image.
-    #[error("{} is no image", shown(.0))]
-    Image(String),
+    /// Something that is put in cannot stand there.
+    #[error(transparent)]
+    Unwritable(#[from] Unwritable),
 }
 
 /// Where the Dockerfile of a build is below its sources, and where an inline one is written (rule B36); none if that is
@@ -181,20 +177,12 @@ impl Stages {
     }
 }
 
-fn check(edits: &Edits) -> Result<(), EditError> {
-    let images = edits.from.iter().chain(edits.images.values());
-    let mut names = edits.env.iter().map(|(name, _)| name).chain(edits.end_env.keys());
-    let mut labels = edits.end_labels.keys();
-    if let Some(image) = images.into_iter().find(|image| !is_image(image)) {
-        return Err(EditError::Image(image.clone()));
+fn check(edits: &Edits) -> Result<(), Unwritable> {
+    for image in edits.from.iter().chain(edits.images.values()) {
+        checked_image(image)?;
     }
-    if let Some(name) = names.find(|name| !is_env_name(name)) {
-        return Err(EditError::EnvName(name.clone()));
-    }
-    match labels.find(|name| !is_label_name(name)) {
-        Some(name) => Err(EditError::LabelName(name.clone())),
-        None => Ok(()),
-    }
+    check_env_names(edits.env.iter().map(|(name, _)| name).chain(edits.end_env.keys()))?;
+    check_label_names(edits.end_labels.keys())
 }
 
 /// A part of the text that becomes something else, or a place that lines are put at.

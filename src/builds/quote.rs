@@ -3,6 +3,8 @@
 //! An instruction ends with its line, and no quote keeps one from ending: a line break within a value is written as the
 //! two characters `\n`, as OpenShift does it (openshift/builder `dockerfile/instructions.go`).
 
+use super::path::clean;
+
 /// Characters of a value on one line; up to August 2023, buildah dropped all that is behind one of 64 KiB.
 const LINE_CHARS_MAX: usize = 8_000;
 
@@ -43,24 +45,87 @@ pub(super) fn quoted(value: &str, escape: char) -> String {
     text
 }
 
+/// What cannot be written into a Dockerfile so that it means itself.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unwritable {
+    /// A name that no variable can have.
+    #[error("{} is no name of a variable", shown(.0))]
+    EnvName(String),
+    /// A name that no label can have.
+    #[error("{} is no name of a label", shown(.0))]
+    LabelName(String),
+    /// What is to stand behind a `FROM` is no image.
+    #[error("{} is no image", shown(.0))]
+    Image(String),
+    /// A path with a line break in it, or none.
+    #[error("{} is no path", shown(.0))]
+    Path(String),
+    /// What is to stand behind a `USER` is no user.
+    #[error("{} is no user", shown(.0))]
+    User(String),
+}
+
 /// Whether this can be the name of a variable, as Kubernetes has them.
 pub(super) fn is_env_name(name: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     !name.is_empty() && !name.starts_with(|c: char| c.is_ascii_digit()) && name.chars().all(is_part)
 }
 
-/// Whether this can be the name of a label: in quotes all but what would end it.
-pub(super) fn is_label_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains(|c: char| c == '=' || c.is_control())
+/// Looks whether these can be names of variables.
+pub(super) fn check_env_names<'a>(
+    mut names: impl Iterator<Item = &'a String>,
+) -> Result<(), Unwritable> {
+    names
+        .find(|name| !is_env_name(name))
+        .map_or(Ok(()), |name| Err(Unwritable::EnvName(name.clone())))
 }
 
-/// Whether this can be the image of a `FROM`: one word, in which nothing is put in the place of anything.
-pub(super) fn is_image(image: &str) -> bool {
+/// Looks whether these can be names of labels: in quotes all but what would end one.
+pub(super) fn check_label_names<'a>(
+    mut names: impl Iterator<Item = &'a String>,
+) -> Result<(), Unwritable> {
+    let is_name =
+        |name: &str| !name.is_empty() && !name.contains(|c: char| c == '=' || c.is_control());
+    names
+        .find(|name| !is_name(name))
+        .map_or(Ok(()), |name| Err(Unwritable::LabelName(name.clone())))
+}
+
+/// What can be the image of a `FROM`: one word, in which nothing is put in the place of anything.
+pub(super) fn checked_image(image: &str) -> Result<&str, Unwritable> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "._-/:@+".contains(c);
-    image.starts_with(|c: char| c.is_ascii_alphanumeric()) && image.chars().all(is_part)
+    let is_image =
+        image.starts_with(|c: char| c.is_ascii_alphanumeric()) && image.chars().all(is_part);
+    if is_image { Ok(image) } else { Err(Unwritable::Image(image.to_owned())) }
 }
 
-/// What is shown of a name that cannot be written.
+/// What can be behind a `USER`: a name or a number.
+pub(super) fn checked_user(user: String) -> Result<String, Unwritable> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let is_user = user.chars().all(is_part) && !user.starts_with(['-', '.']) && !user.is_empty();
+    if is_user { Ok(user) } else { Err(Unwritable::User(user)) }
+}
+
+/// A path in the shortest form, of one line.
+pub(super) fn checked_path(path: &str) -> Result<String, Unwritable> {
+    if path.is_empty() || path.contains(char::is_control) {
+        return Err(Unwritable::Path(path.to_owned()));
+    }
+    Ok(clean(path))
+}
+
+/// Whether a path is the same to everybody who reads it, without quotes.
+pub(super) fn is_plain(path: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "._-/".contains(c);
+    !path.is_empty() && !path.starts_with('-') && path.chars().all(is_part)
+}
+
+/// A path as the shell reads it.
+pub(super) fn shell_word(path: &str) -> String {
+    if is_plain(path) { path.to_owned() } else { format!("'{}'", path.replace('\'', "'\\''")) }
+}
+
+/// What is shown of a text that may be anything.
 pub(super) fn shown(text: &str) -> String {
     let text: String = text.chars().take(100).collect();
     format!("{text:?}")

@@ -1,5 +1,5 @@
+use super::reading::{instructions, values};
 use super::*;
-use parse::quoted_words;
 use proptest::prelude::*;
 
 const DIGEST: &str = "quay.io/team/base@sha256:00";
@@ -208,41 +208,6 @@ fn b009_the_images_that_a_dockerfile_reads_are_known() {
     assert_eq!(read[0].image, None);
     assert_eq!(read[1].image.as_deref(), Some("xxxxxx"));
     assert_eq!(images_read("RUN x", &map(&[])), Err(EditError::NoFrom));
-}
-
-/// Names and values of all instructions of a kind, read as buildah does it.
-fn values(text: &str, keyword: &str) -> Vec<(String, String)> {
-    let parsed = parse(text).unwrap();
-    let of = parsed.instructions.iter().filter(|one| one.keyword == keyword);
-    let words = of.flat_map(|one| quoted_words(one.arguments(), parsed.escape));
-    let read = |word: &str| {
-        let (name, value) = word.split_once('=').unwrap();
-        (unquoted(name), unquoted(value))
-    };
-    words.map(read).collect()
-}
-
-/// What buildah makes of a word in which no variable is left.
-fn unquoted(word: &str) -> String {
-    let (mut text, mut quote) = (String::new(), None);
-    let mut chars = word.chars().peekable();
-    while let Some(c) = chars.next() {
-        match (c, quote) {
-            ('\'' | '"', None) => quote = Some(c),
-            (c, Some(open)) if c == open => quote = None,
-            (c, Some('\'')) => text.push(c),
-            ('\\', None) => text.extend(chars.next()),
-            ('\\', _) => text.push(chars.next_if(|c| "\"$\\".contains(*c)).unwrap_or(c)),
-            ('$', _) => panic!("{word}"),
-            (c, _) => text.push(c),
-        }
-    }
-    assert_eq!(quote, None, "{word}");
-    text
-}
-
-fn instructions(text: &str) -> Vec<String> {
-    parse(text).unwrap().instructions.into_iter().map(|one| one.line).collect()
 }
 
 /// Texts that look like a Dockerfile.
