@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each program uses one of them")]
 
+mod builds;
 mod hosts;
 
 use std::fs;
@@ -32,6 +33,7 @@ use tidegate::reference::ImageReference;
 use tidegate::time::{Monotonic, Now, Schedule, Span, Timestamp};
 use tidegate::world::target::{WebhookTarget, read_answer};
 
+pub(crate) use builds::{containerfile, s2i};
 pub(crate) use hosts::{podman, pods, units};
 
 type Target = fn(&[u8]);
@@ -40,6 +42,7 @@ type Target = fn(&[u8]);
 pub(crate) const ALL: &[(&str, Target)] = &[
     ("answer", answer),
     ("config", config),
+    ("containerfile", containerfile),
     ("control", control),
     ("hook", hook),
     ("journal", journal),
@@ -49,6 +52,7 @@ pub(crate) const ALL: &[(&str, Target)] = &[
     ("pods", pods),
     ("reference", reference),
     ("registry", registry),
+    ("s2i", s2i),
     ("schedule", schedule),
     ("units", units),
 ];

@@ -1,7 +1,7 @@
 //! `.s2iignore`: files of the sources that a build does not see (rule B49).
 //!
-//! One pattern a line, as Go's `filepath.Glob` has them (source-to-image `pkg/ignore/ignore.go`): a pattern is of a path from
-//! the root of the sources, `*` and `?` stand for no `/`, and what is hidden is matched as well. `!` keeps what lines
+//! One pattern a line, as Go's `filepath.Glob` has them (source-to-image `pkg/ignore/ignore.go`): a pattern is of a path
+//! from the root of the sources, `*` and `?` stand for no `/`, and what is hidden is matched as well. `!` keeps what lines
 //! before it removed.
 
 use std::collections::BTreeSet;
