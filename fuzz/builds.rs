@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate::builds::{
-    Commit, Edits, Injection, Provenance, S2i, Script, UidRanges, assemble_user, edit, environment,
+    Edits, Injection, Provenance, S2i, Script, UidRanges, assemble_user, edit, environment,
     ignored, images_read, kept_secrets, log_snippet, script_plan,
 };
+use tidegate::fact::SourceRevision;
 
 /// Lines `%%WORD VALUE` and the rest; in a value `\n` is a line break.
 fn split(text: &str) -> (Vec<(&str, String)>, String) {
@@ -88,7 +89,7 @@ pub(crate) fn s2i(data: &[u8]) {
     let (words, rest) = split(text);
     files(&words, &rest);
     let mut build = S2i::default();
-    let mut commit = Commit::default();
+    let mut revision = SourceRevision::default();
     for (word, value) in words {
         match word {
             "builder" => build.builder.reference = value,
@@ -108,8 +109,8 @@ pub(crate) fn s2i(data: &[u8]) {
             "source" => build.provenance.source = Some(value),
             "reference" => build.provenance.reference = Some(value),
             "context" => build.provenance.context_dir = Some(value),
-            "message" => commit.message = value,
-            "author" => commit.author = value,
+            "message" => revision.message = value,
+            "author" => revision.author = value,
             "secret" | "config" => {
                 let files = vec!["a".to_owned(), value.clone()];
                 build.injections.push(Injection {
@@ -123,7 +124,7 @@ pub(crate) fn s2i(data: &[u8]) {
         }
     }
     build.environment = environment(&rest).values;
-    build.provenance.commit = Some(commit);
+    build.provenance.revision = Some(revision);
     is_without_login(&build.provenance);
     let text = match build.dockerfile() {
         Ok(text) => text,

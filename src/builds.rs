@@ -15,7 +15,7 @@ mod s2i;
 
 pub use containerfile::{EditError, Edits, ImageRead, dockerfile_path, edit, images_read};
 pub use log::log_snippet;
-pub use provenance::{Commit, Provenance};
+pub use provenance::Provenance;
 pub use quote::Unwritable;
 pub use s2i::{
     BuilderImage, ENVIRONMENT_FILE, Environment, IGNORE_FILE, Injection, S2i, S2iError, Script,

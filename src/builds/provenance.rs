@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::fact::SourceRevision;
 use crate::secret::masked;
 
 /// Before the names of labels about a build.
@@ -21,27 +22,12 @@ pub struct Provenance {
     pub source: Option<String>,
     /// What the manifest says is built of it.
     pub reference: Option<String>,
+    /// The branch that the commit was found at; what the manifest says comes first.
+    pub branch: Option<String>,
     /// What was checked out.
-    pub commit: Option<Commit>,
+    pub revision: Option<SourceRevision>,
     /// The folder in it.
     pub context_dir: Option<String>,
-}
-
-/// A commit that a build is of.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Commit {
-    /// Its hash.
-    pub id: String,
-    /// The branch that it was found at; what the manifest says comes first.
-    pub reference: Option<String>,
-    /// Name of its author.
-    pub author: String,
-    /// Address of its author.
-    pub email: String,
-    /// Its date, as `git` prints it.
-    pub date: String,
-    /// Its message; the first line is taken.
-    pub message: String,
 }
 
 impl Provenance {
@@ -49,7 +35,7 @@ impl Provenance {
     #[must_use]
     pub fn env(&self) -> BTreeMap<String, String> {
         let source = self.source.as_deref().map(without_login);
-        let commit = self.commit.as_ref().map(|commit| commit.id.clone());
+        let commit = self.revision.as_ref().map(|revision| revision.commit.clone());
         let of_git = source.is_some();
         let all = [
             ("OPENSHIFT_BUILD_NAME", Some(self.name.clone())),
@@ -77,18 +63,16 @@ impl Provenance {
     /// The labels about the sources: all that an image of the Source strategy has (rule B45.3).
     #[must_use]
     pub fn source_labels(&self) -> BTreeMap<String, String> {
-        let commit = self.commit.as_ref();
-        let of = |part: fn(&Commit) -> &str| commit.map(|commit| part(commit).to_owned());
-        let author = commit.filter(|commit| !commit.author.is_empty());
-        let author = author.map(|commit| format!("{} <{}>", commit.author, commit.email));
-        let found_at = commit.and_then(|commit| commit.reference.clone());
+        let of = |part: fn(&SourceRevision) -> &str| {
+            self.revision.as_ref().map(|revision| part(revision).to_owned())
+        };
         let given = self.reference.clone().filter(|reference| !reference.is_empty());
         let all = [
-            ("commit.author", author),
-            ("commit.date", of(|commit| &commit.date)),
-            ("commit.id", of(|commit| &commit.id)),
-            ("commit.ref", given.or(found_at)),
-            ("commit.message", commit.map(|commit| subject(&commit.message))),
+            ("commit.author", of(|revision| &revision.author)),
+            ("commit.date", of(|revision| &revision.date)),
+            ("commit.id", of(|revision| &revision.commit)),
+            ("commit.ref", given.or_else(|| self.branch.clone())),
+            ("commit.message", of(|revision| &revision.message).map(|text| subject(&text))),
             ("source-location", self.source.as_deref().map(without_login)),
             ("source-context-dir", self.context_dir.clone()),
         ];
@@ -133,13 +117,13 @@ mod tests {
             namespace: "shop".into(),
             source: Some("https://user:pw@git.example.com/web2.git".into()),
             reference: Some("v1".into()),
-            commit: Some(Commit {
-                id: "0123abc".into(),
-                reference: Some("main".into()),
-                author: "Jane \"J\" Doe".into(),
-                email: "jane@example.com".into(),
+            branch: Some("main".into()),
+            revision: Some(SourceRevision {
+                commit: "0123abc".into(),
+                author: "Jane \"J\" Doe <jane@example.com>".into(),
                 date: "Mon Nov 23 10:00:00 2026 +0000".into(),
                 message: "Say $HOME\n\nand more".into(),
+                ..SourceRevision::default()
             }),
             context_dir: Some("app".into()),
         }
@@ -160,7 +144,7 @@ mod tests {
              OPENSHIFT_BUILD_SOURCE=https://git.example.com/web2.git\n"
         );
         let mut plain = build();
-        (plain.reference, plain.commit) = (None, None);
+        (plain.reference, plain.revision) = (None, None);
         let names: Vec<_> = plain.env().into_keys().collect();
         assert_eq!(
             names,

@@ -1,6 +1,6 @@
-use super::super::Commit;
 use super::super::containerfile::reading::{instructions, values};
 use super::*;
+use crate::fact::SourceRevision;
 use proptest::prelude::*;
 
 const BUILDER: &str = "quay.io/team/builder@sha256:00";
@@ -56,12 +56,11 @@ CMD /usr/libexec/s2i/run
 
 /// Every part there is, with hostile values in it.
 fn whole() -> S2i {
-    let commit = Commit {
-        id: "0123abc".into(),
-        author: "Jane".into(),
-        email: "jane@example.com".into(),
+    let revision = SourceRevision {
+        commit: "0123abc".into(),
+        author: "Jane <jane@example.com>".into(),
         message: "Say \"hi\" for $5\n\nRUN evil".into(),
-        ..Commit::default()
+        ..SourceRevision::default()
     };
     let mut builder = image(
         &[
@@ -82,7 +81,7 @@ fn whole() -> S2i {
         provenance: Provenance {
             source: Some("https://u:p@git.example.com/web.git".into()),
             reference: Some("v1".into()),
-            commit: Some(commit),
+            revision: Some(revision),
             context_dir: Some("app".into()),
             ..plain().provenance
         },
@@ -394,7 +393,7 @@ proptest! {
         build.env = list(&[("B", b)]);
         build.image_labels = map(&[("l", c)]);
         build.provenance.source = Some(format!("https://{d}"));
-        build.provenance.commit.as_mut().unwrap().message.clone_from(e);
+        build.provenance.revision.as_mut().unwrap().message.clone_from(e);
         build.injections = vec![secret(f, &[g])];
         build.builder.labels.insert(LABEL_DESTINATION.into(), h.clone());
         if !incremental {
