@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::builds::kept_secrets;
 use crate::fact::RunPolicy;
 use crate::names::{Kind, StreamName, StreamTag};
 use crate::reference::ImageReference;
@@ -251,6 +252,17 @@ fn check_strategy<'s>(
     } else {
         (BuildStrategy::JenkinsPipeline, "jenkinsPipelineStrategy", None, false)
     };
+    for (index, env) in strategy.source_strategy.iter().flat_map(|s| s.env.iter()).enumerate() {
+        if kept_secrets(std::iter::once(env.name.as_str())).is_empty() {
+            continue;
+        }
+        let path = steps!["spec", "strategy", "sourceStrategy", "env", index, "name"];
+        let name = &env.name;
+        draft.warn("X42", path, format!(
+            "the variable {name} stays in the image that is built, where anybody who can pull it reads it; hand it over \
+             as a file with `source.secrets`, which is removed after the build"
+        ));
+    }
     if let Some(refusal) = kind.refusal() {
         draft.warn("B3", at, refusal);
     }

@@ -573,3 +573,17 @@ proptest! {
         }
     }
 }
+
+/// X42: what the Source strategy is given as a variable stays in the image.
+#[test]
+fn x042_a_variable_that_sounds_like_a_secret_is_told_to_stay_in_the_image() {
+    let with = |env: &str| {
+        format!(
+            "apiVersion: build.openshift.io/v1\nkind: BuildConfig\nmetadata: {{name: b}}\nspec:\n  source: {{git: {{uri: \
+             'https://git.example.com/a.git'}}}}\n  strategy: {{sourceStrategy: {{from: {{kind: DockerImage, name: r.io/x:1}}, \
+             env: [{{name: {env}, value: x}}]}}}}\n"
+        )
+    };
+    warns(&with("DB_PASSWORD"), "X42 the variable DB_PASSWORD stays in the image that is built");
+    assert!(read(&with("COLOUR")).diagnostics.is_empty());
+}

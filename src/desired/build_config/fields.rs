@@ -111,7 +111,7 @@ pub(super) struct Docker {
 pub(super) struct SourceStrategy {
     pub(super) from: Option<ObjectReference>,
     pub(super) pull_secret: IgnoredAny,
-    pub(super) env: IgnoredAny,
+    pub(super) env: Vec<Env>,
     pub(super) scripts: String,
     pub(super) incremental: Option<bool>,
     pub(super) force_pull: bool,
@@ -119,6 +119,14 @@ pub(super) struct SourceStrategy {
     /// Extended builds of OpenShift 3, since removed.
     pub(super) runtime_image: IgnoredAny,
     pub(super) runtime_artifacts: IgnoredAny,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Env {
+    pub(super) name: String,
+    pub(super) value: String,
+    pub(super) value_from: IgnoredAny,
 }
 
 #[derive(Deserialize, Default)]
