@@ -16,6 +16,7 @@ mod mirror_set;
 mod nearest;
 mod object;
 mod pod;
+pub mod processed;
 mod reading;
 pub mod registries;
 mod service;

@@ -257,6 +257,14 @@ impl Manifests {
     pub fn create(&mut self, path: &str, object: &Value) -> Result<(), EditError> {
         let document =
             if path.ends_with(".json") { object.json("", "  ") + "\n" } else { object.document() };
+        self.create_text(path, document)
+    }
+
+    /// The same of an object that is a text already.
+    ///
+    /// # Errors
+    /// When the daemon would reject it.
+    pub fn create_text(&mut self, path: &str, document: String) -> Result<(), EditError> {
         let text = match self.files.get(path).and_then(|file| file.now.as_deref()) {
             None => document,
             Some(text) => {

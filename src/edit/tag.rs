@@ -214,15 +214,23 @@ impl Manifests {
         let import = match known {
             Some((index, old)) => self.replace_tag(&place, index, &old, fields, &value)?,
             None => {
-                let count = document.and_then(|d| d.node.at(&["spec", "tags"]));
-                let count = count.map_or(0, |tags| tags.items().len());
-                let mut path = keys(&["spec", "tags"]);
-                path.push(Step::Index(count));
-                self.put(&place, &path, value)?;
+                self.add_tag(&place, value)?;
                 Import::ByChange
             }
         };
         Ok(PutTag { path: place.path, is_new_stream: false, import })
+    }
+
+    /// Gives a stream an entry of `spec.tags` behind those that it has.
+    ///
+    /// # Errors
+    /// When its text cannot be changed so, or the daemon would reject the stream then.
+    pub fn add_tag(&mut self, place: &Place, tag: Value) -> Result<(), EditError> {
+        let tags = self.at(place).and_then(|document| document.node.at(&["spec", "tags"]));
+        let count = tags.map_or(0, |tags| tags.items().len());
+        let mut path = keys(&["spec", "tags"]);
+        path.push(Step::Index(count));
+        self.put(place, &path, tag)
     }
 
     fn replace_tag(
@@ -296,7 +304,9 @@ impl Manifests {
     }
 }
 
-fn mode_word(mode: ImportMode) -> &'static str {
+/// An import mode as manifests spell it.
+#[must_use]
+pub fn mode_word(mode: ImportMode) -> &'static str {
     match mode {
         ImportMode::Legacy => "Legacy",
         ImportMode::PreserveOriginal => "PreserveOriginal",

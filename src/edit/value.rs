@@ -30,6 +30,20 @@ impl Value {
         Self::Map(entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
     }
 
+    /// The same for readers of JSON; keys stand in the order of JSON there.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        match self {
+            Self::Text(text) => text.as_str().into(),
+            Self::Bool(flag) => (*flag).into(),
+            Self::Number(number) => (*number).into(),
+            Self::List(items) => items.iter().map(Self::to_json).collect(),
+            Self::Map(entries) => {
+                entries.iter().map(|(key, value)| (key.clone(), value.to_json())).collect()
+            }
+        }
+    }
+
     /// What a reader of the text makes of it.
     pub(super) fn node(&self) -> Node {
         let scalar = |kind, text: String| Node::Scalar(Scalar { text: text.into(), kind });
@@ -54,7 +68,8 @@ impl Value {
     }
 
     /// The value as a document.
-    pub(super) fn document(&self) -> String {
+    #[must_use]
+    pub fn document(&self) -> String {
         let mut out = String::new();
         match self {
             Self::Map(entries) => {
@@ -68,7 +83,8 @@ impl Value {
     }
 
     /// The value as JSON, whose further lines stand at `indent`.
-    pub(super) fn json(&self, indent: &str, step: &str) -> String {
+    #[must_use]
+    pub fn json(&self, indent: &str, step: &str) -> String {
         let inner = format!("{indent}{step}");
         let lines = |open: char, lines: Vec<String>, close: char| {
             let body = lines.join(&format!(",\n{inner}"));
@@ -105,6 +121,18 @@ impl Value {
                 format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
             }
         }
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::text(text)
+    }
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
     }
 }
 
