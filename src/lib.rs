@@ -44,6 +44,7 @@
 //! | [`engine`] | one step; the only writer of state |
 //! | [`hook`] | what notices of registries and git hosts say, and whether they are theirs |
 //! | [`edit`] | manifests are changed: the text that is meant, and nothing else |
+//! | [`scaffold`] | applications and builds out of a few words: found, named, made, told of |
 //! | [`oc`] | what `oc` prints: tables, describe blocks, YAML, templates |
 //! | [`report`] | states and plans become text and JSON |
 //! | [`journal`] | the file: format, recovery, snapshots, object store |
@@ -68,7 +69,7 @@
 //! ```text
 //! shell   async, IO     main → cli → daemon, control, listener → world   config · telemetry
 //! edge    sync IO                       journal → Disk
-//! core    pure, sync    edit → report · oc · engine → plan · admit → effective → desired, observed, hook
+//! core    pure, sync    scaffold → edit → report · oc · engine → plan · admit → effective → desired, observed, hook
 //!                       → policy · pods · builds · fact · action · api · names · reference · time · limits · dense
 //!                       · secret · sabotage
 //! ```
@@ -122,6 +123,7 @@ pub mod policy;
 pub mod reference;
 pub mod report;
 pub mod sabotage;
+pub mod scaffold;
 mod secret;
 pub mod telemetry;
 pub mod time;

@@ -19,10 +19,13 @@ mod inventory;
 mod kinds;
 mod logs;
 mod metadata;
+mod new_app;
+mod new_build;
 mod prune;
 mod resource;
 mod rollback;
 mod rollout;
+mod scaffolding;
 mod scale;
 mod set;
 mod set_image;
@@ -50,6 +53,8 @@ pub(super) enum Verb {
     ImportImage(import_image::Command),
     Tag(tag::Command),
     Create(create::Command),
+    NewApp(Box<new_app::Command>),
+    NewBuild(Box<new_build::Command>),
     Delete(delete::Command),
     Set(set::Command),
     Rollout(rollout::Command),
@@ -172,6 +177,8 @@ pub(super) fn run(verb: &Verb, context: &mut Context<'_>) -> anyhow::Result<Exit
         Verb::ImportImage(command) => import_image::run(command, context),
         Verb::Tag(command) => tag::run(command, context),
         Verb::Create(command) => create::run(command, context),
+        Verb::NewApp(command) => new_app::run(command, context),
+        Verb::NewBuild(command) => new_build::run(command, context),
         Verb::Delete(command) => delete::run(command, context),
         Verb::Set(command) => set::run(command, context),
         Verb::Rollout(command) => rollout::run(command, context),

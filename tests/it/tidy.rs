@@ -43,6 +43,7 @@ const CORE: &[&[&str]] = &[
     &["plan", "admit"],
     &["engine", "report", "oc"],
     &["edit"],
+    &["scaffold"],
 ];
 
 /// The shell, from below, in the same way; all of it stands on the core, and on the journal but for the world.
@@ -71,6 +72,9 @@ const APART: &[(&str, &str)] = &[
     ("oc", "engine"),
     ("edit", "engine"),
     ("edit", "plan"),
+    ("scaffold", "engine"),
+    ("scaffold", "plan"),
+    ("scaffold", "report"),
 ];
 
 /// Words that the core must not know.

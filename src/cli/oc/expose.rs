@@ -96,7 +96,7 @@ fn usage(message: impl Into<String>) -> UsageError {
 }
 
 /// Reads `a=b,c=d`.
-fn pairs(text: &str) -> anyhow::Result<BTreeMap<String, String>> {
+pub(super) fn pairs(text: &str) -> anyhow::Result<BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
     for pair in text.split(',').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {

@@ -307,7 +307,7 @@ fn alone(config: &Config, order: ImportOrder) -> anyhow::Result<Reply> {
     })
 }
 
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+pub(super) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.enable_all().build().context("cannot start the runtime")
 }
@@ -506,9 +506,10 @@ fn dry_run(
     Ok(ExitCode::Done)
 }
 
-type Kept = Arc<Mutex<std::collections::BTreeMap<crate::names::ContentHash, Vec<u8>>>>;
+/// What an import would keep of images.
+pub(super) type Kept = Arc<Mutex<std::collections::BTreeMap<crate::names::ContentHash, Vec<u8>>>>;
 
-fn registries(config: &Config, kept: &Kept) -> anyhow::Result<Registries> {
+pub(super) fn registries(config: &Config, kept: &Kept) -> anyhow::Result<Registries> {
     let store = Arc::clone(kept);
     let keep = move |bytes: &[u8]| {
         let hash = crate::names::ContentHash::of(bytes);
@@ -519,7 +520,11 @@ fn registries(config: &Config, kept: &Kept) -> anyhow::Result<Registries> {
     Ok(Registries::new(config.registries.client(), Arc::new(keep))?)
 }
 
-fn found(request: &ResolveRequest, resolution: &Resolution, kept: &Kept) -> Option<api::Image> {
+pub(super) fn found(
+    request: &ResolveRequest,
+    resolution: &Resolution,
+    kept: &Kept,
+) -> Option<api::Image> {
     let image = resolution.image.as_ref()?;
     let kept = kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let reference = request.check.image.with_digest(&image.digest);

@@ -511,7 +511,7 @@ fn form(resource: Resource) -> ApiError {
     ApiError::bad_request(format!("{}s must be retrieved with {form}", resource.kind()))
 }
 
-fn text_of(path: &Path) -> std::io::Result<String> {
+pub(super) fn text_of(path: &Path) -> std::io::Result<String> {
     if path != Path::new("-") {
         return std::fs::read_to_string(path);
     }

@@ -8,6 +8,8 @@ use serde_json::Value;
 use stage::{Image, Stage};
 use tidegate::fact::Fact;
 
+use crate::support::daemon::eventually;
+
 const PYTHON: &str = include_str!("python-lab.trycmd");
 const BLOG: &str = include_str!("blog.trycmd");
 const ARTICLE: &str = include_str!("article.trycmd");
@@ -37,11 +39,14 @@ fn the_python_lab() {
     }
 }
 
-/// P1, P2, P5.
+/// P1 to P6, S0.1 to S0.11.
 #[test]
 fn a_blog_from_an_image() {
     let Some(mut stage) = Stage::open("myproject", None) else { return };
-    stage.push("docker.io/openshiftkatacoda/blog-django-py:latest", "blog", &Image::plain("blog"));
+    let image = python_35();
+    stage.push("docker.io/openshiftkatacoda/blog-django-py:latest", "blog", &image);
+    stage.shows(&image, "config");
+    stage.rolls_out();
     stage.commit(
         "blog.yaml",
         "apiVersion: image.openshift.io/v1\nkind: ImageStream\nmetadata:\n  name: blog-django-py\n  \
@@ -52,6 +57,18 @@ fn a_blog_from_an_image() {
     stage.settle();
     play(&mut stage, "blog.trycmd", BLOG, "before");
     play(&mut stage, "blog.trycmd", BLOG, "import");
+    play(&mut stage, "blog.trycmd", BLOG, "only the stream");
+    play(&mut stage, "blog.trycmd", BLOG, "two instances");
+    stage.ends(2);
+    play(&mut stage, "blog.trycmd", BLOG, "all of it");
+    play(&mut stage, "blog.trycmd", BLOG, "from a registry");
+    stage.ends(3);
+    play(&mut stage, "blog.trycmd", BLOG, "and its end");
+    let left = ["get", "all", "-o", "name"].map(str::to_owned);
+    eventually("the stream alone", || {
+        let left = stage.oc(&left).stdout;
+        (left == b"imagestream.image.openshift.io/blog-django-py\n").then_some(())
+    });
 }
 
 /// P19 to P23, P31.
@@ -59,7 +76,9 @@ fn a_blog_from_an_image() {
 fn an_article_about_image_streams() {
     let Some(mut stage) = Stage::open("myproject", None) else { return };
     stage.push("docker.io/bitnami/apache:2.4", "apache", &Image::plain("apache"));
-    stage.push("quay.io/tdonohue/python-hello-world:latest", "hello", &Image::plain("hello"));
+    let hello = Image::plain("hello").listening("8080/tcp");
+    stage.push("quay.io/tdonohue/python-hello-world:latest", "hello", &hello);
+    stage.shows(&hello, "hello-config");
     stage.start();
     play(&mut stage, "article.trycmd", ARTICLE, "approved apache");
     // The manifest as the article declares it: it says what the import wrote.
@@ -199,6 +218,35 @@ fn streams_that_come_with_the_platform() {
         stage.settle();
     }
     play(&mut stage, "httpd.trycmd", HTTPD, "look");
+    let hidden = |tag: &str| format!("istag/httpd:{tag}");
+    for tag in ["2.4", "2.4-el8"] {
+        let words = ["annotate", &hidden(tag), "tags=hidden"].map(str::to_owned);
+        assert!(stage.oc(&words).status.success());
+    }
+    stage.settle();
+    play(&mut stage, "httpd.trycmd", HTTPD, "a search");
+}
+
+/// P36, S3.2, S3.4.
+#[test]
+fn applications_of_a_stream_that_comes_with_the_platform() {
+    let Some(mut stage) = Stage::open("openshift", None) else { return };
+    let image = Image::plain("httpd").building();
+    let place = "registry.redhat.io/rhscl/httpd-24-rhel7:latest";
+    stage.push(place, "httpd", &image);
+    stage.shows(&image, "config");
+    let head = "apiVersion: image.openshift.io/v1\nkind: ImageStream\nmetadata: {name: httpd, namespace: openshift}\nspec:\n  tags:\n";
+    stage.commit("httpd.yaml", &format!("{head}{}", tags(&[("2.4", place)], "Local")));
+    stage.rolls_out();
+    stage.start();
+    stage.settle();
+    play(&mut stage, "httpd.trycmd", HTTPD, "new applications");
+    // The one that is built waits for its image; the other one runs what the tag has.
+    stage.ends(1);
+    let words = ["describe", "deploy", "web1", "-n", "web"].map(str::to_owned);
+    let described = String::from_utf8(stage.oc(&words).stdout).unwrap();
+    let digest = &stage.words["httpd"];
+    assert!(described.contains(&format!("/openshift/httpd@{digest}")), "{described}");
 }
 
 /// P37, S3.3.

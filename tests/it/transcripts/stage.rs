@@ -80,6 +80,12 @@ impl Stage {
         digest
     }
 
+    /// The seven characters by which an image is shown are `{name}` from now on.
+    pub(crate) fn shows(&mut self, image: &Image, name: &str) {
+        let digest = Digest::of(image.config.to_string().as_bytes()).to_string();
+        self.words.insert(name.to_owned(), digest["sha256:".len()..][..7].to_owned());
+    }
+
     /// Rollouts go to a program that always succeeds.
     pub(crate) fn rolls_out(&self) {
         let target =
@@ -157,6 +163,18 @@ impl Image {
             "config": {"Labels": {"seed": seed}}, "rootfs": {"type": "layers", "diff_ids": []},
         });
         Self { config, layers: vec![(Digest::of(seed.as_bytes()).to_string(), 1_000)] }
+    }
+
+    /// The same, listening on a port.
+    pub(crate) fn listening(mut self, port: &str) -> Self {
+        self.config["config"]["ExposedPorts"] = json!({port: {}});
+        self
+    }
+
+    /// The same, building what it is given.
+    pub(crate) fn building(mut self) -> Self {
+        self.config["config"]["Labels"]["io.openshift.s2i.scripts-url"] = "image:///s2i".into();
+        self
     }
 
     async fn push(&self, registry: &DockerRegistry, repository: &str, tag: &str) -> Digest {
