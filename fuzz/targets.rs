@@ -575,9 +575,11 @@ pub(crate) fn control(data: &[u8]) {
             Request::Prune(Box::new(PruneRequest { options, confirm, contents }))
         }
         Question::DeleteImage(image) => Request::DeleteImage(image),
-        Question::ReadSource | Question::CheckTag(_) | Question::Compact | Question::Hooks => {
-            return;
-        } // not for the engine's answer
+        Question::ReadSource
+        | Question::CheckTag(_)
+        | Question::Compact
+        | Question::Hooks
+        | Question::Upload { .. } => return, // not for the engine's answer
     };
     let mut engine = ENGINE.clone();
     let may_wait = matches!(request, Request::Import(_) | Request::Push(_));

@@ -2,6 +2,11 @@
 //!
 //! A Unix socket with one JSON line each way, so that any language and `nc -U` can use it. Who asks is taken from the
 //! kernel (peer credentials), never from the request. Whoever can open the socket may ask; its mode is 0660.
+//!
+//! An `upload` is followed by as many bytes as it says, and answered with their hash; then one more line is taken, which
+//! may name it. Until the connection ends, no collection takes what was uploaded.
+
+mod upload;
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -24,10 +29,12 @@ use crate::engine::{Answer, CancelledBuilds, OrderedRollout, StartedBuild};
 use crate::fact::PruneOptions;
 use crate::hook::deliveries::Listening;
 use crate::listener::Hooks;
-use crate::names::{Digest, ObjectKey, Seq, StreamTag};
+use crate::names::{ContentHash, Digest, ObjectKey, Seq, StreamTag};
 use crate::plan::prune::Pruned;
 use crate::report::Live;
 use crate::time::Now;
+
+pub use upload::Uploads;
 
 /// Bytes of one request.
 const REQUEST_BYTES_MAX: u64 = 64 * 1024;
@@ -70,6 +77,11 @@ pub enum Question {
     RunJob(RunOrder),
     /// Start a build.
     StartBuild(Box<BuildOrder>),
+    /// Keep what follows this line; the next line may be a `start_build` that names it.
+    Upload {
+        /// How much follows.
+        bytes: u64,
+    },
     /// End builds.
     CancelBuild(CancelBuildOrder),
     /// Import tags now, and answer when that is done.
@@ -106,6 +118,8 @@ pub enum Reply {
     Started(Box<StartedBuild>),
     /// Builds are being ended.
     Cancelled(Box<CancelledBuilds>),
+    /// What was uploaded is kept while the connection lasts.
+    Uploaded(ContentHash),
     /// What the listener for webhooks is and had.
     Hooks(Box<Listening>),
 }
@@ -128,7 +142,12 @@ impl Drop for Control {
 ///
 /// # Errors
 /// When the socket cannot be made.
-pub fn serve(path: &Path, events: Events, hooks: Hooks) -> anyhow::Result<Control> {
+pub fn serve(
+    path: &Path,
+    events: Events,
+    hooks: Hooks,
+    uploads: Uploads,
+) -> anyhow::Result<Control> {
     use anyhow::Context as _;
     let wrong = || format!("cannot listen at control socket `{}` (control.socket)", path.display());
     if let Some(parent) = path.parent() {
@@ -158,10 +177,10 @@ pub fn serve(path: &Path, events: Events, hooks: Hooks) -> anyhow::Result<Contro
                     continue;
                 }
             };
-            let (events, hooks) = (events.clone(), hooks.clone());
+            let (events, hooks, uploads) = (events.clone(), hooks.clone(), uploads.clone());
             tokio::spawn(async move {
                 let _place = place;
-                if let Err(error) = converse(stream, events, hooks).await {
+                if let Err(error) = converse(stream, events, hooks, uploads).await {
                     tracing::debug!(%error, "a control client went away");
                 }
             });
@@ -170,20 +189,47 @@ pub fn serve(path: &Path, events: Events, hooks: Hooks) -> anyhow::Result<Contro
     Ok(Control { path: path.to_owned(), task })
 }
 
-async fn converse(stream: UnixStream, events: Events, hooks: Hooks) -> io::Result<()> {
+async fn converse(
+    stream: UnixStream,
+    events: Events,
+    hooks: Hooks,
+    uploads: Uploads,
+) -> io::Result<()> {
     let uid = stream.peer_cred()?.uid();
     let (read, mut write) = stream.into_split();
-    let mut line = Vec::new();
-    let mut reader = BufReader::new(read.take(REQUEST_BYTES_MAX));
-    tokio::time::timeout(REQUEST_TIMEOUT, reader.read_until(b'\n', &mut line)).await??;
-    let reply = match understand(&line) {
-        Ok(Question::Hooks) => Reply::Hooks(Box::new(hooks.listening())),
-        Ok(question) => answer(question, uid, &events).await,
-        Err(why) => Reply::Refused(format!("the request is not understood: {why}")),
-    };
-    let mut text = serde_json::to_vec(&reply)?;
-    text.push(b'\n');
-    tokio::time::timeout(REQUEST_TIMEOUT, write.write_all(&text)).await?
+    let mut reader = BufReader::new(read);
+    // Held until the connection ends, so that it is there when a record names it.
+    let mut held = None;
+    loop {
+        let mut line = Vec::new();
+        let mut request = (&mut reader).take(REQUEST_BYTES_MAX);
+        tokio::time::timeout(REQUEST_TIMEOUT, request.read_until(b'\n', &mut line)).await??;
+        if held.is_some() && line.is_empty() {
+            return Ok(()); // it was all that it wanted
+        }
+        let reply = match understand(&line) {
+            Ok(Question::Hooks) => Reply::Hooks(Box::new(hooks.listening())),
+            Ok(Question::Upload { bytes }) if held.is_none() => {
+                match uploads.take(&mut reader, bytes).await? {
+                    Ok(holding) => Reply::Uploaded(held.insert(holding).hash()),
+                    Err(why) => Reply::Refused(why),
+                }
+            }
+            Ok(Question::Upload { .. }) => Reply::Refused("one upload is enough".into()),
+            Ok(Question::StartBuild(order)) => match uploads.hold_input(&order) {
+                Ok(_holding) => answer(Question::StartBuild(order), uid, &events).await,
+                Err(why) => Reply::Refused(why),
+            },
+            Ok(question) => answer(question, uid, &events).await,
+            Err(why) => Reply::Refused(format!("the request is not understood: {why}")),
+        };
+        let mut text = serde_json::to_vec(&reply)?;
+        text.push(b'\n');
+        tokio::time::timeout(REQUEST_TIMEOUT, write.write_all(&text)).await??;
+        if !matches!(reply, Reply::Uploaded(_)) {
+            return Ok(());
+        }
+    }
 }
 
 /// Reads a request, or says why it is none.
@@ -220,6 +266,9 @@ async fn answer(question: Question, uid: u32, events: &Events) -> Reply {
         Question::DeleteImage(image) => Request::DeleteImage(image),
         // Answered without the loop.
         Question::Hooks => return Reply::Refused("the listener is asked elsewhere".into()),
+        Question::Upload { .. } => {
+            return Reply::Refused("what is uploaded is taken elsewhere".into());
+        }
         Question::ReadSource => return nudge(Nudge::Source, events).await,
         Question::CheckTag(tag) => return nudge(Nudge::Tag(tag), events).await,
         Question::Compact => {

@@ -8,6 +8,7 @@ mod cache;
 mod checks;
 mod configs;
 mod contents;
+mod inputs;
 mod logins;
 mod looking;
 mod notify;
@@ -17,7 +18,7 @@ mod reading;
 mod signals;
 mod upkeep;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -28,14 +29,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::action::{Action, ActionId, Ask, ImportOrder, Input, Nudge, Request};
 use crate::config::Config;
-use crate::control::{self, Reply};
+use crate::control::{self, Reply, Uploads};
 use crate::effective;
 use crate::engine::{Effect, Engine};
 use crate::fact::{ConfigAdopted, Fact};
 use crate::journal::{Journal, ObjectStore, Retention};
 use crate::limits;
 use crate::listener::{self, Hooks};
-use crate::names::{CommitId, StreamName};
+use crate::names::{CommitId, ContentHash, StreamName};
 use crate::time::{Monotonic, Now, Timestamp};
 use crate::world::World;
 use crate::world::watch::{self, Watcher};
@@ -142,6 +143,8 @@ pub struct Daemon {
     hooks: Option<Hooks>,
     /// Podman's health checks, where it is we who have to ask them.
     checks: Option<checks::Checks>,
+    /// What was handed over for builds that ended.
+    used_inputs: BTreeSet<ContentHash>,
 }
 
 impl Daemon {
@@ -186,6 +189,7 @@ impl Daemon {
             only: None,
             hooks: None,
             checks: None,
+            used_inputs: BTreeSet::new(),
         }
     }
 
@@ -305,6 +309,7 @@ impl Daemon {
                     self.upkeep.records += records.len() as u64;
                     for record in &records {
                         notify::log(record, self.engine.desired());
+                        self.note_input(&record.fact);
                         if matches!(record.fact, Fact::RecordsLost(_)) {
                             self.forget_mark();
                         }
@@ -332,6 +337,7 @@ impl Daemon {
             self.cache();
             self.notify.after_step(&self.engine);
             self.checks.iter().for_each(|checks| checks.go_on(&self.engine));
+            self.forget_inputs();
         }
         Ok(stop)
     }
@@ -570,7 +576,8 @@ pub async fn serve(
     let mut daemon = Daemon::new(opened, reload);
     daemon.hooks = Some(hooks.clone());
     let events = daemon.events();
-    let control = control::serve(&socket, events.clone(), hooks.clone())?;
+    let uploads = Uploads::new(&daemon.state_dir, daemon.store.clone())?;
+    let control = control::serve(&socket, events.clone(), hooks.clone(), uploads)?;
     let listener = match &listens_at {
         Some(address) => Some(listener::serve(address, hooks, events.clone()).await?),
         None => None,

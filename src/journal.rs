@@ -116,7 +116,7 @@ pub use reader::{
 pub use recovery::Head;
 pub use salvage::{SalvageError, Salvaged, salvage};
 pub use snapshot::{Sealed, Snapshot, SnapshotError, StateError};
-pub use store::{ObjectStore, StoreError, objects_of};
+pub use store::{Holding, ObjectStore, StoreError, objects_of};
 pub use verify::{Finding, Fold, Proof, verify};
 
 use crate::fact::{Record, Space};

@@ -177,6 +177,15 @@ pub const BUILD_TIMEOUT: Duration = Duration::from_secs(2 * 60 * 60);
 /// The shortest `builds.timeout`.
 pub const BUILD_TIMEOUT_MIN: Duration = Duration::from_secs(10);
 
+/// Bytes that are handed over for one build (`start-build --from-dir`): a source tree with its history has some hundred MB.
+pub const UPLOAD_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// Uploads at once: each may fill the disk by [`UPLOAD_BYTES_MAX`].
+pub const UPLOADS_AT_ONCE_MAX: usize = 2;
+
+/// One upload, whatever it has: from a process on the same host.
+pub const UPLOAD_TIMEOUT: Duration = Duration::from_mins(10);
+
 /// How often a build is tried again that did not get through to the builder.
 pub const BUILD_RETRIES: u32 = 3;
 

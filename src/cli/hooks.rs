@@ -43,6 +43,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
         | Reply::Ordered(_)
         | Reply::Started(_)
         | Reply::Cancelled(_)
+        | Reply::Uploaded(_)
         | Reply::Looking(_) => anyhow::bail!(ask::SOMETHING_ELSE),
     };
     if let Some(hook) = &command.hook

@@ -51,6 +51,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
         | Reply::Ordered(_)
         | Reply::Started(_)
         | Reply::Cancelled(_)
+        | Reply::Uploaded(_)
         | Reply::Looking(_)
         | Reply::Hooks(_) => {
             anyhow::bail!(ask::SOMETHING_ELSE)

@@ -82,6 +82,7 @@ fn order(
         | Reply::Ordered(_)
         | Reply::Started(_)
         | Reply::Cancelled(_)
+        | Reply::Uploaded(_)
         | Reply::Looking(_)
         | Reply::Hooks(_) => {
             anyhow::bail!(ask::SOMETHING_ELSE)

@@ -80,6 +80,7 @@ fn ask(config: &Config) -> (Option<Live>, Option<String>) {
             | Reply::Ordered(_)
             | Reply::Started(_)
             | Reply::Cancelled(_)
+            | Reply::Uploaded(_)
             | Reply::Looking(_)
             | Reply::Hooks(_),
         )) => (None, Some("it answered something else".to_owned())),

@@ -109,8 +109,9 @@ impl<D: Disk> Collection<D> {
         let gone = found.into_iter().map(|hash| (hash, self.store.path(&hash)));
         for (hash, path) in gone.chain(std::mem::take(&mut self.unfinished)) {
             // Held over the removal: who puts the value now finds it either noted or gone.
-            let kept = self.store.kept();
-            let put = kept.as_ref().is_some_and(|kept| kept.contains(&hash));
+            let (kept, held) = (self.store.kept(), self.store.held());
+            let put =
+                held.contains_key(&hash) || kept.as_ref().is_some_and(|kept| kept.contains(&hash));
             if put && !sabotage::is(Bug::CollectAtOnce) {
                 continue;
             }

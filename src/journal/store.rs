@@ -3,7 +3,7 @@
 //! A value is durable before the record that names it is written, so a record never names one that is not there. What
 //! is stored never changes; readers need no lock.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,6 +63,38 @@ pub struct ObjectStore<D: Disk = RealDisk> {
     shards: Arc<Mutex<BTreeSet<PathBuf>>>,
     /// What was kept since a collection began; none while there is none.
     kept: Arc<Mutex<Option<BTreeSet<ContentHash>>>>,
+    /// What no collection takes though no record names it yet, and how many say so.
+    held: Arc<Mutex<BTreeMap<ContentHash, usize>>>,
+}
+
+/// A value that no collection takes while this lives.
+#[derive(Debug)]
+pub struct Holding<D: Disk = RealDisk> {
+    store: ObjectStore<D>,
+    hash: ContentHash,
+}
+
+impl<D: Disk> Holding<D> {
+    /// The value.
+    #[must_use]
+    pub fn hash(&self) -> ContentHash {
+        self.hash
+    }
+}
+
+impl<D: Disk> Drop for Holding<D> {
+    fn drop(&mut self) {
+        // A collection that is under way may have read the journal before a record named it.
+        if let Some(kept) = &mut *self.store.kept() {
+            kept.insert(self.hash);
+        }
+        let mut held = self.store.held();
+        let left = held.get(&self.hash).map_or(0, |count| count.saturating_sub(1));
+        match left {
+            0 => drop(held.remove(&self.hash)),
+            left => drop(held.insert(self.hash, left)),
+        }
+    }
 }
 
 impl ObjectStore {
@@ -77,8 +109,9 @@ impl<D: Disk> ObjectStore<D> {
     /// The store of the state directory `root` on `disk`, for reading.
     #[must_use]
     pub fn with_disk(disk: D, root: &Path) -> Self {
-        let (shards, kept) = (Arc::default(), Arc::default());
-        Self { disk, dir: root.join("objects").into(), shards, kept }
+        let dir = root.join("objects").into();
+        let (shards, kept, held) = (Arc::default(), Arc::default(), Arc::default());
+        Self { disk, dir, shards, kept, held }
     }
 
     /// Makes the directories of values, and their names durable.
@@ -104,6 +137,17 @@ impl<D: Disk> ObjectStore<D> {
 
     pub(super) fn kept(&self) -> MutexGuard<'_, Option<BTreeSet<ContentHash>>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn held(&self) -> MutexGuard<'_, BTreeMap<ContentHash, usize>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps collections from a value, also from one that is put later, until what is returned is dropped.
+    #[must_use]
+    pub fn hold(&self, hash: ContentHash) -> Holding<D> {
+        *self.held().entry(hash).or_default() += 1;
+        Holding { store: self.clone(), hash }
     }
 
     pub(super) fn disk(&self) -> &D {
@@ -155,6 +199,46 @@ impl<D: Disk> ObjectStore<D> {
             self.disk.sync_dir(&shard).map_err(failed("sync", &shard))?;
         }
         Ok(())
+    }
+
+    /// Takes a file over as the value of this hash, which is its content's. It is on the same file system, and durable; its
+    /// name goes.
+    ///
+    /// # Errors
+    /// When the file system refuses it.
+    pub fn take_over(&self, file: &Path, hash: &ContentHash) -> Result<(), StoreError> {
+        if let Some(kept) = &mut *self.kept() {
+            kept.insert(*hash);
+        }
+        let path = self.path(hash);
+        let shard = path.parent().unwrap_or(&self.dir).to_owned();
+        self.make_shards(&BTreeSet::from([shard.clone()]))?;
+        self.disk.rename(file, &path).map_err(failed("write", &path))?;
+        self.disk.sync_dir(&shard).map_err(failed("sync", &shard))
+    }
+
+    /// Where the file of a value is, for who does not read it at once. What is there may be damaged.
+    #[must_use]
+    pub fn file(&self, hash: &ContentHash) -> PathBuf {
+        self.path(hash)
+    }
+
+    /// Takes a value away whose time is over, and says whether it is gone: what is held stays.
+    ///
+    /// # Errors
+    /// When the file system refuses it.
+    pub fn remove(&self, hash: &ContentHash) -> Result<bool, StoreError> {
+        let held = self.held();
+        let path = self.path(hash);
+        if held.contains_key(hash) {
+            return Ok(false);
+        }
+        match self.disk.remove(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(failed("remove", &path)(error))
+            }
+            Ok(()) | Err(_) => Ok(true),
+        }
     }
 
     /// Reads a value and checks that it is the one.

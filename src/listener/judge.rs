@@ -269,6 +269,7 @@ fn sum(replies: &[Reply]) -> (Verdict, String) {
         | Reply::Ordered(_)
         | Reply::Started(_)
         | Reply::Cancelled(_)
+        | Reply::Uploaded(_)
         | Reply::Hooks(_) => String::new(),
     };
     let shown: Vec<_> = replies.iter().take(ANSWERS_SHOWN_MAX).map(words).collect();

@@ -140,6 +140,12 @@ impl ContentHash {
     pub fn of(content: &[u8]) -> Self {
         Self(sha256(content))
     }
+
+    /// The hash of what was hashed piece by piece; none where that was no SHA-256.
+    #[must_use]
+    pub fn of_digest(digest: &[u8]) -> Option<Self> {
+        digest.try_into().ok().map(Self)
+    }
 }
 
 impl fmt::Display for ContentHash {

@@ -234,6 +234,7 @@ impl Stage {
                 | Reply::Ordered(_)
                 | Reply::Started(_)
                 | Reply::Cancelled(_)
+                | Reply::Uploaded(_)
                 | Reply::Looking(_)
                 | Reply::Hooks(_),
             ) => Ok(()),

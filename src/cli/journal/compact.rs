@@ -31,6 +31,7 @@ pub(in crate::cli) fn run(
             | Reply::Ordered(_)
             | Reply::Started(_)
             | Reply::Cancelled(_)
+            | Reply::Uploaded(_)
             | Reply::Looking(_)
             | Reply::Hooks(_),
         ) => {

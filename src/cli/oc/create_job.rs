@@ -52,6 +52,7 @@ pub(super) fn run(command: &Job, context: &mut Context<'_>) -> anyhow::Result<Ex
         Reply::Ordered(_)
         | Reply::Started(_)
         | Reply::Cancelled(_)
+        | Reply::Uploaded(_)
         | Reply::Looking(_)
         | Reply::Status(_)
         | Reply::Pruned(_)

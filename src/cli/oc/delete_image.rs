@@ -31,6 +31,7 @@ pub(super) fn run(
             | Reply::Ordered(_)
             | Reply::Started(_)
             | Reply::Cancelled(_)
+            | Reply::Uploaded(_)
             | Reply::Looking(_)
             | Reply::Hooks(_) => {
                 anyhow::bail!(ask::SOMETHING_ELSE)

@@ -291,6 +291,7 @@ fn order(
         | Reply::Ordered(_)
         | Reply::Started(_)
         | Reply::Cancelled(_)
+        | Reply::Uploaded(_)
         | Reply::Looking(_)
         | Reply::Hooks(_) => {
             bail!(ask::SOMETHING_ELSE)

@@ -189,6 +189,7 @@ fn pruned(options: &PruneOptions, confirm: bool, config: Config) -> anyhow::Resu
             | Reply::Ordered(_)
             | Reply::Started(_)
             | Reply::Cancelled(_)
+            | Reply::Uploaded(_)
             | Reply::Hooks(_),
         ) => {
             anyhow::bail!(ask::SOMETHING_ELSE)

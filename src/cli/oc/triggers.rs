@@ -128,6 +128,7 @@ fn follow_again(
             | Reply::Ordered(_)
             | Reply::Started(_)
             | Reply::Cancelled(_)
+            | Reply::Uploaded(_)
             | Reply::Hooks(_) => {}
         }
     }

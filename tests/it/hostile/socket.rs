@@ -49,6 +49,15 @@ pub(super) fn rows() -> Vec<Row<Vec<u8>>> {
         row("an overlay to no image", b"{\"overlay\":{\"tag\":\"a/b:c\",\"spec\":{\"from\":{\"Registry\":\"A B\"}}}}\n", &[REFUSED]),
         row("an overlay to a half digest", b"{\"overlay\":{\"tag\":\"a/b:c\",\"spec\":{\"from\":{\"Image\":{\"stream\":\"a/b\",\"image\":\"sha256:12\"}}}}}\n", &[REFUSED]),
         row("an overlay of a stream that is not there", b"{\"overlay\":{\"tag\":\"a/b:c\",\"spec\":{\"from\":{\"Tag\":\"a/b:c\"}}}}\n", &["{\"refused\":", "no image stream a/b in git"]),
+        row("an upload of too much", b"{\"upload\":{\"bytes\":18446744073709551615}}\n", &["{\"refused\":", "too many"]),
+        row("an upload of less than nothing", b"{\"upload\":{\"bytes\":-1}}\n", &[REFUSED]),
+        row("an upload that does not say how much", b"{\"upload\":{}}\n", &[REFUSED, "missing field `bytes`"]),
+        row("half of an upload", b"{\"upload\":{\"bytes\":9}}\nhalf", &[]),
+        row("an upload and nothing else", b"{\"upload\":{\"bytes\":4}}\nfour", &["{\"uploaded\":\"04efaf080f5a3e74e1c29d1ca6a48569382cbbcd324e8d59d2b83ef21c039f00\"}\n"]),
+        row("an upload behind an upload", b"{\"upload\":{\"bytes\":0}}\n{\"upload\":{\"bytes\":0}}\n", &["{\"uploaded\":", "one upload is enough"]),
+        row("an upload and then nonsense", b"{\"upload\":{\"bytes\":0}}\nhello\n", &["{\"uploaded\":", REFUSED]),
+        row("a build of what was never uploaded", b"{\"start_build\":{\"object\":\"BuildConfig/a/b\",\"options\":{\"binary\":{\"content\":\"04efaf080f5a3e74e1c29d1ca6a48569382cbbcd324e8d59d2b83ef21c039f01\"}}}}\n", &["{\"refused\":", "was not uploaded"]),
+        row("a build of a path", b"{\"start_build\":{\"object\":\"BuildConfig/a/b\",\"options\":{\"binary\":{\"content\":\"../../x\"}}}}\n", &[REFUSED]),
         row("an answer for a request", b"{\"done\":18446744073709551616}\n", &[REFUSED]),
     ]
 }

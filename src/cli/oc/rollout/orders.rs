@@ -238,6 +238,7 @@ pub(in crate::cli::oc) fn order(
         | Reply::Pruned(_)
         | Reply::Started(_)
         | Reply::Cancelled(_)
+        | Reply::Uploaded(_)
         | Reply::Hooks(_) => {
             bail!(ask::SOMETHING_ELSE)
         }

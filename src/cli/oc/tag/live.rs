@@ -183,6 +183,7 @@ fn send(shown: &Shown, order: &OverlayOrder) -> anyhow::Result<String> {
         | Reply::Ordered(_)
         | Reply::Started(_)
         | Reply::Cancelled(_)
+        | Reply::Uploaded(_)
         | Reply::Looking(_)
         | Reply::Hooks(_) => {
             bail!(ask::SOMETHING_ELSE)
