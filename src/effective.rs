@@ -1,5 +1,6 @@
 //! The objects that rules speak of: git manifest, defaults, and what the system itself writes (DBT 0.4). Pure.
 
+pub mod building;
 mod built;
 pub mod chain;
 pub mod deployed;

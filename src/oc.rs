@@ -4,6 +4,7 @@
 //! nor what Tidegate means by them; where a rule of the specification deviates from OpenShift on purpose, the function
 //! that deviates names the rule.
 
+pub mod build;
 pub mod columns;
 pub mod deployment;
 pub mod get;

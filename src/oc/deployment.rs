@@ -166,22 +166,27 @@ impl Described<'_> {
 
     /// The last events, as `kubectl` lists them.
     pub(super) fn events(&self, block: &mut Block) {
-        let from = self.events.len().saturating_sub(EVENTS_MAX);
-        let shown = self.events.get(from..).unwrap_or_default();
-        if shown.is_empty() {
-            return;
-        }
-        block.line("");
-        block.line("Events:");
-        block.line("  Type\tReason\tAge\tFrom\tMessage");
-        block.line("  ----\t------\t----\t----\t-------");
-        for event in shown {
-            let age = age_of(event.get("lastTimestamp"), self.now);
-            let fields = ["/type", "/reason"].map(|field| text(event, field));
-            let [kind, reason] = fields;
-            let (from, message) = (text(event, "/source/component"), text(event, "/message"));
-            block.line(&format!("  {kind}\t{reason}\t{age}\t{from}\t{message}"));
-        }
+        write_events(block, self.events, self.now);
+    }
+}
+
+/// The last of some events, as `kubectl` lists them; nothing where there are none.
+pub(super) fn write_events(block: &mut Block, events: &[Value], now: Timestamp) {
+    let from = events.len().saturating_sub(EVENTS_MAX);
+    let shown = events.get(from..).unwrap_or_default();
+    if shown.is_empty() {
+        return;
+    }
+    block.line("");
+    block.line("Events:");
+    block.line("  Type\tReason\tAge\tFrom\tMessage");
+    block.line("  ----\t------\t----\t----\t-------");
+    for event in shown {
+        let age = age_of(event.get("lastTimestamp"), now);
+        let fields = ["/type", "/reason"].map(|field| text(event, field));
+        let [kind, reason] = fields;
+        let (from, message) = (text(event, "/source/component"), text(event, "/message"));
+        block.line(&format!("  {kind}\t{reason}\t{age}\t{from}\t{message}"));
     }
 }
 

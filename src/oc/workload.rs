@@ -119,7 +119,7 @@ pub fn build_configs(objects: &[Value]) -> Table {
 }
 
 /// The strategy: its type, else that of the part that is there.
-fn strategy(object: &Value) -> &str {
+pub(super) fn strategy(object: &Value) -> &str {
     let strategy = object.pointer("/spec/strategy");
     let has = |name: &str| strategy.is_some_and(|strategy| strategy.get(name).is_some());
     match text(object, "/spec/strategy/type") {
@@ -131,18 +131,21 @@ fn strategy(object: &Value) -> &str {
     }
 }
 
-fn built_from(object: &Value) -> String {
+/// What it is built from; of a build, with the commit that it is of.
+pub(super) fn built_from(object: &Value) -> String {
     let has = |part: &str| object.pointer(&format!("/spec/source/{part}")).is_some();
     let (git, file) = (has("git"), has("dockerfile"));
-    let revision = match text(object, "/spec/source/git/ref") {
-        "" => String::new(),
-        name if name.len() > REF_CHARS_MAX && name.bytes().all(|c| c.is_ascii_hexdigit()) => {
+    let named =
+        ["/spec/revision/git/commit", "/spec/source/git/ref"].map(|path| text(object, path));
+    let revision = match named.into_iter().find(|name| !name.is_empty()) {
+        None => String::new(),
+        Some(name) if name.len() > REF_CHARS_MAX && name.bytes().all(|c| c.is_ascii_hexdigit()) => {
             format!("@{}", name.get(..7).unwrap_or(name))
         }
-        name => format!("@{name}"),
+        Some(name) => format!("@{name}"),
     };
     match () {
-        () if has("binary") => "Binary".to_owned(),
+        () if has("binary") => format!("Binary{revision}"),
         () if file && git => format!("Dockerfile,Git{revision}"),
         () if file => "Dockerfile".to_owned(),
         () if git => format!("Git{revision}"),

@@ -4,6 +4,7 @@
 //! collected instead of carried out. Every rollout is taken to end well, so that the ones after it come too. Nothing
 //! here decides anything: a dry run that planned by itself would sooner or later plan something else.
 
+mod builds;
 mod report;
 mod text;
 
@@ -285,10 +286,14 @@ impl Simulated {
         })
     }
 
-    /// Tags that triggers of a rolled out or held workload watch.
+    /// Tags that triggers of a workload that is rolled out, of what is built, or of what is held, watch.
     fn tags_in_use(&self, objects: &BTreeSet<crate::names::ObjectKey>) -> BTreeSet<StreamTag> {
-        let workloads = objects.iter().filter_map(|key| self.after.desired.workloads.get(key));
-        workloads.flat_map(|w| w.triggers.iter().map(|trigger| trigger.from.clone())).collect()
+        let desired = &self.after.desired;
+        let workloads = objects.iter().filter_map(|key| desired.workloads.get(key));
+        let rolled = workloads.flat_map(|w| w.triggers.iter().map(|trigger| trigger.from.clone()));
+        let builds = objects.iter().filter_map(|key| desired.builds.get(key));
+        let built = builds.flat_map(|b| b.triggers.iter().map(|trigger| trigger.from.clone()));
+        rolled.chain(built).collect()
     }
 }
 

@@ -24,6 +24,7 @@ use super::FORMAT_VERSION;
 use super::select::Selection;
 use super::words::{FAINT, HEADING, left_out, printed, styled};
 
+pub(super) use build::cause as build_cause;
 pub(crate) use entry::fired_words;
 pub use runs::{Run, Runs};
 

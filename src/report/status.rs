@@ -1,5 +1,6 @@
 //! `tidegate status`: what runs, what is wanted, what is wrong or waits, and how sure each fact is.
 
+mod builds;
 mod describe;
 mod text;
 
@@ -7,7 +8,9 @@ use serde::Serialize;
 
 use crate::desired::DesiredState;
 use crate::fact::Rejected;
-use crate::names::{CommitId, Digest, Generation, ObjectKey, Revision, Seq, StreamTag, TargetName};
+use crate::names::{
+    CommitId, Digest, Generation, Namespace, ObjectKey, Revision, Seq, StreamTag, TargetName,
+};
 use crate::plan::{self, Held, View};
 use crate::pods::How;
 use crate::time::Timestamp;
@@ -60,6 +63,9 @@ pub struct Status {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     drift: Vec<DriftReport>,
     workloads: Vec<WorkloadReport>,
+    /// What is built, and how it went last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    builds: Vec<builds::BuildConfigReport>,
     /// What hosts lack that does no harm now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
@@ -71,6 +77,9 @@ pub struct Status {
     counts: Counts,
     #[serde(skip)]
     whole: bool,
+    /// The namespace whose objects are named without it.
+    #[serde(skip)]
+    default_namespace: Namespace,
 }
 
 /// The record up to which the report knows.
@@ -336,11 +345,13 @@ impl Status {
                 input.select.is_none_or(|select| select.has_tag(tag) || watched.contains(tag))
             }),
             workloads,
+            builds: builds::builds(input),
             notes: input.live.map(|live| live.notes.clone()).unwrap_or_default(),
             tags,
             quota: input.live.map(|live| live.quota.clone()).unwrap_or_default(),
             counts,
             whole: input.select.is_none(),
+            default_namespace: view.policy.default_namespace.clone(),
         }
     }
 

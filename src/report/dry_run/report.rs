@@ -19,6 +19,7 @@ use super::super::held::{HeldReport, is_at_rest};
 use super::super::manifest::{self, ManifestChange};
 use super::super::status::{self, AsOf, ImageReport, RejectedReport};
 use super::super::words::one_line;
+use super::builds::{BuildReport, builds};
 use super::{Asked, Mode, Side, Simulated, Subject};
 
 /// What would happen if a commit were adopted now.
@@ -40,6 +41,9 @@ pub struct DryRun {
     pub(super) superseded: Vec<StreamTag>,
     pub(super) imports: Vec<ImportReport>,
     pub(super) triggers: Vec<TriggerReport>,
+    /// What would be built: the fan-out of the commit, and of tags that moved.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) builds: Vec<BuildReport>,
     pub(super) rollouts: Vec<RolloutReport>,
     /// Instances that would be added or removed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -165,7 +169,9 @@ impl DryRun {
         let imports = imports(run);
         let rollouts = rollouts(run);
         let held = held(run, &imports);
+        let builds = builds(run);
         let objects = rollouts.iter().map(|rollout| rollout.object.clone());
+        let objects = objects.chain(builds.iter().map(|build| build.object.clone()));
         let objects: BTreeSet<_> =
             objects.chain(held.iter().map(|held| held.held.object().clone())).collect();
         let mut report = Self {
@@ -182,6 +188,7 @@ impl DryRun {
             superseded: run.adopted().map(|a| a.superseded.clone()).unwrap_or_default(),
             imports,
             triggers: triggers(run),
+            builds,
             rollouts,
             held,
             facts: facts(run, &objects),
@@ -217,6 +224,7 @@ impl DryRun {
             && self.superseded.is_empty()
             && self.imports.is_empty()
             && self.triggers.is_empty()
+            && self.builds.is_empty()
             && self.rollouts.is_empty()
             && self.scales.is_empty();
         if quiet { Verdict::NothingToDo } else { Verdict::Changes }

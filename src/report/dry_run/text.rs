@@ -10,6 +10,7 @@ use super::super::status::RejectedReport;
 use super::super::words::{
     BAD, FAINT, GOOD, HEADING, WAITS, advised, count, short, short_or, styled, when, when_exactly,
 };
+use super::builds::BuildReport;
 use super::report::{DryHeld, DryRun, ImportReport, RolloutReport, TagFact, Verdict};
 
 impl DryRun {
@@ -29,6 +30,7 @@ impl DryRun {
             let change = change(trigger.old.as_ref(), Some(&trigger.new), "none");
             format!("{} sees {} {change}: {}", trigger.object, trigger.from, trigger.outcome)
         });
+        section(&mut out, "Builds, in order", &self.builds, BuildReport::line);
         section(&mut out, "Rollouts, in order", &self.rollouts, RolloutReport::lines);
         section(&mut out, "Scaling", &self.scales, |scale| {
             let words = if scale.to == 1 { "instance" } else { "instances" };
@@ -143,7 +145,12 @@ impl DryRun {
             count(self.manifests.len(), "manifest change", "manifest changes"),
             count(self.imports.len(), "import", "imports"),
             count(self.rollouts.len(), "rollout", "rollouts"),
-            format!("{} held", self.shown_held().len()),
+            match self.builds.len() {
+                0 => format!("{} held", self.shown_held().len()),
+                n => {
+                    format!("{}, {} held", count(n, "build", "builds"), self.shown_held().len())
+                }
+            },
             count(self.removals.len(), "removal", "removals"),
             format!("{} rejected", self.rejected.len()),
         ];

@@ -64,7 +64,8 @@ fn events(created: &BuildCreated) -> impl Iterator<Item = Seq> + '_ {
     })
 }
 
-fn cause(cause: &BuildCause) -> String {
+/// Why a build was created, in words.
+pub(in crate::report) fn cause(cause: &BuildCause) -> String {
     match cause {
         BuildCause::Config => "the first of its configuration".to_owned(),
         BuildCause::Image { from, old, image, .. } => {

@@ -38,6 +38,7 @@ impl Status {
                 line(&mut out, &format!("  note: {note}"));
             }
         }
+        self.builds(&mut out);
         if !self.tags.is_empty() {
             heading(&mut out, "Streams");
             for row in table(&self.tags, self.at).to_text(Shape::default()).lines() {
@@ -48,6 +49,18 @@ impl Status {
             self.tail(&mut out);
         }
         out
+    }
+
+    fn builds(&self, out: &mut String) {
+        if self.builds.is_empty() {
+            return;
+        }
+        heading(out, "Builds");
+        for build in &self.builds {
+            for told in build.lines(&self.default_namespace, self.at) {
+                line(out, &format!("  {told}"));
+            }
+        }
     }
 
     fn head(&self, out: &mut String) {

@@ -2,11 +2,13 @@
 
 mod allowed;
 mod annotated;
+mod building;
 mod builds;
 mod chains;
 mod configs;
 mod deployed;
 mod editing;
+mod fanout;
 mod fetching;
 mod following;
 mod found;
