@@ -14,7 +14,7 @@ mod quote;
 mod s2i;
 
 pub use containerfile::{EditError, Edits, ImageRead, dockerfile_path, edit, images_read};
-pub use log::log_snippet;
+pub use log::{log_path, log_snippet};
 pub use provenance::Provenance;
 pub use quote::Unwritable;
 pub use s2i::{

@@ -4,6 +4,7 @@ pub mod demo_registry;
 pub mod git;
 mod perform;
 pub mod registry;
+pub mod tar;
 pub mod target;
 pub mod tls;
 pub mod watch;

@@ -1,4 +1,8 @@
-//! The end of a build's log, for its status (rule B31).
+//! Where the log of a build is, and its end, for its status (rule B31).
+
+use std::path::{Path, PathBuf};
+
+use crate::names::Namespace;
 
 /// Lines of it.
 const LINES_MAX: usize = 5;
@@ -8,6 +12,12 @@ const LINE_CHARS_MAX: usize = 120;
 
 /// Characters that are left of a longer line on either side of `...`.
 const KEPT: (usize, usize) = (58, 59);
+
+/// The log of a build, below a state directory. One that is too long is replaced by a shorter one while it grows.
+#[must_use]
+pub fn log_path(state_dir: &Path, namespace: &Namespace, build: &str) -> PathBuf {
+    state_dir.join("builds/logs").join(namespace.as_str()).join(format!("{build}.log"))
+}
 
 /// The last lines of a log, each short.
 ///

@@ -3,6 +3,8 @@
 mod adm;
 mod advice;
 mod build_chain;
+mod build_log;
+mod cancel_build;
 mod chosen;
 mod create;
 mod create_job;
@@ -29,6 +31,7 @@ mod scaffolding;
 mod scale;
 mod set;
 mod set_image;
+mod start_build;
 mod tag;
 mod triggers;
 mod watch;
@@ -64,6 +67,8 @@ pub(super) enum Verb {
     Scale(scale::Command),
     Expose(expose::Command),
     Prune(prune::Command),
+    StartBuild(Box<start_build::Command>),
+    CancelBuild(cancel_build::Command),
     BuildChain(build_chain::Command),
     #[command(hide = true)]
     Adm(adm::Command),
@@ -188,6 +193,8 @@ pub(super) fn run(verb: &Verb, context: &mut Context<'_>) -> anyhow::Result<Exit
         Verb::Scale(command) => scale::run(command, context),
         Verb::Expose(command) => expose::run(command, context),
         Verb::Prune(command) => prune::run(command, context),
+        Verb::StartBuild(command) => start_build::run(command, context),
+        Verb::CancelBuild(command) => cancel_build::run(command, context),
         Verb::BuildChain(command) => build_chain::run(command, context),
         Verb::Adm(command) => adm::run(command, context),
         Verb::Apply(words) => advice::refuse(Refused::Apply, words, context),

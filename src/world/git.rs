@@ -15,6 +15,7 @@
 
 mod address;
 mod error;
+mod export;
 mod fetch;
 mod folder;
 mod local;
@@ -42,6 +43,7 @@ use crate::names::{CommitId, Seq};
 use address::Address;
 use error::Problem;
 pub use error::SourceError;
+pub use export::{ExportError, Exported, export, revision_of};
 pub(crate) use folder::{Folder, Wanted, read_folder, work_tree_of};
 pub use peek::{Origin, Peek, Peeked, origin_of, peek_folder};
 use program::Program;

@@ -8,8 +8,8 @@ use crate::oc;
 
 /// Describe image streams, their tags and images, and what is rolled out, as `oc describe` does
 ///
-/// KIND is `is`, `istag`, `isimage`, `itag`, `image`, `dc`, `deploy`, `sts`, `ds` or `cj`. Reads the journal, whether or
-/// not a daemon runs.
+/// KIND is `is`, `istag`, `isimage`, `itag`, `image`, `dc`, `deploy`, `sts`, `ds`, `cj`, `bc` or `build`. Reads the
+/// journal, whether or not a daemon runs.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Command {
     /// Kinds and names: `is/python`, `is python`, `istag python:3.6`

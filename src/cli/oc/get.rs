@@ -15,9 +15,9 @@ use crate::oc::{self, yaml};
 /// Show image streams, their tags and images, and what is rolled out, as `oc get` does
 ///
 /// KIND is `is` (imagestreams), `istag` (imagestreamtags), `isimage` (imagestreamimages), `itag` (imagetags), `images`,
-/// `dc` (deploymentconfigs), `deploy`, `sts`, `ds`, `cj`, `rc`, `pods`, `svc`, `bc` (buildconfigs), `routes`, several with
-/// commas, or `all`. Reads the journal, whether or not a daemon runs: replication controllers and pods are those that the
-/// records of rollouts stand for.
+/// `dc` (deploymentconfigs), `deploy`, `sts`, `ds`, `cj`, `rc`, `pods`, `svc`, `bc` (buildconfigs), `builds`, `routes`,
+/// several with commas, or `all`. Reads the journal, whether or not a daemon runs: replication controllers, pods and builds
+/// are those that its records stand for.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Command {
     /// Kinds and names: `is`, `is python`, `istag/python:3.6`, `is,istag`
@@ -147,6 +147,7 @@ fn other_table(resource: Resource, objects: &[Value], now: crate::time::Timestam
         Resource::StatefulSets => oc::kube::stateful_sets(objects, now),
         Resource::CronJobs => oc::kube::cron_jobs(objects, now),
         Resource::DeploymentConfigs => oc::workload::deployment_configs(objects),
+        Resource::Builds => oc::build::builds(objects, now),
         Resource::BuildConfigs => oc::workload::build_configs(objects),
         Resource::Routes => oc::workload::routes(objects),
         Resource::ImageStreams

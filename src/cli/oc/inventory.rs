@@ -1,5 +1,6 @@
 //! The objects that are read: from files, or what the journal and the adopted commit make of them.
 
+mod builds;
 mod fired;
 mod follow;
 mod looked;
@@ -32,6 +33,7 @@ use crate::oc::table::Table;
 use crate::policy::Policy;
 use crate::time::Timestamp;
 
+pub(super) use builds::base;
 pub(super) use follow::Touched;
 use parallel::in_parallel;
 

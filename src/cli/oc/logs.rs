@@ -3,6 +3,7 @@
 //! Pods of this host are asked by podman itself, in the name of whoever runs the daemon. Of rollouts that failed or go on,
 //! and of other targets, the steps are shown with what the target said, as the journal has them.
 
+mod build;
 mod run;
 
 use std::os::unix::fs::MetadataExt as _;
@@ -28,14 +29,16 @@ use crate::world::target::{Logs, PodmanTarget, TargetConfig};
 /// Show what a workload prints, or how a rollout went, as `oc logs` does
 ///
 /// Of a DeploymentConfig whose last rollout failed or goes on, its steps are shown with the last lines that its containers
-/// printed; so it is with `--version` of an earlier one. Of a CronJob on a host its last run is shown.
+/// printed; so it is with `--version` of an earlier one. Of a CronJob on a host its last run is shown, and of a BuildConfig
+/// its last build.
 ///
 /// Logs of pods are podman's, which shows each user their own: whoever asks has to be the user that the daemon runs as.
 #[derive(Debug, clap::Args)]
 #[command(disable_version_flag = true)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(in crate::cli) struct Command {
-    /// What: `dc/web`, `deploy/web`, `sts/db`, `rc/web-2`, `cj/backup`, `job/backup-29453820`, `pod/web-0`, `web-0`
+    /// What: `dc/web`, `deploy/web`, `sts/db`, `rc/web-2`, `cj/backup`, `job/backup-29453820`, `pod/web-0`, `web-0`,
+    /// `build/web-3`, `bc/web`
     #[arg(value_name = "KIND/NAME")]
     object: Option<String>,
     /// The container [default: the first of the pod]
@@ -56,10 +59,11 @@ pub(in crate::cli) struct Command {
     /// With the time of each line
     #[arg(long)]
     timestamps: bool,
-    /// Of a DeploymentConfig, the revision before the last; of others, what was printed before a container started again
+    /// Of a DeploymentConfig, the revision before the last; of a BuildConfig, the build before the last; of others, what
+    /// was printed before a container started again
     #[arg(short, long)]
     previous: bool,
-    /// Of this revision
+    /// Of this revision, or of the build with this number
     #[arg(long, value_name = "N", conflicts_with = "previous")]
     version: Option<u64>,
     /// Namespace of the object [default: `default_namespace`]
@@ -88,6 +92,9 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
         let message = "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.".into();
         return Err(UsageError { command: "logs", message }.into());
     };
+    if let Some(meant) = build::is_meant(word) {
+        return build::run(command, meant, context);
+    }
     let offline = offline::open(offline::settings(&command.settings, context)?)?;
     let namespace = command.namespace.as_ref();
     let namespace = namespace.unwrap_or(&offline.config.policy.default_namespace);

@@ -13,6 +13,8 @@ pub(super) enum Resource {
     /// From the records of rollouts, as the next.
     Pods,
     ReplicationControllers,
+    /// From the records of builds.
+    Builds,
     /// As the adopted commit has them, as the rest.
     Services,
     DaemonSets,
@@ -52,6 +54,7 @@ impl Resource {
             | Self::StatefulSets
             | Self::CronJobs
             | Self::DeploymentConfigs
+            | Self::Builds
             | Self::BuildConfigs
             | Self::Routes => Family::Other,
         }
@@ -81,6 +84,7 @@ impl Resource {
             "cj" | "cronjob" | "cronjobs" => Self::CronJobs,
             "route" | "routes" => Self::Routes,
             "dc" | "deploymentconfig" | "deploymentconfigs" => Self::DeploymentConfigs,
+            "build" | "builds" => Self::Builds,
             "bc" | "buildconfig" | "buildconfigs" => Self::BuildConfigs,
             _ => return None,
         })
@@ -103,6 +107,7 @@ impl Resource {
             Self::CronJobs => "CronJob",
             Self::Routes => "Route",
             Self::DeploymentConfigs => "DeploymentConfig",
+            Self::Builds => "Build",
             Self::BuildConfigs => "BuildConfig",
         }
     }
@@ -119,7 +124,7 @@ impl Resource {
             Self::CronJobs => "batch",
             Self::Routes => "route.openshift.io",
             Self::DeploymentConfigs => "apps.openshift.io",
-            Self::BuildConfigs => "build.openshift.io",
+            Self::Builds | Self::BuildConfigs => "build.openshift.io",
         }
     }
 
@@ -130,7 +135,8 @@ impl Resource {
 
     /// Whether `describe` knows it.
     fn is_described(self) -> bool {
-        self.group() == crate::api::GROUP || self.workload().is_some()
+        let is_build = matches!(self, Self::Builds | Self::BuildConfigs);
+        self.group() == crate::api::GROUP || self.workload().is_some() || is_build
     }
 
     /// As errors name it: `imagestreams.image.openshift.io`.
@@ -205,6 +211,7 @@ pub(super) fn wanted(words: &[String], verb: &'static str) -> Result<Vec<Wanted>
         Resource::StatefulSets,
         Resource::CronJobs,
         Resource::DeploymentConfigs,
+        Resource::Builds,
         Resource::BuildConfigs,
         Resource::ImageStreams,
         Resource::Routes,

@@ -1,5 +1,6 @@
 //! What `oc` users see: the same commands, the same text.
 
+mod builds;
 mod chain;
 pub(crate) mod exported;
 mod generated;

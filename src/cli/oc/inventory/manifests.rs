@@ -8,8 +8,11 @@ use super::fired::fired;
 use crate::api::Time;
 use crate::cli::oc::resource::Resource;
 use crate::cli::offline::{self, Shown};
+use crate::config::Config;
 use crate::desired::diagnostic::Diagnostic;
 use crate::desired::{self, Companion, DesiredState};
+use crate::effective::Known;
+use crate::effective::building::Building;
 use crate::effective::deployed::Deployed;
 use crate::journal::ObjectStore;
 use crate::names::{ContentHash, Kind, ObjectKey};
@@ -42,8 +45,19 @@ impl Inventory {
                 rolled_out().flat_map(|key| deployed.controllers(key)).collect()
             }
             Resource::BuildConfigs => {
-                let builds = desired.builds.values();
-                builds.filter_map(|build| manifest(&build.object, &build.manifest)).collect()
+                let building =
+                    Building { known: Known { desired, observed, policy }, kept: &rolled };
+                desired.builds.keys().filter_map(|key| building.config(key)).collect()
+            }
+            Resource::Builds => {
+                let building =
+                    Building { known: Known { desired, observed, policy }, kept: &rolled };
+                let keys = observed.builds.keys();
+                let keys = keys.filter(|key| self.is_in(key.namespace.as_str()));
+                let mut all: Vec<Value> = keys.flat_map(|key| building.builds(key)).collect();
+                all.retain(|object| self.is_shown(object));
+                all.sort_by_cached_key(created); // rule C3
+                return all;
             }
             Resource::Services | Resource::Routes => {
                 let of_kind = desired.companions.iter().filter(|one| one.kind == resource.kind());
@@ -73,8 +87,11 @@ impl Inventory {
         all
     }
 
-    /// Describes a workload, with what waits of it and what releases that.
+    /// Describes a workload or a build, with what waits of it and what releases that.
     pub(in crate::cli::oc) fn described(&self, object: &Value) -> anyhow::Result<String> {
+        if let Some(described) = self.described_build(object)? {
+            return Ok(described);
+        }
         let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
         let kind = Kind::from_word(text("/kind")).filter(|kind| kind.is_workload());
         let (Some(kind), Some(shown)) = (kind, &self.journal) else {
@@ -89,10 +106,7 @@ impl Inventory {
         let (policy, looks) = (&config.policy, self.looks(shown));
         let deployed = Deployed { desired, observed, policy, rolled: &rolled, looks };
         // What waits is planned, and that needs more than what is shown.
-        let offline = offline::open(config.clone())?;
-        let held = plan::held(&offline.engine.view(offline.now));
-        let held = held.iter().filter(|held| held.object == key);
-        let held: Vec<String> = held.map(|held| self.held(&held.reason)).collect();
+        let held = self.held_of(config, &key)?;
         let fired = match desired.workloads.get(&key) {
             Some(workload) if !workload.triggers.is_empty() => {
                 fired(&config.state_dir, &key, self.now)?
@@ -122,6 +136,14 @@ impl Inventory {
                 described.config()
             }
         })
+    }
+
+    /// What waits of an object, in words.
+    pub(super) fn held_of(&self, config: &Config, key: &ObjectKey) -> anyhow::Result<Vec<String>> {
+        let offline = offline::open(config.clone())?;
+        let held = plan::held(&offline.engine.view(offline.now));
+        let held = held.iter().filter(|held| held.object == *key);
+        Ok(held.map(|held| self.held(&held.reason)).collect())
     }
 
     fn held(&self, reason: &HeldReason) -> String {
@@ -162,12 +184,12 @@ fn misnamed(desired: &DesiredState, key: &ObjectKey) -> Vec<String> {
     told.collect()
 }
 
-/// An object of the adopted commit.
-fn manifest(key: &ObjectKey, manifest: &str) -> Option<Value> {
-    let mut object: Value = serde_json::from_str(manifest).ok()?; // `desired` made it
-    let meta = object.get_mut("metadata")?.as_object_mut()?;
-    meta.insert("namespace".into(), json!(key.namespace));
-    Some(object)
+/// What builds are listed by: namespace, time and name.
+fn created(object: &Value) -> [String; 3] {
+    ["namespace", "creationTimestamp", "name"].map(|field| {
+        let value = object.pointer(&format!("/metadata/{field}"));
+        value.and_then(Value::as_str).unwrap_or_default().to_owned()
+    })
 }
 
 /// A document of another kind, as far as it was kept.

@@ -1,0 +1,272 @@
+//! Builds by the command line, with a daemon that builds (rules B3, B28, C3, C8, C15, C16). Here every build waits for a
+//! place to push to, so that none begins; how they are carried out is told elsewhere.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+
+use tidegate::control::{Question, Reply};
+use tidegate::fact::Fact;
+use tidegate::journal::ObjectStore;
+use tidegate::names::ContentHash;
+
+use crate::support::daemon::{Host, eventually};
+use crate::support::git::Repo;
+
+const MANIFESTS: &str = "apiVersion: image.openshift.io/v1
+kind: ImageStream
+metadata: {name: web, namespace: shop}
+---
+apiVersion: build.openshift.io/v1
+kind: BuildConfig
+metadata: {name: web, namespace: shop, labels: {app: web}}
+spec:
+  source: {git: {uri: 'https://git.example/web', ref: main}}
+  strategy: {dockerStrategy: {}}
+  output: {to: {kind: ImageStreamTag, name: 'web:latest'}}
+  triggers:
+  - {type: GitHub, github: {secret: canary-github}}
+  - {type: Generic, generic: {secret: canary-generic}}
+";
+
+struct Shop {
+    host: Host,
+    _repo: Repo,
+}
+
+impl Shop {
+    fn open() -> Self {
+        let repo = Repo::new();
+        repo.write("web.yaml", MANIFESTS).commit("the shop");
+        let mut host = Host::new(repo.path(), "[builds]\nenabled = true\n");
+        host.start();
+        host.wait_for("the commit", |fact| matches!(fact, Fact::CommitAdopted(_)));
+        eventually("the socket", || host.ask(&Question::Status));
+        Self { host, _repo: repo }
+    }
+
+    /// How a command ends, what it prints, and what it says beside.
+    fn run(&self, arguments: &[&str]) -> (Option<i32>, String, String) {
+        let output = self.host.run(&[arguments, &["-n", "shop"]].concat());
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    }
+
+    /// What a command prints that must not fail.
+    fn text(&self, arguments: &[&str]) -> String {
+        let (code, out, err) = self.run(arguments);
+        assert_eq!(code, Some(0), "{arguments:?}: {out}{err}");
+        out
+    }
+
+    /// What a command says that must fail.
+    fn refused(&self, arguments: &[&str]) -> String {
+        let (code, out, err) = self.run(arguments);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{arguments:?}: {err}");
+        err
+    }
+
+    fn uploads(&self) -> usize {
+        std::fs::read_dir(self.host.state().join("builds/uploads")).unwrap().count()
+    }
+
+    fn has(&self, content: &ContentHash) -> bool {
+        ObjectStore::at(&self.host.state()).contains(content).unwrap()
+    }
+
+    fn connect(&self) -> UnixStream {
+        UnixStream::connect(self.host.path("control.sock")).unwrap()
+    }
+}
+
+#[test]
+fn c015_c016_a_build_is_started_shown_and_cancelled() {
+    let shop = Shop::open();
+    let started = "build.build.openshift.io/web-1 started\n";
+    assert_eq!(shop.text(&["start-build", "web"]), started);
+    assert_eq!(
+        shop.text(&["start-build", "bc/web", "-o", "name", "--commit", "abc"]),
+        "build.build.openshift.io/web-2\n"
+    );
+    let rows = shop.text(&["get", "builds", "--no-headers"]);
+    let words: Vec<Vec<&str>> =
+        rows.lines().map(|line| line.split_whitespace().collect()).collect();
+    let waits = ["New", "(InvalidOutputReference)"];
+    let wanted = [["web-1", "Docker", "Git@main"], ["web-2", "Docker", "Git@abc"]];
+    assert_eq!(words, wanted.map(|row| [&row[..], &waits].concat()));
+    let names = "build.build.openshift.io/web-1\nbuild.build.openshift.io/web-2\n\
+                 buildconfig.build.openshift.io/web\n";
+    assert_eq!(shop.text(&["get", "all", "-l", "app=web", "-o", "name"]), names);
+    let described = shop.text(&["describe", "build/web-1"]);
+    for line in ["Status:", "New (no push destination for imagestreamtag web:latest", "Held:"] {
+        assert!(described.contains(line), "{line} in {described}");
+    }
+    let (_, _, said) = shop.run(&["logs", "build/web-1"]);
+    assert!(said.starts_with("error: build shop/web-1 has not begun; "), "{said}");
+    let end = "build.build.openshift.io/web-1 marked for cancellation, waiting to be cancelled\n\
+               build.build.openshift.io/web-1 cancelled\n";
+    assert_eq!(shop.text(&["cancel-build", "web-1", "--state=running"]), "");
+    assert_eq!(shop.text(&["cancel-build", "web-1", "--state=new"]), end);
+    let restarted = shop.text(&["cancel-build", "bc/web", "--restart", "--dump-logs"]);
+    assert_eq!(
+        restarted,
+        end.replace("web-1", "web-2") + "build.build.openshift.io/web-2 restarted\n"
+    );
+    let states =
+        shop.text(&["get", "build", "-o", "custom-columns=NAME:.metadata.name,P:.status.phase"]);
+    let words: Vec<&str> = states.split_whitespace().collect();
+    let wanted = ["NAME", "P", "web-1", "Cancelled", "web-2", "Cancelled", "web-3", "New"];
+    assert_eq!(words, wanted);
+    let again = shop.text(&["get", "build/web-3", "-o", "yaml"]);
+    assert!(again.contains("openshift.io/build.clone-of: web-2"), "{again}");
+    let history = shop.text(&["history", "bc/web"]);
+    assert!(history.contains("The build was cancelled by the user."), "{history}");
+}
+
+/// C15, B18: where webhooks are sent; nobody is told their secrets.
+#[test]
+fn c015_webhooks_are_listed_without_their_secrets() {
+    let shop = Shop::open();
+    let url = "http://<listener.address>/apis/build.openshift.io/v1/namespaces/shop/buildconfigs/web/webhooks/<secret>";
+    let all = format!("GitHub {url}/github\nGeneric {url}/generic\n");
+    assert_eq!(shop.text(&["start-build", "web", "--list-webhooks=all"]), all);
+    let github = shop.text(&["start-build", "web", "--list-webhooks=github"]);
+    assert_eq!(github, format!("{url}/github\n"));
+    let described = shop.text(&["describe", "bc/web"]);
+    assert!(described.contains(&format!("\t{url}/generic\n")), "{described}");
+    assert!(shop.text(&["get", "bc", "web", "-o", "json"]).contains("<secret>"));
+}
+
+/// C15: wrong usage is told as in `oc`.
+#[test]
+fn c015_c016_wrong_usage_is_refused() {
+    let shop = Shop::open();
+    let file = shop.host.path("tidegate.toml").display().to_string();
+    let usage =
+        "error: Must pass a name of a build config or specify build name with '--from-build' flag.";
+    for (arguments, said) in [
+        (&["start-build"][..], usage),
+        (
+            &["start-build", "other"],
+            "Error from server (NotFound): buildconfigs.build.openshift.io \"other\" not found",
+        ),
+        (
+            &["start-build", "--from-build=other-1"],
+            "Error from server (NotFound): builds.build.openshift.io \"other-1\" not found",
+        ),
+        (&["start-build", "build/web-1"], "error: use --from-build to rerun your builds"),
+        (&["start-build", "dc/web"], "error: invalid resource provided: dc"),
+        (&["start-build", "web", "-e", "x"], "error: invalid --env `x`: it is NAME=VALUE"),
+        (
+            &["start-build", "web", "--list-webhooks=some"],
+            "error: --list-webhooks must be 'all', 'generic', or 'github'",
+        ),
+        (
+            &["start-build", "web", "--incremental"],
+            "error: Cannot specify Source build specific options on shop/web, not a Source build.",
+        ),
+        (
+            &["start-build", "web", "--from-dir", ".", "--from-file", &file],
+            "error: only one of --from-file, --from-repo, --from-archive or --from-dir may be specified",
+        ),
+        (&["cancel-build"], "error: build or a buildconfig name is required"),
+        (&["cancel-build", "web-7"], "error: build shop/web-7 not found"),
+        (&["logs", "bc/web"], "error: no builds found for \"web\""),
+    ] {
+        let told = shop.refused(arguments);
+        assert!(told.starts_with(said), "{arguments:?}: {told}");
+    }
+}
+
+/// C15, B28, B37: a folder is uploaded without its `.git`; a build that cannot begin does not wait, and what was handed
+/// over goes with it.
+#[test]
+fn c015_what_is_handed_over_reaches_the_store_and_goes_with_its_build() {
+    let shop = Shop::open();
+    let folder = shop.host.path("app");
+    std::fs::create_dir_all(folder.join(".git")).unwrap();
+    for (name, text) in [("Dockerfile", "FROM scratch\n"), (".git/config", "canary-remote\n")] {
+        std::fs::write(folder.join(name), text).unwrap();
+    }
+    let folder = folder.display().to_string();
+    let (code, out, err) = shop.run(&["start-build", "web", "--from-dir", &folder, "--wait"]);
+    assert_eq!(code, Some(1), "{out}{err}");
+    assert_eq!(out, "build.build.openshift.io/web-1 started\n");
+    let said = format!(
+        "Uploading directory \"{folder}\" as binary input for the build ...\n\nUploading finished\nerror: the build \
+         shop/web-1 status is \"Error\"\n"
+    );
+    assert_eq!(err, said);
+    let created = shop.host.wait_for("the build", |fact| matches!(fact, Fact::BuildCreated(_)));
+    let Fact::BuildCreated(created) = created.fact else { panic!() };
+    let input = created.options.binary.unwrap();
+    assert_eq!(input.as_file, None);
+    eventually("the end of what was handed over", || {
+        shop.host.ask(&Question::ReadSource); // a step
+        (!shop.has(&input.content)).then_some(())
+    });
+    assert_eq!(shop.uploads(), 0);
+    let file = shop.host.path("app/Dockerfile").display().to_string();
+    let (_, _, err) = shop.run(&["start-build", "web", "--from-file", &file]);
+    let said = format!("Uploading file \"{file}\" as binary input for the build ...\n");
+    assert!(err.starts_with(&said), "{err}");
+    let (_, _, err) = shop.run(&["start-build", "web", "--from-archive", &file]);
+    assert!(err.contains("WARNING: the provided file may not be an archive"), "{err}");
+    let refused = shop.refused(&["start-build", "--from-build=web-1"]);
+    let said =
+        "error: web-1 was built from what was handed over, which is not kept; hand it over again\n";
+    assert_eq!(refused, said);
+}
+
+/// C15: a commit of a repository, as it is committed.
+#[test]
+fn c015_a_commit_of_a_repository_is_handed_over() {
+    let shop = Shop::open();
+    let source = Repo::new();
+    source.write("Dockerfile", "FROM scratch\n").commit("first");
+    let first = source.head().to_string();
+    source.write("later", "x").commit("second");
+    let path = source.path().display().to_string();
+    let (_, out, err) =
+        shop.run(&["start-build", "web", "--from-repo", &path, "--commit", "HEAD~1"]);
+    assert_eq!(out, "build.build.openshift.io/web-1 started\n", "{err}");
+    let said =
+        format!("Uploading \"{path}\" at commit \"HEAD~1\" as binary input for the build ...\n");
+    assert!(err.starts_with(&said), "{err}");
+    let created = shop.host.wait_for("the build", |fact| matches!(fact, Fact::BuildCreated(_)));
+    let Fact::BuildCreated(created) = created.fact else { panic!() };
+    assert_eq!(created.options.commit, Some(first));
+    let refused = shop.refused(&["start-build", "web", "--from-repo", &path, "--commit", "no"]);
+    assert!(refused.contains("is not a valid Git repository, or has no such commit"), "{refused}");
+}
+
+/// What was uploaded is kept while somebody may still name it, and collected when nobody does.
+#[test]
+fn an_upload_is_kept_as_long_as_who_made_it_is_there() {
+    let shop = Shop::open();
+    let mut stream = shop.connect();
+    stream.write_all(b"{\"upload\":{\"bytes\":4}}\nfour").unwrap();
+    let hash = ContentHash::of(b"four");
+    let wanted = serde_json::to_string(&Reply::Uploaded(hash)).unwrap() + "\n";
+    let mut answer = vec![0; wanted.len()];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(String::from_utf8(answer).unwrap(), wanted);
+    let compact = || match shop.host.ask(&Question::Compact) {
+        Some(Reply::Nothing(words)) => words,
+        other => panic!("{other:?}"),
+    };
+    compact();
+    assert!(shop.has(&hash), "who uploaded it is still there");
+    drop(stream);
+    let gone = eventually("the collection", || {
+        compact();
+        (!shop.has(&hash)).then_some(true)
+    });
+    assert!(gone);
+    // Who goes in the middle leaves nothing.
+    let mut half = shop.connect();
+    half.write_all(b"{\"upload\":{\"bytes\":900}}\nhalf").unwrap();
+    eventually("the upload", || (shop.uploads() == 1).then_some(()));
+    drop(half);
+    eventually("its end", || (shop.uploads() == 0).then_some(()));
+    assert_eq!(shop.host.count(|fact| matches!(fact, Fact::BuildCreated(_))), 0);
+}
