@@ -344,7 +344,7 @@ fn c009_describe_deploy_says_what_the_image_triggers_set_and_what_waits() {
     assert_snapshot!("describe-deploy", date.replace(&text, "CreationTimestamp:  [time]"));
     assert!(text.contains("DB_PASSWORD:  <hidden>"), "law 10: {text}");
     assert_eq!(
-        shop.says(&["describe", "bc/web1"]),
-        "error: the server doesn't have a resource type \"bc\"\nexit 1"
+        shop.says(&["describe", "svc/web1"]),
+        "error: the server doesn't have a resource type \"svc\"\nexit 1"
     );
 }
