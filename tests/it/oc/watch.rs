@@ -303,3 +303,23 @@ fn get_all_shows_what_git_and_the_journal_have_of_each_kind() {
         host.text(&["describe", "dc", "web", "-n", "shop"]).contains("Latest Deployment:\t<none>")
     );
 }
+
+/// A build that ended and that its BuildConfig does not want to be remembered goes, as anything else that goes.
+#[test]
+fn a_build_that_is_not_remembered_any_more_leaves_a_watch() {
+    let repo = Repo::new();
+    let build = "apiVersion: build.openshift.io/v1\nkind: BuildConfig\nmetadata: {name: web, namespace: shop}\nspec:\n  \
+                 source: {dockerfile: FROM scratch}\n  strategy: {dockerStrategy: {}}\n  output: {to: {kind: \
+                 ImageStreamTag, name: 'web:latest'}}\n  failedBuildsHistoryLimit: 0\n";
+    repo.write("web.yaml", stream("web", "1")).write("build.yaml", build).commit("web");
+    let mut host = Host::new(repo.path(), "[builds]\nenabled = true\n");
+    host.start();
+    host.wait_for("the tag", |fact| matches!(fact, Fact::TagImported(_)));
+    let watch = Watch::start(&host, &["get", "builds", "-n", "shop", "--watch"]);
+    host.text(&["start-build", "web", "-n", "shop"]);
+    let row = |line: &str| line.starts_with("web-1 ") && line.contains("InvalidOutputReference");
+    watch.until("the build", row);
+    host.text(&["cancel-build", "web-1", "-n", "shop"]);
+    watch.until("its end", row);
+    assert!(watch.interrupt().success());
+}

@@ -8,6 +8,7 @@ use crate::cli::offline::{self, Extent};
 use crate::fact::Fact;
 use crate::journal::JournalError;
 use crate::names::StreamName;
+use crate::observed::build;
 use crate::observed::rollout::object_of;
 use crate::report::log::streams_named;
 use crate::time::Timestamp;
@@ -64,6 +65,7 @@ fn touched(fact: &Fact) -> Touched {
             | Fact::ImagesPruned(_)
             | Fact::ImageDeleted(_)
     ) || object_of(fact).is_some()
+        || build::object_of(fact).is_some()
     {
         return Touched::All;
     }
