@@ -20,6 +20,7 @@ use tidegate::edit::triggers::{FromTag, Hook as BuildHook, HookKind, One, Wish};
 use tidegate::edit::{Document, Manifests, Place};
 use tidegate::engine::{Answer, Effect, Engine};
 use tidegate::fact::Record;
+use tidegate::hook::build::Decision;
 use tidegate::hook::{self, Hint, Hook, Kind, Notice, Secrets, Silence};
 use tidegate::journal::{self, Journal, JournalError, Options, RealDisk, Replay};
 use tidegate::names::{
@@ -579,7 +580,8 @@ pub(crate) fn control(data: &[u8]) {
         | Question::CheckTag(_)
         | Question::Compact
         | Question::Hooks
-        | Question::Upload { .. } => return, // not for the engine's answer
+        | Question::Upload { .. }
+        | Question::Webhook(_) => return, // not for the engine's answer
     };
     let mut engine = ENGINE.clone();
     let may_wait = matches!(request, Request::Import(_) | Request::Push(_));
@@ -618,6 +620,7 @@ pub(crate) fn hook(data: &[u8]) {
     assert!(hook::prove(&hook, &notice, &Secrets::default()).is_err());
     drop(hook::prove(&hook, &notice, &Secrets::parse(b"secret\nother")));
     assert!(hook::delivery_id(&notice).is_none_or(|id| id.len() <= 64));
+    payload(word, &notice);
     let told = hook::read(&hook, &notice);
     assert_eq!(told, hook::read(&hook, &notice), "reading twice");
     let hints = match told {
@@ -637,6 +640,40 @@ pub(crate) fn hook(data: &[u8]) {
         let effects = engine.step(vec![Input::Asked(ask)], now());
         let answers = effects.iter().filter(|effect| matches!(effect, Effect::Answer(7, _)));
         assert_eq!(answers.count(), 1);
+    }
+}
+
+/// A payload of a webhook of a `BuildConfig`, of any type: reading twice gives the same; what it tells of a commit is
+/// nothing that git takes for an option, short and on one line; it goes over the control socket as it is.
+fn payload(address: &str, notice: &Notice<'_>) {
+    drop(hook::build::place(address));
+    for word in ["github", "gitlab", "bitbucket", "generic"] {
+        let kind = hook::build::kind_of(word).unwrap();
+        let read = hook::build::read(kind, notice);
+        assert_eq!(read, hook::build::read(kind, notice), "reading twice");
+        let payload = match read {
+            Ok(payload) => payload,
+            Err(Silence::Nothing(why) | Silence::Unreadable(why)) => {
+                assert!(!why.is_empty() && why.len() < 1_000 && !why.contains(char::is_control));
+                continue;
+            }
+        };
+        let printed = serde_json::to_string(&payload).unwrap();
+        assert_eq!(serde_json::from_str::<hook::build::Payload>(&printed).unwrap(), payload);
+        for reference in [None, Some(""), Some("main")] {
+            assert!(reference == Some("") || !payload.needs_default(reference));
+            let wanted =
+                hook::build::Wanted { reference, default_branch: Some("main"), allow_env: true };
+            let Decision::Build { revision, options, .. } = payload.decide(wanted) else {
+                continue;
+            };
+            let commit = options.commit.unwrap_or_default();
+            assert!(!commit.starts_with('-') && commit.len() <= 250, "{commit}");
+            let told = revision.unwrap_or_default();
+            for text in [told.commit, told.author, told.committer, told.message] {
+                assert!(text.chars().count() <= 250 && !text.contains(char::is_control), "{text}");
+            }
+        }
     }
 }
 

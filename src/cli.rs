@@ -23,6 +23,7 @@ mod past;
 mod release;
 mod run;
 mod status;
+mod webhook;
 mod when;
 
 use std::io::Write;
@@ -129,6 +130,7 @@ enum Command {
     Auth(auth::Arguments),
     Cost(cost::Command),
     Hooks(hooks::Command),
+    Webhook(webhook::Command),
     Config(config::Command),
     Journal(journal::Arguments),
     #[command(flatten)]
@@ -178,6 +180,7 @@ pub fn run(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> ExitCode 
         Command::Release(command) => release::run(&command, &mut context),
         Command::NotifyPush(command) => notify_push::run(&command, &mut context),
         Command::Hooks(command) => hooks::run(&command, &mut context),
+        Command::Webhook(command) => webhook::run(&command, &mut context),
         Command::Status(command) => status::run(&command, &mut context),
         Command::Auth(arguments) => auth::run(&arguments, &mut context),
         Command::Cost(command) => cost::run(&command, &mut context),

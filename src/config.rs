@@ -25,7 +25,7 @@ use std::time::Duration;
 
 pub use keys::{KEYS, KeyDoc};
 pub use layer::Origin;
-pub use listener::{HookSettings, ListenAddress, ListenerSettings};
+pub use listener::{BuildSecret, HookSettings, ListenAddress, ListenerSettings};
 
 use crate::fact::ConfigAdopted;
 use crate::journal::Retention;

@@ -27,6 +27,7 @@ use crate::action::{
 use crate::daemon::{Event, Events, PruneOrder};
 use crate::engine::{Answer, CancelledBuilds, OrderedRollout, StartedBuild};
 use crate::fact::PruneOptions;
+use crate::hook::build::ByHand;
 use crate::hook::deliveries::Listening;
 use crate::listener::Hooks;
 use crate::names::{ContentHash, Digest, ObjectKey, Seq, StreamTag};
@@ -94,6 +95,8 @@ pub enum Question {
     Compact,
     /// What the listener for webhooks is and had.
     Hooks,
+    /// Take this as if it had come in by a webhook of a `BuildConfig`.
+    Webhook(Box<ByHand>),
 }
 
 /// What the daemon answers: one line.
@@ -209,6 +212,7 @@ async fn converse(
         }
         let reply = match understand(&line) {
             Ok(Question::Hooks) => Reply::Hooks(Box::new(hooks.listening())),
+            Ok(Question::Webhook(by_hand)) => hooks.deliver(&events, *by_hand).await,
             Ok(Question::Upload { bytes }) if held.is_none() => {
                 match uploads.take(&mut reader, bytes).await? {
                     Ok(holding) => Reply::Uploaded(held.insert(holding).hash()),
@@ -220,7 +224,13 @@ async fn converse(
                 Ok(_holding) => answer(Question::StartBuild(order), uid, &events).await,
                 Err(why) => Reply::Refused(why),
             },
-            Ok(question) => answer(question, uid, &events).await,
+            Ok(question) => {
+                let mut reply = answer(question, uid, &events).await;
+                if let Reply::Status(live) = &mut reply {
+                    live.webhooks = hooks.last_of_builds();
+                }
+                reply
+            }
             Err(why) => Reply::Refused(format!("the request is not understood: {why}")),
         };
         let mut text = serde_json::to_vec(&reply)?;
@@ -265,7 +275,9 @@ async fn answer(question: Question, uid: u32, events: &Events) -> Reply {
         }
         Question::DeleteImage(image) => Request::DeleteImage(image),
         // Answered without the loop.
-        Question::Hooks => return Reply::Refused("the listener is asked elsewhere".into()),
+        Question::Hooks | Question::Webhook(_) => {
+            return Reply::Refused("the listener is asked elsewhere".into());
+        }
         Question::Upload { .. } => {
             return Reply::Refused("what is uploaded is taken elsewhere".into());
         }

@@ -8,6 +8,7 @@ mod cache;
 mod checks;
 mod configs;
 mod contents;
+mod hooked;
 mod inputs;
 mod logins;
 mod looking;
@@ -46,6 +47,7 @@ use signals::Signals;
 
 pub(crate) use cache::{TagsOf, begin as cached_manifests};
 pub use contents::{PruneOrder, image_contents};
+pub use hooked::{HookAsked, HookKnown};
 pub(crate) use open::kept_version;
 pub use open::{LostRecords, Opened, open};
 pub(crate) use outline::read as kept_outline;
@@ -94,6 +96,8 @@ pub enum Event {
     Reload,
     /// The files of logins were looked at.
     Logins(logins::Seen),
+    /// The listener asks what is known of a `BuildConfig`.
+    Hook(HookAsked),
     /// An operator asks to prune.
     Prune(PruneOrder),
     /// Look after the state directory now.
@@ -284,6 +288,7 @@ impl Daemon {
                 inputs.push(Input::Nudged(Nudge::Logins));
             }
             Event::Logins(seen) => self.logins_seen(seen, inputs),
+            Event::Hook(asked) => self.tell_hook(asked),
             Event::Prune(order) => self.ask_prune(order),
             Event::Compact(answer) => self.ask_upkeep(answer),
             Event::Upkeep(progress) => self.upkeep_went_on(progress, inputs),
@@ -340,17 +345,6 @@ impl Daemon {
             self.forget_inputs();
         }
         Ok(stop)
-    }
-
-    /// Takes the mark of a restored journal away, now that the journal says it.
-    fn forget_mark(&self) {
-        if let Err(error) = crate::journal::forget_records_lost(&self.state_dir) {
-            let error = format!("{:#}", anyhow::Error::from(error));
-            tracing::warn!(
-                error,
-                "the loss of records will be recorded once more at the next start"
-            );
-        }
     }
 
     /// Whether an action is carried out. What is not is as after a crash: it is planned again at the next start.

@@ -43,6 +43,7 @@ use crate::policy::TagLimit;
 use crate::reference::ImageReference;
 use crate::time::{Schedule, Span, Window};
 
+pub use build_config::BuildHook;
 pub(crate) use deployment_config::MISNAMED;
 use diagnostic::Diagnostic;
 pub(crate) use faults::guess_key;

@@ -6,6 +6,7 @@
 //! here reads are skipped, so that a sender may grow.
 
 mod bitbucket;
+pub mod build;
 pub mod deliveries;
 mod distribution;
 mod docker_hub;

@@ -350,6 +350,25 @@ pub const HOOK_SECRETS_MAX: usize = 8;
 /// Bytes of a file of secrets; a secret has some 64.
 pub const HOOK_SECRETS_BYTES_MAX: u64 = 64 * 1024;
 
+/// Variables and arguments of a build that one payload may set, in bytes: they are kept in its record.
+pub const HOOK_ENV_BYTES_MAX: usize = 32 * 1024;
+
+/// Characters that are kept of a commit's message, author and committer, each.
+pub const HOOK_COMMIT_CHARS_MAX: usize = 200;
+
+/// Deliveries that are kept of one `BuildConfig` (complaint U16).
+pub const HOOK_BUILD_DELIVERIES_KEPT: usize = 20;
+
+/// `BuildConfig`s whose deliveries are kept; each has some 5 kB of them.
+pub const HOOK_BUILDS_KEPT: usize = 1_000;
+
+/// How long a remote repository may take to say which branch is its default one; the sender of a push waits for it, and
+/// gives up after 10 s.
+pub const HOOK_DEFAULT_BRANCH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long that is believed (rule B21): who renames the default branch of a repository waits no longer for his builds.
+pub const HOOK_DEFAULT_BRANCH_KEPT: Duration = Duration::from_secs(15 * 60);
+
 /// Deliveries of webhooks that are kept to be shown: some minutes of a busy registry, at most 1 MB.
 pub const HOOK_DELIVERIES_KEPT: usize = 200;
 

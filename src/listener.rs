@@ -3,8 +3,10 @@
 //! Off unless it is configured. What comes in is bounded in size, time and number before anything of it is looked at.
 //! Who does not know the secret of a hook gets the same empty answer for everything, so that nobody learns which hooks
 //! there are. Who does is answered before anything follows from the notice, which is why registries may be impatient;
-//! what became of it is in the log of deliveries (`tidegate hooks`).
+//! what became of it is in the log of deliveries (`tidegate hooks`). Webhooks of `BuildConfig`s have addresses and answers
+//! of their own, those of OpenShift.
 
+mod builds;
 mod connection;
 mod judge;
 
@@ -16,13 +18,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 
-use crate::config::{Config, HookSettings, ListenAddress};
+use crate::config::{BuildSecret, Config, HookSettings, ListenAddress};
 use crate::daemon::{Clock, Events};
+use crate::hook::build;
 use crate::hook::deliveries::{Deliveries, Delivery, Listening, Verdict};
 use crate::limits::{HOOK_BODY_BYTES_MAX, HOOK_DELIVERIES_WAITING_MAX};
 use connection::Door;
@@ -44,6 +48,7 @@ struct Held {
     table: Arc<Table>,
     address: Option<String>,
     deliveries: Deliveries,
+    branches: builds::Branches,
 }
 
 /// What a reload may change.
@@ -52,12 +57,15 @@ struct Table {
     hooks: std::collections::BTreeMap<String, HookSettings>,
     /// The branch that is desired state.
     branch: String,
+    /// What stands in the place of `Secret`s that triggers of `BuildConfig`s name.
+    secrets: std::collections::BTreeMap<String, BuildSecret>,
 }
 
 impl Table {
     fn of(config: &Config) -> Arc<Self> {
-        let hooks = config.listener.as_ref().map(|listener| listener.hooks.clone());
-        Arc::new(Self { hooks: hooks.unwrap_or_default(), branch: config.source.branch.clone() })
+        let of = config.listener.as_ref().map(|of| (of.hooks.clone(), of.secrets.clone()));
+        let (hooks, secrets) = of.unwrap_or_default();
+        Arc::new(Self { hooks, branch: config.source.branch.clone(), secrets })
     }
 }
 
@@ -65,8 +73,12 @@ impl Hooks {
     /// Those of a configuration.
     #[must_use]
     pub fn new(config: &Config, clock: Clock) -> Self {
-        let held =
-            Held { table: Table::of(config), address: None, deliveries: Deliveries::default() };
+        let held = Held {
+            table: Table::of(config),
+            address: None,
+            deliveries: Deliveries::default(),
+            branches: builds::Branches::new(),
+        };
         let places = Arc::new(Semaphore::new(HOOK_DELIVERIES_WAITING_MAX));
         Self(Arc::new(Shared { clock, state: Mutex::new(held), places }))
     }
@@ -106,6 +118,7 @@ impl Hooks {
             verdict,
             reason: reason.to_owned(),
             hints,
+            build: None,
             times: 1,
         };
         let (number, is_first) = self.held().deliveries.note(delivery);
@@ -207,12 +220,25 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Whether a body says of itself that it is more than is read.
+fn is_too_large(head: &Parts) -> bool {
+    let length = head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let length = length.and_then(|length| length.parse::<u64>().ok());
+    length.is_some_and(|length| length > HOOK_BODY_BYTES_MAX as u64)
+}
+
 /// Takes one request. The body is read whatever the path is: nobody learns from it which paths there are.
 async fn receive(State((hooks, events)): State<(Hooks, Events)>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let body = axum::body::to_bytes(body, HOOK_BODY_BYTES_MAX).await.ok();
-    let status = judge::judge(&hooks, &events, &head, body.as_deref()).await;
-    let mut response = status.into_response();
+    let body = match is_too_large(&head) {
+        true => None,
+        false => axum::body::to_bytes(body, HOOK_BODY_BYTES_MAX).await.ok(),
+    };
+    let mut response = match build::place(head.uri.path()) {
+        Some(asked) => builds::judge(&hooks, &events, &head, body.as_deref(), asked).await,
+        None => judge::judge(&hooks, &events, &head, body.as_deref()).await.into_response(),
+    };
+    let status = response.status();
     let headers = response.headers_mut();
     // One request a connection: what a connection may cost is bounded by its time.
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

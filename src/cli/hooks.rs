@@ -10,11 +10,12 @@ use super::{Context, ExitCode};
 
 /// Show the last webhooks that came in, and what became of each
 ///
-/// The running daemon keeps the last 200 deliveries in memory: when each came, by which hook, what it named, and why
-/// something or nothing followed. Deliveries that ended alike are counted. Bodies and secrets are never kept.
+/// The running daemon keeps the last 200 deliveries in memory, and the last 20 of each BuildConfig: when each came, by
+/// which hook, what it named, and why something or nothing followed. Deliveries that ended alike are counted. Bodies and
+/// secrets are never kept.
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
-    /// Only those of one hook
+    /// Only those of one hook, or of one BuildConfig: `NAMESPACE/NAME`
     #[arg(value_name = "HOOK")]
     hook: Option<String>,
     /// How to print

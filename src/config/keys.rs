@@ -379,6 +379,12 @@ pub const KEYS: &[KeyDoc] = &[
         "What streams call the registry that sends",
     ),
     key(
+        "listener.secrets.*",
+        "file:PATH or env:VARIABLE",
+        "the Secret of that name in git",
+        "What is in the place of the Secret NAMESPACE/NAME that a webhook trigger names, which then needs not be in git",
+    ),
+    key(
         "journal.keep_for",
         "span or forever",
         "forever",

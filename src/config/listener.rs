@@ -11,7 +11,7 @@ use super::layer::{Origin, Value};
 use super::read::{Reader, Show};
 use super::sections::secret;
 use crate::hook::{Hook, Kind};
-use crate::world::target::SecretSource;
+use crate::world::target::{Secret, SecretSource};
 
 /// Bytes of the name of a hook, which stands in its path and in the name of a credential.
 const NAME_BYTES_MAX: usize = 63;
@@ -23,6 +23,8 @@ pub struct ListenerSettings {
     pub address: ListenAddress,
     /// The hooks by their names.
     pub hooks: BTreeMap<String, HookSettings>,
+    /// What stands in the place of the `Secret`s that webhook triggers of `BuildConfig`s name, by `NAMESPACE/NAME`.
+    pub secrets: BTreeMap<String, BuildSecret>,
 }
 
 /// Where a listener listens.
@@ -53,6 +55,15 @@ impl fmt::Display for ListenAddress {
     }
 }
 
+/// Where the secret of a trigger is (rule B19).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum BuildSecret {
+    /// A file, one secret a line.
+    File(SecretSource),
+    /// A variable of the environment, as it was when the configuration was read.
+    Variable(Secret),
+}
+
 /// One hook.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HookSettings {
@@ -77,6 +88,7 @@ pub(super) fn settings(reader: &mut Reader, environment: &Environment) -> Option
             hooks.insert(name, hook);
         }
     }
+    let secrets = build_secrets(reader, environment);
     let Some(address) = address else {
         let key = KeyPath::of("listener.address");
         if !hooks.is_empty() && reader.origin(&key) == Origin::Default {
@@ -84,8 +96,49 @@ pub(super) fn settings(reader: &mut Reader, environment: &Environment) -> Option
         }
         return None;
     };
-    Some(ListenerSettings { address, hooks })
+    Some(ListenerSettings { address, hooks, secrets })
 }
+
+fn build_secrets(reader: &mut Reader, environment: &Environment) -> BTreeMap<String, BuildSecret> {
+    let section = KeyPath::of("listener.secrets");
+    let mut secrets = BTreeMap::new();
+    for name in reader.names(&section) {
+        let path = section.child(&name);
+        let is_one = |part: &str| !part.is_empty() && !part.contains('/');
+        if !name.split_once('/').is_some_and(|(space, own)| is_one(space) && is_one(own)) {
+            let why = "name the Secret that stands in its place: \"NAMESPACE/NAME\"";
+            reader.problem(&path, why);
+        }
+        let read = reader.read(&path, Show::Plain, |value| match value.text()?.split_once(':') {
+            Some(("file", file)) if !file.is_empty() => Ok((true, file.to_owned())),
+            Some(("env", variable)) if !variable.is_empty() => Ok((false, variable.to_owned())),
+            // What stands there else is never shown: it may be the secret.
+            Some(_) | None => Err(NO_BUILD_SECRET.to_owned()),
+        });
+        let secret = match read {
+            Some((true, file)) => {
+                let credential = environment.credential(&file).filter(|_| !file.contains('/'));
+                let file =
+                    credential.map_or_else(|| reader.absolute(&path, &file), |(file, _)| file);
+                BuildSecret::File(SecretSource(file))
+            }
+            Some((false, variable)) => match environment.variables.get(&variable) {
+                Some(value) => BuildSecret::Variable(Secret::new(value.clone())),
+                None => {
+                    reader.problem(&path, format!("the environment has no variable `{variable}`"));
+                    continue;
+                }
+            },
+            None => continue,
+        };
+        secrets.insert(name, secret);
+    }
+    secrets
+}
+
+/// What is told of a value that says no place.
+const NO_BUILD_SECRET: &str =
+    "a secret does not stand in this file, which others read: write `file:PATH` or `env:VARIABLE`";
 
 fn address(reader: &mut Reader) -> Option<ListenAddress> {
     let key = KeyPath::of("listener.address");

@@ -168,6 +168,17 @@ impl Running {
 }
 
 impl Daemon {
+    /// Takes the mark of a restored journal away, now that the journal says it.
+    pub(super) fn forget_mark(&self) {
+        if let Err(error) = crate::journal::forget_records_lost(&self.state_dir) {
+            let error = format!("{:#}", anyhow::Error::from(error));
+            tracing::warn!(
+                error,
+                "the loss of records will be recorded once more at the next start"
+            );
+        }
+    }
+
     /// Somebody asks for it now.
     pub(super) fn ask_upkeep(&mut self, answer: oneshot::Sender<Reply>) {
         self.upkeep.asked.push(answer);

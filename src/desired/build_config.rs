@@ -1,6 +1,7 @@
 //! `BuildConfig`s: fields and validation (section 4.1 of the triggers specification).
 
 mod fields;
+mod hooks;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use super::marks::{Step, show};
 use super::object::{Bearer, Draft, ObjectReference, Ours, steps};
 use super::{BuildConfig, BuildFrom, BuildGit, BuildStrategy, BuildTrigger};
 use fields::{Fields, Output, Spec, Strategy, Trigger, WebHook};
+
+pub use hooks::BuildHook;
 
 /// Builds that are kept of each end where the manifest says nothing (section 4.1).
 const HISTORY_LIMIT: u32 = 5;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::Kind;
-use crate::limits::HOOK_DELIVERIES_KEPT;
+use crate::limits::{HOOK_BUILD_DELIVERIES_KEPT, HOOK_BUILDS_KEPT, HOOK_DELIVERIES_KEPT};
 use crate::time::Timestamp;
 
 /// What became of a delivery.
@@ -38,7 +38,7 @@ impl Verdict {
 pub struct Delivery {
     /// When the last of them came.
     pub at: Timestamp,
-    /// The hook; none where the path names none that there is.
+    /// The hook, or `NAMESPACE/NAME` of a `BuildConfig`; none where the path names none that there is.
     pub hook: Option<String>,
     /// What the sender calls it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,6 +50,9 @@ pub struct Delivery {
     /// What it named: images, branches.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hints: Vec<String>,
+    /// The build that it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build: Option<String>,
     /// How many had this end in a row.
     pub times: u32,
 }
@@ -69,9 +72,13 @@ pub struct Listening {
 /// The last deliveries.
 #[derive(Debug, Default)]
 pub struct Deliveries {
-    kept: VecDeque<(u64, Delivery)>,
+    kept: Kept,
+    /// Those of `BuildConfig`s, so that neither a busy registry nor another of them pushes them out (complaint U16).
+    builds: BTreeMap<String, Kept>,
     next: u64,
 }
+
+type Kept = VecDeque<(u64, Delivery)>;
 
 impl Deliveries {
     /// Notes a delivery; returns its number, and whether it is told for the first time.
@@ -81,21 +88,29 @@ impl Deliveries {
     pub fn note(&mut self, delivery: Delivery) -> (u64, bool) {
         let number = self.next;
         self.next += 1;
-        let mut of_hook = self.kept.iter().enumerate().rev();
-        let last = of_hook.find(|(_, (_, known))| known.hook == delivery.hook);
-        let same = last.filter(|(_, (_, known))| {
-            known.verdict == delivery.verdict
-                && known.verdict != Verdict::Accepted
-                && known.reason == delivery.reason
-                && known.hints == delivery.hints
-        });
-        let before = same.map(|(at, _)| at).and_then(|at| self.kept.remove(at));
-        let times = before.as_ref().map_or(0, |(_, known)| known.times).saturating_add(1);
-        self.kept.push_back((number, Delivery { times, ..delivery }));
-        if self.kept.len() > HOOK_DELIVERIES_KEPT {
-            self.kept.pop_front();
+        (number, keep(&mut self.kept, number, delivery, HOOK_DELIVERIES_KEPT))
+    }
+
+    /// Notes a delivery for the `BuildConfig` that it says, which there is; whether it is told for the first time.
+    pub fn note_build(&mut self, delivery: Delivery) -> bool {
+        let number = self.next;
+        self.next += 1;
+        let name = delivery.hook.clone().unwrap_or_default();
+        if !self.builds.contains_key(&name) && self.builds.len() >= HOOK_BUILDS_KEPT {
+            let last = |kept: &Kept| kept.back().map(|(number, _)| *number);
+            let oldest = self.builds.iter().min_by_key(|(_, kept)| last(kept));
+            let oldest = oldest.map(|(name, _)| name.clone());
+            oldest.map(|name| self.builds.remove(&name));
         }
-        (number, before.is_none())
+        let kept = self.builds.entry(name).or_default();
+        keep(kept, number, delivery, HOOK_BUILD_DELIVERIES_KEPT)
+    }
+
+    /// The last delivery for each `BuildConfig` that had any.
+    #[must_use]
+    pub fn last_of_builds(&self) -> Vec<Delivery> {
+        let last = self.builds.values().filter_map(VecDeque::back);
+        last.map(|(_, delivery)| delivery.clone()).collect()
     }
 
     /// Says how a delivery ended that was under way; nothing if it is not kept any more.
@@ -110,8 +125,29 @@ impl Deliveries {
     /// All that are kept, oldest first.
     #[must_use]
     pub fn all(&self) -> Vec<Delivery> {
-        self.kept.iter().map(|(_, delivery)| delivery.clone()).collect()
+        let mut all: Vec<_> = self.builds.values().flatten().chain(&self.kept).collect();
+        all.sort_by_key(|(number, _)| *number);
+        all.into_iter().map(|(_, delivery)| delivery.clone()).collect()
     }
+}
+
+/// Keeps a delivery; whether it is told for the first time.
+fn keep(all: &mut Kept, number: u64, delivery: Delivery, max: usize) -> bool {
+    let mut of_hook = all.iter().enumerate().rev();
+    let last = of_hook.find(|(_, (_, known))| known.hook == delivery.hook);
+    let same = last.filter(|(_, (_, known))| {
+        known.verdict == delivery.verdict
+            && known.verdict != Verdict::Accepted
+            && known.reason == delivery.reason
+            && known.hints == delivery.hints
+    });
+    let before = same.map(|(at, _)| at).and_then(|at| all.remove(at));
+    let times = before.as_ref().map_or(0, |(_, known)| known.times).saturating_add(1);
+    all.push_back((number, Delivery { times, ..delivery }));
+    if all.len() > max {
+        all.pop_front();
+    }
+    before.is_none()
 }
 
 #[cfg(test)]
@@ -126,6 +162,7 @@ mod tests {
             verdict,
             reason: reason.into(),
             hints: Vec::new(),
+            build: None,
             times: 1,
         }
     }
@@ -153,6 +190,36 @@ mod tests {
         assert!(log.note(delivery("a", Verdict::Ignored, "a ping")).1);
         assert!(log.note(delivery("a", Verdict::Ignored, "only pulls")).1);
         assert_eq!(log.all().len(), 4);
+    }
+
+    #[test]
+    fn the_last_twenty_deliveries_of_each_build_config_are_kept_whatever_else_comes_in() {
+        let mut log = Deliveries::default();
+        for at in 0..2 * HOOK_BUILD_DELIVERIES_KEPT {
+            log.note_build(delivery("shop/web", Verdict::Accepted, &format!("build {at}")));
+        }
+        log.note_build(delivery("shop/api", Verdict::Ignored, "branch next is not main"));
+        for _ in 0..3 {
+            log.note_build(delivery("shop/web", Verdict::Refused, "wrong secret"));
+        }
+        for _ in 0..2 * HOOK_DELIVERIES_KEPT {
+            log.note(delivery("a", Verdict::Accepted, "looking"));
+        }
+        let shown = shown(&log);
+        assert_eq!(shown.len(), HOOK_DELIVERIES_KEPT + HOOK_BUILD_DELIVERIES_KEPT + 1);
+        assert_eq!(shown[0], "shop/web accepted build 21 x1");
+        assert_eq!(shown[20], "shop/web refused wrong secret x3");
+        let last: Vec<_> = log.last_of_builds().into_iter().map(|last| last.reason).collect();
+        assert_eq!(last, ["branch next is not main", "wrong secret"]);
+        for at in 0..HOOK_BUILDS_KEPT {
+            log.note_build(delivery(&format!("other/x{at}"), Verdict::Ignored, "no"));
+        }
+        let left = log.last_of_builds();
+        assert_eq!(left.len(), HOOK_BUILDS_KEPT);
+        assert!(
+            left.iter().all(|last| last.hook.as_deref() != Some("shop/web")),
+            "the oldest went"
+        );
     }
 
     #[test]

@@ -23,6 +23,16 @@ impl Secrets {
         Self(lines.take(HOOK_SECRETS_MAX).map(<[u8]>::to_vec).collect())
     }
 
+    /// One, as it is; none where it is empty.
+    #[must_use]
+    pub fn one(secret: &[u8]) -> Self {
+        Self(if secret.is_empty() { Vec::new() } else { vec![secret.to_vec()] })
+    }
+
+    pub(super) fn each(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter().map(Vec::as_slice)
+    }
+
     /// Whether there is none, which nothing proves anything by.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -134,14 +144,14 @@ fn bearer(value: Option<&str>) -> Option<Claim<'_>> {
     Some(Claim::Token(token))
 }
 
-fn is_signed(secret: &[u8], body: &[u8], hex: &str) -> bool {
+pub(super) fn is_signed(secret: &[u8], body: &[u8], hex: &str) -> bool {
     // What is no hexadecimal is compared as well, as the empty MAC that never fits.
     let mac = hex::decode(hex.trim()).unwrap_or_default();
     hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, secret), body, &mac).is_ok()
 }
 
 /// Whether two texts are the same: by their MACs, which do not tell their lengths either.
-fn is_same(secret: &[u8], token: &[u8]) -> bool {
+pub(super) fn is_same(secret: &[u8], token: &[u8]) -> bool {
     let key = hmac::Key::new(hmac::HMAC_SHA256, b"compare");
     hmac::verify(&key, token, hmac::sign(&key, secret).as_ref()).is_ok()
 }

@@ -17,6 +17,7 @@ use crate::hook::deliveries::Verdict;
 use crate::hook::{self, Hint, Hook, Kind, Notice, Secrets, Silence};
 use crate::limits::{HOOK_LOOKS_AGAIN, HOOK_SECRETS_BYTES_MAX, HOOK_SETTLES, HOOK_TIMEOUT};
 use crate::reference::ImageReference;
+use crate::world::target::SecretSource;
 
 use super::{Hooks, More};
 
@@ -96,11 +97,21 @@ fn place(path: &str) -> (Option<&str>, Option<&str>) {
 /// # Errors
 /// Why nobody can prove anything to it.
 async fn secrets_of(settings: &HookSettings) -> Result<Option<Secrets>, String> {
-    let Some(source) = &settings.secret else { return Ok(None) };
+    match &settings.secret {
+        Some(source) => secrets_in(source).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The secrets in a file.
+///
+/// # Errors
+/// Why there are none.
+pub(super) async fn secrets_in(source: &SecretSource) -> Result<Secrets, String> {
     let path = source.0.display();
     match read(&source.0).await.map(|bytes| Secrets::parse(&bytes)) {
         Ok(secrets) if secrets.is_empty() => Err(format!("the secret file `{path}` is empty")),
-        Ok(secrets) => Ok(Some(secrets)),
+        Ok(secrets) => Ok(secrets),
         Err(error) => Err(format!("cannot read the secret file `{path}`: {error}")),
     }
 }

@@ -49,7 +49,7 @@ impl Hooks {
 }
 
 fn line(delivery: &Delivery) -> String {
-    let Delivery { at, hook, id, verdict, reason, hints, times } = delivery;
+    let Delivery { at, hook, id, verdict, reason, hints, times, .. } = delivery;
     let style = match verdict {
         Verdict::Accepted => GOOD,
         Verdict::Ignored => WAITS,
@@ -83,6 +83,7 @@ mod tests {
             verdict,
             reason: reason.into(),
             hints: Vec::new(),
+            build: None,
             times,
         }
     }

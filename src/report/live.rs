@@ -8,6 +8,7 @@ use crate::action::Requests;
 use crate::admit::Scarce;
 use crate::effective;
 use crate::engine::Known;
+use crate::hook::deliveries::Delivery;
 use crate::names::{Account, Digest, Namespace, ObjectKey, Seq};
 use crate::observed::quota::Page;
 use crate::observed::soft::{CheckSoft, Rate};
@@ -40,6 +41,9 @@ pub struct Live {
     /// What was seen at each host.
     #[serde(default, skip_serializing_if = "Looks::is_empty")]
     pub looks: Looks,
+    /// The last delivery by a webhook for each `BuildConfig` that had any, by `NAMESPACE/NAME` in `hook`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub webhooks: Vec<Delivery>,
     /// What hosts lack that does no harm now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
@@ -213,8 +217,16 @@ impl Live {
             deliveries: deliveries.collect(),
             astray: Vec::new(), // nobody looked yet
             looks: Looks::new(),
+            webhooks: Vec::new(), // the listener has them
             notes: Vec::new(),
         }
+    }
+
+    /// The last delivery by a webhook of a `BuildConfig` (complaint U16).
+    #[must_use]
+    pub fn last_webhook(&self, build: &ObjectKey) -> Option<&Delivery> {
+        let name = format!("{}/{}", build.namespace, build.name);
+        self.webhooks.iter().find(|last| last.hook.as_ref() == Some(&name))
     }
 }
 

@@ -14,6 +14,7 @@
 //! Every function here blocks: call it on a thread for that.
 
 mod address;
+mod default_branch;
 mod error;
 mod export;
 mod fetch;
@@ -41,6 +42,7 @@ use crate::limits;
 use crate::names::{CommitId, Seq};
 
 use address::Address;
+pub use default_branch::default_branch;
 use error::Problem;
 pub use error::SourceError;
 pub use export::{ExportError, Exported, export, revision_of};

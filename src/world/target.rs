@@ -216,6 +216,12 @@ impl Targets {
         })))
     }
 
+    /// Reads the `ConfigMap`s and `Secret`s of a commit, for others than targets.
+    #[must_use]
+    pub fn configs(&self) -> ReadConfigs {
+        Arc::clone(&self.0.configs)
+    }
+
     /// Gives a rollout to its target and says what became of it.
     pub async fn roll_out(
         &self,

@@ -108,7 +108,9 @@ impl Contents {
         }
     }
 
-    pub(super) fn get(&self, key: &str) -> Option<&[u8]> {
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&[u8]> {
         self.values.get(key).map(Vec::as_slice)
     }
 

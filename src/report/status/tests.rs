@@ -73,6 +73,7 @@ impl Setting {
             deliveries: Vec::new(),
             astray: Vec::new(),
             looks: std::collections::BTreeMap::new(),
+            webhooks: Vec::new(),
             notes: Vec::new(),
         }
     }

@@ -60,16 +60,68 @@ pub(super) fn rows() -> Vec<Row<Vec<u8>>> {
     ]
 }
 
+/// What is sent to a `BuildConfig` in the address of OpenShift; its triggers are a generic one and one of GitHub.
+#[rustfmt::skip]
+pub(super) fn build_rows() -> Vec<Row<Vec<u8>>> {
+    let row = |name, bytes: &[u8], says: &[&'static str]| Row::new(name, bytes.to_vec(), says);
+    let build = |rest: &str| format!("/apis/build.openshift.io/v1/namespaces/shop/buildconfigs/{rest}");
+    let github = |body: &[u8]| {
+        let headers = [("Content-Type", "application/json"), ("X-GitHub-Event", "push")];
+        request("POST", &build("web/webhooks/hunter2/github"), &headers, body)
+    };
+    let generic = |kind: &str, body: &[u8]| {
+        request("POST", &build("web/webhooks/hunter2/generic"), &[("Content-Type", kind)], body)
+    };
+    const NOBODY: &[&str] = &["HTTP/1.1 401 Unauthorized\n"];
+    const BUILT: &[&str] = &["HTTP/1.1 200 OK\n", "\"kind\":\"Build\""];
+    const NOBODYS: &[&str] = &["HTTP/1.1 404 Not Found\n", "content-length: 0\n"];
+    const WRONG: &[&str] = &["HTTP/1.1 400 Bad Request\n"];
+    vec![
+        row("a build of a folder above", &request("POST", &build("..%2fweb/webhooks/hunter2/generic"), &[], b""), NOBODY),
+        row("a build of folders above", &request("POST", &build("../../web/webhooks/hunter2/generic"), &[], b""), NOBODYS),
+        row("a build with a NUL", &request("POST", &build("web%00/webhooks/hunter2/generic"), &[], b""), NOBODY),
+        row("a build that is not UTF-8", &request("POST", &build("%ff%fe/webhooks/%ff/generic"), &[], b""), NOBODY),
+        row("a build in Unicode", &request("POST", &build("w%c3%a9b/webhooks/%c3%a9/generic"), &[], b""), NOBODY),
+        row("a build of an endless name", &request("POST", &build(&format!("{}/webhooks/x/generic", "a".repeat(20_000))), &[], b""), NOBODY),
+        row("an endless secret", &request("POST", &build(&format!("web/webhooks/{}/generic", "a".repeat(20_000))), &[], b""), NOBODY),
+        row("an address of slashes", &request("POST", &build(&format!("web/webhooks/{}", "/".repeat(20_000))), &[], b""), WRONG),
+        row("a type with a terminal's escape", &request("POST", &build("web/webhooks/x/%1b%5b2J"), &[], b""), &["HTTP/1.1 404 "]),
+        row("a push of no JSON", &github(b"hello"), WRONG),
+        row("a push of deep JSON", &github("[".repeat(100_000).as_bytes()), WRONG),
+        row("a push of deep JSON where anything is taken", &github(format!("{{\"x\":{}", "[".repeat(100_000)).as_bytes()), WRONG),
+        row("a push of an option", &github(b"{\"ref\": \"refs/heads/main\", \"after\": \"--upload-pack=x\"}"), WRONG),
+        row("a push of a branch with a terminal's escape", &github(b"{\"ref\": \"refs/heads/\\u001b[2J\", \"after\": \"0123456789012345678901234567890123456789\"}"), &["HTTP/1.1 200 OK\n", "content-length: 0\n"]),
+        row("a script's deep JSON", &generic("application/json", "[".repeat(100_000).as_bytes()), BUILT),
+        row("a script's deep YAML", &generic("application/yaml", "[".repeat(100_000).as_bytes()), BUILT),
+        row("a script's laughter", &generic("application/yaml", LAUGHTER.as_bytes()), BUILT),
+        row("a script that is not UTF-8", &generic("application/yaml", b"a: \xff"), BUILT),
+        row("a script's option", &generic("application/json", b"{\"git\": {\"ref\": \"main\", \"commit\": \"-x\"}}"), WRONG),
+        row("a script's million variables", &generic("application/json", format!("{{\"env\": [{}{{\"name\": \"A\"}}]}}", "{\"name\":\"A\"},".repeat(70_000)).as_bytes()), BUILT),
+    ]
+}
+
+/// A document that has a billion words once its aliases are followed.
+const LAUGHTER: &str = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n\
+    d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\n\
+    g: &g [*f,*f,*f,*f,*f,*f,*f,*f,*f]\nenv: *g\ngit: *g\n";
+
 #[test]
 fn hostile_notices_are_refused_and_a_good_one_is_taken_after_them() {
     let repo = Repo::new();
     repo.write("x.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n");
+    repo.write(
+        "web.yaml",
+        "apiVersion: build.openshift.io/v1\nkind: BuildConfig\nmetadata: {name: web, namespace: shop}\nspec:\n  \
+         source: {git: {uri: 'https://git.example.com/web.git', ref: main}}\n  strategy: {dockerStrategy: {}}\n  \
+         output: {to: {kind: ImageStreamTag, name: 'nowhere:latest'}}\n  triggers:\n  \
+         - {type: Generic, generic: {secret: hunter2}}\n  - {type: GitHub, github: {secret: hunter2}}\n",
+    );
     repo.commit("start");
     let address = free_address();
     let mut host = Host::new(
         repo.path(),
         &format!(
-            "[listener]\naddress = \"{address}\"\n[listener.hooks.open]\nkind = \"generic\"\nsecret = \"none\"\n\
+            "[builds]\nenabled = true\n[listener]\naddress = \"{address}\"\n[listener.hooks.open]\nkind = \"generic\"\nsecret = \"none\"\n\
              [listener.hooks.forge]\nkind = \"bitbucket\"\nsecret = \"none\"\n\
              [listener.hooks.closed]\nkind = \"github\"\nsecret_file = \"secret\"\n"
         ),
@@ -77,7 +129,7 @@ fn hostile_notices_are_refused_and_a_good_one_is_taken_after_them() {
     std::fs::write(host.path("secret"), "hunter2").unwrap();
     host.start();
     let mut wrong = Vec::new();
-    for row in rows() {
+    for row in rows().into_iter().chain(build_rows()) {
         let mut stream = connect(&address);
         drop(stream.write_all(&row.input));
         drop(stream.shutdown(std::net::Shutdown::Write));

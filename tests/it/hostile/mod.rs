@@ -97,6 +97,7 @@ fn there_are_a_hundred_rows_and_more() {
         ("repository", repository::rows().len() + repository::trees().len()),
         ("socket", socket::rows().len()),
         ("webhooks", hooks::rows().len()),
+        ("webhooks of builds", hooks::build_rows().len()),
         ("answers of webhooks", answers::rows().len()),
         ("pods", pods::rows().len() + pods::cron_rows().len()),
         ("what podman prints", printed::rows().len()),

@@ -54,3 +54,4 @@ mod told;
 mod traps;
 mod triggers;
 mod units;
+mod webhooks;
