@@ -7,18 +7,27 @@
 //! from is a [`Provenance`], and [`log_snippet`] is what its status shows of its log.
 
 mod containerfile;
+mod env;
 mod log;
 mod path;
 mod provenance;
 mod quote;
+mod reason;
 mod s2i;
+mod spec;
 
 pub use containerfile::{EditError, Edits, ImageRead, dockerfile_path, edit, images_read};
+pub use env::{Variable, put, resolve};
 pub use log::{log_path, log_snippet};
 pub use provenance::Provenance;
 pub use quote::Unwritable;
+pub use reason::Reason;
 pub use s2i::{
     BuilderImage, ENVIRONMENT_FILE, Environment, IGNORE_FILE, Injection, S2i, S2iError, Script,
     ScriptPlan, ScriptSource, UPLOAD_SCRIPTS, UPLOAD_SOURCES, UidRanges, assemble_user,
     environment, ignored, kept_secrets, script_plan, upload_injection,
+};
+pub use spec::{
+    BuildSpec, Docker as DockerSpec, EnvVar, Git as GitSource, ImagePath, Item, PostCommit,
+    S2i as S2iSpec, Volume as VolumeSpec,
 };

@@ -7,6 +7,7 @@
 //!
 //! Loading has no side effects, so that a running daemon can load again and keep what it has when that fails.
 
+mod builds;
 mod compat;
 mod hosts;
 mod keys;
@@ -32,6 +33,7 @@ use crate::journal::Retention;
 use crate::limits;
 use crate::names::{ContentHash, TargetName};
 use crate::policy::Policy;
+use crate::world::build::BuilderConfig;
 use crate::world::git::SourceConfig;
 use crate::world::registry::{RegistryConfig, SecretFolder, ShortNames};
 use crate::world::target::TargetConfig;
@@ -60,6 +62,8 @@ pub struct Config {
     pub control_socket: PathBuf,
     /// Where the daemon takes webhooks; none where it takes none.
     pub listener: Option<ListenerSettings>,
+    /// How images are built.
+    pub builder: BuilderConfig,
     /// What is logged.
     pub log: LogSettings,
     /// The file that was read.
@@ -534,6 +538,7 @@ fn read_sections(
     policy.targets =
         targets.iter().map(|(name, target)| (name.clone(), target.timeout())).collect();
     let listener = listener::settings(&mut reader, environment);
+    let builder = builds::settings(&mut reader, environment);
     let log = sections::log(&mut reader);
     let (mut settings, problems, warnings) = reader.finish();
     if !problems.is_empty() {
@@ -550,6 +555,7 @@ fn read_sections(
         retention,
         control_socket,
         listener,
+        builder,
         log,
         file,
         settings,

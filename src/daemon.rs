@@ -226,9 +226,21 @@ impl Daemon {
         self.actions.shutdown().await;
     }
 
+    /// Says which buildah there is, or what to do where none answers.
+    fn look_at_builder(&self) {
+        let Some(builder) = self.world.builder.clone() else { return };
+        tokio::spawn(async move {
+            match builder.check().await {
+                Ok(version) => tracing::info!(version, "this host builds images"),
+                Err(why) => tracing::error!(why, "nothing can be built"),
+            }
+        });
+    }
+
     async fn work(&mut self) -> anyhow::Result<()> {
         self.watch();
         self.look_at_logins();
+        self.look_at_builder();
         if self.only.is_none() {
             self.checks = checks::Checks::start(&self.world.targets);
         }

@@ -388,3 +388,30 @@ pub const HOOK_LOOKS_AGAIN: [Duration; 4] = [
     Duration::from_secs(1),
     Duration::from_secs(4),
 ];
+
+/// Looks at the repository of a build before it counts as not reachable (rule B35).
+pub const BUILD_GIT_TRIES: u32 = 4;
+
+/// One such look.
+pub const BUILD_GIT_TRY_TIMEOUT: Duration = Duration::from_secs(16);
+
+/// Time between two of them.
+pub const BUILD_GIT_TRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// One run of git for a build: a clone of a large repository takes its time.
+pub const BUILD_GIT_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+
+/// How often an image is pulled or pushed before a build fails (rule B43).
+pub const BUILD_IMAGE_TRIES: u32 = 3;
+
+/// Time between two of them.
+pub const BUILD_IMAGE_TRY_PAUSE: Duration = Duration::from_secs(5);
+
+/// Bytes of the log of one build (`builds.log_size`).
+pub const BUILD_LOG_BYTES_MAX: u64 = 10 * 1024 * 1024;
+
+/// Bytes that an archive for a build may hold: a tree of sources, not a disk.
+pub const BUILD_INPUT_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
+
+/// Files, folders and links that it may hold.
+pub const BUILD_INPUT_FILES_MAX: u64 = 1_000_000;

@@ -1,5 +1,6 @@
 //! Everything that touches the outside; the core never does.
 
+pub mod build;
 pub mod demo_registry;
 pub mod git;
 mod perform;

@@ -92,7 +92,7 @@ pub(super) fn podman(
 }
 
 /// A name that is looked up in `PATH`, or a path.
-fn program(reader: &mut Reader, key: &KeyPath, default: &str) -> PathBuf {
+pub(super) fn program(reader: &mut Reader, key: &KeyPath, default: &str) -> PathBuf {
     let program = reader.read(key, Show::Plain, Value::text).unwrap_or_else(|| default.into());
     if program.contains('/') { reader.absolute(key, &program) } else { program.into() }
 }

@@ -245,6 +245,19 @@ pub const KEYS: &[KeyDoc] = &[
         "2h",
         "How long a build without `completionDeadlineSeconds` may take",
     ),
+    key("builds.buildah", "path", "buildah", "The buildah program (1.28 or newer)"),
+    key(
+        "builds.isolation",
+        "chroot, oci or rootless",
+        "chroot",
+        "How commands of a build are kept apart: chroot needs no privileges that containers need",
+    ),
+    key(
+        "builds.log_size",
+        "size of at least 64KiB",
+        "10MiB",
+        "How much of the log of a build is kept: its beginning and its newest lines",
+    ),
     key("rollouts.in_flight", "number", "2", "Rollouts in flight at once, over all targets"),
     key(
         "targets.*.kind",

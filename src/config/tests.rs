@@ -3,6 +3,7 @@
 use super::*;
 use crate::names::ObjectKey;
 use crate::policy::{Counted, CrossNamespace, OnInvalid, RegistryMode, Transport};
+use crate::world::build::Isolation;
 
 mod openshift;
 
@@ -95,6 +96,9 @@ fn every_key_is_read() {
     let TargetConfig::Exec(exec) = &config.targets[&script] else { panic!("not exec") };
     assert_eq!(exec.program, base.join("roll-out"));
     assert_eq!(config.log.format, LogFormat::Json);
+    let builder = &config.builder;
+    assert_eq!((&builder.buildah, builder.isolation), (&base.join("buildah"), Isolation::Oci));
+    assert_eq!(builder.log_bytes_max, 1 << 20);
     let listener = config.listener.as_ref().unwrap();
     assert_eq!(listener.address, ListenAddress::Unix(base.join("hooks.sock")));
     let registry = &listener.hooks["registry"];

@@ -16,9 +16,10 @@ use crate::names::{CommitId, ContentHash, Seq};
 use crate::observed::ObservedState;
 use crate::time::Timestamp;
 use crate::world::World;
+use crate::world::build::Builder;
 use crate::world::git::Source;
 use crate::world::registry::Registries;
-use crate::world::target::Targets;
+use crate::world::target::{ReadConfigs, ReadManifest, Targets};
 
 use super::Clock;
 use super::reading::Reading;
@@ -236,18 +237,22 @@ pub(super) fn world(config: &Config, store: &ObjectStore) -> anyhow::Result<Worl
     )
     .context("cannot set up the registry client")?;
     let (gets, keeps) = (store.clone(), store.clone());
+    let manifests: ReadManifest = Arc::new(move |hash: &ContentHash| gets.get(hash).map_err(told));
+    let configs: ReadConfigs = Arc::new(move |commit| configs.read(commit));
     let targets = Targets::new(
         config.targets.clone(),
         "tidegate".to_owned(),
         &config.state_dir,
-        (
-            Arc::new(move |hash: &ContentHash| gets.get(hash).map_err(told)),
-            Arc::new(move |bytes: &[u8]| keeps.put(bytes).map_err(told)),
-        ),
-        (Arc::new(move |commit| configs.read(commit)), Some(registries.clone())),
+        (Arc::clone(&manifests), Arc::new(move |bytes: &[u8]| keeps.put(bytes).map_err(told))),
+        (Arc::clone(&configs), Some(registries.clone())),
     )
     .context("cannot set up the targets")?;
-    Ok(World { source, registries, targets })
+    let reads = (manifests, configs);
+    let builder =
+        Builder::new(config.builder.clone(), &config.state_dir, reads, registries.clone())
+            .context("cannot set up the builder")?;
+    let builder = Some(builder).filter(|_| config.policy.builds_enabled);
+    Ok(World { source, registries, targets, builder })
 }
 
 /// An error of the object store as the world tells it on: with its cause, such as a full file system.

@@ -43,12 +43,14 @@ use crate::names::{CommitId, Seq};
 
 use address::Address;
 pub use default_branch::default_branch;
+pub(super) use address::{PROTOCOLS, redact};
 use error::Problem;
 pub use error::SourceError;
 pub use export::{ExportError, Exported, export, revision_of};
 pub(crate) use folder::{Folder, Wanted, read_folder, work_tree_of};
 pub use peek::{Origin, Peek, Peeked, origin_of, peek_folder};
 use program::Program;
+pub(super) use program::said;
 use tree::Files;
 pub use write::{Keep, Snapshot, WriteError, Writer, Written};
 
@@ -58,6 +60,15 @@ const HEAD: &str = "refs/tidegate/head";
 const ASKED: &str = "refs/tidegate/asked";
 /// One reference for each adopted commit that is kept.
 const ADOPTED: &str = "refs/tidegate/adopted/";
+
+/// Why an address cannot be that of a repository; none where it can.
+pub(super) fn address_fault(address: &str) -> Option<String> {
+    match Address::parse(address) {
+        Err(Problem::Address { shown, why }) => Some(format!("`{shown}` is no repository: {why}")),
+        Err(problem) => Some(problem.to_string()),
+        Ok(_) => None,
+    }
+}
 
 /// Where the source is and what of it is read.
 #[derive(Clone)]

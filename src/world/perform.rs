@@ -7,12 +7,13 @@ use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::action::{
-    Action, ActionId, BuildReport, ImportFailure, Input, ReadSource, RolloutReport, SourceFailure,
-    SourceRead,
+    Action, ActionId, BuildReport, BuildRequest, ImportFailure, Input, ReadSource, RolloutReport,
+    SourceFailure, SourceRead,
 };
 use crate::fact::ImportReason;
 use crate::limits;
 
+use super::build::Builder;
 use super::git::Source;
 use super::registry::{Registries, Tally};
 use super::target::Targets;
@@ -26,6 +27,8 @@ pub struct World {
     pub registries: Registries,
     /// The targets.
     pub targets: Targets,
+    /// What builds images; none where nothing is built.
+    pub builder: Option<Builder>,
 }
 
 impl World {
@@ -95,12 +98,16 @@ impl World {
                 let report = self.at_target(action, cancel).await;
                 report.map(|report| Input::RolloutReported(id, report))
             }
-            Action::Build(_) => {
-                let reason = "builds are not carried out by this version".to_owned();
-                let report = BuildReport::Transient { reason, retry_after: None };
+            Action::Build(request) => {
+                let report = self.build(&request, cancel).await;
                 Some(Input::BuildReported(id, report))
             }
-            Action::TidyBuilds(_) => None,
+            Action::TidyBuilds(tidy) => {
+                if let Some(builder) = &self.builder {
+                    cancel.run_until_cancelled(builder.tidy(&tidy)).await;
+                }
+                None
+            }
             Action::Notify(notice) => {
                 cancel.run_until_cancelled(self.targets.notify(&notice)).await;
                 None
@@ -119,6 +126,16 @@ impl World {
             Action::Scale(request) => Some(self.targets.scale(&request, cancel).await),
             Action::Job(request) => self.targets.job(&request, cancel).await,
             _ => None,
+        }
+    }
+
+    async fn build(&self, request: &BuildRequest, cancel: CancellationToken) -> BuildReport {
+        match &self.builder {
+            Some(builder) => Box::pin(builder.build(request, cancel)).await,
+            None => {
+                let reason = "this host builds nothing: set `builds.enabled` in the configuration";
+                BuildReport::Transient { reason: reason.to_owned(), retry_after: None }
+            }
         }
     }
 

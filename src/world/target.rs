@@ -34,6 +34,8 @@ use event::Event;
 
 pub use checks::Check;
 pub use event::SIGNATURE_HEADER;
+pub(super) use exec::{signal_group, take_lock};
+pub(super) use lock::{Lock, path as lock_path};
 pub use look::{Expected, Looked, Wanted};
 pub use podman::{
     Logs, PROBE, PodmanTarget, QuadletTarget, Untrusted, answer_probe, read_untrusted,

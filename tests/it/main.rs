@@ -11,6 +11,7 @@
 )]
 
 mod adapter;
+mod builder;
 mod cli;
 mod corpus;
 mod desired;

@@ -114,7 +114,8 @@ impl Contents {
         self.values.get(key).map(Vec::as_slice)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&String, &Vec<u8>)> {
+    /// All of them, by key.
+    pub fn iter(&self) -> impl Iterator<Item = (&String, &Vec<u8>)> {
         self.values.iter()
     }
 

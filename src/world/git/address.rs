@@ -14,7 +14,7 @@ pub(super) enum Address {
 }
 
 /// The transports that `git` may use; what runs programs of the URL's choice (`ext::`, `fd::`) is not among them.
-pub(super) const PROTOCOLS: [&str; 5] = ["file", "git", "http", "https", "ssh"];
+pub(in crate::world) const PROTOCOLS: [&str; 5] = ["file", "git", "http", "https", "ssh"];
 
 impl Address {
     /// Reads a repository as the configuration names it, by git's own rules.
@@ -70,7 +70,7 @@ impl Address {
 ///
 /// Git quotes URLs in its messages, and a URL may carry `user:password@`, or a token in place of the user. The user of
 /// an SSH URL is no secret and stays.
-pub(super) fn redact(text: &str) -> String {
+pub(in crate::world) fn redact(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://") {

@@ -269,7 +269,7 @@ fn head(text: &str, chars: usize) -> String {
 }
 
 /// Boils what `git` printed down to the lines that say what is wrong.
-pub(super) fn said(stderr: &str) -> String {
+pub(in crate::world) fn said(stderr: &str) -> String {
     let lines = || stderr.lines().map(str::trim).filter(|line| !line.is_empty());
     let telling = |line: &str| {
         let starts = ["fatal: ", "error: ", "remote: ", "ssh: "];

@@ -15,6 +15,7 @@ use serde_yaml::Value;
 use super::logins::{self, Logins};
 use crate::limits;
 use crate::names::Namespace;
+use crate::pods::{Contents, SourceKind};
 
 /// A folder of manifests, those of Secrets among them.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -100,6 +101,46 @@ impl SecretFolder {
         }
         files.sort();
         Ok(files)
+    }
+
+    /// What the Secrets of a namespace hold, whatever they are for; one that cannot be read is not there.
+    pub(super) fn contents(&self, namespace: &Namespace) -> Vec<(String, Contents)> {
+        let mut found = Vec::new();
+        for file in self.files().unwrap_or_default() {
+            let text = text(&file).unwrap_or_default();
+            let read = documents(&text).map(serde_yaml::from_str::<serde_json::Value>);
+            for document in read.flatten() {
+                self.take_contents(&document, namespace, &mut found);
+            }
+        }
+        found
+    }
+
+    fn take_contents(
+        &self,
+        document: &serde_json::Value,
+        namespace: &Namespace,
+        found: &mut Vec<(String, Contents)>,
+    ) {
+        let of = |path: &str| document.pointer(path).and_then(serde_json::Value::as_str);
+        match of("/kind") {
+            Some("List" | "SecretList") => {
+                let items = document.get("items").and_then(serde_json::Value::as_array);
+                let items = items.into_iter().flatten();
+                items.for_each(|item| self.take_contents(item, namespace, found));
+            }
+            Some("Secret") => {
+                let own = of("/metadata/namespace").filter(|own| !own.is_empty());
+                let own = own.unwrap_or(self.default_namespace.as_str());
+                let read = Contents::read(SourceKind::Secret, document);
+                if let (true, Some(name), Ok(contents)) =
+                    (own == namespace.as_str(), of("/metadata/name"), read)
+                {
+                    found.push((name.to_owned(), contents));
+                }
+            }
+            Some(_) | None => {}
+        }
     }
 
     fn read(&self) -> Held {

@@ -86,7 +86,7 @@ fn outcome(status: ExitStatus, log: String) -> RolloutReport {
 }
 
 /// Waits for an earlier run that outlived the daemon; what takes longer than a run may is ended.
-pub(super) async fn take_lock(path: &Path, timeout: Duration) -> io::Result<Lock> {
+pub(in crate::world) async fn take_lock(path: &Path, timeout: Duration) -> io::Result<Lock> {
     let mut looks = tokio::time::interval(limits::TARGET_LOCK_POLL);
     let deadline = tokio::time::Instant::now() + timeout;
     let mut killed = false;
@@ -217,7 +217,7 @@ async fn read_to_end(output: &mut Receiver, tail: &mut Tail) {
     }
 }
 
-pub(super) fn signal_group(group: Pid, signal: Signal) {
+pub(in crate::world) fn signal_group(group: Pid, signal: Signal) {
     // A group that is gone needs no signal.
     let _ = kill_process_group(group, signal);
 }

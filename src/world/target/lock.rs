@@ -21,7 +21,7 @@ use rustix::process::Pid;
 use crate::names::ContentHash;
 
 /// A held lock. Dropped without being given back, its run was broken off: who inherited it still holds it.
-pub(super) struct Lock(Option<File>);
+pub(in crate::world) struct Lock(Option<File>);
 
 /// What the file of a run says whose process is not known yet, before the session that it is of.
 const SPAWNING: &str = "spawning";
@@ -47,7 +47,7 @@ pub(super) enum Attempt {
 }
 
 /// The lock file of an object, or of a run of a `CronJob`.
-pub(super) fn path(locks: &Path, of: &impl std::fmt::Display) -> PathBuf {
+pub(in crate::world) fn path(locks: &Path, of: &impl std::fmt::Display) -> PathBuf {
     locks.join(format!("{}.lock", ContentHash::of(of.to_string().as_bytes())))
 }
 
@@ -154,7 +154,7 @@ static INHERITING: Mutex<()> = Mutex::new(());
 
 impl Lock {
     /// Spawns a child that inherits the lock, and notes which one it is.
-    pub(super) fn spawn<C>(
+    pub(in crate::world) fn spawn<C>(
         &mut self,
         spawn: impl FnOnce() -> io::Result<C>,
         pid: impl FnOnce(&C) -> Option<u32>,
@@ -178,7 +178,7 @@ impl Lock {
     }
 
     /// Gives the lock back: the run has ended.
-    pub(super) fn give_back(mut self) {
+    pub(in crate::world) fn give_back(mut self) {
         if let Some(file) = self.0.take() {
             // Closing is not enough: descendants of the program may have it open.
             drop(file.unlock()); // nothing is left to do about an error

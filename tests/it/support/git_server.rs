@@ -39,6 +39,7 @@ impl Drop for HttpServer {
 /// `sshd` that lets one key fetch, and the settings of a client that has it.
 pub(crate) struct SshServer {
     child: Child,
+    port: u16,
     folder: tempfile::TempDir,
 }
 
@@ -90,7 +91,7 @@ impl SshServer {
         let mut command = Command::new(sshd);
         command.args(["-D", "-f", &at("sshd_config"), "-E", &at("log")]);
         let child = command.spawn().unwrap();
-        let server = Self { child, folder };
+        let server = Self { child, port, folder };
         super::wait::eventually("sshd answers", || TcpStream::connect(("127.0.0.1", port)).is_ok());
         Ok(server)
     }
@@ -103,6 +104,24 @@ impl SshServer {
     /// The SSH command of a client whose key it does not know.
     pub(crate) fn stranger(&self) -> String {
         format!("ssh -F {}", self.folder.path().join("other.conf").display())
+    }
+
+    /// The URL of a repository, without the settings of a client.
+    pub(crate) fn url(&self, repository: &Path) -> String {
+        let user = Command::new("id").arg("-un").output().unwrap().stdout;
+        let user = String::from_utf8(user).unwrap();
+        format!("ssh://{}@127.0.0.1:{}{}", user.trim(), self.port, repository.display())
+    }
+
+    /// The private key that it knows.
+    pub(crate) fn key(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("id")).unwrap()
+    }
+
+    /// Kind and text of its own public key.
+    pub(crate) fn host_key(&self) -> Vec<String> {
+        let text = std::fs::read_to_string(self.folder.path().join("host.pub")).unwrap();
+        text.split(' ').take(2).map(str::to_owned).collect()
     }
 
     /// The client's list of known hosts.

@@ -1,5 +1,6 @@
 //! What several suites need.
 
+pub(crate) mod builder;
 pub(crate) mod builds;
 pub(crate) mod checkout;
 pub(crate) mod client;

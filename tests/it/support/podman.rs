@@ -168,6 +168,22 @@ impl Podman {
         self.dir.path().join("bin/podman")
     }
 
+    /// Buildah with this podman's settings.
+    pub(crate) fn buildah(&self) -> PathBuf {
+        self.dir.path().join("bin/buildah")
+    }
+
+    /// Runs buildah, and returns what it printed.
+    pub(crate) fn buildah_run(&self, args: &[&str]) -> String {
+        self.call("buildah", args)
+    }
+
+    /// The digest of an image in the registry.
+    pub(crate) fn digest(&self, image: &str) -> String {
+        self.run(&["pull", "--quiet", image]);
+        self.run(&["image", "inspect", "--format", "{{.Digest}}", image])
+    }
+
     /// Runs podman, and returns what it printed.
     pub(crate) fn run(&self, args: &[&str]) -> String {
         self.call("podman", args)

@@ -409,6 +409,7 @@ async fn an_error_inside_an_action_is_told_and_not_waited_for() {
         source: Arc::new(Source::open(config, fixture.folder.path()).unwrap()),
         registries: Registries::new(RegistryConfig::default(), keep).unwrap(),
         targets: fixture.targets.clone(),
+        builder: None,
     };
     // Whoever reads this manifest panics.
     let request = RolloutRequest { manifest: ContentHash::of(b"another"), ..request() };
