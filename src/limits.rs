@@ -415,3 +415,12 @@ pub const BUILD_INPUT_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 
 /// Files, folders and links that it may hold.
 pub const BUILD_INPUT_FILES_MAX: u64 = 1_000_000;
+
+/// Bytes of a script of the Source strategy that is got by HTTP.
+pub const BUILD_SCRIPT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Time to get one.
+pub const BUILD_SCRIPT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Time for the last output of a program of a build to arrive that left nothing behind which could hold the pipe open.
+pub const BUILD_OUTPUT_GRACE: Duration = Duration::from_secs(10);

@@ -197,7 +197,8 @@ impl Inner {
             namespace: request.object.namespace.to_string(),
             source: source.map(|git| git.uri.clone()),
             reference: source.map(|git| git.r#ref.clone()).filter(|name| !name.is_empty()),
-            commit: None,
+            branch: None,
+            revision: None,
             context_dir: Some(spec.source.context_dir.clone()).filter(|dir| !dir.is_empty()),
         };
         let (builder, place) = (self, &place);

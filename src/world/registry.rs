@@ -325,6 +325,15 @@ impl Registries {
         Ok((self.host(&source, image, &Who::default()), source.repository))
     }
 
+    /// The same registries with the logins of one folder in place of their own Secrets.
+    pub(in crate::world) fn with_secrets(
+        &self,
+        folder: SecretFolder,
+    ) -> Result<Self, RegistryConfigError> {
+        let config = RegistryConfig { secrets: Some(folder), ..self.shared.config.clone() };
+        Self::new(config, Arc::clone(&self.shared.keep))
+    }
+
     /// Whether the settings let an image's registry be reached by plain HTTP or with an unverified certificate.
     pub(in crate::world) fn is_insecure(&self, image: &ImageReference) -> bool {
         let insecure = &self.shared.config.insecure;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::image::{Bud, Pull};
+use super::image::{Bud, Layers, Pull};
 use super::inputs;
 use super::program::{Ended, Trouble};
 use super::run::Run;
@@ -17,7 +17,7 @@ pub(super) struct Prepared {
     pub(super) context: PathBuf,
     pub(super) args: Vec<Variable>,
     pub(super) no_cache: bool,
-    pub(super) squash: bool,
+    pub(super) layers: Layers,
     pub(super) volumes: Vec<(PathBuf, String)>,
     /// What a step that fails is called.
     pub(super) reason: Reason,
@@ -53,14 +53,14 @@ impl Run<'_> {
             .map_err(|error| Trouble::Passing(format!("cannot write the Dockerfile: {error}")))?;
         let images: Vec<String> = read.into_iter().filter_map(|read| read.image).collect();
         self.pull_all(&images, docker.force_pull).await?;
-        let squash = match docker.image_optimization_policy.as_str() {
+        let layers = match docker.image_optimization_policy.as_str() {
             "SkipLayersAndWarn" => {
-                self.tools
-                    .log
-                    .say("warning: imageOptimizationPolicy leaves out the layers of this build");
-                true
+                let what = "imageOptimizationPolicy leaves out the layers of this build";
+                self.tools.log.say(&format!("warning: {what}"));
+                Layers::Squashed
             }
-            policy => policy == "SkipLayers",
+            "SkipLayers" => Layers::Squashed,
+            _ => Layers::Each,
         };
         let no_cache = self.request.options.no_cache.unwrap_or(docker.no_cache);
         let volumes = self.volumes(&docker.volumes)?;
@@ -70,7 +70,7 @@ impl Run<'_> {
             context: context.to_owned(),
             args,
             no_cache,
-            squash,
+            layers,
             volumes,
             reason,
         })
@@ -125,7 +125,7 @@ impl Run<'_> {
             mark: &self.place.mark,
             args: &prepared.args,
             no_cache: prepared.no_cache,
-            squash: prepared.squash,
+            layers: prepared.layers,
             volumes: &prepared.volumes,
             limits,
             ..Bud::of(&prepared.dockerfile, &prepared.context, &self.place.tag)
@@ -147,6 +147,10 @@ impl Run<'_> {
         if was_killed && oom_kills() > kills_before {
             return Trouble::Failed(Reason::OutOfMemoryKilled);
         }
+        // A step that is none of the script's would be the fault of something else.
+        let is_assemble = words(&said).contains("/assemble");
+        let is_other = reason == Reason::AssembleFailed && !is_assemble;
+        let reason = if is_other { Reason::GenericBuildFailed } else { reason };
         if let Some(advice) = host_advice(&said) {
             self.tools.log.say(&format!("error: {advice}"));
             return Trouble::Error(

@@ -20,13 +20,6 @@ use crate::pods::Contents;
 /// Who a password alone belongs to, as in OpenShift.
 const USER: &str = "builder";
 
-/// A checkout.
-pub(super) struct Checkout {
-    pub(super) revision: SourceRevision,
-    /// The author's name and address, apart.
-    pub(super) author: (String, String),
-}
-
 /// Where a repository is reached, and with what.
 struct Remote {
     /// Without a login.
@@ -53,7 +46,10 @@ pub(super) struct Wanted<'a> {
 
 impl Tools<'_> {
     /// Clones a repository and checks out what is wanted.
-    pub(super) async fn check_out(&mut self, wanted: &Wanted<'_>) -> Result<Checkout, Trouble> {
+    pub(super) async fn check_out(
+        &mut self,
+        wanted: &Wanted<'_>,
+    ) -> Result<SourceRevision, Trouble> {
         let remote = self.remote(wanted)?;
         let reference = wanted.commit.unwrap_or(&wanted.git.r#ref);
         if reference.starts_with('-') || reference.chars().any(char::is_control) {
@@ -70,7 +66,7 @@ impl Tools<'_> {
         }
         done?;
         let checkout = self.look_at(wanted.folder, &remote).await?;
-        let SourceRevision { commit, author, date, message, .. } = &checkout.revision;
+        let SourceRevision { commit, author, date, message, .. } = &checkout;
         self.log.say(&format!("\tCommit:\t{commit} ({message})"));
         self.log.say(&format!("\tAuthor:\t{author}"));
         self.log.say(&format!("\tDate:\t{date}"));
@@ -138,7 +134,7 @@ impl Tools<'_> {
         self.git(remote, &words).await.map(drop)
     }
 
-    async fn look_at(&mut self, folder: &Path, remote: &Remote) -> Result<Checkout, Trouble> {
+    async fn look_at(&mut self, folder: &Path, remote: &Remote) -> Result<SourceRevision, Trouble> {
         let to = folder.display().to_string();
         let format = "--format=%H%x00%an%x00%ae%x00%cn <%ce>%x00%ad%x00%s";
         let words = ["-C", &to, "log", "-1", "--no-show-signature", format];
@@ -150,14 +146,13 @@ impl Tools<'_> {
                 said(&ended.err)
             )));
         };
-        let revision = SourceRevision {
+        Ok(SourceRevision {
             commit: commit.to_owned(),
             author: format!("{name} <{address}>"),
             committer: committer.to_owned(),
             date: date.to_owned(),
             message: message.to_owned(),
-        };
-        Ok(Checkout { revision, author: (name.to_owned(), address.to_owned()) })
+        })
     }
 
     /// Runs git, whose failure is that of the build.

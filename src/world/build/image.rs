@@ -20,6 +20,7 @@ pub(super) struct ImageConfig {
     /// The identity of its content here.
     pub(super) id: String,
     pub(super) user: String,
+    pub(super) work_folder: String,
     pub(super) env: Vec<String>,
     pub(super) entry_point: Vec<String>,
     pub(super) labels: BTreeMap<String, String>,
@@ -41,6 +42,7 @@ impl ImageConfig {
         Some(Self {
             id: image.get("FromImageID")?.as_str().filter(|id| !id.is_empty())?.to_owned(),
             user: text("User").to_owned(),
+            work_folder: text("WorkingDir").to_owned(),
             env: list("Env"),
             entry_point: list("Entrypoint"),
             labels: labels.filter_map(label).collect(),
@@ -58,6 +60,17 @@ pub(super) struct Pull<'a> {
     pub(super) logins: &'a [u8],
 }
 
+/// What the layers of an image are of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Layers {
+    /// Each of an instruction: those that are here are used.
+    Each,
+    /// One of all that is new.
+    One,
+    /// The same, as `imageOptimizationPolicy` asks for it.
+    Squashed,
+}
+
 /// One run of `buildah build`.
 #[derive(Clone)]
 pub(super) struct Bud<'a> {
@@ -69,7 +82,7 @@ pub(super) struct Bud<'a> {
     pub(super) mark: &'a str,
     pub(super) args: &'a [Variable],
     pub(super) no_cache: bool,
-    pub(super) squash: bool,
+    pub(super) layers: Layers,
     /// Folders and files of the host, and where they are seen.
     pub(super) volumes: &'a [(std::path::PathBuf, String)],
     pub(super) logins: &'a [u8],
@@ -90,7 +103,7 @@ impl<'a> Bud<'a> {
             mark: "",
             args: &[],
             no_cache: false,
-            squash: false,
+            layers: Layers::Each,
             volumes: &[],
             logins: b"{}",
             insecure: false,
@@ -222,7 +235,11 @@ impl Tools<'_> {
         let mut add = |words: &[&str]| arguments.extend(words.iter().map(OsString::from));
         add(&["build", "--isolation", isolation.as_str(), "--format", "docker"]);
         add(&["--authfile", "/dev/stdin", "--tag", bud.tag]);
-        let layers = if bud.squash { "--squash" } else { "--layers" };
+        let layers = match bud.layers {
+            Layers::Each => "--layers",
+            Layers::One => "--layers=false",
+            Layers::Squashed => "--squash",
+        };
         add(&[layers, &format!("--tls-verify={}", !bud.insecure)]);
         if bud.no_cache {
             add(&["--no-cache"]);

@@ -170,13 +170,24 @@ impl Tools<'_> {
             kept: Vec::new(),
             words: Vec::new(),
         };
-        let end = self.supervise(child, &mut output, call.patience).await;
+        let grace = match (call.confined, self.confined) {
+            (true, Confined::Namespace { .. }) => limits::BUILD_OUTPUT_GRACE,
+            (true | false, _) => limits::TARGET_OUTPUT_GRACE,
+        };
+        let end = self.supervise(child, &mut output, (call.patience, grace)).await;
         let end = end.map_err(|error| broken(&error))?;
         let (status, timed_out) = match end {
             End::Exited(status) => (status, false),
             End::TimedOut(status) => (status, true),
             End::Trouble(trouble) => return Err(trouble),
         };
+        // The program that makes the namespace cannot start the one in it.
+        if call.confined && status.code() == Some(127) {
+            let said = String::from_utf8_lossy(&output.kept);
+            if said.contains("unshare: failed to execute") {
+                return Err(not_started(call.program, &io::ErrorKind::NotFound.into()));
+            }
+        }
         Ok(Ended {
             code: status.code(),
             signal: status.signal(),
@@ -219,7 +230,7 @@ impl Tools<'_> {
         &self,
         mut child: Child,
         output: &mut Output<'_>,
-        patience: Option<Duration>,
+        (patience, grace): (Option<Duration>, Duration),
     ) -> io::Result<End> {
         let group = child.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
         let deadline = async {
@@ -249,10 +260,10 @@ impl Tools<'_> {
             }
         };
         // What it wrote last may still be in the pipe; what it left behind may keep it open.
-        let _ = tokio::time::timeout(limits::TARGET_OUTPUT_GRACE, output.read()).await;
         if let Some(group) = group {
             signal_group(group, Signal::KILL);
         }
+        let _ = tokio::time::timeout(grace, output.read()).await;
         Ok(end)
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::super::registry::{Registries, SecretFolder};
 use super::git::Wanted;
 use super::places::{Made, Place};
 use super::program::{Tools, Trouble};
@@ -12,9 +13,7 @@ use crate::action::{
     BuildEnded, BuildReport, BuildRequest, Check, ImportMode, Platform, PushTo, ResolveRequest,
     ResolvedImage,
 };
-use crate::builds::{
-    BuildSpec, Commit, EnvVar, Provenance, Reason, Variable, VolumeSpec, put, resolve,
-};
+use crate::builds::{BuildSpec, EnvVar, Provenance, Reason, Variable, VolumeSpec, put, resolve};
 use crate::fact::{BuildEnd, BuildStage, BuildUse};
 use crate::names::Digest;
 use crate::pods::{ConfigName, Contents, SourceKind};
@@ -145,16 +144,8 @@ impl Run<'_> {
                 known_hosts: &known_hosts,
             };
             let checkout = self.tools.check_out(&wanted).await?;
-            let (author, email) = checkout.author;
-            self.provenance.commit = Some(Commit {
-                id: checkout.revision.commit.clone(),
-                reference: None,
-                author,
-                email,
-                date: checkout.revision.date.clone(),
-                message: checkout.revision.message.clone(),
-            });
-            self.made.revision = Some(checkout.revision);
+            self.provenance.revision = Some(checkout.clone());
+            self.made.revision = Some(checkout);
         } else if source.binary.is_some() {
             self.tools.log.say("error: this is built of files that somebody hands over: `start-build --from-dir`, `--from-file` or `--from-archive`");
             return Err(Trouble::Failed(Reason::FetchSourceFailed));
@@ -428,7 +419,9 @@ impl Run<'_> {
             namespace: Some(self.request.object.namespace.clone()),
         };
         let request = ResolveRequest { check, known: None, allowance: None };
-        let resolving = self.builder.registries.resolve(&request);
+        let own = self.push_logins().map_err(|error| lost(&error))?;
+        let registries = own.as_ref().map_or(&self.builder.registries, |(_, own)| own);
+        let resolving = registries.resolve(&request);
         let resolved = tokio::select! {
             resolved = resolving => resolved,
             () = self.tools.cancel.cancelled() => return Err(Trouble::Cancelled),
@@ -444,6 +437,35 @@ impl Run<'_> {
             ))),
             Err(failure) => Err(lost(&failure.message)),
         }
+    }
+
+    /// The registries with the login of `output.pushSecret`, where there is one, and the folder that it is in.
+    fn push_logins(&self) -> std::io::Result<Option<(tempfile::TempDir, Registries)>> {
+        let Some(name) = self.spec.output.push_secret.get() else { return Ok(None) };
+        let secret = ConfigName { kind: SourceKind::Secret, name: name.to_owned() };
+        let Some(contents) = self.known(&secret) else { return Ok(None) };
+        let namespace = &self.request.object.namespace;
+        // A folder that only this user reads.
+        let folder = tempfile::tempdir()?;
+        for key in [".dockerconfigjson", ".dockercfg"] {
+            let Some(text) = contents.get(key).and_then(|text| std::str::from_utf8(text).ok())
+            else {
+                continue;
+            };
+            let kind = format!("kubernetes.io/{}", key.trim_start_matches('.'));
+            let manifest = serde_json::json!({
+                "kind": "Secret",
+                "type": kind,
+                "metadata": {"name": name, "namespace": namespace},
+                "stringData": {key: text},
+            });
+            let file = format!("{}.json", key.trim_start_matches('.'));
+            inputs::put_file(folder.path(), &file, manifest.to_string().as_bytes(), 0o600)?;
+        }
+        let own =
+            SecretFolder { path: folder.path().to_owned(), default_namespace: namespace.clone() };
+        let registries = self.builder.registries.with_secrets(own);
+        Ok(Some((folder, registries.map_err(std::io::Error::other)?)))
     }
 
     fn keep_made(&self) -> Result<(), Trouble> {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::archive;
-use super::image::Bud;
+use super::image::{Bud, Layers};
 use super::inputs;
 use super::program::Trouble;
 use super::run::Run;
@@ -76,8 +76,12 @@ impl Run<'_> {
         put.map_err(|error| Trouble::Passing(format!("cannot copy out of an image: {error}")))?;
         let tag = format!("{}-source", self.place.tag);
         let mark = self.place.mark.clone();
-        let bud =
-            Bud { mark: &mark, squash: true, output: Some(&out), ..Bud::of(&file, &empty, &tag) };
+        let bud = Bud {
+            mark: &mark,
+            layers: Layers::One,
+            output: Some(&out),
+            ..Bud::of(&file, &empty, &tag)
+        };
         let ended = self.tools.bud(&bud).await?;
         self.tools.ask(&["rmi", &tag]).await?;
         match ended.is_success() {

@@ -88,7 +88,8 @@ fn b043_without_output_nothing_is_pushed_and_layers_and_arguments_are_as_asked_f
     };
     assert!(run(&|_| {}).contains("made for ada"));
     assert!(!run(&|_| {}).contains("\nmade for ada"), "the layer is there");
-    assert!(run(&|request| request.options.no_cache = Some(true)).contains("\nmade for ada"));
+    let log = run(&|request| request.options.no_cache = Some(true));
+    assert!(log.contains("\nmade for ada"), "{log}");
     let args = vec![("WHO".to_owned(), "bob".to_owned())];
     assert!(run(&|request| request.options.build_args = args.clone()).contains("made for bob"));
 }

@@ -103,6 +103,10 @@ impl Workshop {
     }
 
     pub(crate) fn builder_with(&self, buildah: &Path) -> Builder {
+        self.builder_of(buildah, Path::new("git"))
+    }
+
+    pub(crate) fn builder_of(&self, buildah: &Path, git: &Path) -> Builder {
         let (kept, read) = (Arc::clone(&self.store), Arc::clone(&self.store));
         let secrets = self.folder.clone().map(|path| tidegate::world::registry::SecretFolder {
             path,
@@ -124,7 +128,7 @@ impl Workshop {
         let path = std::env::var("PATH").unwrap();
         let config = BuilderConfig {
             buildah: buildah.to_owned(),
-            git: "git".into(),
+            git: git.to_owned(),
             isolation: Isolation::Chroot,
             log_bytes_max: self.limit,
             environment: [
