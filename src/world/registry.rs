@@ -57,7 +57,6 @@ use crate::action::{
 use crate::fact::said;
 use crate::limits;
 use crate::names::{ContentHash, Digest, Namespace};
-use crate::pods::Contents;
 use crate::reference::ImageReference;
 
 /// Keeps an image's metadata and returns its hash, once it is safe on disk. Called where it may
@@ -323,28 +322,6 @@ impl Registries {
         let source = source.ok_or_else(|| Failures { image, host: "" }.blocked())?;
         // The settings alone say whether it may be reached by plain HTTP, and with which login.
         Ok((self.host(&source, image, &Who::default()), source.repository))
-    }
-
-    /// The same registries with the logins of one folder in place of their own Secrets.
-    pub(in crate::world) fn with_secrets(
-        &self,
-        folder: SecretFolder,
-    ) -> Result<Self, RegistryConfigError> {
-        let config = RegistryConfig { secrets: Some(folder), ..self.shared.config.clone() };
-        Self::new(config, Arc::clone(&self.shared.keep))
-    }
-
-    /// Whether the settings let an image's registry be reached by plain HTTP or with an unverified certificate.
-    pub(in crate::world) fn is_insecure(&self, image: &ImageReference) -> bool {
-        let insecure = &self.shared.config.insecure;
-        insecure.contains(&image.registry_host())
-            || image.registry.as_ref().is_some_and(|host| insecure.contains(host))
-    }
-
-    /// The Secrets of a namespace that stand outside of git. It blocks.
-    pub(in crate::world) fn own_secrets(&self, namespace: &Namespace) -> Vec<(String, Contents)> {
-        let folder = self.shared.secrets.as_ref();
-        folder.map(|folder| folder.contents(namespace)).unwrap_or_default()
     }
 
     /// The host of a place. What a tag says of its registry is not said of mirrors.

@@ -4,10 +4,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use super::Registries;
+use std::sync::Arc;
+
 use super::logins::{self, Login};
 use super::secrets::OwnLogins;
+use super::{Registries, RegistryConfig, RegistryConfigError, SecretFolder};
 use crate::names::Namespace;
+use crate::pods::Contents;
 use crate::reference::{ImageReference, is_docker_hub};
 
 /// What stands for the user where a login is a token alone.
@@ -29,6 +32,30 @@ impl Registries {
         let login = found.found.into_iter().next()?;
         let host = if is_docker_hub(&host) { "docker.io" } else { &host };
         Some(login.file(host))
+    }
+}
+
+impl Registries {
+    /// The same registries with the logins of one folder in place of their own Secrets.
+    pub(in crate::world) fn with_secrets(
+        &self,
+        folder: SecretFolder,
+    ) -> Result<Self, RegistryConfigError> {
+        let config = RegistryConfig { secrets: Some(folder), ..self.shared.config.clone() };
+        Self::new(config, Arc::clone(&self.shared.keep))
+    }
+
+    /// Whether the settings let an image's registry be reached by plain HTTP or with an unverified certificate.
+    pub(in crate::world) fn is_insecure(&self, image: &ImageReference) -> bool {
+        let insecure = &self.shared.config.insecure;
+        insecure.contains(&image.registry_host())
+            || image.registry.as_ref().is_some_and(|host| insecure.contains(host))
+    }
+
+    /// The Secrets of a namespace that stand outside of git. It blocks.
+    pub(in crate::world) fn own_secrets(&self, namespace: &Namespace) -> Vec<(String, Contents)> {
+        let folder = self.shared.secrets.as_ref();
+        folder.map(|folder| folder.contents(namespace)).unwrap_or_default()
     }
 }
 
