@@ -38,8 +38,6 @@ use places::Places;
 use program::{Confined, Tools};
 use run::Run;
 
-pub use places::log_path;
-
 /// How commands of a build are kept apart from the host (buildah-build(1), `--isolation`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Isolation {

@@ -42,8 +42,8 @@ use crate::limits;
 use crate::names::{CommitId, Seq};
 
 use address::Address;
-pub use default_branch::default_branch;
 pub(super) use address::{PROTOCOLS, redact};
+pub use default_branch::default_branch;
 use error::Problem;
 pub use error::SourceError;
 pub use export::{ExportError, Exported, export, revision_of};

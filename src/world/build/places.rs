@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::fact::{BuildStage, SourceRevision};
-use crate::names::{ContentHash, Digest, Namespace, ObjectKey, RolloutKey, Seq};
+use crate::names::{ContentHash, Digest, ObjectKey, RolloutKey, Seq};
 
 /// The places of all builds.
 #[derive(Clone, Debug)]
@@ -54,12 +54,6 @@ pub(super) struct Made {
     /// What was done.
     #[serde(default)]
     pub(super) stages: Vec<BuildStage>,
-}
-
-/// The log of a build.
-#[must_use]
-pub fn log_path(state_dir: &Path, namespace: &Namespace, build: &str) -> PathBuf {
-    state_dir.join("builds/logs").join(namespace.as_str()).join(format!("{build}.log"))
 }
 
 impl Places {

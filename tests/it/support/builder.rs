@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tidegate::action::{BuildEnded, BuildReport, BuildRequest, PushTo, ResolvedImage};
+use tidegate::builds::log_path;
 use tidegate::fact::{BuildCause, BuildEnd, BuildImage, BuildOptions, BuildUse};
 use tidegate::names::{
     BuildNumber, CommitId, ContentHash, Digest, Incarnation, ObjectKey, RolloutKey, Seq,
 };
 use tidegate::pods::{ConfigName, Configs, Contents, SourceKind};
 use tidegate::time::Timestamp;
-use tidegate::world::build::{Builder, BuilderConfig, Isolation, log_path};
+use tidegate::world::build::{Builder, BuilderConfig, Isolation};
 use tidegate::world::registry::{Registries, RegistryConfig};
 use tokio_util::sync::CancellationToken;
 
