@@ -227,7 +227,25 @@ impl<'a> Reader<'a> {
             return;
         }
         if let Fact::TagImported(imported) = &entry.fact {
-            if select.has_tag(&imported.tag) || self.watched.contains(&imported.tag) {
+            let is_made = build::maker(&imported.via).is_some_and(|object| select.has(object));
+            if is_made || select.has_tag(&imported.tag) || self.watched.contains(&imported.tag) {
+                self.keep_with_causes(entry);
+            } else {
+                self.events.insert(entry.record, entry);
+            }
+            return;
+        }
+        if let Fact::BuildCreated(created) = &entry.fact {
+            if select.has(&created.object) {
+                self.watched.extend(created.triggered.iter().map(|seen| seen.from.clone()));
+                self.keep_with_causes(entry);
+            } else {
+                self.events.insert(entry.record, entry);
+            }
+            return;
+        }
+        if let Fact::BuildFinished(finished) = &entry.fact {
+            if select.has(&finished.object) || self.entries.contains_key(&finished.build) {
                 self.keep(entry);
             } else {
                 self.events.insert(entry.record, entry);
@@ -238,7 +256,7 @@ impl<'a> Reader<'a> {
             if select.has(&fired.object) {
                 self.watched.insert(fired.from.clone());
                 if let Some(event) = self.events.remove(&fired.event) {
-                    self.keep(event);
+                    self.keep_with_causes(event);
                 }
             }
             if select.has(&fired.object) || select.has_tag(&fired.from) {
@@ -253,6 +271,21 @@ impl<'a> Reader<'a> {
             self.keep(commit);
         }
         if entry::is_about(&entry.fact, select, &self.watched) {
+            self.keep(entry);
+        }
+    }
+
+    /// Keeps an entry with what brought it about, back to where that began: the build that made an image, and the image
+    /// that the build was created for.
+    fn keep_with_causes(&mut self, entry: Entry) {
+        let mut chain = vec![entry];
+        while let Some(entry) = chain.pop() {
+            chain.extend(entry.because.iter().filter_map(|seq| self.events.remove(seq)));
+            if let Fact::BuildCreated(_) = &entry.fact {
+                let is_end = |fact: &Fact| matches!(fact, Fact::BuildFinished(end) if end.build == entry.record);
+                let ends = self.events.extract_if(.., |_, other| is_end(&other.fact));
+                chain.extend(ends.map(|(_, end)| end).collect::<Vec<_>>());
+            }
             self.keep(entry);
         }
     }

@@ -3,7 +3,7 @@
 use super::super::words::{count, one_line, short};
 use super::entry::{Said, said};
 use crate::fact::{BuildCause, BuildCreated, BuildEnd, Fact, Via};
-use crate::names::Seq;
+use crate::names::{ObjectKey, Seq};
 
 /// A build was created, started, is ended or ended; none for other facts.
 #[expect(clippy::wildcard_enum_match_arm, reason = "`describe` hands over only these")]
@@ -93,6 +93,14 @@ pub(super) fn via(via: &Via) -> String {
         Via::Reference => " as written".into(),
         Via::Push => " from a push".into(),
         Via::Build { name, .. } => format!(" from build {name}"),
+    }
+}
+
+/// The `BuildConfig` whose build made the image of a tag.
+pub(super) fn maker(via: &Via) -> Option<&ObjectKey> {
+    match via {
+        Via::Build { object, .. } => Some(object),
+        Via::Registry | Via::Alias(_) | Via::Image(_) | Via::Reference | Via::Push => None,
     }
 }
 

@@ -4,6 +4,7 @@ mod annotated;
 mod asked;
 mod back;
 mod blog;
+mod builds;
 mod compose;
 mod course;
 mod daemon;
