@@ -282,8 +282,8 @@ impl<'a> Reader<'a> {
         while let Some(entry) = chain.pop() {
             chain.extend(entry.because.iter().filter_map(|seq| self.events.remove(seq)));
             if let Fact::BuildCreated(_) = &entry.fact {
-                let is_end = |fact: &Fact| matches!(fact, Fact::BuildFinished(end) if end.build == entry.record);
-                let ends = self.events.extract_if(.., |_, other| is_end(&other.fact));
+                let is_end = |other: &Entry| build::end_of(&other.fact) == Some(entry.record);
+                let ends = self.events.extract_if(.., |_, other| is_end(other));
                 chain.extend(ends.map(|(_, end)| end).collect::<Vec<_>>());
             }
             self.keep(entry);

@@ -96,6 +96,15 @@ pub(super) fn via(via: &Via) -> String {
     }
 }
 
+/// The build whose end a fact tells.
+#[expect(clippy::wildcard_enum_match_arm, reason = "only one fact tells that")]
+pub(super) fn end_of(fact: &Fact) -> Option<Seq> {
+    match fact {
+        Fact::BuildFinished(end) => Some(end.build),
+        _ => None,
+    }
+}
+
 /// The `BuildConfig` whose build made the image of a tag.
 pub(super) fn maker(via: &Via) -> Option<&ObjectKey> {
     match via {
