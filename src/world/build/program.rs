@@ -148,16 +148,15 @@ impl Tools<'_> {
         let broken = |error: &dyn std::fmt::Display| Trouble::Passing(format!("{shown}: {error}"));
         let (read, write) = io::pipe().map_err(|error| broken(&error))?;
         let mut command = self.command(&call).map_err(|error| broken(&error))?;
-        let out = write.try_clone().map_err(|error| broken(&error))?;
         let mut second = None;
         if call.answers {
             let (read, write) = io::pipe().map_err(|error| broken(&error))?;
             command.stderr(write);
             second = Some(read);
         } else {
-            command.stderr(write);
+            command.stderr(write.try_clone().map_err(|error| broken(&error))?);
         }
-        command.stdout(out);
+        command.stdout(write);
         let spawned = self.lock.spawn(|| command.spawn(), Child::id);
         // Our ends of the pipes for writing go with the command, or reading would never end.
         drop(command);
