@@ -184,8 +184,7 @@ impl Engine {
                 admission.occupy(&Scarce::Rollouts);
             }
         }
-        let builds = observed.builds.values().flat_map(BuildsState::running);
-        for _ in builds.filter(|_| !sabotage::is(Bug::ForgetBuildPlaces)) {
+        for _ in observed.builds.values().flat_map(BuildsState::running) {
             admission.occupy(&Scarce::Builds);
         }
         let streams = observed.streams.iter();

@@ -106,25 +106,19 @@ pub enum Bug {
     CountAnnotations,
     /// What the triggers of a build saw is not remembered.
     ForgetBuildTrigger,
-    /// A build has the number of one that is remembered no more.
+    /// A build is numbered by how many are remembered.
     ReuseBuildNumber,
     /// A build is created twice.
     BuildTwice,
     /// A build is complete before its image is in the history of its tag.
     EndBeforeTag,
-    /// Builds run beside each other, whatever their policy says.
-    IgnoreRunPolicy,
-    /// A build that a restart finds running takes no place.
-    ForgetBuildPlaces,
-    /// What a build makes starts it again.
-    BuildInRing,
     /// A build that did not get through is recorded as complete.
     CallItBuilt,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 57] = [
+    pub const ALL: [Self; 54] = [
         Self::SkipAppendSync,
         Self::SkipDirectorySync,
         Self::GoOnAfterFailure,
@@ -178,9 +172,6 @@ impl Bug {
         Self::ReuseBuildNumber,
         Self::BuildTwice,
         Self::EndBeforeTag,
-        Self::IgnoreRunPolicy,
-        Self::ForgetBuildPlaces,
-        Self::BuildInRing,
         Self::CallItBuilt,
     ];
 }

@@ -176,7 +176,7 @@ pub fn create(
     let state = observed.builds.get(object);
     let last = state.map_or(BuildNumber(0), |state| match sabotage::is(Bug::ReuseBuildNumber) {
         false => state.last_number,
-        true => state.builds.last().map_or(BuildNumber(0), |build| build.created.number),
+        true => BuildNumber(state.builds.len() as u64),
     });
     let number = last.next();
     let manifest: Arc<[u8]> = without_triggers(&build.manifest).into();

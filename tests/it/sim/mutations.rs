@@ -14,16 +14,18 @@ const SEEDS_MAX: u64 = 2_000;
 /// Seeds that are known to catch a bug that few do, below [`SEEDS_MAX`]: tried first, so that an ordinary run does not take
 /// minutes. After a change of the simulator another seed may; then all are tried, and the one that did belongs here.
 const RARE: &[(Bug, u64)] = &[
-    (Bug::SpendFirst, 14),
-    (Bug::WriteInPlace, 15),
-    (Bug::CutTooMuch, 20),
-    (Bug::ForgetRunning, 21),
-    (Bug::PruneInUse, 22),
-    (Bug::DropYoung, 37),
-    (Bug::CollectAtOnce, 50),
-    (Bug::ForgetScale, 65),
-    (Bug::CountAnnotations, 115),
-    (Bug::TagAgain, 127),
+    (Bug::StopTwice, 8),
+    (Bug::TrustEmptyTree, 8),
+    (Bug::CutTooMuch, 9),
+    (Bug::PruneInUse, 9),
+    (Bug::SkipDirectorySync, 11),
+    (Bug::TagAgain, 16),
+    (Bug::WriteInPlace, 18),
+    (Bug::KeepPlace, 19),
+    (Bug::CollectAtOnce, 26),
+    (Bug::KeepOverlay, 33),
+    (Bug::TrustFailedSync, 42),
+    (Bug::ForgetScale, 130),
 ];
 
 /// The first seed that breaks a law with a bug switched on in this thread.
@@ -37,11 +39,15 @@ fn caught(bug: Bug, seeds: u64) -> Option<(u64, Played)> {
     caught
 }
 
-/// Switches each bug on; `SIM_BUGS=N` plays at most N seeds for each.
+/// Switches each bug on; `SIM_BUGS=N` plays at most N seeds for each, `SIM_BUG=NAME` tries that one alone.
 #[test]
 fn every_bug_is_caught() {
     let seeds = number("SIM_BUGS").unwrap_or(SEEDS_MAX);
-    let bugs = Mutex::new(Bug::ALL.into_iter());
+    let only = std::env::var("SIM_BUG").ok();
+    let wanted = |bug: &Bug| only.as_ref().is_none_or(|only| *only == format!("{bug:?}"));
+    let bugs: Vec<Bug> = Bug::ALL.into_iter().filter(wanted).collect();
+    let tried = bugs.len();
+    let bugs = Mutex::new(bugs.into_iter());
     let lines = Mutex::new(Vec::new());
     let work = || {
         loop {
@@ -64,7 +70,7 @@ fn every_bug_is_caught() {
     });
     let lines = lines.into_inner().unwrap();
     let missed: Vec<_> = lines.iter().filter(|(caught, _)| !caught).map(|(_, l)| l).collect();
-    assert_eq!(lines.len(), Bug::ALL.len());
+    assert!(lines.len() == tried && tried > 0, "not every bug was tried");
     assert!(missed.is_empty(), "the simulator is blind: {missed:#?}");
 }
 

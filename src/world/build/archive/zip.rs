@@ -76,6 +76,7 @@ fn entries(bytes: &[u8]) -> io::Result<Vec<Entry>> {
     let Some(end) = bytes.windows(END.len()).rposition(|window| window == END) else {
         return cut();
     };
+    short(bytes, end + 20)?; // the length of a comment, which is the last of it
     let count = short(bytes, end + 10)?;
     let mut at = place(bytes, end + 16)?;
     let mut entries = Vec::new();
