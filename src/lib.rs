@@ -14,7 +14,7 @@
 //!
 //! ```text
 //!   git commit ──▶ source ─┐                                   ┌─▶ append + fsync ─▶ journal ─▶ observed state
-//!   registry poll ─────────┼─▶ inputs ─▶ Engine::step ─▶ effects ─┼─▶ actions: read · resolve · roll out · stop
+//!   registry poll ─────────┼─▶ inputs ─▶ Engine::step ─▶ effects ─┼─▶ actions: read · resolve · build · roll out · stop
 //!   operator command ──────┘        (plan: pure)               └─▶ wake at
 //!                      ▲                                              │
 //!                      └────────────── results come back as inputs ◀──┘
@@ -48,7 +48,7 @@
 //! | [`oc`] | what `oc` prints: tables, describe blocks, YAML, templates |
 //! | [`report`] | states and plans become text and JSON |
 //! | [`journal`] | the file: format, recovery, snapshots, object store |
-//! | [`world`] | git, registries, targets: everything that actions reach |
+//! | [`world`] | git, registries, the builder, targets: everything that actions reach |
 //! | [`daemon`] | the loop, signals, readiness |
 //! | [`control`] | the Unix socket that operators ask through |
 //! | [`listener`] | the address that webhooks come in by; what became of each |

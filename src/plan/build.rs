@@ -20,6 +20,9 @@ use crate::time::{Span, Timestamp};
 use super::hold::{BuildHeld, Gate};
 use super::{Held, HeldReason, Plan, Step, View};
 
+/// How a build ends that is not wanted any more (rule B29).
+const CANCELLED: (BuildEnd, &str) = (BuildEnd::Cancelled, "CancelledBuild");
+
 /// Plans the builds of one `BuildConfig`.
 pub(super) fn plan(view: &View<'_>, object: &ObjectKey) -> Plan {
     let empty = BuildsState::default();
@@ -77,13 +80,13 @@ impl Planning<'_> {
     }
 
     /// Ends a build that never got to the builder.
-    fn unbuilt(&self, build: &Build, message: String) -> Step {
+    fn unbuilt(&self, build: &Build, (end, reason): (BuildEnd, &str), message: String) -> Step {
         Step::Record(Box::new(Fact::BuildFinished(Box::new(BuildFinished {
             build: build.seq,
             object: self.object.clone(),
             name: build.created.name.clone(),
-            end: BuildEnd::Cancelled,
-            reason: "CancelledBuild".to_owned(),
+            end,
+            reason: reason.to_owned(),
             message,
             image: None,
             revision: None,
@@ -97,8 +100,8 @@ impl Planning<'_> {
         let why = || "its BuildConfig was removed from git".to_owned();
         let goes_on = self.state.active().filter(|build| build.ending.is_none());
         let steps = goes_on.map(|build| match build.started {
-            Some(_) => self.ending(build, BuildEnd::Cancelled, "CancelledBuild", why()),
-            None => self.unbuilt(build, why()),
+            Some(_) => self.ending(build, CANCELLED.0, CANCELLED.1, why()),
+            None => self.unbuilt(build, CANCELLED, why()),
         });
         Plan { steps: steps.collect(), ..Plan::default() }
     }
@@ -258,7 +261,7 @@ impl Planning<'_> {
             let Some(waits) = find(*seq) else { continue };
             let newer = crate::names::build_name(&self.object.name, *newer);
             let why = format!("build {newer} takes its place (`spec.runPolicy: SerialLatestOnly`)");
-            plan = plan.and(Plan::step(self.unbuilt(waits, why)));
+            plan = plan.and(Plan::step(self.unbuilt(waits, CANCELLED, why)));
         }
         if !plan.steps.is_empty() {
             return plan;
@@ -290,7 +293,11 @@ impl Planning<'_> {
             // What was handed over is not kept for a day that may never come (rule B28).
             Err(why) if build.binary || created.options.binary.is_some() => {
                 let message = format!("{why}; binary input does not wait for that");
-                Plan::step(self.invalid_output(waits, message))
+                Plan::step(self.unbuilt(
+                    waits,
+                    (BuildEnd::Error, "InvalidOutputReference"),
+                    message,
+                ))
             }
             Err(why) => self.held(BuildHeld::Output { name, why }, None),
             Ok(push) => Plan::step(Step::StartBuild(Box::new(BuildStarted {
@@ -306,21 +313,6 @@ impl Planning<'_> {
         let (in_flight, slots) = slots(self.view);
         let name = build.created.name.clone();
         self.held(BuildHeld::Slot { name, in_flight, slots }, None)
-    }
-
-    fn invalid_output(&self, build: &Build, message: String) -> Step {
-        Step::Record(Box::new(Fact::BuildFinished(Box::new(BuildFinished {
-            build: build.seq,
-            object: self.object.clone(),
-            name: build.created.name.clone(),
-            end: BuildEnd::Error,
-            reason: "InvalidOutputReference".to_owned(),
-            message,
-            image: None,
-            revision: None,
-            stages: Vec::new(),
-            log: String::new(),
-        }))))
     }
 }
 
