@@ -15,7 +15,7 @@ use crate::fact::{
     BuildCause, BuildCreated, BuildEnd, BuildEnding, BuildFinished, BuildOptions, Fact, Reason,
     TagEvent, TagImported, Via,
 };
-use crate::limits::BUILDS_ACTIVE_MAX;
+use crate::limits::{BUILD_RETRIES, BUILDS_ACTIVE_MAX};
 use crate::names::{BuildNumber, Generation, ObjectKey, Seq, build_name};
 use crate::observed::build::Build;
 use crate::observed::tag_history::Effect;
@@ -297,11 +297,21 @@ impl Engine {
         };
         self.begin_delivery(seq, now);
         if let Some(delivery) = self.soft.deliveries.get_mut(&seq) {
+            // What kept it from being built does not count against its end.
+            if ends && !delivery.ends {
+                delivery.failures = 0;
+            }
             delivery.ends = ends;
         }
         let id = self.new_action(InFlight::Delivery { rollout: seq, key: key.clone() });
         batch.starts.push((id, Action::Build(Box::new(request))));
         self.dirty.insert(key.clone()); // others of the same may start beside it
+    }
+
+    /// Whether the builder was asked to end a build as often as it is asked to make one.
+    fn was_told_to_end(&self, seq: Seq) -> bool {
+        let delivery = self.soft.deliveries.get(&seq);
+        delivery.is_some_and(|delivery| delivery.ends && delivery.failures >= BUILD_RETRIES)
     }
 
     /// What the builder said.
@@ -325,9 +335,20 @@ impl Engine {
                 let ended = BuildEnded::new(BuildEnd::Complete, "", "");
                 self.finish_build(object, &build, ended, now, batch);
             }
-            BuildReport::Transient { reason, retry_after } => {
-                self.try_again(seq, reason, retry_after, now);
-            }
+            BuildReport::Transient { reason, retry_after } => match &build.ending {
+                // Whatever keeps the builder from ending it, its place is not taken for ever.
+                Some((end, why, message)) if self.was_told_to_end(seq) => {
+                    let message = format!("{message} (What became of it is not known: {reason}.)");
+                    self.finish_build(
+                        object,
+                        &build,
+                        BuildEnded::new(*end, why, message),
+                        now,
+                        batch,
+                    );
+                }
+                Some(_) | None => self.try_again(seq, reason, retry_after, now),
+            },
             BuildReport::Ended(ended) => match (&build.ending, ended.end) {
                 // It came to its end before it could be ended.
                 (_, BuildEnd::Complete) | (None, BuildEnd::Failed | BuildEnd::Error) => {

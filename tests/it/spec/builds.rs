@@ -534,6 +534,27 @@ fn b027_a_builder_that_is_not_there_is_tried_again_and_then_an_error() {
     assert!(world.records().contains("BuildFinished app-1 Error"));
 }
 
+/// B27: a build that cannot even be ended does not keep its place for ever.
+#[test]
+fn b027_a_build_that_the_builder_cannot_end_is_given_up() {
+    let mut world = building(&format!("{STREAMS}\n{APP}"));
+    cancel(&mut world, Some(1));
+    world.records();
+    // One to make it, which was under way, and as many as it may take to end it.
+    for attempt in 1..=5 {
+        assert_eq!(world.records(), "", "attempt {attempt}");
+        let report = BuildReport::Transient { reason: "no such object".into(), retry_after: None };
+        world.built("app-1", report);
+        world.advance(600);
+    }
+    let said = "BuildFinished app-1 Cancelled CancelledBuild: The build was cancelled by the user. (ann) (What became of it is \
+                not known: no such object.)";
+    assert_eq!(world.records(), said);
+    // Its place is free.
+    start(&mut world);
+    assert!(world.records().contains("BuildStarted app-2"), "{}", world.held());
+}
+
 /// B3: other strategies are shown and never built.
 #[test]
 fn b003_strategies_that_are_not_built_here_say_what_to_do() {
