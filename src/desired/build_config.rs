@@ -357,6 +357,9 @@ fn stream_tag(draft: &Draft<'_>, from: &ObjectReference, path: &[Step]) -> Optio
     }
 }
 
+/// What is said of two triggers on one tag.
+const TWICE: &str = "multiple ImageChange triggers refer to the same image stream tag";
+
 /// B1, B2; gives those on images. `own` is the tag of the strategy, which one without `from` watches.
 fn check_triggers(draft: &Draft<'_>, spec: &Spec, own: Option<&StreamTag>) -> Vec<BuildTrigger> {
     let mut watched: Vec<StreamTag> = Vec::new();
@@ -382,14 +385,12 @@ fn check_triggers(draft: &Draft<'_>, spec: &Spec, own: Option<&StreamTag>) -> Ve
                     if own.is_none() {
                         draft.warn("B1", path, "trigger dropped: an ImageChange trigger without `from` needs a strategy with an ImageStreamTag");
                     }
-                    if has_default {
-                        say(
-                            draft,
-                            path,
-                            "multiple ImageChange triggers refer to the same image stream tag",
-                        );
+                    let is_own = |tag: &StreamTag| own == Some(tag);
+                    if has_default || watched.iter().any(is_own) {
+                        say(draft, path, TWICE);
                     }
                     has_default = true;
+                    watched.extend(own.cloned());
                     continue;
                 };
                 let path = steps!["spec", "triggers", index, "imageChange", "from"];
@@ -404,11 +405,7 @@ fn check_triggers(draft: &Draft<'_>, spec: &Spec, own: Option<&StreamTag>) -> Ve
                 let from = ObjectReference { kind: "ImageStreamTag".into(), ..from.clone() };
                 let Some(tag) = stream_tag(draft, &from, path) else { continue };
                 if watched.contains(&tag) {
-                    say(
-                        draft,
-                        path,
-                        "multiple ImageChange triggers refer to the same image stream tag",
-                    );
+                    say(draft, path, TWICE);
                 }
                 watched.push(tag.clone());
                 found.push(BuildTrigger { from: tag, paused });

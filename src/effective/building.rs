@@ -82,7 +82,7 @@ impl Building<'_> {
             let StreamTag { stream, tag } = &trigger.from;
             Some(json!({
                 "from": {"name": format!("{}:{tag}", stream.name), "namespace": stream.namespace},
-                "lastTriggerTime": Time::of(seen.at),
+                "lastTriggerTime": seen.at.map(Time::of),
                 "lastTriggeredImageID": self.reference(state, &trigger.from, &seen.image),
             }))
         });

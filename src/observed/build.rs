@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::dense;
 use crate::fact::{
-    BuildCreated, BuildEnd, BuildEnding, BuildFinished, BuildStage, BuildStarted, Fact, Record,
-    SourceRevision,
+    BuildCause, BuildCreated, BuildEnd, BuildEnding, BuildFinished, BuildStage, BuildStarted, Fact,
+    Record, SourceRevision,
 };
 use crate::limits::BUILD_HISTORY_MAX;
 use crate::names::{BuildNumber, Digest, Incarnation, ObjectKey, Seq, StreamTag};
@@ -35,8 +35,8 @@ pub struct BuildsState {
 pub struct Triggered {
     /// The image.
     pub image: Digest,
-    /// When a build was created with it.
-    pub at: Timestamp,
+    /// When a change of it last caused a build; none where it never did.
+    pub at: Option<Timestamp>,
 }
 
 /// One build.
@@ -141,7 +141,15 @@ impl BuildsState {
         self.life = Some(created.incarnation);
         self.last_number = self.last_number.max(created.number);
         for seen in created.triggered.iter().filter(|_| !sabotage::is(Bug::ForgetBuildTrigger)) {
-            let triggered = Triggered { image: seen.image, at: record.at };
+            let is_cause = |cause: &BuildCause| match cause {
+                BuildCause::Image { from, .. } => *from == seen.from,
+                BuildCause::Config | BuildCause::Manual { .. } | BuildCause::Webhook { .. } => {
+                    false
+                }
+            };
+            let before = self.triggered.get(&seen.from).and_then(|before| before.at);
+            let at = if created.causes.iter().any(is_cause) { Some(record.at) } else { before };
+            let triggered = Triggered { image: seen.image, at };
             self.triggered.insert(seen.from.clone(), triggered);
         }
         self.builds.push(Build {

@@ -161,6 +161,69 @@ fn b001_b002_builds_are_validated() {
     );
 }
 
+#[test]
+fn b002_what_a_build_is_of_and_what_starts_it_is_validated() {
+    let good = "  source: {git: {uri: x}}\n  strategy: {sourceStrategy: {from: {kind: ImageStreamTag, name: 'base:1'}}}\n";
+    let docker = "  strategy: {dockerStrategy: {}}\n";
+    for (spec, said) in [
+        ("  source: {binary: {}, git: {uri: x}}\n", "may not be set when binary is also set"),
+        ("  source: {binary: {}, dockerfile: FROM x}\n", "may not be set when binary is also set"),
+        (
+            "  source: {contextDir: ../up, git: {uri: x}}\n",
+            "context dir must not be a relative path",
+        ),
+        (
+            "  source: {git: {uri: x}, secrets: [{secret: {name: s}, destinationDir: ../up}]}\n",
+            "destination dir cannot start with '..'",
+        ),
+        (
+            "  source: {git: {uri: x}, secrets: [{secret: {name: s}, destinationDir: /up}]}\n",
+            "has to be relative path",
+        ),
+        (
+            "  source: {images: [{from: {kind: DockerImage, name: x}, paths: [{sourcePath: up, destinationDir: d}]}]}\n",
+            "must be an absolute path",
+        ),
+        (
+            "  source: {images: [{from: {kind: DockerImage, name: x}}]}\n",
+            "must specify 'paths' or 'as'",
+        ),
+        (
+            "  source: {git: {uri: x}}\n  output: {imageLabels: [{name: a}, {name: a}]}\n",
+            "duplicate name",
+        ),
+        (
+            "  source: {git: {uri: x}}\n  output: {to: {kind: Pod, name: x}}\n",
+            "the target of build output must be an 'ImageStreamTag' or 'DockerImage'",
+        ),
+    ] {
+        rejects(&build(&format!("{spec}{docker}")), said);
+    }
+    let large = "x".repeat(60_001);
+    rejects(
+        &build(&format!("  source: {{dockerfile: {large}}}\n{docker}")),
+        "must be smaller than 60000 bytes",
+    );
+    let twice = "multiple ImageChange triggers refer to the same image stream tag";
+    let change = |from: &str| format!("{{type: ImageChange, imageChange: {{{from}}}}}");
+    let (own, base) = (change(""), change("from: {kind: ImageStreamTag, name: 'base:1'}"));
+    for (triggers, said) in [
+        (
+            "{type: GitHub, github: {secret: a, allowEnv: true}}".to_owned(),
+            "git webhooks cannot allow env vars",
+        ),
+        (
+            change("from: {kind: DockerImage, name: x}"),
+            "only an ImageStreamTag type of reference is allowed in an ImageChange trigger.",
+        ),
+        (format!("{base}, {base}"), twice),
+        (format!("{own}, {base}"), twice),
+        (format!("{base}, {own}"), twice),
+    ] {
+        rejects(&build(&format!("{good}  triggers: [{triggers}]\n")), said);
+    }
+}
+
 // --- documents, Lists, Templates ---
 
 #[test]

@@ -200,17 +200,25 @@ fn b008_what_triggers_saw_is_in_the_status_of_the_build_config() {
     let status = |world: &World| config(world)["status"].clone();
     let seen = json!([{
         "from": {"name": "httpd:2.4", "namespace": "shop"},
-        "lastTriggerTime": "2026-01-01T00:00:00Z",
+        "lastTriggerTime": null,
         "lastTriggeredImageID": format!("r.io/httpd@{}", digest("a")),
     }]);
     assert_eq!(status(&world), json!({"imageChangeTriggers": seen, "lastVersion": 1}));
     built(&mut world, "web2-1", "x");
+    world.advance(60);
     world.nudge("shop/httpd:2.4");
     world.resolve("r.io/httpd:2.4", "b");
     let now = status(&world);
     assert_eq!(now["lastVersion"], 2);
     let image = format!("r.io/httpd@{}", digest("b"));
-    assert_eq!(now["imageChangeTriggers"][0]["lastTriggeredImageID"], image);
+    let seen = &now["imageChangeTriggers"][0];
+    assert_eq!(seen["lastTriggeredImageID"], image);
+    assert_eq!(seen["lastTriggerTime"], "2026-01-01T00:02:32Z");
+    // A build by hand sees it too, and is not caused by it.
+    world.advance(60);
+    start(&mut world, BuildOptions::default());
+    assert_eq!(status(&world)["lastVersion"], 3);
+    assert_eq!(status(&world)["imageChangeTriggers"], now["imageChangeTriggers"]);
     assert!(!config(&world).to_string().contains("from-a-cluster"));
 }
 
