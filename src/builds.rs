@@ -8,6 +8,7 @@
 
 mod containerfile;
 mod env;
+mod linked;
 mod log;
 mod path;
 mod provenance;
@@ -18,6 +19,7 @@ mod spec;
 
 pub use containerfile::{EditError, Edits, ImageRead, dockerfile_path, edit, images_read};
 pub use env::{Variable, put, resolve};
+pub use linked::{SOURCE_SECRET_ANNOTATION, linked};
 pub use log::{log_path, log_snippet};
 pub use provenance::Provenance;
 pub use quote::Unwritable;

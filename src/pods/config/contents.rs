@@ -17,6 +17,8 @@ pub struct Contents {
     values: BTreeMap<String, Vec<u8>>,
     /// Keys of `binaryData`, which are files and no variables.
     binary: BTreeSet<String>,
+    /// Its annotations.
+    annotations: BTreeMap<String, String>,
 }
 
 impl fmt::Debug for Contents {
@@ -60,6 +62,10 @@ impl Contents {
     /// What of it cannot be read; no value is named.
     pub fn read(kind: SourceKind, document: &Value) -> Result<Self, String> {
         let mut contents = Self::default();
+        let annotations = document.pointer("/metadata/annotations").and_then(Value::as_object);
+        let text =
+            |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
+        contents.annotations = annotations.into_iter().flatten().filter_map(text).collect();
         let encoded = match kind {
             SourceKind::ConfigMap => "binaryData",
             SourceKind::Secret => "data",
@@ -112,6 +118,12 @@ impl Contents {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&[u8]> {
         self.values.get(key).map(Vec::as_slice)
+    }
+
+    /// The values of its annotations whose names begin so.
+    pub fn annotated(&self, prefix: &str) -> impl Iterator<Item = &String> {
+        let found = self.annotations.iter().filter(move |(name, _)| name.starts_with(prefix));
+        found.map(|(_, value)| value)
     }
 
     /// All of them, by key.

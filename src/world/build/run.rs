@@ -13,7 +13,10 @@ use crate::action::{
     BuildEnded, BuildReport, BuildRequest, Check, ImportMode, Platform, PushTo, ResolveRequest,
     ResolvedImage,
 };
-use crate::builds::{BuildSpec, EnvVar, Provenance, Reason, Variable, VolumeSpec, put, resolve};
+use crate::builds::{
+    BuildSpec, EnvVar, Provenance, Reason, SOURCE_SECRET_ANNOTATION, Variable, VolumeSpec, linked,
+    put, resolve,
+};
 use crate::fact::{BuildEnd, BuildStage, BuildUse};
 use crate::names::Digest;
 use crate::pods::{ConfigName, Contents, SourceKind};
@@ -132,7 +135,7 @@ impl Run<'_> {
         if let Some(input) = &self.request.options.binary {
             self.unpack(input, &sources).await?;
         } else if let Some(git) = &source.git {
-            let secret = self.source_secret()?;
+            let secret = self.source_secret(&git.uri)?;
             let (private, known_hosts) = (self.place.private(), self.builder.places.known_hosts());
             let commit = self.request.options.commit.as_deref();
             let wanted = Wanted {
@@ -240,9 +243,24 @@ impl Run<'_> {
         Some(found)
     }
 
-    fn source_secret(&self) -> Result<Option<Contents>, Trouble> {
-        let name = self.spec.source.source_secret.get();
-        name.map(|name| self.needed(SourceKind::Secret, name).cloned()).transpose()
+    /// The login to the source: that of the manifest, else the one that is for such repositories.
+    fn source_secret(&self, uri: &str) -> Result<Option<Contents>, Trouble> {
+        if let Some(name) = self.spec.source.source_secret.get() {
+            return self.needed(SourceKind::Secret, name).cloned().map(Some);
+        }
+        let secrets = self.contents.iter().filter(|(name, _)| name.kind == SourceKind::Secret);
+        let annotated = secrets.map(|(name, contents)| {
+            let patterns: Vec<String> =
+                contents.annotated(SOURCE_SECRET_ANNOTATION).cloned().collect();
+            (name.name.as_str(), patterns)
+        });
+        let annotated: Vec<_> = annotated.collect();
+        let all = annotated.iter().map(|(name, patterns)| (*name, patterns.as_slice()));
+        let Some(name) = linked(uri, all) else { return Ok(None) };
+        self.tools
+            .log
+            .say(&format!("The login to the source is that of secret/{name}, by its annotation."));
+        self.needed(SourceKind::Secret, name).cloned().map(Some)
     }
 
     fn check_push_secret(&self) -> Result<(), Trouble> {

@@ -5,7 +5,7 @@ use std::path::Path;
 use tidegate::fact::{BuildEnd, BuildUse};
 use tidegate::pods::SourceKind;
 
-use crate::support::builder::{Workshop, from, used};
+use crate::support::builder::{STAYS, Workshop, from, used};
 use crate::support::git::Repo;
 
 /// A `spec` that is a Dockerfile in the manifest.
@@ -75,7 +75,7 @@ fn left(folder: &Path) -> Vec<String> {
 fn b043_without_output_nothing_is_pushed_and_layers_and_arguments_are_as_asked_for() {
     let Some(shop) = Workshop::open() else { return };
     let base = shop.base("base/shell:1");
-    let dockerfile = format!("FROM {base}\nARG WHO=nobody\nRUN echo made for $WHO\n");
+    let dockerfile = format!("FROM {base}\nARG WHO=nobody\nRUN echo made for $WHO; {STAYS}\n");
     let spec = inline(&dockerfile, "");
     let spec = spec.replace("{}", "{buildArgs: [{name: WHO, value: ada}]}");
     let run = |change: &dyn Fn(&mut tidegate::action::BuildRequest)| {
@@ -98,8 +98,9 @@ fn b043_without_output_nothing_is_pushed_and_layers_and_arguments_are_as_asked_f
 fn b042_the_hook_runs_in_the_image_before_it_is_pushed_and_leaves_nothing() {
     let Some(shop) = Workshop::open() else { return };
     let base = shop.base("base/shell:1");
-    let dockerfile = format!("FROM {base}\nENTRYPOINT [\"/bin/busybox\", \"echo\", \"entry\"]\n");
-    let hook = "echo \"hook $0 $1\"; echo kept > /kept; busybox test -e /bin/sh";
+    let dockerfile =
+        format!("FROM {base}\nENTRYPOINT [\"/bin/sh\", \"-c\", \"echo entry $0; {STAYS}\"]\n");
+    let hook = "echo \"hook $0 $1\"; echo kept > /kept; busybox test -e /bin/sh; busybox sleep 1";
     let post = |hook: &str| inline(&dockerfile, &format!("postCommit: {hook}"));
     let image = shop.makes(&post(&format!("{{script: '{hook}', args: [a]}}")), |_| {});
     assert!(image.log.contains("hook /bin/sh a"), "{}", image.log);
@@ -109,15 +110,17 @@ fn b042_the_hook_runs_in_the_image_before_it_is_pushed_and_leaves_nothing() {
     );
     let image = shop.makes(&post("{args: [--check]}"), |_| {});
     assert!(image.log.contains("entry --check"), "{}", image.log);
-    let image = shop.makes(&post("{command: [/bin/busybox, echo], args: [own]}"), |_| {});
+    let image =
+        shop.makes(&post("{command: [/bin/sh, -c], args: ['echo own; busybox sleep 1']}"), |_| {});
     assert!(image.log.contains("\nown\n"), "{}", image.log);
     let names: Vec<_> = image.ended.stages.iter().map(|stage| stage.name.as_str()).collect();
     assert_eq!(names, ["FetchInputs", "PullImages", "Build", "PostCommit", "PushImage"]);
 
-    let ended = shop.build(&post("{script: 'echo no good; exit 7'}"));
+    let ended = shop.build(&post("{script: 'echo no good; busybox sleep 1; exit 7'}"));
     assert_eq!((ended.end, ended.reason.as_str()), (BuildEnd::Failed, "PostCommitHookFailed"));
     assert_eq!(ended.message, "Build failed because of post commit hook.");
-    assert!(ended.image.is_none() && ended.log.contains("no good"), "{}", ended.log);
+    // Not in the last lines: what a shell says of itself beside its output may come after it.
+    assert!(ended.image.is_none() && shop.log("web-4").contains("\nno good\n"), "{}", ended.log);
     assert_eq!(shop.podman.buildah_run(&["containers", "--quiet"]), "");
 }
 
@@ -128,7 +131,7 @@ fn b044_a_secret_that_is_copied_stays_in_the_image_and_one_that_is_mounted_does_
     shop.secret("login", &[("token", "hunter2hunter2")]);
     shop.put(SourceKind::ConfigMap, "settings", &[("mode", "fast")]);
     let dockerfile = format!(
-        "FROM {base}\nCOPY secrets/token /copied\nRUN busybox cat /mnt/token && busybox cat /maps/how && echo seen\n"
+        "FROM {base}\nCOPY secrets/token /copied\nRUN busybox cat /mnt/token && busybox cat /maps/how && echo seen && {STAYS}\n"
     );
     let spec = inline(&dockerfile, "").replace(
         "dockerStrategy: {}",
@@ -199,7 +202,7 @@ fn b029_b031_a_build_that_fails_says_why_in_one_word_a_sentence_and_its_last_lin
     };
     let long = "x".repeat(200);
     let (reason, message, log) =
-        fails(&inline(&format!("FROM {base}\nRUN echo {long}; exit 3\n"), ""));
+        fails(&inline(&format!("FROM {base}\nRUN echo {long}; {STAYS}; exit 3\n"), ""));
     assert_eq!(
         (reason.as_str(), message.as_str()),
         ("DockerBuildFailed", "Dockerfile build strategy has failed.")

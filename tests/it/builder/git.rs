@@ -86,6 +86,13 @@ fn b038_a_login_is_for_its_server_and_shows_nowhere() {
         assert_eq!((ended.end, ended.reason.as_str()), (BuildEnd::Failed, "FetchSourceFailed"));
         assert!(!ended.log.contains("guess4"), "{}", ended.log);
     }
+    // Linked by an annotation, where the manifest names none.
+    let login = [("username", "ada"), ("password", "hunter2hunter2")];
+    shop.secret_for(&server.url("", "*"), "linked", &login);
+    shop.secret_for("https://elsewhere.example.com/*", "other", &[("password", "guess4guess4")]);
+    let image = shop.makes(&spec(&bare, ""), |_| {});
+    assert!(image.log.contains("that of secret/linked, by its annotation"), "{}", image.log);
+    assert!(!image.log.contains("hunter2"), "{}", image.log);
 }
 
 #[test]

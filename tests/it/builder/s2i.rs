@@ -11,7 +11,7 @@ const ASSEMBLE: &str = "#!/bin/sh\necho \"assembling as $(id -u)\"\ncp -r /tmp/s
     if [ -d /tmp/artifacts ]; then cp /tmp/artifacts/cache /opt/app-root/cache; echo restored; fi\n\
     echo \"$(cat /opt/app-root/cache 2>/dev/null)x\" > /opt/app-root/cache\n\
     [ ! -e /opt/app-root/src/token/key ] || echo \"token of $(wc -c < /opt/app-root/src/token/key) bytes\"\n\
-    [ ! -e /opt/app-root/src/broken ] || { echo 'it is broken'; exit 3; }\n";
+    [ ! -e /opt/app-root/src/broken ] || { echo 'it is broken'; sleep 1; exit 3; }\n    sleep 1\n";
 
 struct Shop {
     shop: Workshop,

@@ -22,6 +22,10 @@ use super::daemon::wait;
 use super::podman::{Podman, Program};
 use super::registry::Options;
 
+/// What ends a step whose last words a test looks for. With chroot isolation buildah (1.28 as of today's) does not wait for
+/// what it passes on of a step: when the step ends, so does that, and on a busy machine the last lines are lost.
+pub(crate) const STAYS: &str = "busybox sleep 1";
+
 /// Objects by their hash.
 type Store = Arc<Mutex<BTreeMap<ContentHash, Vec<u8>>>>;
 
@@ -77,18 +81,37 @@ impl Workshop {
 
     /// A `Secret` or a `ConfigMap` of the namespace.
     pub(crate) fn put(&self, kind: SourceKind, name: &str, values: &[(&str, &str)]) {
+        self.put_annotated(kind, name, values, &[]);
+    }
+
+    fn put_annotated(
+        &self,
+        kind: SourceKind,
+        name: &str,
+        values: &[(&str, &str)],
+        annotations: &[(&str, &str)],
+    ) {
         let list = match kind {
             SourceKind::Secret => "stringData",
             SourceKind::ConfigMap => "data",
         };
-        let values: BTreeMap<_, _> = values.iter().copied().collect();
-        let contents = Contents::read(kind, &json!({list: values})).unwrap();
+        let map = |pairs: &[(&str, &str)]| -> Value {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect()
+        };
+        let document = json!({"metadata": {"annotations": map(annotations)}, list: map(values)});
+        let contents = Contents::read(kind, &document).unwrap();
         let name = ConfigName { kind, name: name.to_owned() };
         self.configs.lock().unwrap().insert(("shop".parse().unwrap(), name), contents);
     }
 
     pub(crate) fn secret(&self, name: &str, values: &[(&str, &str)]) {
         self.put(SourceKind::Secret, name, values);
+    }
+
+    /// A `Secret` that is for the repositories that a pattern fits.
+    pub(crate) fn secret_for(&self, pattern: &str, name: &str, values: &[(&str, &str)]) {
+        let annotation = format!("{}1", tidegate::builds::SOURCE_SECRET_ANNOTATION);
+        self.put_annotated(SourceKind::Secret, name, values, &[(&annotation, pattern)]);
     }
 
     /// Keeps bytes, as a command does that hands them over.
