@@ -189,7 +189,8 @@ impl Inner {
                 return Err(why);
             }
         };
-        let source = spec.source.git.as_ref();
+        // What is handed over takes the place of the repository (rule B10).
+        let source = spec.source.git.as_ref().filter(|_| request.options.binary.is_none());
         let provenance = Provenance {
             name: request.name.clone(),
             namespace: request.object.namespace.to_string(),
@@ -244,11 +245,23 @@ impl Inner {
     }
 }
 
+/// Characters of what is told of a reason.
+const WORDS_MAX: usize = 500;
+
 /// Why buildah said no, in one line.
 fn words(said: &str) -> String {
     let mut lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
     let error = lines.clone().rev().find_map(|line| line.strip_prefix("Error: "));
     let line = error.or_else(|| lines.next_back()).unwrap_or("it said nothing");
-    let line: String = line.chars().filter(|c| !c.is_control()).take(500).collect();
+    let line: Vec<char> = line.chars().filter(|c| !c.is_control()).collect();
+    // What it was doing stands at the beginning, and why it could not at the end.
+    let line: String = match line.as_slice() {
+        [begin @ .., _] if begin.len() >= WORDS_MAX => {
+            let (begin, _) = line.split_at(WORDS_MAX / 2);
+            let (_, end) = line.split_at(line.len() - WORDS_MAX / 2);
+            begin.iter().chain(&[' ', '.', '.', '.', ' ']).chain(end).collect()
+        }
+        all => all.iter().collect(),
+    };
     crate::secret::masked(&line)
 }

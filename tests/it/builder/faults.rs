@@ -8,7 +8,7 @@ use tidegate::fact::{BinaryInput, BuildEnd};
 use tidegate::names::Seq;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::builder::Workshop;
+use crate::support::builder::{STAYS, Workshop};
 use crate::support::daemon::{eventually, wait};
 use crate::support::git::{Repo, program};
 use crate::support::registry::{DockerRegistry, Options};
@@ -61,7 +61,7 @@ fn what_a_dockerfile_leaves_behind_ends_with_it_and_what_it_prints_is_bounded() 
     let Some(shop) = Workshop::open() else { return };
     let base = shop.base("base/shell:1");
     let spec = inline(&format!(
-        "FROM {base}\nRUN busybox setsid busybox sleep 4713 & busybox yes \"$(busybox seq 100 | busybox tr '\\n' ' ')\" | busybox head -c 1073741824; echo at the end\n"
+        "FROM {base}\nRUN busybox setsid busybox sleep 4713 & busybox yes \"$(busybox seq 100 | busybox tr '\\n' ' ')\" | busybox head -c 1073741824; echo at the end; {STAYS}\n"
     ));
     let image = shop.makes(&spec, |_| {});
     assert_eq!(processes("4713"), 0);
@@ -101,7 +101,7 @@ fn a_registry_that_refuses_the_push_is_told_and_what_was_built_is_there_for_the_
 fn b034_the_same_build_asked_for_again_goes_on_with_its_image() {
     let Some(shop) = Workshop::open() else { return };
     let base = shop.base("base/shell:1");
-    let spec = inline(&format!("FROM {base}\nRUN busybox date > /now; echo made it\n"));
+    let spec = inline(&format!("FROM {base}\nRUN busybox date > /now; echo made it; {STAYS}\n"));
     let request = shop.request(&spec);
     let first = shop.image(&shop.ended(&request), &request.name);
     let again = shop.image(&shop.ended(&request), &request.name);
@@ -140,11 +140,26 @@ fn b037_what_is_handed_over_is_a_file_or_an_archive_and_a_hostile_one_is_refused
         shop.keep(&out.stdout)
     };
     let spec = "source: {binary: {}}\nstrategy: {dockerStrategy: {}}\n";
+    let of_git = "source: {git: {uri: 'https://git.example.com/app.git', ref: main}}\nstrategy: {dockerStrategy: {}}\n";
     let good = tar(&["-czf", "-", "."]);
-    let image = shop.makes(spec, |request| {
-        request.options.binary = Some(BinaryInput { content: good, as_file: None });
-    });
-    assert_eq!(shop.prints(&image, "busybox cat /in/app"), "the app");
+    for spec in [spec, of_git] {
+        let image = shop.makes(spec, |request| {
+            request.options.binary = Some(BinaryInput { content: good, as_file: None });
+        });
+        assert_eq!(shop.prints(&image, "busybox cat /in/app"), "the app");
+        // B10: it does not say that it is of a repository.
+        let of = [
+            image.label("io.openshift.build.source-location"),
+            image.label("io.openshift.build.commit.ref"),
+        ];
+        assert_eq!(of, [None, None]);
+        let env = image.env();
+        assert!(
+            !env.iter().any(|one| one.starts_with("OPENSHIFT_BUILD_SOURCE")
+                || one.starts_with("OPENSHIFT_BUILD_REFERENCE")),
+            "{env:?}"
+        );
+    }
     let file = shop.keep(dockerfile.as_bytes());
     let image = shop.makes(spec, |request| {
         let as_file = Some("Dockerfile".to_owned());
@@ -266,4 +281,54 @@ fn a_full_disk_is_told_as_that_and_a_builder_that_is_missing_with_what_to_do() {
     let ended = shop.build(&spec);
     assert_eq!((ended.end, ended.reason.as_str()), (BuildEnd::Failed, "FetchSourceFailed"));
     assert!(shop.log("web-2").contains("No space left on device"), "{}", shop.log("web-2"));
+}
+
+#[test]
+fn a_full_image_store_is_told_as_that_and_with_room_the_build_succeeds() {
+    let Some(shop) = Workshop::open() else { return };
+    let base = shop.base("base/shell:1");
+    let small = shop.podman.beside("small");
+    std::fs::create_dir(&small).unwrap();
+    let mount = |options: &str| {
+        let words = ["-t", "tmpfs", "-o", options, "tmpfs", small.to_str().unwrap()];
+        assert!(std::process::Command::new("mount").args(words).status().unwrap().success());
+    };
+    mount("size=36m");
+    let buildah = small.with_file_name("small-buildah");
+    let (real, root) = (shop.podman.buildah(), small.display());
+    let text = format!(
+        "#!/bin/sh\nexec '{}' --root '{root}/graph' --runroot '{root}/run' \"$@\"\n",
+        real.display()
+    );
+    program(&buildah, &text);
+    // There is room for what the step writes, and none for the layer that is made of it.
+    let spec = inline(&format!(
+        "FROM {base}\nRUN busybox dd if=/dev/urandom of=/noise bs=1M count=20 && echo written && {STAYS}\n"
+    ));
+    let request = shop.request(&spec);
+    let build = || match wait(shop.builder_with(&buildah).build(&request, CancellationToken::new()))
+    {
+        BuildReport::Ended(ended) => *ended,
+        BuildReport::Transient { reason, .. } => panic!("{reason}"),
+    };
+    let ended = build();
+    assert_eq!(
+        (ended.end, ended.reason.as_str()),
+        (BuildEnd::Error, "GenericBuildFailed"),
+        "{}",
+        ended.log
+    );
+    assert!(ended.message.contains("no space left on device"), "{}", ended.message);
+    assert!(ended.message.contains("make room for images"), "{}", ended.message);
+    assert!(shop.log("web-1").contains("\nwritten\n"), "{}", shop.log("web-1"));
+    mount("remount,size=200m");
+    let ended = build();
+    assert_eq!(ended.end, BuildEnd::Complete, "{}", shop.log("web-1"));
+    assert!(
+        std::process::Command::new("umount")
+            .args(["--lazy", small.to_str().unwrap()])
+            .status()
+            .unwrap()
+            .success()
+    );
 }
