@@ -1,120 +1,13 @@
 //! The circle that people love image streams for, on one host: a base image moves, the application on it is built again,
 //! and what follows its tag is rolled out. Real git, real buildah, a real registry, real pods.
 
-use tidegate::fact::{BuildCause, BuildEnd, BuildFinished, Fact, Outcome};
-use tidegate::names::Digest;
+use tidegate::fact::{BuildCause, Fact};
 
-use crate::support::daemon::{Host, eventually};
-use crate::support::git::Repo;
+use crate::support::daemon::eventually;
+use crate::support::hook::{free_address, request, send};
 use crate::support::podman::{Podman, Program, alone};
-use crate::support::shop::{READY, end_of, import, served, stream};
-
-/// The port of the host that leads to the shop.
-const PORT: u16 = 18080;
-
-/// A host that builds and runs, with a repository of manifests and one of the application.
-pub(crate) struct Yard {
-    pub(crate) podman: Podman,
-    pub(crate) source: Repo,
-    pub(crate) repo: Repo,
-    pub(crate) host: Host,
-}
-
-impl Yard {
-    /// None where it cannot be made here, and in the process that waits for the one in namespaces of its own.
-    pub(crate) fn open(manifests: impl FnOnce(&str, &str) -> String) -> Option<Self> {
-        if !alone() {
-            return None;
-        }
-        let podman = Podman::start()?;
-        podman.push("shop/base:latest", "base 1", Program::Healthy);
-        let source = Repo::new();
-        source.write("app.txt", "first").write("Dockerfile", DOCKERFILE).commit("the application");
-        let repo = Repo::new();
-        let address = podman.registry.address();
-        repo.write("shop.yaml", manifests(&address, &source.address())).commit("the shop");
-        let toml = format!(
-            "[registries.\"{address}\"]\ninsecure = true\n[builds]\nenabled = true\nbuildah = {:?}\n\
-             [targets.here]\nkind = \"podman\"\nprogram = {:?}\n[routes]\ndefault = \"here\"\n",
-            podman.buildah().display(),
-            podman.program().display()
-        );
-        let host = Host::new(repo.path(), &toml);
-        Some(Self { podman, source, repo, host })
-    }
-
-    /// How the build of this name ended.
-    pub(crate) fn built(&self, name: &str) -> BuildFinished {
-        let end = |record: tidegate::fact::Record| match record.fact {
-            Fact::BuildFinished(end) if end.name == name => Some(*end),
-            _ => None,
-        };
-        eventually(&format!("the end of {name}; {}", self.host.story()), || {
-            self.host.records().into_iter().find_map(end)
-        })
-    }
-
-    /// The same; it succeeded.
-    pub(crate) fn completes(&self, name: &str) -> Digest {
-        self.completes_in("shop", name)
-    }
-
-    pub(crate) fn completes_in(&self, namespace: &str, name: &str) -> Digest {
-        let end = self.built(name);
-        let path = self.host.state().join(format!("builds/logs/{namespace}/{name}.log"));
-        let log = std::fs::read_to_string(path).unwrap_or_default();
-        assert_eq!((end.end, end.message.as_str()), (BuildEnd::Complete, ""), "{log}");
-        end.image.expect("it was pushed")
-    }
-
-    fn rolls_out(&self, number: usize) {
-        let end = eventually(&format!("rollout {number}; {}", self.host.story()), || {
-            end_of(self.host.records(), number)
-        });
-        assert_eq!(end, (Outcome::Complete, String::new(), None), "{}", self.host.story());
-    }
-}
-
-const DOCKERFILE: &str = "FROM scratch\nCOPY app.txt /www/app.txt\nRUN cat /www/index.html /www/app.txt > /tmp/page && mv /tmp/page /www/index.html\n";
-
-/// The stream of the base, that of the application, how it is built, and what runs it.
-fn application(registry: &str, source: &str) -> String {
-    format!(
-        "{}---
-apiVersion: image.openshift.io/v1
-kind: ImageStream
-metadata: {{name: web, namespace: shop, annotations: {{tidegate.dev/push: '{registry}/shop/web'}}}}
----
-apiVersion: build.openshift.io/v1
-kind: BuildConfig
-metadata: {{name: web, namespace: shop}}
-spec:
-  source: {{git: {{uri: '{source}'}}}}
-  strategy: {{dockerStrategy: {{from: {{kind: ImageStreamTag, name: 'base:latest'}}}}}}
-  output: {{to: {{kind: ImageStreamTag, name: 'web:latest'}}}}
-  triggers: [{{type: ConfigChange}}, {{type: ImageChange}}]
----
-apiVersion: apps.openshift.io/v1
-kind: DeploymentConfig
-metadata: {{name: web, namespace: shop, annotations: {{tidegate.dev/publish: '127.0.0.1:{PORT}:8080'}}}}
-spec:
-  replicas: 1
-  triggers:
-  - type: ImageChange
-    imageChangeParams: {{automatic: true, containerNames: [main], from: {{kind: ImageStreamTag, name: 'web:latest'}}}}
-  template:
-    metadata: {{labels: {{app: web}}}}
-    spec:
-      terminationGracePeriodSeconds: 3
-      containers:
-      - name: main
-        image: ' '
-        ports: [{{containerPort: 8080}}]
-        {READY}
-",
-        stream(registry, "base")
-    )
-}
+use crate::support::shop::{import, served};
+use crate::support::yard::{DOCKERFILE, PORT, Yard, application};
 
 /// The whole circle, unattended, and `history` tells it.
 #[test]
@@ -174,117 +67,99 @@ fn b034_a_daemon_that_is_killed_while_it_builds_builds_it_once() {
     assert_eq!(served(PORT).as_deref(), Some("base 1first"));
 }
 
-/// A builder image as the founding documents' `httpd:2.4`: a shell, a web server and the scripts of Source-to-Image.
-fn s2i_builder(podman: &Podman, version: &str) {
-    podman.push("base/shell:1", "base", Program::Healthy);
-    let dir = podman.beside("httpd");
-    std::fs::create_dir_all(dir.join("bin")).unwrap();
-    let scripts = [
-        (
-            "assemble",
-            format!("#!/bin/sh\ncp -r /tmp/src/. /opt/app-root/src/\necho -n ' on {version}' >> /opt/app-root/src/index.html\n"),
-        ),
-        (
-            "run",
-            "#!/bin/sh\nbusybox httpd -f -p 8080 -h /opt/app-root/src & trap 'kill $!; exit 0' TERM; wait\n".to_owned(),
-        ),
-    ];
-    for (name, text) in scripts {
-        crate::support::git::program(&dir.join("bin").join(name), &text);
-    }
-    let dockerfile = format!(
-        "FROM {}/base/shell:1\nCOPY bin /usr/libexec/s2i\nRUN /bin/busybox --install -s /bin && mkdir -p /opt/app-root/src /etc /tmp \
-         && chmod 1777 /tmp /opt/app-root /opt/app-root/src && echo 'default:x:1001:0::/opt/app-root/src:/bin/sh' > /etc/passwd\n\
-         LABEL io.openshift.s2i.scripts-url=image:///usr/libexec/s2i io.k8s.display-name='Apache httpd 2.4' \
-         io.openshift.tags='builder,httpd,httpd-24'\nWORKDIR /opt/app-root/src\nUSER 1001\nEXPOSE 8080\n",
-        podman.registry.address()
-    );
-    std::fs::write(dir.join("Dockerfile"), dockerfile).unwrap();
-    let image = format!("{}/openshift/httpd:2.4", podman.registry.address());
-    podman.buildah_run(&["build", "--quiet", "--tag", &image, dir.to_str().unwrap()]);
-    podman.buildah_run(&["push", "--quiet", &image]);
-}
-
-/// The stream that everybody builds from.
-fn httpd(registry: &str) -> String {
-    format!(
-        "apiVersion: image.openshift.io/v1
-kind: ImageStream
-metadata: {{name: httpd, namespace: openshift}}
-spec:
-  tags:
-  - name: '2.4'
-    annotations: {{tags: 'builder,httpd'}}
-    from: {{kind: DockerImage, name: '{registry}/openshift/httpd:2.4'}}
-    importPolicy: {{insecure: true}}
-"
-    )
-}
-
-/// S3: `new-app httpd:2.4~URL --name=web2` makes a stream, a build and a deployment; when the builder image moves, the
-/// application is built again and rolled out.
+/// A build by hand: its log is shown as it comes, what nobody committed can be built, and the exit code says how it went.
 #[test]
-fn s003_4_an_application_out_of_a_builder_image_and_a_repository_is_built_and_runs() {
+fn c015_c016_a_build_by_hand_is_followed_to_its_end_or_cancelled() {
+    let Some(mut yard) = Yard::open(application) else { return };
+    let first = yard.source.head().to_string();
+    yard.host.start();
+    yard.completes("web-1");
+    yard.rolls_out(1);
+    let build = |flags: &[&str]| {
+        let ran = yard.host.run(&[&["start-build", "web", "-n", "shop"], flags].concat());
+        let [out, err] = [ran.stdout, ran.stderr].map(|text| String::from_utf8(text).unwrap());
+        (ran.status.code(), out, err)
+    };
+    let (code, out, err) = build(&["--follow", "--wait", "--env", "MODE=fast"]);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    for line in ["build.build.openshift.io/web-2 started\n", "\nSTEP ", "\nPush successful\n"] {
+        assert!(out.contains(line), "no {line:?} in\n{out}");
+    }
+    yard.rolls_out(2);
+
+    let folder = yard.source.path();
+    yard.source.write("app.txt", "uncommitted");
+    let (code, out, err) = build(&["--from-dir", folder.to_str().unwrap(), "--wait"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    yard.rolls_out(3);
+    assert_eq!(served(PORT).as_deref(), Some("base 1uncommitted"));
+
+    yard.source
+        .write("Dockerfile", "FROM scratch\nRUN echo it is broken; sleep 1; exit 3\n")
+        .commit("broken");
+    let (code, _, err) = build(&["--wait"]);
+    let said = "error: the build shop/web-4 status is \"Failed\"\n";
+    assert_eq!((code, err.as_str()), (Some(1), said));
+    let told = yard.host.text(&["logs", "build/web-4", "-n", "shop"]);
+    assert!(told.contains("\nit is broken\n"), "{told}");
+
+    yard.source
+        .write("Dockerfile", format!("{DOCKERFILE}RUN echo begun; sleep 4719\n"))
+        .commit("long");
+    build(&[]);
+    let log = yard.host.state().join("builds/logs/shop/web-5.log");
+    let begun = || std::fs::read_to_string(&log).ok().filter(|log| log.contains("\nbegun"));
+    eventually("the long step", begun);
+    let (_, out, _) = {
+        let ran = yard.host.run(&["cancel-build", "web-5", "-n", "shop"]);
+        (ran.status, String::from_utf8(ran.stdout).unwrap(), ran.stderr)
+    };
+    assert!(out.ends_with("build.build.openshift.io/web-5 cancelled\n"), "{out}");
+
+    let (code, out, err) = build(&["--commit", &first, "--wait"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    let phases = "custom-columns=N:.metadata.name,P:.status.phase";
+    let rows = yard.host.text(&["get", "builds", "-n", "shop", "--no-headers", "-o", phases]);
+    let words: Vec<&str> = rows.split_whitespace().collect();
+    let ends = ["Complete", "Complete", "Complete", "Failed", "Cancelled", "Complete"];
+    let wanted = (1..).zip(ends).flat_map(|(n, end)| [format!("web-{n}"), end.to_owned()]);
+    assert_eq!(words, wanted.collect::<Vec<_>>());
+}
+
+/// A forge says that something was pushed: that commit is built and rolled out, once, whatever came after it.
+#[test]
+fn b018_b022_what_is_pushed_to_a_repository_is_built_and_rolled_out() {
     if !alone() {
         return;
     }
     let Some(podman) = Podman::start() else { return };
-    s2i_builder(&podman, "builder 1");
-    let source = Repo::new();
-    source.write("index.html", "hola").commit("a page");
-    let repo = Repo::new();
-    let address = podman.registry.address();
-    repo.write("openshift/httpd.yaml", httpd(&address)).commit("the builder image");
-    let toml = format!(
-        "[registries.\"{address}\"]\ninsecure = true\n[integrated_registry]\naddress = \"{address}\"\n\
-         [builds]\nenabled = true\nbuildah = {:?}\n[targets.here]\nkind = \"podman\"\nprogram = {:?}\n[routes]\ndefault = \"here\"\n",
-        podman.buildah().display(),
-        podman.program().display()
-    );
-    let host = Host::new(repo.path(), &toml);
-    let mut yard = Yard { podman, source, repo, host };
+    let address = free_address();
+    let more = format!("[listener]\naddress = \"{address}\"\n");
+    let mut yard = Yard::on(podman, &more, |registry, source| {
+        let hook = "{type: GitHub, github: {secret: canary-hook}}";
+        application(registry, source).replace("{type: ConfigChange}", hook)
+    });
     yard.host.start();
-    yard.host.wait_for("the builder image", |fact| matches!(fact, Fact::TagImported(_)));
-
-    let app = format!("httpd:2.4~file://{}", yard.source.address());
-    let mut new_app = yard.host.tidegate(&["new-app", &app, "--name=web2", "-n", "test"]);
-    for who in ["AUTHOR", "COMMITTER"] {
-        new_app.env(format!("GIT_{who}_NAME"), "Ann").env(format!("GIT_{who}_EMAIL"), "a@b");
-    }
-    let output = new_app.current_dir(yard.repo.path()).output().unwrap();
-    let told = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    for line in
-        ["in image stream \"openshift/httpd\" under tag \"2.4\"", "web2:latest", "--> Success"]
-    {
-        assert!(told.contains(line), "no {line:?} in\n{told}");
-    }
-
-    yard.completes_in("test", "web2-1");
+    yard.completes("web-1");
     yard.rolls_out(1);
-    let serves = |yard: &Yard| {
-        yard.podman.run(&[
-            "exec",
-            "web2-0-web2",
-            "/bin/busybox",
-            "cat",
-            "/opt/app-root/src/index.html",
-        ])
-    };
-    assert_eq!(serves(&yard), "hola on builder 1");
-    let listed = yard.host.text(&["get", "is", "-n", "test"]);
-    assert!(listed.contains("web2") && listed.contains("latest"), "S3.5: {listed}");
-    let described = yard.host.text(&["describe", "is/web2", "-n", "test"]);
-    assert!(described.contains("no spec tag"), "S3.6: {described}");
-
-    s2i_builder(&yard.podman, "builder 2");
-    let order = tidegate::action::ImportOrder {
-        stream: "openshift/httpd".parse().unwrap(),
-        tags: vec!["2.4".parse().unwrap()],
-        repository: false,
-        commit: None,
-    };
-    yard.host.ask(&tidegate::control::Question::Import(order));
-    yard.completes_in("test", "web2-2");
+    let second = yard.source.write("app.txt", "second").commit("second");
+    yard.source.write("app.txt", "third").commit("third");
+    let payload = serde_json::json!({
+        "ref": "refs/heads/main",
+        "after": second.to_string(),
+        "head_commit": {"id": second.to_string(), "message": "second", "author": {"name": "Ann", "email": "a@b"},
+            "committer": {"name": "Ann", "email": "a@b"}},
+        "repository": {"default_branch": "main"},
+    });
+    let path =
+        "/apis/build.openshift.io/v1/namespaces/shop/buildconfigs/web/webhooks/canary-hook/github";
+    let headers = [("Content-Type", "application/json"), ("X-GitHub-Event", "push")];
+    let answer = send(&address, &request("POST", path, &headers, payload.to_string().as_bytes()));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    yard.completes("web-2");
     yard.rolls_out(2);
-    assert_eq!(serves(&yard), "hola on builder 2");
+    assert_eq!(served(PORT).as_deref(), Some("base 1second"));
+    let told = yard.host.text(&["history", "dc/web", "-n", "shop"]);
+    assert!(told.contains("GitHub"), "{told}");
+    yard.host.has_no_secret();
 }

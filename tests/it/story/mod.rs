@@ -5,6 +5,8 @@ mod asked;
 mod back;
 mod blog;
 mod builds;
+mod builds_broken;
+mod builds_s2i;
 mod compose;
 mod course;
 mod daemon;

@@ -45,6 +45,8 @@ pub(crate) struct Host {
     child: Option<Child>,
     /// What the daemon writes to its standard error goes here.
     log: PathBuf,
+    /// Where programs are looked up before `PATH`.
+    first: Option<PathBuf>,
 }
 
 impl Host {
@@ -58,7 +60,12 @@ impl Host {
         );
         std::fs::write(dir.path().join("tidegate.toml"), text).unwrap();
         let log = dir.path().join("log");
-        Self { dir, child: None, log }
+        Self { dir, child: None, log, first: None }
+    }
+
+    /// From now on programs are looked up in this folder before `PATH`.
+    pub(crate) fn looks_first_in(&mut self, folder: PathBuf) {
+        self.first = Some(folder);
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -72,10 +79,13 @@ impl Host {
     /// The program with this host's configuration and nothing else from outside.
     pub(crate) fn tidegate(&self, args: &[&str]) -> Command {
         let mut command = Command::new(program());
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path =
+            std::env::join_paths(self.first.iter().cloned().chain(std::env::split_paths(&path)));
         command
             .args(args)
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PATH", path.unwrap())
             .env("HOME", self.dir.path())
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("TIDEGATE_CONFIG", self.path("tidegate.toml"))

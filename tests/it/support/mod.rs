@@ -21,6 +21,7 @@ pub(crate) mod start;
 pub(crate) mod story;
 pub(crate) mod token;
 pub(crate) mod wait;
+pub(crate) mod yard;
 
 use std::io::Write as _;
 use std::path::PathBuf;
