@@ -22,6 +22,7 @@
 )]
 mod support;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use support::builds::pushed;
@@ -148,6 +149,7 @@ fn rebuilt() {
             .unwrap();
     }
     let (mut by_hand, mut by_daemon) = (Vec::new(), Vec::new());
+    let mut stages: BTreeMap<String, Vec<Duration>> = BTreeMap::new();
     for n in 0..REBUILDS {
         yard.podman.push("shop/base:latest", &format!("hand {n}"), Program::Healthy);
         let begin = Instant::now();
@@ -171,7 +173,9 @@ fn rebuilt() {
             std::thread::park_timeout(Duration::from_millis(2));
         }
         by_daemon.push(begin.elapsed());
-        yard.completes(&name);
+        for stage in yard.built(&name).stages {
+            stages.entry(stage.name).or_default().push(Duration::from_millis(stage.took));
+        }
     }
     let median = |times: &mut Vec<Duration>| {
         times.sort();
@@ -184,4 +188,6 @@ fn rebuilt() {
          {REBUILDS}; goal: 1.15 times, or 500 ms more)",
         daemon.saturating_sub(hand)
     );
+    let stages = stages.iter_mut().map(|(name, times)| format!("{name} {:.0?}", median(times)));
+    println!("rebuild: of which {}", stages.collect::<Vec<_>>().join(", "));
 }

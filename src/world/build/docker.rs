@@ -141,7 +141,8 @@ impl Run<'_> {
     fn why(&self, ended: &Ended, kills_before: Option<u64>, reason: Reason) -> Trouble {
         let said = ended.words();
         self.tools.log.say(&format!("error: build error: {}", words(&said)));
-        let was_killed = ["exit status 137", "signal: killed", "signal 9"];
+        // Chroot isolation, what runs in it, and a container of runc.
+        let was_killed = ["exit status 137", "signal: killed", "signal 9", "exited on killed"];
         let was_killed =
             ended.signal == Some(9) || was_killed.iter().any(|sign| said.contains(sign));
         if was_killed && oom_kills() > kills_before {

@@ -70,6 +70,14 @@ impl Shop {
     }
 }
 
+impl Drop for Shop {
+    /// Whoever waits for a word does not wait for ever.
+    fn drop(&mut self) {
+        let pipe = std::fs::File::options().read(true).write(true).open(&self.pipe);
+        drop(pipe.and_then(|mut pipe| std::io::Write::write_all(&mut pipe, b"end\n")));
+    }
+}
+
 #[test]
 fn d044_rollout_history_lists_revisions_or_shows_the_template_of_one() {
     let shop = Shop::open(WEB);

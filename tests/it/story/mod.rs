@@ -6,6 +6,7 @@ mod back;
 mod blog;
 mod builds;
 mod builds_broken;
+mod builds_isolated;
 mod builds_s2i;
 mod compose;
 mod course;

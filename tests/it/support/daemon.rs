@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -47,6 +48,8 @@ pub(crate) struct Host {
     log: PathBuf,
     /// Where programs are looked up before `PATH`.
     first: Option<PathBuf>,
+    /// Whose programs they are, where not ours.
+    user: Option<u32>,
 }
 
 impl Host {
@@ -60,7 +63,14 @@ impl Host {
         );
         std::fs::write(dir.path().join("tidegate.toml"), text).unwrap();
         let log = dir.path().join("log");
-        Self { dir, child: None, log, first: None }
+        Self { dir, child: None, log, first: None, user: None }
+    }
+
+    /// From now on it is the host of that user, who has the program, too: the folder that it was built in may be closed to
+    /// them.
+    pub(crate) fn belongs_to(&mut self, user: u32) {
+        std::fs::copy(program(), self.path("tidegate")).unwrap();
+        self.user = Some(user);
     }
 
     /// From now on programs are looked up in this folder before `PATH`.
@@ -78,7 +88,8 @@ impl Host {
 
     /// The program with this host's configuration and nothing else from outside.
     pub(crate) fn tidegate(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        let own = self.user.map(|_| self.path("tidegate"));
+        let mut command = Command::new(own.unwrap_or_else(program));
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path =
             std::env::join_paths(self.first.iter().cloned().chain(std::env::split_paths(&path)));
@@ -90,6 +101,9 @@ impl Host {
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("TIDEGATE_CONFIG", self.path("tidegate.toml"))
             .stdin(Stdio::null());
+        if let Some(user) = self.user {
+            command.uid(user).gid(user).env("XDG_RUNTIME_DIR", self.path("run"));
+        }
         command
     }
 
