@@ -98,6 +98,25 @@ fn give(path: &Path) {
     assert!(status.unwrap().success());
 }
 
+/// A build without anything around it.
+fn plain(address: &str, source: &str) -> String {
+    format!(
+        "apiVersion: image.openshift.io/v1
+kind: ImageStream
+metadata: {{name: web, namespace: shop, annotations: {{tidegate.dev/push: '{address}/shop/web'}}}}
+---
+apiVersion: build.openshift.io/v1
+kind: BuildConfig
+metadata: {{name: web, namespace: shop}}
+spec:
+  source: {{git: {{uri: '{source}'}}}}
+  strategy: {{dockerStrategy: {{noCache: true, from: {{kind: ImageStreamTag, name: 'base:latest'}}}}}}
+  output: {{to: {{kind: ImageStreamTag, name: 'web:latest'}}}}
+  triggers: [{{type: ConfigChange}}]
+",
+    )
+}
+
 /// An ordinary user builds with either isolation: what is root in a build is a user of theirs outside.
 #[test]
 fn b043_a_daemon_of_an_ordinary_user_builds() {
@@ -114,22 +133,7 @@ fn b043_a_daemon_of_an_ordinary_user_builds() {
     );
     source.write("Dockerfile", dockerfile).commit("the application");
     let address = podman.registry.address();
-    let build = format!(
-        "apiVersion: image.openshift.io/v1
-kind: ImageStream
-metadata: {{name: web, namespace: shop, annotations: {{tidegate.dev/push: '{address}/shop/web'}}}}
----
-apiVersion: build.openshift.io/v1
-kind: BuildConfig
-metadata: {{name: web, namespace: shop}}
-spec:
-  source: {{git: {{uri: '{}'}}}}
-  strategy: {{dockerStrategy: {{noCache: true, from: {{kind: ImageStreamTag, name: 'base:latest'}}}}}}
-  output: {{to: {{kind: ImageStreamTag, name: 'web:latest'}}}}
-  triggers: [{{type: ConfigChange}}]
-",
-        source.address()
-    );
+    let build = plain(&address, &source.address());
     repo.write("shop.yaml", format!("{}---\n{build}", stream(&address, "base"))).commit("the shop");
     let toml = format!(
         "[registries.\"{address}\"]\ninsecure = true\n[builds]\nenabled = true\nisolation = \"chroot\"\n"
