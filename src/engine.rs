@@ -184,7 +184,8 @@ impl Engine {
                 admission.occupy(&Scarce::Rollouts);
             }
         }
-        for _ in observed.builds.values().flat_map(BuildsState::running) {
+        let builds = observed.builds.values().flat_map(BuildsState::running);
+        for _ in builds.filter(|_| !sabotage::is(Bug::ForgetBuildPlaces)) {
             admission.occupy(&Scarce::Builds);
         }
         let streams = observed.streams.iter();

@@ -104,7 +104,7 @@ pub enum Bug {
     WaitForEver,
     /// What annotations say of a `Pod` is a part of what runs.
     CountAnnotations,
-    /// What the triggers of a build saw is not remembered.
+    /// What the triggers of every other build saw is not remembered.
     ForgetBuildTrigger,
     /// A build is numbered by how many are remembered.
     ReuseBuildNumber,
@@ -112,13 +112,19 @@ pub enum Bug {
     BuildTwice,
     /// A build is complete before its image is in the history of its tag.
     EndBeforeTag,
+    /// Builds run beside each other, whatever their policy says.
+    IgnoreRunPolicy,
+    /// A build that a restart finds running takes no place.
+    ForgetBuildPlaces,
+    /// What a build makes starts it again.
+    BuildInRing,
     /// A build that did not get through is recorded as complete.
     CallItBuilt,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 54] = [
+    pub const ALL: [Self; 57] = [
         Self::SkipAppendSync,
         Self::SkipDirectorySync,
         Self::GoOnAfterFailure,
@@ -172,6 +178,9 @@ impl Bug {
         Self::ReuseBuildNumber,
         Self::BuildTwice,
         Self::EndBeforeTag,
+        Self::IgnoreRunPolicy,
+        Self::ForgetBuildPlaces,
+        Self::BuildInRing,
         Self::CallItBuilt,
     ];
 }

@@ -15,6 +15,7 @@ use crate::limits::{BUILD_RETRIES, BUILDS_ACTIVE_MAX};
 use crate::names::{Incarnation, ObjectKey, StreamTag};
 use crate::observed::Presence;
 use crate::observed::build::{Build, BuildsState};
+use crate::sabotage::{self, Bug};
 use crate::time::{Span, Timestamp};
 
 use super::hold::{BuildHeld, Gate};
@@ -187,6 +188,7 @@ impl Planning<'_> {
             return Plan::default(); // there is nothing to build it from
         }
         let ring = effective::build_ring(self.view.desired, build);
+        let ring = ring.filter(|_| !sabotage::is(Bug::BuildInRing));
         let (mut causes, mut held) = (Vec::new(), Plan::default());
         if let Some((ring, _)) = &ring {
             held = held.and(self.held(BuildHeld::Cycle { ring: ring.clone() }, None));

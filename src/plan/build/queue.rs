@@ -3,6 +3,7 @@
 use crate::fact::RunPolicy;
 use crate::names::{BuildNumber, Seq};
 use crate::observed::build::{Build, BuildsState};
+use crate::sabotage::{self, Bug};
 
 /// What the run policies have to say of the builds that wait.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -38,6 +39,7 @@ pub(super) fn queue(state: &BuildsState) -> Queue {
             RunPolicy::Serial | RunPolicy::SerialLatestOnly => busy.first(),
         };
         let is_parallel = policy(build) == RunPolicy::Parallel;
+        let other = other.filter(|_| !sabotage::is(Bug::IgnoreRunPolicy));
         let other = other.map(|other| other.created.number);
         match other.or(waits.filter(|_| !is_parallel)) {
             Some(other) => {

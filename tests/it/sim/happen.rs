@@ -31,7 +31,8 @@ impl Simulation {
     pub(super) fn happen(&mut self) {
         self.events += 1;
         match self.rng.below(32) {
-            0..=2 => self.events -= 1,
+            0 | 1 => self.events -= 1,
+            2 => self.start_builds(),
             3..=6 => self.commit(),
             7 => self.strange_commit(),
             8 => self.reach(),

@@ -34,6 +34,7 @@
 //! | tags | go, move, move back |
 //! | events | nudges that are lost or doubled; answers in any order, doubled, late |
 //! | runs of a CronJob | fail, take long, are made twice or ended late; what made or started them crashes on the way |
+//! | builds | fail, take long, are ordered several at a time; are started by what they make |
 //! | targets | refuse, work on it for long, finish without an answer, get the same key again, are not configured any more |
 //! | updates | are broken off between two instances: by a crash, a cancel, a newer image, a failure |
 //! | operators | ask, release and put tags over git at any time, also in the middle of other inputs; change settings |

@@ -14,17 +14,19 @@ const SEEDS_MAX: u64 = 2_000;
 /// Seeds that are known to catch a bug that few do, below [`SEEDS_MAX`]: tried first, so that an ordinary run does not take
 /// minutes. After a change of the simulator another seed may; then all are tried, and the one that did belongs here.
 const RARE: &[(Bug, u64)] = &[
+    (Bug::IgnoreRunPolicy, 7),
     (Bug::StopTwice, 8),
     (Bug::TrustEmptyTree, 8),
     (Bug::CutTooMuch, 9),
     (Bug::PruneInUse, 9),
     (Bug::SkipDirectorySync, 11),
-    (Bug::TagAgain, 16),
-    (Bug::WriteInPlace, 18),
     (Bug::KeepPlace, 19),
-    (Bug::CollectAtOnce, 26),
-    (Bug::KeepOverlay, 33),
-    (Bug::TrustFailedSync, 42),
+    (Bug::WriteInPlace, 24),
+    (Bug::CollectAtOnce, 42),
+    (Bug::TrustFailedSync, 46),
+    (Bug::TagAgain, 57),
+    (Bug::KeepOverlay, 87),
+    (Bug::IgnoreInterval, 127),
     (Bug::ForgetScale, 130),
 ];
 

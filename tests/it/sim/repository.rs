@@ -66,7 +66,7 @@ const HEADS: [&str; 19] = [
     "is s4 push=r1.io/made",
     "bc b0 from=tag:s0:t to=s4:made config watch",
     "bc b1 from=tag:s4:made to=s4:again watch watches=s1:t run=Parallel",
-    "bc b2 from=tag:s4:ring to=s4:ring watch run=SerialLatestOnly",
+    "bc b2 from=tag:s0:t to=s4:ring watch watches=s4:ring run=SerialLatestOnly",
     "deploy wb app<s4:again",
 ];
 

@@ -302,6 +302,9 @@ impl Simulation {
         {
             after *= 5; // one after the other
         }
+        if matches!(action, Action::Build(_)) {
+            after *= 10; // others are ordered meanwhile, and the daemon ends and starts
+        }
         let at = self.now.mono.after(after);
         let mut flight = Flight { action, at, cancelled: false, answer: None };
         self.delay(id, &mut flight);
