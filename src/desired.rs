@@ -55,7 +55,7 @@ use stray::Stray;
 use tag_filter::TagFilter;
 pub use template::read_params;
 pub(crate) use tree::SpecTags;
-pub(crate) use tree::{DUPLICATE, SKIPPED, duplicate};
+pub(crate) use tree::{DUPLICATE, PUSHED_OVER, SKIPPED, duplicate};
 pub use tree::{Has, Skipped, Tree};
 pub(crate) use workload::{TRIGGERS, field_base, selector_name};
 

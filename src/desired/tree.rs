@@ -1,5 +1,6 @@
 //! All files at one commit, and the desired state that they make.
 
+mod across;
 mod apart;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,14 +9,15 @@ use std::sync::Arc;
 use crate::action::SourceRead;
 use crate::dense;
 use crate::fact::{Position, Rejected};
-use crate::names::{ObjectKey, StreamName, StreamTag};
+use crate::names::{ObjectKey, StreamName};
 use crate::policy::Policy;
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::reading::{self, Entry, ParsedFile, is_manifest, is_params, params_paths, parse_file};
 use super::registries::{FORBIDDEN, Forbidden};
-use super::{DesiredState, Object, RejectedObject, TagSource};
+use super::{DesiredState, Object, RejectedObject};
 
+pub(crate) use across::PUSHED_OVER;
 pub(crate) use apart::SpecTags;
 
 /// All files at one commit. A copy costs as much as a map of shared pointers.
@@ -295,7 +297,7 @@ impl Tree {
             message: format!("not read: {}", skipped.why),
             hint: None,
         }));
-        missing_streams(&mut state);
+        state.warnings.append(&mut across::warnings(&state));
         state.rejected.sort_by(|a, b| a.diagnostic.position.cmp(&b.diagnostic.position));
         state.warnings.sort_by(|a, b| a.position.cmp(&b.position));
         state
@@ -401,53 +403,4 @@ pub(crate) fn duplicate(object: &Object, first: &Position, fate: &str) -> Reject
         },
         object: Some(key),
     }
-}
-
-/// Warns of triggers and tags that name a stream which this commit does not have (I16).
-fn missing_streams(state: &mut DesiredState) {
-    let rejected: BTreeSet<&ObjectKey> =
-        state.rejected.iter().filter_map(|rejected| rejected.object.as_ref()).collect();
-    let is_missing = |stream: &StreamName| {
-        !state.streams.contains_key(stream) && !rejected.contains(&ObjectKey::stream(stream))
-    };
-    let mut found = Vec::new();
-    for stream in state.streams.values() {
-        for (tag, reference) in &stream.tags {
-            let of = match &reference.from {
-                Some(TagSource::Tag(from)) => &from.stream,
-                Some(TagSource::Image { stream, .. }) => stream,
-                Some(TagSource::Registry(_)) | None => continue,
-            };
-            if is_missing(of) {
-                found.push((&stream.position, format!("tag `{}:{tag}` follows", stream.name), of));
-            }
-        }
-    }
-    for workload in state.workloads.values() {
-        for trigger in workload.triggers.iter().filter(|t| is_missing(&t.from.stream)) {
-            let text =
-                format!("a trigger of `{}` watches `{}` of", workload.object, trigger.from.tag);
-            found.push((&workload.position, text, &trigger.from.stream));
-        }
-    }
-    for build in state.builds.values() {
-        let read: BTreeSet<&StreamTag> = build.reads().collect();
-        for input in read.into_iter().filter(|input| is_missing(&input.stream)) {
-            let text = format!("`{}` is built from `{}` of", build.object, input.tag);
-            found.push((&build.position, text, &input.stream));
-        }
-    }
-    let warnings = found.into_iter().map(|(position, what, stream)| {
-        let namesake = state.streams.keys().find(|other| other.name == stream.name);
-        let hint = namesake.map(|other| format!("there is `{other}`: name its namespace"));
-        Diagnostic {
-            severity: Severity::Warning,
-            position: position.clone(),
-            rule: "I16".into(),
-            message: format!("{what} the image stream `{stream}`, which is not in the manifests"),
-            hint,
-        }
-    });
-    let warnings: Vec<Diagnostic> = warnings.collect();
-    state.warnings.extend(warnings);
 }

@@ -116,6 +116,9 @@ struct Source {
     /// Triggers that name a container that there is not (rule D9).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     misnamed: Vec<String>,
+    /// Tags that are imported from elsewhere and pushed to (rule B54).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pushed_over: Vec<String>,
     /// What leads to workloads from outside and is not served on this host (rule R17a).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unserved: Vec<String>,

@@ -44,6 +44,7 @@ pub(super) fn source(input: &Input<'_>) -> Source {
         failure: failure.map(|failure| one_line(&failure.message)),
         not_read: warnings(input, crate::desired::SKIPPED),
         misnamed: warnings(input, crate::desired::MISNAMED),
+        pushed_over: warnings(input, crate::desired::PUSHED_OVER),
         unserved: warnings(input, crate::desired::UNSERVED),
     }
 }

@@ -21,8 +21,8 @@ impl Status {
         for skipped in &self.source.not_read {
             line(&mut out, skipped);
         }
-        for misnamed in &self.source.misnamed {
-            line(&mut out, &format!("{}: {misnamed}", styled(WAITS, "warning")));
+        for warning in self.source.misnamed.iter().chain(&self.source.pushed_over) {
+            line(&mut out, &format!("{}: {warning}", styled(WAITS, "warning")));
         }
         for unserved in &self.source.unserved {
             line(&mut out, &format!("note: {unserved}"));

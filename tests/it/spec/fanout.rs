@@ -81,6 +81,47 @@ fn c011_c018_status_says_what_is_built_and_how_it_went() {
     assert_eq!(json["builds"][0]["builds"][0]["phase"], "Running");
 }
 
+/// B54: a tag that is imported and pushed to has two makers, and whoever loads the manifests is told.
+#[test]
+fn b054_an_output_that_is_imported_from_elsewhere_is_warned_of() {
+    let of = |tag: &str, push: &str| {
+        let mut world = World::with(policy());
+        world.commit(&format!(
+            "is base 1=r.io/base:1\nis app latest={tag} push={push}\nbc app from=tag:base:1 to=app:latest"
+        ));
+        world
+    };
+    let warned = |world: &World| {
+        let warnings = &world.engine.desired().warnings;
+        let told = warnings.iter().map(|warning| {
+            let hint = warning.hint.as_deref().unwrap_or_default();
+            format!("{}: [{}] {}\n{hint}", warning.position, warning.rule, warning.message)
+        });
+        told.collect::<Vec<_>>().join("\n")
+    };
+    let world = of("r.io/up/app:1,scheduled", "r.io/team/app");
+    assert_snapshot!(warned(&world), @r"
+    shop/bc-app.yaml:1:1: [B54] `BuildConfig/shop/app` pushes to `shop/app:latest`, which the spec tag at shop/is-app.yaml:1:1 imports from `r.io/up/app:1`: an image that is built is current until the next scheduled import that finds another image there than the one before, which takes its place
+    drop `from` of the spec tag `latest`, or push to another tag with `spec.output.to`
+    ");
+    let line =
+        "warning: shop/bc-app.yaml:1:1: `BuildConfig/shop/app` pushes to `shop/app:latest`, which";
+    let page = anstream::adapter::strip_str(&status(&world).to_text()).to_string();
+    assert!(page.contains(line), "{page}");
+    let more = "is base 1=r.io/base:1\nis app latest=r.io/up/app:1 push=r.io/team/app\nbc app from=tag:base:1 to=app:latest";
+    let dry = anstream::adapter::strip_str(&dry(&world, more).to_text()).to_string();
+    assert!(dry.contains(line) && dry.contains("until the next import that"), "{dry}");
+    // Nothing else makes the tag: what is pushed is what the next import finds, or nothing is imported.
+    for (tag, push) in [
+        ("r.io/team/app:latest,scheduled", "r.io/team/app"),
+        ("r.io/up/app:1,reference", "r.io/team/app"),
+        ("-", "r.io/team/app"),
+        ("tag:base:1", "r.io/team/app"),
+    ] {
+        assert_eq!(warned(&of(tag, push)), "", "{tag}");
+    }
+}
+
 fn dry(world: &World, objects: &str) -> DryRun {
     let mut engine = Engine::new(policy(), world.engine.observed().clone(), world.now);
     let mut files = std::collections::BTreeMap::new();
