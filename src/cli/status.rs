@@ -1,7 +1,7 @@
 //! `tidegate status`: what runs, what is wanted, what is wrong or held.
 
 use crate::config::Config;
-use crate::report::status::{Health, Input, Status};
+use crate::report::status::{Health, Hints, Input, Status};
 use crate::report::{self, Live, select::Known};
 
 use crate::control::{Question, Reply};
@@ -15,11 +15,17 @@ use super::{Context, ExitCode};
 /// Show what runs, what is wanted, and what is wrong or held
 ///
 /// Works without a daemon too, and then says up to which record it knows. A tag that nobody verified is shown as not
-/// verified, never as current.
+/// verified, never as current. With `--namespace` and no OBJECT it shows that namespace alone.
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
     #[command(flatten)]
     objects: ObjectArguments,
+    /// Tell each hint and what to do about it, not only how many there are
+    ///
+    /// Image triggers that lead nowhere, builds whose image cannot be pushed, builds that failed, workloads without a
+    /// readiness probe, triggers that wait or are held. As data (`-o json`) they are always there, as `markers`.
+    #[arg(long)]
+    suggest: bool,
     /// Exit with 3 if anything failed, is held or rejected or could not be checked, with 4 if no daemon runs that
     /// would know, or a scheduled tag was not checked yet
     #[arg(long)]
@@ -46,7 +52,11 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
     };
     let engine = &offline.engine;
     let known = Known::of(engine.desired(), engine.observed());
-    let select = command.objects.select(&offline.config, &known)?;
+    let project = command.objects.namespace.as_ref().filter(|_| command.objects.object.is_none());
+    let select = match project {
+        Some(project) => Some(known.in_namespace(project)),
+        None => command.objects.select(&offline.config, &known)?,
+    };
     let repository = offline.source.as_ref().map(crate::world::git::Source::shown);
     let status = Status::of(&Input {
         repository: repository.as_deref(),
@@ -55,10 +65,14 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
         live: live.as_ref(),
         silent: silent.as_deref(),
         select: select.as_ref(),
+        project,
         past: command.at.is_some(),
     });
     let text = match command.objects.output {
-        Output::Text => status.to_text(),
+        Output::Text => {
+            let hints = if command.suggest { Hints::Told } else { Hints::Counted };
+            status.to_text() + &status.ending(context.global.program(), hints)
+        }
         Output::Json => report::to_json(&status),
     };
     context.out.write_all(text.as_bytes())?;

@@ -97,6 +97,13 @@ impl Known {
         self.tags.extend(tags);
     }
 
+    /// Everything in a namespace; nothing, where there is none.
+    #[must_use]
+    pub fn in_namespace(&self, namespace: &Namespace) -> Selection {
+        let objects = self.objects.iter().filter(|key| key.namespace == *namespace);
+        Selection { objects: objects.cloned().collect(), tag: None }
+    }
+
     /// Finds what `text` means; `namespace` is for a text that names none.
     ///
     /// # Errors

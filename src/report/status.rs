@@ -2,6 +2,8 @@
 
 mod builds;
 mod describe;
+mod markers;
+mod project;
 mod text;
 
 use serde::Serialize;
@@ -23,6 +25,9 @@ use super::select::Selection;
 use super::words::one_line;
 
 pub(super) use describe::images;
+pub use markers::Hints;
+use markers::Marker;
+use project::Scope;
 
 /// What a status report is made from.
 #[derive(Debug)]
@@ -39,6 +44,8 @@ pub struct Input<'a> {
     pub silent: Option<&'a str>,
     /// What the user asked about; none is everything.
     pub select: Option<&'a Selection>,
+    /// The namespace that was asked about, where no object was; then `select` is what is in it.
+    pub project: Option<&'a Namespace>,
     /// Whether this is how it was, not how it is: then nobody is missed who would know more.
     pub past: bool,
 }
@@ -69,6 +76,9 @@ pub struct Status {
     /// What hosts lack that does no harm now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
+    /// What somebody should look at, with what to do about it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    markers: Vec<Marker>,
     tags: Vec<TagReport>,
     /// What registries were asked, and how much of their limits is left.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -76,10 +86,16 @@ pub struct Status {
     /// Of what the report shows; streams, builds and companions of everything.
     counts: Counts,
     #[serde(skip)]
-    whole: bool,
+    scope: Scope,
+    /// Whether there is nothing that could run or be built in it.
+    #[serde(skip)]
+    is_empty: bool,
+    /// The namespace that everything shown is in; none where that is several.
+    #[serde(skip)]
+    project: Option<Namespace>,
     /// The namespace whose objects are named without it.
     #[serde(skip)]
-    default_namespace: Namespace,
+    here: Namespace,
 }
 
 /// The record up to which the report knows.
@@ -306,7 +322,11 @@ impl Status {
     #[must_use]
     pub fn of(input: &Input<'_>) -> Self {
         let (view, now) = (&input.view, input.view.now.wall);
-        let shown = |object: &ObjectKey| input.select.is_none_or(|select| select.has(object));
+        let shown = |object: &ObjectKey| match input.project {
+            // One that has no valid version is not known by its name.
+            Some(project) => object.namespace == *project,
+            None => input.select.is_none_or(|select| select.has(object)),
+        };
         let held: Vec<Held> = if input.unread.is_some() {
             plan::hold::recorded(view.observed)
         } else {
@@ -321,6 +341,9 @@ impl Status {
         let tags = describe::tags(input);
         let workloads = describe::workloads(input);
         let (source, watched) = (describe::source(input), describe::watched(input));
+        let shows_nothing = workloads.is_empty();
+        let project = project::project(input);
+        let here = project.clone().unwrap_or_else(|| view.policy.default_namespace.clone());
         let counts = Counts {
             tags_failing: tags.iter().filter(|t| t.verdict == Verdict::CouldNotCheck).count(),
             tags: tags.len(),
@@ -341,6 +364,7 @@ impl Status {
                 message: input.silent.map(one_line),
             },
             problems: describe::problems(input, &source, &tags),
+            markers: markers::markers(input, &held, &here),
             source,
             held: held.into_iter().map(|held| HeldReport::with_log(held, view.observed)).collect(),
             rejected,
@@ -353,8 +377,10 @@ impl Status {
             tags,
             quota: input.live.map(|live| live.quota.clone()).unwrap_or_default(),
             counts,
-            whole: input.select.is_none(),
-            default_namespace: view.policy.default_namespace.clone(),
+            scope: Scope::of(input),
+            is_empty: shows_nothing && project::is_empty(input),
+            project,
+            here,
         }
     }
 

@@ -125,6 +125,15 @@ fn without_a_daemon_status_and_history_tell_what_the_journal_proves() {
     assert!(text.contains("daemon not running: as of record 5, 2026-11-21T08:00:00Z"), "{text}");
     assert!(text.contains("DeploymentConfig/shop/web at target none: Complete"), "{text}");
     assert!(text.contains("not verified, no daemon runs"), "{text}");
+    let hint = "\n1 info identified, use 'tidegate status --suggest' to see details.\n";
+    assert!(text.starts_with("In project shop from ") && text.ends_with(hint), "{text}");
+    let (_, text) = world.tidegate(&["status", "--suggest", "--oc-compatible", "-n", "shop"]);
+    assert!(text.contains("\nInfo:\n  * dc/web has no readiness probe to verify"), "{text}");
+    assert!(text.ends_with(" or list resources with 'oc get all'.\n"), "{text}");
+    let (_, text) = world.tidegate(&["status", "-n", "empty"]);
+    let begin = "\nRun 'tidegate new-app' to create an application.\n";
+    assert!(text.starts_with("In project empty from ") && text.ends_with(begin), "{text}");
+    assert!(!text.contains("shop/web"), "{text}");
     assert_eq!(world.tidegate(&["status", "--exit-code"]).0, 4);
     let (code, text) = world.tidegate(&["status", "dc/wbe"]);
     assert_eq!(code, 1, "{text}");

@@ -14,6 +14,7 @@ use crate::time::{Timestamp, ago};
 
 use super::super::words::{BAD, GOOD, WAITS, one_line, styled};
 use super::Input;
+use super::markers::named;
 
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -143,7 +144,7 @@ fn has_dockerfile(build: &BuildConfig) -> bool {
 fn origin(input: &Input<'_>, tag: &StreamTag, namespace: &Namespace) -> String {
     let view = &input.view;
     let makes = view.desired.builds.values().filter(|build| build.output.as_ref() == Some(tag));
-    let names = makes.map(|build| short(&build.object, namespace)).collect::<BTreeSet<_>>();
+    let names = makes.map(|build| named(&build.object, namespace)).collect::<BTreeSet<_>>();
     if !names.is_empty() {
         return format!(" (from {})", names.into_iter().collect::<Vec<_>>().join(", "));
     }
@@ -153,18 +154,10 @@ fn origin(input: &Input<'_>, tag: &StreamTag, namespace: &Namespace) -> String {
     if schedule.is_some() { " (import scheduled)".to_owned() } else { String::new() }
 }
 
-/// `bc/web`; with its namespace where that is not the one that is looked at.
-fn short(object: &ObjectKey, namespace: &Namespace) -> String {
-    match object.namespace == *namespace {
-        true => format!("bc/{}", object.name),
-        false => format!("bc/{}[{}]", object.name, object.namespace),
-    }
-}
-
 impl BuildConfigReport {
     /// The lines of a `BuildConfig`, as `oc status` has them.
-    pub(super) fn lines(&self, default: &Namespace, now: Timestamp) -> Vec<String> {
-        let mut lines = vec![format!("{} {}", short(&self.object, default), self.does)];
+    pub(super) fn lines(&self, here: &Namespace, now: Timestamp) -> Vec<String> {
+        let mut lines = vec![format!("{} {}", named(&self.object, here), self.does)];
         lines.extend(self.output.iter().map(|output| format!("  -> {output}")));
         if self.builds.is_empty() {
             lines.push("  not built yet".to_owned());

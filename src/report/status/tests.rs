@@ -44,6 +44,7 @@ impl Setting {
             live: None,
             silent: None,
             select: None,
+            project: None,
             past: false,
         }
     }

@@ -10,7 +10,7 @@ use super::super::live::{LiveLimit, LiveQuota};
 use super::super::words::{
     BAD, FAINT, GOOD, HEADING, WAITS, advised, count, short_or, styled, when, when_exactly,
 };
-use super::{ImageReport, RolloutReport, Status, TagReport, Verdict, WorkloadReport};
+use super::{ImageReport, RolloutReport, Scope, Status, TagReport, Verdict, WorkloadReport};
 
 impl Status {
     /// Writes the report for people.
@@ -45,7 +45,7 @@ impl Status {
                 line(&mut out, &format!("  {row}"));
             }
         }
-        if self.whole {
+        if self.scope == Scope::Everything {
             self.tail(&mut out);
         }
         out
@@ -57,25 +57,26 @@ impl Status {
         }
         heading(out, "Builds");
         for build in &self.builds {
-            for told in build.lines(&self.default_namespace, self.at) {
+            for told in build.lines(&self.here, self.at) {
                 line(out, &format!("  {told}"));
             }
         }
     }
 
+    /// Where it is, as `oc status` begins (rule C10), and how far it is known.
     fn head(&self, out: &mut String) {
         let source = &self.source;
         let repository = source.repository.as_deref().unwrap_or("source");
+        let place = match &self.project {
+            Some(project) => format!("In project {} from {repository}", styled(HEADING, project)),
+            None => format!("Showing all projects from {repository}"),
+        };
         match (source.commit, &source.branch, source.adopted_at) {
-            (Some(commit), Some(branch), Some(at)) => line(
-                out,
-                &format!(
-                    "{repository} at commit {} of {branch}, adopted {}",
-                    styled(HEADING, commit.short()),
-                    when_exactly(at, self.at)
-                ),
-            ),
-            _ => line(out, &format!("{repository}: no commit adopted yet")),
+            (Some(commit), Some(branch), Some(at)) => {
+                line(out, &format!("{place}@{}", styled(HEADING, commit.short())));
+                line(out, &format!("branch {branch}, adopted {}", when_exactly(at, self.at)));
+            }
+            _ => line(out, &format!("{place}: no commit adopted yet")),
         }
         let record = self.as_of.record;
         let at = self.as_of.at.map(Timestamp::to_rfc3339_seconds);

@@ -52,6 +52,7 @@ fn status(world: &World) -> Status {
         live: None,
         silent: None,
         select: None,
+        project: None,
         past: false,
     })
 }

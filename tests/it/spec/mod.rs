@@ -48,6 +48,7 @@ mod setting;
 mod shown;
 mod steps;
 mod strict;
+mod suggested;
 mod tagging;
 mod targets;
 mod told;
