@@ -42,7 +42,7 @@ use crate::limits;
 use crate::names::{CommitId, Seq};
 
 use address::Address;
-pub(super) use address::{PROTOCOLS, redact};
+pub(super) use address::{FAR_PROTOCOLS, protocols_of, redact};
 pub use default_branch::default_branch;
 use error::Problem;
 pub use error::SourceError;

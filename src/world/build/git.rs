@@ -2,13 +2,16 @@
 //!
 //! A login stands in files that only the builder's user reads, never among the arguments of a program, and not in the
 //! repository that is checked out either: that may become part of an image.
+//!
+//! A repository of this host is read where the manifest names it itself, and never because another one has it as a
+//! submodule: whoever may push there is not whoever may read here.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::super::git::{PROTOCOLS, address_fault, redact, said};
+use super::super::git::{FAR_PROTOCOLS, address_fault, protocols_of, redact, said};
 use super::program::{Call, Ended, Tools, Trouble};
 use crate::builds::{GitSource, Reason};
 use crate::fact::SourceRevision;
@@ -111,9 +114,9 @@ impl Tools<'_> {
     ) -> Result<(), Trouble> {
         let to = folder.display().to_string();
         if reference.is_empty() {
-            let words =
-                ["clone", "--quiet", "--recursive", "--depth=1", "--", &remote.address, &to];
-            return self.git(remote, &words).await.map(drop);
+            let words = ["clone", "--quiet", "--depth=1", "--", &remote.address, &to];
+            self.git(remote, &words).await?;
+            return self.submodules(remote, &to).await;
         }
         let words = ["clone", "--quiet", "--no-checkout", "--", &remote.address, &to];
         self.git(remote, &words).await?;
@@ -130,8 +133,17 @@ impl Tools<'_> {
             }
             self.git(remote, &["-C", &to, "checkout", "--quiet", "FETCH_HEAD", "--"]).await?;
         }
-        let words = ["-C", &to, "submodule", "--quiet", "update", "--init", "--recursive"];
-        self.git(remote, &words).await.map(drop)
+        self.submodules(remote, &to).await
+    }
+
+    /// Fetches what the repository names as its submodules, and what those do.
+    async fn submodules(&mut self, remote: &Remote, folder: &str) -> Result<(), Trouble> {
+        let words = ["-C", folder, "submodule", "--quiet", "update", "--init", "--recursive"];
+        let mut environment = remote.environment.clone();
+        environment.push(("GIT_ALLOW_PROTOCOL".into(), FAR_PROTOCOLS.join(":").into()));
+        let call = Call { answers: true, environment, ..self.git_call(remote, &words) };
+        let ended = self.run(call).await?;
+        self.needed_success(ended).map(drop)
     }
 
     async fn look_at(&mut self, folder: &Path, remote: &Remote) -> Result<SourceRevision, Trouble> {
@@ -158,6 +170,10 @@ impl Tools<'_> {
     /// Runs git, whose failure is that of the build.
     async fn git(&mut self, remote: &Remote, words: &[&str]) -> Result<Ended, Trouble> {
         let ended = self.try_git(remote, words).await?;
+        self.needed_success(ended)
+    }
+
+    fn needed_success(&self, ended: Ended) -> Result<Ended, Trouble> {
         match ended.is_success() {
             true => Ok(ended),
             false => {
@@ -176,7 +192,13 @@ impl Tools<'_> {
     where
         Self: 'c,
     {
-        let options = ["core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0"];
+        let options = [
+            "core.hooksPath=/dev/null",
+            "core.fsmonitor=false",
+            "gc.auto=0",
+            // They are fetched by themselves.
+            "submodule.recurse=false",
+        ];
         let options = options.iter().flat_map(|option| ["-c", option]).chain(words.iter().copied());
         Call {
             program: self.config.git.as_os_str(),
@@ -272,7 +294,7 @@ impl Tools<'_> {
 
 /// What every git of a build gets beside the environment of all.
 fn environment(git: &GitSource) -> Vec<(OsString, OsString)> {
-    let protocols = PROTOCOLS.join(":");
+    let protocols = protocols_of(&git.uri).join(":");
     let fixed = [
         ("LC_ALL", "C.UTF-8"),
         ("GIT_TERMINAL_PROMPT", "0"),

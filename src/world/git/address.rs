@@ -16,6 +16,17 @@ pub(super) enum Address {
 /// The transports that `git` may use; what runs programs of the URL's choice (`ext::`, `fd::`) is not among them.
 pub(in crate::world) const PROTOCOLS: [&str; 5] = ["file", "git", "http", "https", "ssh"];
 
+/// Those without files of this machine: for addresses that a repository names, and not whoever owns this machine.
+pub(in crate::world) const FAR_PROTOCOLS: [&str; 4] = ["git", "http", "https", "ssh"];
+
+/// The transports for an address: files of this machine where it says itself that it is one.
+pub(in crate::world) fn protocols_of(address: &str) -> &'static [&'static str] {
+    match Address::parse(address) {
+        Ok(Address::Remote(url)) if !url.starts_with("file:") => &FAR_PROTOCOLS,
+        Ok(_) | Err(_) => &PROTOCOLS,
+    }
+}
+
 impl Address {
     /// Reads a repository as the configuration names it, by git's own rules.
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
@@ -126,6 +137,17 @@ mod tests {
         for text in ["/srv/x", "x", "./a:b", "../x.git", "a/b:c"] {
             assert!(matches!(Address::parse(text), Ok(Address::Local(_))), "{text}");
         }
+    }
+
+    #[test]
+    fn files_of_this_machine_are_read_only_where_the_address_is_one() {
+        for far in ["https://h/x", "ssh://h/x", "git@h:x", "git://h/x"] {
+            assert!(!protocols_of(far).contains(&"file"), "{far}");
+        }
+        for near in ["/srv/x", "./x", "file:///x"] {
+            assert!(protocols_of(near).contains(&"file"), "{near}");
+        }
+        assert!(PROTOCOLS.iter().filter(|one| **one != "file").eq(&FAR_PROTOCOLS));
     }
 
     #[test]

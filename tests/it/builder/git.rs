@@ -159,3 +159,34 @@ fn b035_a_server_that_does_not_answer_is_tried_four_times() {
     assert_eq!(log.matches("is tried again").count(), 3, "{log}");
     assert!(log.contains(&format!("error: cannot reach http://{gone}/app.git: ")), "{log}");
 }
+#[test]
+fn b035_a_submodule_is_never_a_repository_of_this_host() {
+    let Some(shop) = Workshop::open() else { return };
+    let root = tempfile::tempdir().unwrap();
+    let private = Repo::new();
+    private.write("version", "of nobody else\n").commit("private");
+    let server = HttpServer::start(root.path(), None);
+    let path = private.address();
+    for (at, uri) in [path.clone(), format!("file://{path}")].iter().enumerate() {
+        let repo = repo();
+        repo.write("Dockerfile", "FROM scratch\nCOPY lib/version /\n").commit("uses it");
+        let add = ["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", uri, "lib"];
+        repo.git(&add);
+        repo.commit("with a submodule");
+        let name = format!("app{at}.git");
+        let bare = root.path().join(&name);
+        drop(repo.bare(&bare));
+        // Also where the manifest names one of this host itself.
+        let own = bare.display().to_string();
+        for uri in [server.url("", &name), own] {
+            for reference in ["", ", ref: main"] {
+                let request = shop.request(&spec(&uri, reference));
+                let ended = shop.ended(&request);
+                let (why, log) = ((ended.end, ended.reason.as_str()), shop.log(&request.name));
+                assert_eq!(why, (BuildEnd::Failed, "FetchSourceFailed"), "{uri}{reference}");
+                assert!(log.contains("transport 'file' not allowed"), "{log}");
+            }
+        }
+    }
+}
+
