@@ -8,6 +8,7 @@
 mod archive;
 mod docker;
 mod git;
+mod heeded;
 mod image;
 mod inputs;
 mod log;

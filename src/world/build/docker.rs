@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::heeded::is_heeded;
 use super::image::{Bud, Layers, Pull};
 use super::inputs;
 use super::program::{Ended, Trouble};
@@ -32,6 +33,7 @@ impl Run<'_> {
         env: &[Variable],
     ) -> Result<Prepared, Trouble> {
         let args = self.variables(&docker.build_args, &self.request.options.build_args.clone())?;
+        self.check_shown(&args)?;
         let known: BTreeMap<String, String> =
             args.iter().map(|one| (one.name.clone(), one.value.clone())).collect();
         let text = self.dockerfile(docker)?;
@@ -74,6 +76,20 @@ impl Run<'_> {
             volumes,
             reason,
         })
+    }
+
+    /// No secret stands on a command line.
+    fn check_shown(&self, args: &[Variable]) -> Result<(), Trouble> {
+        let Some(shown) = args.iter().find(|one| one.is_secret && is_heeded(&one.name)) else {
+            return Ok(());
+        };
+        let why = format!(
+            "build argument `{}` is a secret, and buildah heeds a variable of this name: it could only be handed over where \
+             everybody on this host reads it; give the argument another name",
+            shown.name
+        );
+        self.tools.log.say(&format!("error: {why}"));
+        Err(Trouble::Error(Reason::UnresolvableEnvironmentVariable, why))
     }
 
     /// The text of the Dockerfile.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::heeded::is_heeded;
 use super::program::{Call, Ended, Tools, Trouble};
 use super::{Isolation, words};
 use crate::builds::{PostCommit, Reason, Variable};
@@ -111,29 +112,6 @@ impl<'a> Bud<'a> {
             output: None,
         }
     }
-}
-
-/// Variables that buildah itself heeds: an argument of this name is not handed over through its environment.
-fn is_heeded(name: &str) -> bool {
-    const STARTS: [&str; 12] = [
-        "LD_",
-        "CONTAINERS_",
-        "_CONTAINERS",
-        "BUILDAH_",
-        "STORAGE_",
-        "XDG_",
-        "REGISTRY_",
-        "GO",
-        "DBUS_",
-        "SSL_",
-        "DOCKER_",
-        "LC_",
-    ];
-    const NAMES: [&str; 7] = ["PATH", "HOME", "TMPDIR", "LANG", "USER", "TMP", "SHELL"];
-    let upper = name.to_ascii_uppercase();
-    upper.ends_with("_PROXY")
-        || NAMES.contains(&upper.as_str())
-        || STARTS.iter().any(|start| upper.starts_with(start))
 }
 
 impl Tools<'_> {
@@ -407,14 +385,6 @@ mod tests {
         ];
         let merged: Value = serde_json::from_slice(&merged(&files)).unwrap();
         assert_eq!(merged, json!({"auths": {"a": {"auth": "Mw=="}, "b": {"auth": "Mg=="}}}));
-    }
-
-    #[test]
-    fn a_build_argument_that_buildah_heeds_is_not_put_into_its_environment() {
-        for name in ["PATH", "LD_PRELOAD", "https_proxy", "CONTAINERS_CONF", "TMPDIR"] {
-            assert!(is_heeded(name), "{name}");
-        }
-        assert!(!is_heeded("NPM_TOKEN") && !is_heeded("VERSION"));
     }
 
     #[test]

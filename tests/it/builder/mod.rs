@@ -3,4 +3,5 @@
 mod docker;
 mod faults;
 mod git;
+mod guarded;
 mod s2i;
