@@ -35,7 +35,7 @@ use crate::action::{BuildReport, BuildRequest};
 use crate::builds::{BuildSpec, Provenance};
 use crate::pods::{ConfigName, Contents, SourceKind};
 use log::Log;
-use places::Places;
+use places::{Places, cannot_note};
 use program::{Confined, Tools};
 use run::Run;
 
@@ -173,6 +173,10 @@ impl Inner {
             () = cancel.cancelled() => return Err("it was cancelled while an earlier run of it was ended".into()),
         };
         let lock = lock.map_err(|error| format!("cannot lock `{}`: {error}", path.display()))?;
+        let (made, goes_on) = match place.made() {
+            Some(made) => (made, true),
+            None => (place.begin().map_err(|error| cannot_note(&error))?, false),
+        };
         let log = Log::open(&place.log, self.config.log_bytes_max).map_err(|error| {
             format!(
                 "cannot write the log `{}`: {error}; look whether the file system of the state directory has space left",
@@ -181,8 +185,6 @@ impl Inner {
         })?;
         let confined = *self.confined.get_or_init(|| program::confined(&self.config)).await;
         let tools = Tools { config: &self.config, log: &log, lock, cancel, end, confined };
-        let made = place.made().unwrap_or_default();
-        let goes_on = !made.name.is_empty();
         let (spec, contents) = match self.read(request).await {
             Ok(read) => read,
             Err(why) => {
@@ -214,7 +216,10 @@ impl Inner {
         let report = run.told(done);
         run.clear(&report).await;
         log.finish();
-        run.tools.lock.give_back();
+        match &report {
+            BuildReport::Ended(_) => run.tools.lock.forget(&path),
+            BuildReport::Transient { .. } => run.tools.lock.give_back(),
+        }
         Ok(report)
     }
 

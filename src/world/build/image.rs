@@ -219,11 +219,15 @@ impl Tools<'_> {
             Layers::Squashed => "--squash",
         };
         add(&[layers, &format!("--tls-verify={}", !bud.insecure)]);
+        if !bud.mark.is_empty() {
+            // Kept in the description of each container, and seen by no instruction that does not ask for it.
+            add(&["--secret", &format!("id={},src=/dev/null", bud.mark)]);
+        }
         if bud.no_cache {
             add(&["--no-cache"]);
         }
         match isolation {
-            Isolation::Chroot => add(&["--cgroup-parent", bud.mark]),
+            Isolation::Chroot => {}
             Isolation::Oci | Isolation::Rootless => {
                 if let Some(bytes) = bud.limits.0 {
                     add(&["--memory", &format!("{bytes}b")]);

@@ -25,6 +25,7 @@ pub(super) struct Places {
 /// Those of one build.
 #[derive(Clone, Debug)]
 pub(super) struct Place {
+    name: String,
     /// Its working directory.
     pub(super) work: PathBuf,
     pub(super) log: PathBuf,
@@ -71,11 +72,12 @@ impl Places {
         let hash: String = hash.rsplit(':').next().unwrap_or_default().chars().take(8).collect();
         let logs = self.root.join("logs").join(key.namespace.as_str());
         Place {
+            name: name.to_owned(),
             work: self.root.join("work").join(&slug),
             log: logs.join(format!("{name}.log")),
             made: self.root.join("made").join(format!("{slug}.json")),
             tag: format!("temp.builder.openshift.io/{}/{name}:{hash}", key.namespace),
-            mark: format!("/tidegate-{hash}"),
+            mark: format!("tidegate-{hash}"),
         }
     }
 
@@ -109,6 +111,13 @@ impl Places {
     pub(super) fn log_of(&self, object: &ObjectKey, name: &str) -> PathBuf {
         self.root.join("logs").join(object.namespace.as_str()).join(format!("{name}.log"))
     }
+}
+
+/// That a build is not begun, or does not go on, whose traces nobody could find.
+pub(super) fn cannot_note(error: &io::Error) -> String {
+    format!(
+        "cannot note what the build makes: {error}; look whether the file system of the state directory has space left"
+    )
 }
 
 /// A key as the name of a file: no part of it has a `_`.
@@ -146,6 +155,13 @@ impl Place {
 
     pub(super) fn made(&self) -> Option<Made> {
         serde_json::from_slice(&std::fs::read(&self.made).ok()?).ok()
+    }
+
+    /// Notes that there is a build, before anything else of it is on disk: whoever tidies up finds the rest by this.
+    pub(super) fn begin(&self) -> io::Result<Made> {
+        let (name, tag) = (self.name.clone(), self.tag.clone());
+        let made = Made { name, tag, ..Made::default() };
+        self.note(&made).map(|()| made)
     }
 
     pub(super) fn note(&self, made: &Made) -> io::Result<()> {

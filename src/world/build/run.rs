@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::super::registry::{Registries, SecretFolder};
 use super::git::Wanted;
-use super::places::{Made, Place};
+use super::places::{Made, Place, cannot_note};
 use super::program::{Tools, Trouble};
 use super::{Inner, image, inputs};
 use crate::action::{
@@ -61,7 +61,7 @@ impl Run<'_> {
         let hook = self.spec.post_commit.clone();
         if hook.words(&["x".to_owned()]).is_some() {
             let begun = Begun::now("PostCommit");
-            let container = self.place.mark.trim_start_matches('/').to_owned();
+            let container = self.place.mark.clone();
             let done = self.tools.post_commit(&hook, &self.place.tag, &container).await;
             self.note(&begun);
             done?;
@@ -93,12 +93,7 @@ impl Run<'_> {
     }
 
     async fn build(&mut self, env: &[Variable]) -> Result<(), Trouble> {
-        self.made = Made {
-            name: self.request.name.clone(),
-            tag: self.place.tag.clone(),
-            ..Made::default()
-        };
-        self.keep_made()?;
+        self.made = self.place.begin().map_err(|error| Trouble::Passing(cannot_note(&error)))?;
         let disk = |error: &std::io::Error| {
             Trouble::Passing(format!(
                 "cannot make the working directory `{}`: {error}; look whether the file system of the state directory has \
@@ -487,11 +482,7 @@ impl Run<'_> {
     }
 
     fn keep_made(&self) -> Result<(), Trouble> {
-        self.place.note(&self.made).map_err(|error| {
-            Trouble::Passing(format!(
-                "cannot note what the build makes: {error}; look whether the file system of the state directory has space left"
-            ))
-        })
+        self.place.note(&self.made).map_err(|error| Trouble::Passing(cannot_note(&error)))
     }
 
     fn note(&mut self, begun: &Begun) {

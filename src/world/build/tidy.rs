@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use super::program::Tools;
+use super::Builder;
 use super::run::Run;
-use super::{Builder, Isolation};
 use crate::action::{BuildReport, TidyBuilds};
 use crate::fact::BuildEnd;
 use crate::limits::PODMAN_ACT_TIMEOUT;
@@ -52,11 +51,7 @@ impl Run<'_> {
 
     /// Removes containers of this build that were left where it was broken off: buildah removes them at its own end alone.
     pub(super) async fn clear_containers(&mut self) {
-        let Tools { config, .. } = &self.tools;
-        match config.isolation {
-            Isolation::Chroot => {}
-            Isolation::Oci | Isolation::Rootless => return,
-        }
+        let config = self.tools.config;
         let Some(root) = graph_root(config).await else { return };
         let mark = self.place.mark.clone();
         let found = tokio::task::spawn_blocking(move || containers(Path::new(&root), &mark)).await;

@@ -184,6 +184,12 @@ impl Lock {
             drop(file.unlock()); // nothing is left to do about an error
         }
     }
+
+    /// The same, where nothing is going to be run under this lock any more: its file goes as well.
+    pub(in crate::world) fn forget(self, path: &Path) {
+        drop(remove(path)); // what stays is an empty file
+        self.give_back();
+    }
 }
 
 impl Drop for Lock {

@@ -122,7 +122,9 @@ fn b034_the_same_build_asked_for_again_goes_on_with_its_image() {
     assert!(images().contains("temp.builder") && !shop.log(&request.name).is_empty());
     wait(shop.builder().tidy(&keep(Vec::new())));
     assert!(!images().contains("temp.builder") && shop.log(&request.name).is_empty());
-    assert_eq!(std::fs::read_dir(shop.state.path().join("builds/made")).unwrap().count(), 0);
+    for folder in ["builds/made", "locks"] {
+        assert_eq!(std::fs::read_dir(shop.state.path().join(folder)).unwrap().count(), 0);
+    }
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! What of a build nobody else sees, what of it stays, and what it may reach.
 
-use tidegate::action::BuildReport;
+use std::sync::mpsc;
+
+use tidegate::action::{BuildReport, TidyBuilds};
 use tidegate::fact::BuildEnd;
+use tidegate::names::Seq;
+use tidegate::world::build::Isolation;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::builder::Workshop;
-use crate::support::daemon::wait;
+use crate::support::daemon::{eventually, wait};
 use crate::support::git::program;
 
 /// A `spec` that is a Dockerfile in the manifest.
@@ -45,5 +49,40 @@ fn b043_a_secret_build_argument_stands_on_no_command_line_whatever_its_name() {
     assert_eq!(why, (BuildEnd::Error, "UnresolvableEnvironmentVariable"));
     assert!(ended.message.contains("build argument `HOME` is a secret"), "{}", ended.message);
     assert!(ended.message.contains("give the argument another name"), "{}", ended.message);
+}
+
+#[test]
+fn of_a_build_that_ended_before_it_was_begun_nothing_stays_either() {
+    let Some(shop) = Workshop::open() else { return };
+    let spec = inline("FROM scratch\n") + "output: {pushSecret: {name: gone}}\n";
+    let request = shop.request(&spec);
+    assert_eq!(shop.ended(&request).reason, "MissingPushSecret");
+    let left = |folder: &str| std::fs::read_dir(shop.state.path().join(folder)).unwrap().count();
+    assert!(!shop.log(&request.name).is_empty());
+    assert_eq!(left("locks"), 0);
+    let tidy = TidyBuilds { object: request.object.clone(), keep: Vec::new(), until: Seq(9) };
+    wait(shop.builder().tidy(&tidy));
+    assert_eq!((left("builds/made"), left("builds/logs/shop"), left("builds/work")), (0, 0, 0));
+}
+
+#[test]
+fn a_build_in_containers_that_is_cancelled_leaves_none_of_them() {
+    let Some(mut shop) = Workshop::open() else { return };
+    let base = shop.base("base/shell:1");
+    for isolation in [Isolation::Oci, Isolation::Rootless] {
+        shop.isolation = isolation;
+        let request =
+            shop.request(&inline(&format!("FROM {base}\nRUN echo begun; busybox sleep 4714\n")));
+        let cancel = CancellationToken::new();
+        let (builder, token, asked) = (shop.builder(), cancel.clone(), request.clone());
+        let (sender, ended) = mpsc::channel();
+        std::thread::spawn(move || sender.send(wait(builder.build(&asked, token))));
+        let containers = || shop.podman.buildah_run(&["containers", "--quiet"]);
+        eventually("its container", || (!containers().is_empty()).then_some(()));
+        cancel.cancel();
+        let BuildReport::Ended(report) = ended.recv().unwrap() else { panic!("no end") };
+        assert_eq!(report.end, BuildEnd::Cancelled, "{}", shop.log(&request.name));
+        assert_eq!(containers(), "", "{isolation:?}");
+    }
 }
 

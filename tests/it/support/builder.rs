@@ -37,6 +37,7 @@ pub(crate) struct Workshop {
     configs: Mutex<Configs>,
     store: Store,
     pub(crate) limit: u64,
+    pub(crate) isolation: Isolation,
     /// Folder of `Secret`s outside of git.
     pub(crate) folder: Option<PathBuf>,
     builds: Mutex<u64>,
@@ -60,6 +61,7 @@ impl Workshop {
             configs: Mutex::default(),
             store: Store::default(),
             limit: 1 << 20,
+            isolation: Isolation::Chroot,
             folder: None,
             builds: Mutex::new(0),
         })
@@ -153,7 +155,7 @@ impl Workshop {
         let config = BuilderConfig {
             buildah: buildah.to_owned(),
             git: git.to_owned(),
-            isolation: Isolation::Chroot,
+            isolation: self.isolation,
             log_bytes_max: self.limit,
             environment: [
                 ("PATH".to_owned(), path),

@@ -133,10 +133,7 @@ impl Podman<'_> {
 
     /// Nothing is going to be run for this run any more.
     pub(super) async fn forget_lock(&self) -> Result<(), Trouble> {
-        let lock = self.lock(limits::PODMAN_ACT_TIMEOUT).await?;
-        // What stays is an empty file.
-        drop(lock::remove(&self.lock_path()));
-        lock.give_back();
+        self.lock(limits::PODMAN_ACT_TIMEOUT).await?.forget(&self.lock_path());
         Ok(())
     }
 
