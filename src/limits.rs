@@ -416,6 +416,9 @@ pub const BUILD_INPUT_BYTES_MAX: u64 = 8 * 1024 * 1024 * 1024;
 /// Files, folders and links that it may hold.
 pub const BUILD_INPUT_FILES_MAX: u64 = 1_000_000;
 
+/// Bytes of what such an archive says of one entry beside its content: a path has 4 KiB, and this is read into memory.
+pub const BUILD_INPUT_HEADER_BYTES_MAX: u64 = 1024 * 1024;
+
 /// Bytes of a script of the Source strategy that is got by HTTP.
 pub const BUILD_SCRIPT_BYTES_MAX: usize = 16 * 1024 * 1024;
 

@@ -3,6 +3,7 @@
 
 mod zip;
 
+use std::cell::Cell;
 use std::fs::Permissions;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,12 +13,16 @@ use flate2::read::MultiGzDecoder;
 use tar::{Archive, Entry};
 
 use super::inputs::make_below;
-use crate::limits::{BUILD_INPUT_BYTES_MAX, BUILD_INPUT_FILES_MAX};
+use crate::limits::{BUILD_INPUT_BYTES_MAX, BUILD_INPUT_FILES_MAX, BUILD_INPUT_HEADER_BYTES_MAX};
 
 /// Unpacks a tar archive, packed by gzip or not, or a zip archive.
 pub(super) fn unpack(bytes: &[u8], root: &Path) -> io::Result<()> {
-    let mut unpacking =
-        Unpacking { root, files: 0, left: BUILD_INPUT_BYTES_MAX, links: Vec::new() };
+    unpack_within(bytes, root, BUILD_INPUT_BYTES_MAX)
+}
+
+/// The same, of an archive that holds no more than this.
+fn unpack_within(bytes: &[u8], root: &Path, left: u64) -> io::Result<()> {
+    let mut unpacking = Unpacking { root, files: 0, left, links: Vec::new() };
     match bytes {
         [0x1f, 0x8b, ..] => unpacking.tar(MultiGzDecoder::new(bytes))?,
         [b'P', b'K', 3 | 5, 4 | 6, ..] => unpacking.zip(bytes)?,
@@ -51,6 +56,27 @@ fn refuse<T>(why: impl std::fmt::Display) -> io::Result<T> {
     Err(io::Error::other(format!("the archive is refused: {why}")))
 }
 
+/// A reader that gives no more than there is room for.
+struct Metered<'a, R> {
+    reader: R,
+    room: &'a Cell<u64>,
+}
+
+impl<R: Read> Read for Metered<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let room = self.room.get();
+        if room == 0 {
+            return refuse(format!(
+                "what it says of one entry is longer than {BUILD_INPUT_HEADER_BYTES_MAX} bytes"
+            ));
+        }
+        let len = usize::try_from(room).unwrap_or(usize::MAX).min(into.len());
+        let read = self.reader.read(into.get_mut(..len).unwrap_or_default())?;
+        self.room.set(room - read as u64);
+        Ok(read)
+    }
+}
+
 struct Unpacking<'a> {
     root: &'a Path,
     files: u64,
@@ -61,24 +87,35 @@ struct Unpacking<'a> {
 
 impl Unpacking<'_> {
     fn tar(&mut self, bytes: impl Read) -> io::Result<()> {
-        let mut archive = Archive::new(bytes);
-        for entry in archive.entries()? {
+        let room = Cell::new(0);
+        let mut archive = Archive::new(Metered { reader: bytes, room: &room });
+        let mut entries = archive.entries()?;
+        loop {
+            // Names and attributes of an entry stand before it in entries of their own, which are read into memory.
+            room.set(BUILD_INPUT_HEADER_BYTES_MAX);
+            let Some(entry) = entries.next() else { return Ok(()) };
             let mut entry = entry?;
-            let kind = entry.header().entry_type();
-            let mode = entry.header().mode().unwrap_or(0o644);
-            let name = text(&entry.path_bytes())?;
             self.count(entry.size())?;
-            if kind.is_dir() || kind.is_file() && name.ends_with('/') {
-                self.folder(&name)?;
-            } else if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
-                self.file(&name, mode, &mut entry)?;
-            } else if kind.is_symlink() {
-                self.symlink(&name, &target(&entry)?)?;
-            } else if kind.is_hard_link() {
-                self.hard_link(&name, &target(&entry)?)?;
-            } else if !kind.is_pax_global_extensions() {
-                return refuse(format!("{name:?} is a device or another odd thing ({kind:?})"));
-            }
+            room.set(u64::MAX);
+            self.tar_entry(&mut entry)?;
+            io::copy(&mut entry, &mut io::sink())?;
+        }
+    }
+
+    fn tar_entry(&mut self, entry: &mut Entry<'_, impl Read>) -> io::Result<()> {
+        let kind = entry.header().entry_type();
+        let mode = entry.header().mode().unwrap_or(0o644);
+        let name = text(&entry.path_bytes())?;
+        if kind.is_dir() || kind.is_file() && name.ends_with('/') {
+            self.folder(&name)?;
+        } else if kind.is_file() || kind.is_contiguous() || kind.is_gnu_sparse() {
+            self.file(&name, mode, entry)?;
+        } else if kind.is_symlink() {
+            self.symlink(&name, &target(entry)?)?;
+        } else if kind.is_hard_link() {
+            self.hard_link(&name, &target(entry)?)?;
+        } else if !kind.is_pax_global_extensions() {
+            return refuse(format!("{name:?} is a device or another odd thing ({kind:?})"));
         }
         Ok(())
     }
@@ -126,10 +163,11 @@ impl Unpacking<'_> {
         }
     }
 
+    /// Writes a file, whose bytes were counted.
     fn file(&mut self, name: &str, mode: u32, content: &mut impl Read) -> io::Result<()> {
         let path = self.place(name)?;
         let mut file = std::fs::File::options().write(true).create_new(true).open(path)?;
-        io::copy(&mut content.take(self.left.saturating_add(1)), &mut file)?;
+        io::copy(content, &mut file)?;
         file.set_permissions(Permissions::from_mode(mode & 0o777))
     }
 
@@ -290,6 +328,34 @@ mod tests {
             assert!(outside.next().is_none() && !dir.path().join("x").exists(), "{entries:?}");
         }
         assert!(unpacked(b"no archive").1.is_err() && unpacked(&[0x1f, 0x8b, 0]).1.is_err());
+    }
+
+    #[test]
+    fn a_file_may_take_all_the_room_that_there_is() {
+        let text = "x".repeat(900);
+        let bytes = archive(&[(Regular, "big", &text), (Regular, "small", "y")]);
+        let dir = tempfile::tempdir().unwrap();
+        unpack_within(&bytes, dir.path(), 901).unwrap();
+        assert_eq!(std::fs::read_to_string(dir.path().join("big")).unwrap(), text);
+        let error = unpack_within(&bytes, dir.path(), 900).unwrap_err();
+        assert!(error.to_string().contains("too much"), "{error}");
+    }
+
+    #[test]
+    fn names_longer_than_memory_are_refused_and_long_ones_are_not() {
+        let long = "x".repeat(200);
+        let mut good = tar::Builder::new(Vec::new());
+        let mut header = header(Regular, b"", b"", 1);
+        good.append_data(&mut header, format!("{long}/{long}"), &b"y"[..]).unwrap();
+        let (dir, done) = unpacked(&good.into_inner().unwrap());
+        done.unwrap();
+        assert!(dir.path().join("deep/root").join(&long).join(&long).is_file());
+        for kind in [EntryType::GNULongName, EntryType::GNULongLink, EntryType::XHeader] {
+            let bomb = self::header(kind, b"././@LongLink", b"", 1 << 30);
+            let bytes = [&bomb.as_bytes()[..], &vec![b'x'; 4 << 20]].concat();
+            let error = unpacked(&bytes).1.unwrap_err();
+            assert!(error.to_string().contains("longer than 1048576 bytes"), "{error}");
+        }
     }
 
     #[test]

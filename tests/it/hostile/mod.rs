@@ -2,6 +2,7 @@
 //! it is, the daemon goes on, or the command ends with its documented code; nobody panics.
 
 mod answers;
+mod archives;
 mod arguments;
 mod config;
 mod folder;
@@ -102,6 +103,7 @@ fn there_are_a_hundred_rows_and_more() {
         ("pods", pods::rows().len() + pods::cron_rows().len()),
         ("what podman prints", printed::rows().len()),
         ("files of units", folder::rows().len()),
+        ("archives", archives::rows().len()),
         ("journal", journal::rows().len()),
     ];
     let all: usize = doors.iter().map(|(_, rows)| rows).sum();

@@ -1,9 +1,9 @@
 //! A zip archive (PKWARE's APPNOTE): its directory at the end, files stored or deflated; not encrypted, not of more than 4
 //! GiB.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read};
 
-use flate2::Crc;
+use flate2::CrcReader;
 use flate2::read::DeflateDecoder;
 
 use super::{Unpacking, refuse, text};
@@ -14,6 +14,9 @@ const END: &[u8] = b"PK\x05\x06";
 const ENTRY: &[u8] = b"PK\x01\x02";
 /// Begins a file.
 const FILE: &[u8] = b"PK\x03\x04";
+
+/// Bytes of what a link leads to: `PATH_MAX` of Linux.
+const TARGET_LEN_MAX: u64 = 4096;
 
 /// An entry of the directory.
 struct Entry {
@@ -37,14 +40,22 @@ impl Unpacking<'_> {
                 self.folder(name)?;
                 continue;
             }
-            let content = content(bytes, &entry)?;
+            let mut content = CrcReader::new(content(bytes, &entry)?);
             match mode & 0o170_000 {
                 0 | 0o100_000 => {
                     let mode = if *mode == 0 { 0o644 } else { *mode };
-                    self.file(name, mode, &mut &content[..])?;
+                    self.file(name, mode, &mut content)?;
                 }
-                0o120_000 => self.symlink(name, &text(&content)?)?,
+                0o120_000 => {
+                    let mut target = Vec::new();
+                    (&mut content).take(TARGET_LEN_MAX).read_to_end(&mut target)?;
+                    self.symlink(name, &text(&target)?)?;
+                }
                 _ => return refuse(format!("{name:?} is a device or another odd thing")),
+            }
+            let read = content.crc();
+            if (u64::from(read.amount()), read.sum()) != (entry.size, entry.crc) {
+                return refuse(format!("{name:?} is damaged"));
             }
         }
         Ok(())
@@ -104,8 +115,8 @@ fn entries(bytes: &[u8]) -> io::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// What a file holds.
-fn content(bytes: &[u8], entry: &Entry) -> io::Result<Vec<u8>> {
+/// What a file holds, and not much more than it says.
+fn content<'a>(bytes: &'a [u8], entry: &Entry) -> io::Result<Box<dyn Read + 'a>> {
     let at = entry.at;
     if bytes.get(at..).is_none_or(|rest| !rest.starts_with(FILE)) {
         return cut();
@@ -114,18 +125,11 @@ fn content(bytes: &[u8], entry: &Entry) -> io::Result<Vec<u8>> {
     let Some(packed) = start.checked_add(entry.packed).and_then(|end| bytes.get(start..end)) else {
         return cut();
     };
-    let mut content = Vec::new();
     match entry.method {
-        _ if entry.flags & 1 != 0 => return refuse(format!("{:?} is encrypted", entry.name)),
-        0 => content.extend(packed),
-        8 => drop(DeflateDecoder::new(packed).take(entry.size + 1).read_to_end(&mut content)?),
-        _ => return refuse(format!("{:?} is packed in a way that is not known", entry.name)),
-    }
-    let mut crc = Crc::new();
-    crc.update(&content);
-    match (content.len() as u64, crc.sum()) == (entry.size, entry.crc) {
-        true => Ok(content),
-        false => refuse(format!("{:?} is damaged", entry.name)),
+        _ if entry.flags & 1 != 0 => refuse(format!("{:?} is encrypted", entry.name)),
+        0 => Ok(Box::new(packed.take(entry.size + 1))),
+        8 => Ok(Box::new(DeflateDecoder::new(packed).take(entry.size + 1))),
+        _ => refuse(format!("{:?} is packed in a way that is not known", entry.name)),
     }
 }
 
