@@ -353,8 +353,8 @@ pub const HOOK_SECRETS_BYTES_MAX: u64 = 64 * 1024;
 /// Variables and arguments of a build that one payload may set, in bytes: they are kept in its record.
 pub const HOOK_ENV_BYTES_MAX: usize = 32 * 1024;
 
-/// Characters that are kept of a commit's message, author and committer, each.
-pub const HOOK_COMMIT_CHARS_MAX: usize = 200;
+/// Characters that are kept of a commit's message, author and committer, each: they stand in a record of its build.
+pub const COMMIT_CHARS_MAX: usize = 200;
 
 /// Deliveries that are kept of one `BuildConfig` (complaint U16).
 pub const HOOK_BUILD_DELIVERIES_KEPT: usize = 20;

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::dense;
+use crate::limits::COMMIT_CHARS_MAX;
 use crate::names::{
     BuildNumber, CommitId, ContentHash, Digest, Incarnation, ObjectKey, RolloutKey, Seq, StreamTag,
 };
@@ -79,6 +80,16 @@ pub struct SourceRevision {
     /// Its first line.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+}
+
+impl SourceRevision {
+    /// A text of whoever made the commit as it is kept: its first line, short, without what moves a cursor.
+    #[must_use]
+    pub fn line(text: &str) -> String {
+        let clean = |c: char| if c.is_alphanumeric() || c.is_ascii_graphic() { c } else { ' ' };
+        let first = text.trim_start().lines().next().unwrap_or_default();
+        first.chars().take(COMMIT_CHARS_MAX).map(clean).collect::<String>().trim_end().to_owned()
+    }
 }
 
 /// Why a build was created (rules B8, B13, B14, B24).
@@ -357,4 +368,16 @@ pub struct BuildFinished {
     /// The last lines of its log, where it failed (rule B31).
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub log: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_of_a_commit_is_kept_short_and_on_one_line() {
+        let long = format!("\n{}\u{1b}[2J\nsecond", "é".repeat(300));
+        assert_eq!(SourceRevision::line(&long), "é".repeat(COMMIT_CHARS_MAX));
+        assert_eq!(SourceRevision::line("a\u{1b}[2Jb\u{202e}c\rx"), "a [2Jb c x");
+    }
 }

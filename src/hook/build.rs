@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::proof::{is_same, is_signed};
 use super::{Notice, Secrets, Silence, shown};
 use crate::fact::{BuildOptions, SourceRevision, WebhookKind};
-use crate::limits::{HOOK_COMMIT_CHARS_MAX, HOOK_ENV_BYTES_MAX};
+use crate::limits::HOOK_ENV_BYTES_MAX;
 use crate::names::ObjectKey;
 
 pub use place::{Asked, Place, kind_of, place, word};
@@ -297,20 +297,13 @@ pub fn prove(claim: Claim<'_>, body: &[u8], keys: &[Key]) -> Option<bool> {
     is_known.then_some(allows)
 }
 
-/// Text of a sender that is kept: its first line, short, without what moves a cursor.
-fn line(text: &str) -> String {
-    let clean = |c: char| if c.is_alphanumeric() || c.is_ascii_graphic() { c } else { ' ' };
-    let first = text.trim_start().lines().next().unwrap_or_default();
-    first.chars().take(HOOK_COMMIT_CHARS_MAX).map(clean).collect::<String>().trim_end().to_owned()
-}
-
 /// `Name <address>`.
 fn person(name: Option<&str>, address: Option<&str>) -> String {
     let (name, address) = (name.unwrap_or_default(), address.unwrap_or_default());
     match (name.is_empty(), address.is_empty()) {
-        (_, true) => line(name),
-        (true, false) => line(&format!("<{address}>")),
-        (false, false) => line(&format!("{name} <{address}>")),
+        (_, true) => SourceRevision::line(name),
+        (true, false) => SourceRevision::line(&format!("<{address}>")),
+        (false, false) => SourceRevision::line(&format!("{name} <{address}>")),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::super::{First, Notice, Silence, is_no_commit, json, shown};
-use super::{Moved, Payload, Refs, branch, line, person, whole};
+use super::{Moved, Payload, Refs, branch, person, whole};
 use crate::fact::SourceRevision;
 use crate::limits::HOOK_ENTRIES_MAX;
 
@@ -42,7 +42,7 @@ impl Commit {
             author: Person::text(self.author.as_ref()),
             committer: Person::text(self.committer.as_ref()),
             date: String::new(),
-            message: line(self.message.as_deref().unwrap_or_default()),
+            message: SourceRevision::line(self.message.as_deref().unwrap_or_default()),
         })
     }
 }
@@ -249,8 +249,8 @@ impl CloudChange {
         let author = newest.author.as_ref().and_then(|author| author.raw.as_deref());
         let revision = SourceRevision {
             commit: whole(newest.hash.as_deref().unwrap_or_default())?,
-            author: line(author.unwrap_or_default()),
-            message: line(newest.message.as_deref().unwrap_or_default()),
+            author: SourceRevision::line(author.unwrap_or_default()),
+            message: SourceRevision::line(newest.message.as_deref().unwrap_or_default()),
             ..SourceRevision::default()
         };
         Ok(Some(Moved { reference, revision }))

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::super::{First, Notice, Silence, json, shown};
-use super::{Moved, Payload, Refs, bounded, line, person};
+use super::{Moved, Payload, Refs, bounded, person};
 use crate::fact::SourceRevision;
 
 #[derive(Deserialize, Default)]
@@ -120,7 +120,7 @@ fn moved(git: Git) -> Result<Moved, Silence> {
         author: text(author),
         committer: text(committer),
         date: String::new(),
-        message: line(message.as_deref().unwrap_or_default()),
+        message: SourceRevision::line(message.as_deref().unwrap_or_default()),
     };
     Ok(Moved { reference: reference.unwrap_or_default(), revision })
 }

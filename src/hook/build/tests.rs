@@ -324,12 +324,10 @@ fn what_is_not_built_from_git_is_built_without_a_commit() {
 }
 
 #[test]
-fn what_a_sender_tells_of_a_commit_is_kept_short_and_on_one_line() {
-    let long = format!("\n{}\u{1b}[2J\nsecond", "é".repeat(300));
-    assert_eq!(line(&long), "é".repeat(HOOK_COMMIT_CHARS_MAX));
-    assert_eq!(line("a\u{1b}[2Jb\u{202e}c\rx"), "a [2Jb c x");
+fn a_person_is_a_name_an_address_or_both() {
     assert_eq!(person(Some("J"), None), "J");
     assert_eq!(person(None, Some("j@x")), "<j@x>");
+    assert_eq!(person(Some("J"), Some("j@x")), "J <j@x>");
 }
 
 fn shown_place(path: &str) -> String {

@@ -160,10 +160,10 @@ impl Tools<'_> {
         };
         Ok(SourceRevision {
             commit: commit.to_owned(),
-            author: format!("{name} <{address}>"),
-            committer: committer.to_owned(),
-            date: date.to_owned(),
-            message: message.to_owned(),
+            author: SourceRevision::line(&format!("{name} <{address}>")),
+            committer: SourceRevision::line(committer),
+            date: SourceRevision::line(date),
+            message: SourceRevision::line(message),
         })
     }
 

@@ -132,6 +132,26 @@ fn b038_a_key_of_ssh_is_used_and_a_host_must_stay_who_it_was() {
 }
 
 #[test]
+fn b035_what_a_commit_says_of_itself_is_kept_short_and_moves_no_cursor() {
+    let Some(shop) = Workshop::open() else { return };
+    let repo = repo();
+    let subject = format!("\u{1b}[2J{}", "x".repeat(100_000));
+    repo.git(&[
+        "commit",
+        "--quiet",
+        "--allow-empty",
+        "--author=A\u{1b}[1mda <ada@x>",
+        "-m",
+        &subject,
+    ]);
+    let image = shop.makes(&spec(&repo.address(), ""), |_| {});
+    let revision = image.ended.revision.as_ref().unwrap();
+    assert_eq!(revision.message, format!(" [2J{}", "x".repeat(196)));
+    assert_eq!(revision.author, "A [1mda <ada@x>");
+    assert!(!image.log.contains('\u{1b}') && image.log.len() < 10_000, "{}", image.log);
+}
+
+#[test]
 fn b035_submodules_come_along() {
     let Some(shop) = Workshop::open() else { return };
     let root = tempfile::tempdir().unwrap();
@@ -149,16 +169,6 @@ fn b035_submodules_come_along() {
     }
 }
 
-#[test]
-fn b035_a_server_that_does_not_answer_is_tried_four_times() {
-    let Some(shop) = Workshop::open() else { return };
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let ended = shop.build(&spec(&format!("http://{gone}/app.git"), ""));
-    assert_eq!((ended.end, ended.reason.as_str()), (BuildEnd::Failed, "FetchSourceFailed"));
-    let log = shop.log("web-1");
-    assert_eq!(log.matches("is tried again").count(), 3, "{log}");
-    assert!(log.contains(&format!("error: cannot reach http://{gone}/app.git: ")), "{log}");
-}
 #[test]
 fn b035_a_submodule_is_never_a_repository_of_this_host() {
     let Some(shop) = Workshop::open() else { return };
@@ -190,3 +200,13 @@ fn b035_a_submodule_is_never_a_repository_of_this_host() {
     }
 }
 
+#[test]
+fn b035_a_server_that_does_not_answer_is_tried_four_times() {
+    let Some(shop) = Workshop::open() else { return };
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let ended = shop.build(&spec(&format!("http://{gone}/app.git"), ""));
+    assert_eq!((ended.end, ended.reason.as_str()), (BuildEnd::Failed, "FetchSourceFailed"));
+    let log = shop.log("web-1");
+    assert_eq!(log.matches("is tried again").count(), 3, "{log}");
+    assert!(log.contains(&format!("error: cannot reach http://{gone}/app.git: ")), "{log}");
+}
