@@ -9,6 +9,7 @@ mod archive;
 mod docker;
 mod git;
 mod heeded;
+mod hidden;
 mod image;
 mod inputs;
 mod log;

@@ -6,17 +6,16 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::hidden::Hidden;
 use crate::builds::log_snippet;
 use crate::secret::masked;
-
-/// Shorter values are not masked: `true` or `1` would stand for everything.
-const SECRET_LEN_MIN: usize = 4;
 
 /// Bytes of a line; what is longer goes on in the next one.
 const LINE_LEN_MAX: usize = 16 * 1024;
@@ -26,9 +25,6 @@ const END_LEN: usize = 16 * 1024;
 
 /// Time between two writings of the newest lines.
 const FLUSH: Duration = Duration::from_secs(2);
-
-/// What stands where a secret stood.
-const MASK: &str = "***";
 
 pub(super) struct Log(Mutex<Inner>);
 
@@ -42,13 +38,16 @@ struct Inner {
     head: usize,
     /// A line whose end has not come.
     line: Vec<u8>,
+    /// Bytes at its beginning that are a part of a secret, whatever comes behind them; at that of the newest, once they
+    /// begin with what was left of a line.
+    covered: usize,
     /// The newest, once the beginning is full.
     tail: VecDeque<u8>,
     /// Bytes between the two.
     dropped: u64,
     flushed: Instant,
     end: VecDeque<u8>,
-    secrets: Vec<String>,
+    secrets: Hidden,
     /// Whether the lines are those of a private key.
     in_key: bool,
 }
@@ -59,7 +58,7 @@ impl Log {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let file = File::options().create(true).append(true).open(path)?;
+        let file = File::options().create(true).append(true).mode(0o600).open(path)?;
         let head = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
         let half = usize::try_from(len_max / 2).unwrap_or(usize::MAX);
         Ok(Self(Mutex::new(Inner {
@@ -68,23 +67,19 @@ impl Log {
             half,
             head,
             line: Vec::new(),
+            covered: 0,
             tail: VecDeque::new(),
             dropped: 0,
             flushed: Instant::now(),
             end: VecDeque::new(),
-            secrets: Vec::new(),
+            secrets: Hidden::default(),
             in_key: false,
         })))
     }
 
     /// From now on this is not shown.
     pub(super) fn hide(&self, secret: &str) {
-        let mut inner = self.inner();
-        let lines = secret.lines().map(str::trim).filter(|line| line.len() >= SECRET_LEN_MIN);
-        inner.secrets.extend(lines.map(str::to_owned));
-        // The longer first: a secret may be a part of another.
-        inner.secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-        inner.secrets.dedup();
+        self.inner().secrets.add(secret);
     }
 
     /// Takes what a program printed.
@@ -108,14 +103,17 @@ impl Log {
         if !inner.line.is_empty() {
             inner.push(b"\n");
         }
-        inner.flush();
+        inner.flush(true);
     }
 
     /// The last lines (rule B31).
     pub(super) fn snippet(&self) -> String {
         let mut inner = self.inner();
-        let end = String::from_utf8_lossy(inner.end.make_contiguous()).into_owned();
-        let end = inner.hidden(&end);
+        let Inner { end, secrets, .. } = &mut *inner;
+        // What was cut at its beginning could show a part of a secret.
+        let end = end.make_contiguous();
+        let covered = if end.len() < END_LEN { 0 } else { secrets.right(end) };
+        let end = secrets.without(end, covered);
         let is_shown = |c: &char| !c.is_control() || "\n\t\r".contains(*c);
         let end: String = masked(&end).chars().filter(is_shown).collect();
         // What buildah says of its own processes stands in the place of what the build said.
@@ -127,7 +125,7 @@ impl Log {
 
     /// A text without what is hidden.
     pub(super) fn redacted(&self, text: &str) -> String {
-        masked(&self.inner().hidden(text))
+        masked(&self.inner().secrets.without(text.as_bytes(), 0))
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -142,27 +140,38 @@ impl Inner {
         self.end.drain(..surplus);
         let mut rest = bytes;
         while self.head < self.half {
-            let (part, is_line) = match rest.iter().position(|byte| *byte == b'\n') {
-                Some(at) => (at + 1, true),
-                None => (rest.len(), self.line.len() + rest.len() >= LINE_LEN_MAX),
-            };
-            let (part, behind) = rest.split_at(part);
-            self.line.extend_from_slice(part);
-            rest = behind;
-            if !is_line {
+            let Some(at) = memchr::memchr(b'\n', rest) else {
+                self.line.extend_from_slice(rest);
+                if self.line.len() >= LINE_LEN_MAX {
+                    self.write_part();
+                }
                 return;
-            }
-            self.write_line();
+            };
+            let (line, behind) = rest.split_at(at + 1);
+            self.line.extend_from_slice(line);
+            rest = behind;
+            let line = std::mem::take(&mut self.line);
+            let line = self.secrets.without(&line, std::mem::take(&mut self.covered));
+            self.write(&line);
         }
+        let begun = std::mem::take(&mut self.line);
+        self.keep(&begun);
         self.keep(rest);
     }
 
-    /// Writes a line of the beginning.
-    fn write_line(&mut self) {
-        let line = std::mem::take(&mut self.line);
-        let line = self.shown(&String::from_utf8_lossy(&line));
-        self.head += line.len();
-        let written = self.file.as_mut().map(|file| file.write_all(line.as_bytes()));
+    /// Writes what has come of a long line, but for what may be the beginning of a secret.
+    fn write_part(&mut self) {
+        let begun = self.secrets.begun(&self.line, self.covered);
+        self.line.drain(..self.line.len() - begun.left);
+        self.covered = begun.covered;
+        self.write(&begun.shown);
+    }
+
+    /// Writes to the beginning.
+    fn write(&mut self, text: &str) {
+        let text = self.shown(text);
+        self.head += text.len();
+        let written = self.file.as_mut().map(|file| file.write_all(text.as_bytes()));
         if let Some(Err(error)) = written {
             self.give_up(&error);
         }
@@ -179,38 +188,41 @@ impl Inner {
         self.tail.drain(..surplus);
         self.dropped += (lost + surplus) as u64;
         if self.flushed.elapsed() >= FLUSH {
-            self.flush();
+            self.flush(false);
         }
     }
 
     /// Puts the beginning and the newest lines into a new file, which takes the place of the one before.
-    fn flush(&mut self) {
+    fn flush(&mut self, is_whole: bool) {
         if self.tail.is_empty() || self.file.is_none() {
             return;
         }
-        if let Err(error) = self.rewrite() {
+        if let Err(error) = self.rewrite(is_whole) {
             self.give_up(&error);
         }
         self.flushed = Instant::now();
     }
 
-    fn rewrite(&mut self) -> io::Result<()> {
+    fn rewrite(&mut self, is_whole: bool) -> io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         let mut new = tempfile::NamedTempFile::new_in(folder)?;
         io::copy(&mut File::open(&self.path)?.take(self.head as u64), &mut new)?;
-        let tail = String::from_utf8_lossy(self.tail.make_contiguous()).into_owned();
+        let tail = self.tail.make_contiguous();
         // What was cut at its beginning is no line, and could show a part of a secret.
-        let cut = match self.dropped {
-            0 => 0,
-            _ => tail.find('\n').map_or(tail.len(), |at| at + 1),
+        let (cut, covered) = match self.dropped {
+            0 => (0, self.covered),
+            _ => (memchr::memchr(b'\n', tail).map_or(tail.len(), |at| at + 1), 0),
         };
         if self.dropped > 0 {
             let dropped = self.dropped + cut as u64;
             writeln!(new, "... {dropped} bytes of the log are left out here ...")?;
         }
-        let rest = self.shown(tail.get(cut..).unwrap_or_default());
-        new.write_all(rest.as_bytes())?;
-        new.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        let rest = tail.get(cut..).unwrap_or_default();
+        let rest = match is_whole {
+            true => self.secrets.without(rest, covered),
+            false => self.secrets.begun(rest, covered).shown,
+        };
+        new.write_all(self.shown(&rest).as_bytes())?;
         new.persist(&self.path)?;
         Ok(())
     }
@@ -220,9 +232,8 @@ impl Inner {
         self.file = None;
     }
 
-    /// Lines without secrets.
+    /// Lines without what sounds like a secret.
     fn shown(&mut self, text: &str) -> String {
-        let text = self.hidden(text);
         let mut shown = String::with_capacity(text.len());
         for line in text.split_inclusive('\n') {
             let is_begin = line.contains("PRIVATE KEY-----") && line.contains("-----BEGIN");
@@ -235,10 +246,6 @@ impl Inner {
             }
         }
         shown
-    }
-
-    fn hidden(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK))
     }
 }
 
@@ -300,6 +307,49 @@ mod tests {
                 assert!(!text.contains(secret), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_hidden_stands_nowhere_either_where_a_line_without_end_is_cut() {
+        let large = 1 << 20;
+        let cases =
+            [(large, 0, 30), (large, 3, 30), (1000, 0, 30), (100_000, 49_990, 1), (100_000, 9, 9)];
+        for (len_max, before, times) in cases {
+            let (folder, log) = log(len_max);
+            log.hide("hunter2hunter2");
+            log.push(&vec![b'x'; before]);
+            // In parts of all lengths: one ends within it at each of its bytes.
+            for len in 16_370..16_370 + times {
+                let (begin, end) = b"hunter2hunter2".split_at(len % 14);
+                log.push(&[&vec![b'x'; len][..], begin].concat());
+                log.push(end);
+            }
+            log.push(b"\nthe end\n");
+            for text in [text(&folder), log.snippet()] {
+                assert!(!text.contains("hunt") && !text.contains("ter2"), "{text}");
+            }
+            log.finish();
+            for text in [text(&folder), log.snippet()] {
+                assert!(!text.contains("hunt") && !text.contains("ter2"), "{text}");
+                assert!(text.ends_with("the end\n") || text.ends_with("the end"));
+            }
+        }
+    }
+
+    #[test]
+    fn the_log_is_read_by_its_user_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (folder, log) = log(100);
+        let mode = || {
+            let file = folder.path().join("shop/web-1.log").metadata().unwrap();
+            file.permissions().mode() & 0o777
+        };
+        assert_eq!(mode(), 0o600);
+        for _ in 0..100 {
+            log.push(b"more than there is room for\n");
+        }
+        log.finish();
+        assert_eq!(mode(), 0o600);
     }
 
     #[test]
