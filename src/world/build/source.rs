@@ -251,14 +251,19 @@ fn list(root: &Path, below: &Path, paths: &mut BTreeSet<String>) -> io::Result<(
     Ok(())
 }
 
-/// Moves a script out of the sources; false where they have none.
+/// Moves a script out of the sources; false where they have none. Of a link the script is copied, and the link goes: what
+/// it leads to may be a part of the sources for something else as well.
 fn take_script(sources: &Path, script: Script, to: &Path) -> io::Result<bool> {
     for path in script.paths_in_sources() {
         let Some(found) = inputs::inside(sources, &path).filter(|path| path.is_file()) else {
             continue;
         };
         let to = to.join(script.as_str());
-        std::fs::rename(found, &to)?;
+        let link = sources.join(&path);
+        match std::fs::symlink_metadata(&link)?.is_symlink() {
+            true => std::fs::copy(found, &to).and_then(|_| std::fs::remove_file(link))?,
+            false => std::fs::rename(found, &to)?,
+        }
         std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o755))?;
         return Ok(true);
     }

@@ -52,7 +52,13 @@ impl Run<'_> {
             let Some(image) = self.image_for(&BuildUse::Source(index)) else {
                 return Err(self.content_failed(&"an image of `source.images` was not resolved"));
             };
-            self.pull_all(std::slice::from_ref(&image), false).await?;
+            match self.pull_all(std::slice::from_ref(&image), false).await {
+                Ok(()) => {}
+                Err(Trouble::Failed(_)) => {
+                    return Err(self.content_failed(&format!("{image} cannot be pulled")));
+                }
+                Err(trouble) => return Err(trouble),
+            }
             let mut dockerfile = "FROM scratch\n".to_owned();
             for path in &source.paths {
                 let copy = copy_of(&image, path).map_err(|why| self.content_failed(&why))?;

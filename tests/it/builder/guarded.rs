@@ -3,12 +3,12 @@
 use std::sync::mpsc;
 
 use tidegate::action::{BuildReport, TidyBuilds};
-use tidegate::fact::BuildEnd;
+use tidegate::fact::{BuildEnd, BuildUse};
 use tidegate::names::Seq;
 use tidegate::world::build::Isolation;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::builder::Workshop;
+use crate::support::builder::{Workshop, used};
 use crate::support::daemon::{eventually, wait};
 use crate::support::git::program;
 
@@ -84,5 +84,19 @@ fn a_build_in_containers_that_is_cancelled_leaves_none_of_them() {
         assert_eq!(report.end, BuildEnd::Cancelled, "{}", shop.log(&request.name));
         assert_eq!(containers(), "", "{isolation:?}");
     }
+}
+
+#[test]
+fn b029_an_image_that_files_are_of_and_that_cannot_be_pulled_is_told_as_that() {
+    let Some(shop) = Workshop::open() else { return };
+    let gone = format!("{}/no/such@sha256:{}", shop.podman.registry.address(), "0".repeat(64));
+    let spec = "source:\n  images:\n  - from: {kind: DockerImage, name: x}\n    \
+                paths: [{sourcePath: /www, destinationDir: .}]\n  dockerfile: FROM scratch\n\
+                strategy: {dockerStrategy: {}}\n";
+    let ended =
+        shop.build_with(spec, |request| request.images = vec![used(BuildUse::Source(0), &gone)]);
+    let why = (ended.end, ended.reason.as_str(), ended.message.as_str());
+    let wanted = "Failed to extract image content.";
+    assert_eq!(why, (BuildEnd::Failed, "FetchImageContentFailed", wanted));
 }
 

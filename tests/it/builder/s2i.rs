@@ -102,6 +102,22 @@ fn b046_a_script_in_the_sources_comes_before_that_of_the_image() {
 }
 
 #[test]
+fn b046_a_script_in_the_sources_may_be_a_link_to_what_stays_there() {
+    let Some(shop) = Shop::open() else { return };
+    let script = "#!/bin/sh\necho by a link; exec /usr/libexec/s2i/assemble\n";
+    shop.repo.write("tools/assemble", script);
+    std::fs::create_dir_all(shop.repo.path().join(".s2i/bin")).unwrap();
+    let link = shop.repo.path().join(".s2i/bin/assemble");
+    std::os::unix::fs::symlink("../../tools/assemble", link).unwrap();
+    shop.repo.commit("a link");
+    let image = shop.makes(&shop.spec("", ""), |_| {});
+    assert!(image.log.contains("by a link\nassembling as 1001"), "{}", image.log);
+    let prints = |command: &str| shop.shop.prints(&image, command);
+    assert_eq!(prints("cat tools/assemble"), script.trim_end());
+    assert_eq!(prints("ls -A .s2i/bin"), "");
+}
+
+#[test]
 fn b048_artifacts_of_the_build_before_are_carried_over_where_there_is_one() {
     let Some(shop) = Shop::open() else { return };
     let spec = shop.spec(", incremental: true", "");
