@@ -38,6 +38,7 @@ pub use self::conf::{RegistriesConf, RegistriesConfError};
 use self::failure::Failures;
 use self::host::{Host, Reach};
 use self::lately::{Lately, Read};
+pub(in crate::world) use self::lent::file_of;
 use self::manifest::{Descriptor, Image, Index, Manifest, ManifestError};
 pub use self::places::ShortNames;
 use self::places::{Blocked, By, Place, Places, Role};

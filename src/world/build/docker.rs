@@ -137,6 +137,9 @@ impl Run<'_> {
         let kills = oom_kills();
         let limits = &self.spec.resources.limits;
         let limits = (limits.memory_bytes(), limits.cpu_thousandths());
+        // What could be pulled before is here. What buildah pulls itself it finds by its own: in `ONBUILD` of a base image,
+        // by variables that it alone knows.
+        let logins = self.all_logins().await;
         let bud = Bud {
             mark: &self.place.mark,
             args: &prepared.args,
@@ -144,6 +147,7 @@ impl Run<'_> {
             layers: prepared.layers,
             volumes: &prepared.volumes,
             limits,
+            logins: &logins,
             ..Bud::of(&prepared.dockerfile, &prepared.context, &self.place.tag)
         };
         let ended = self.tools.bud(&bud).await?;

@@ -86,9 +86,8 @@ pub(super) struct Bud<'a> {
     pub(super) layers: Layers,
     /// Folders and files of the host, and where they are seen.
     pub(super) volumes: &'a [(std::path::PathBuf, String)],
+    /// For images that are not here.
     pub(super) logins: &'a [u8],
-    /// Whether images that are not known before may be reached by plain HTTP.
-    pub(super) insecure: bool,
     /// Bytes, and thousandths of a processor.
     pub(super) limits: (Option<u64>, Option<u64>),
     /// Where the files of the image are put in place of an image.
@@ -107,7 +106,6 @@ impl<'a> Bud<'a> {
             layers: Layers::Each,
             volumes: &[],
             logins: b"{}",
-            insecure: false,
             limits: (None, None),
             output: None,
         }
@@ -218,7 +216,8 @@ impl Tools<'_> {
             Layers::One => "--layers=false",
             Layers::Squashed => "--squash",
         };
-        add(&[layers, &format!("--tls-verify={}", !bud.insecure)]);
+        // How a registry is reached whose images are not known before, the host's registries.conf says.
+        add(&[layers]);
         if !bud.mark.is_empty() {
             // Kept in the description of each container, and seen by no instruction that does not ask for it.
             add(&["--secret", &format!("id={},src=/dev/null", bud.mark)]);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::super::registry::{Registries, SecretFolder};
+use super::super::registry::{Registries, SecretFolder, file_of};
 use super::git::Wanted;
 use super::places::{Made, Place, cannot_note};
 use super::program::{Tools, Trouble};
@@ -332,6 +332,20 @@ impl Run<'_> {
         for image in images {
             files.extend(self.builder.registries.lend(image, &self.request.object.namespace).await);
         }
+        files.extend(self.secret_logins(secrets));
+        image::merged(&files)
+    }
+
+    /// All logins that this build may have, for images that are not known before.
+    pub(super) async fn all_logins(&self) -> Vec<u8> {
+        let mut files = self.builder.registries.lend_all(&self.request.object.namespace).await;
+        files.extend(self.secret_logins(&[]));
+        image::merged(&files)
+    }
+
+    /// The files of logins of `Secret`s; of those to pull with where none is named.
+    fn secret_logins(&self, secrets: &[&str]) -> Vec<Vec<u8>> {
+        let mut files = Vec::new();
         let pull: Vec<&str> = self.spec.pull_secrets().collect();
         let names = if secrets.is_empty() { &pull[..] } else { secrets };
         for name in names {
@@ -340,12 +354,9 @@ impl Run<'_> {
                 self.tools.log.say(&format!("warning: there is no {name}"));
                 continue;
             };
-            files.extend(contents.get(".dockerconfigjson").map(<[u8]>::to_vec));
-            if let Some(auths) = contents.get(".dockercfg") {
-                files.push([&b"{\"auths\":"[..], auths, b"}"].concat());
-            }
+            files.extend(file_of(contents));
         }
-        image::merged(&files)
+        files
     }
 
     /// Folders that commands see, and where.

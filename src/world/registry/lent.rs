@@ -36,6 +36,21 @@ impl Registries {
 }
 
 impl Registries {
+    /// Files with all logins that a namespace has and that stand in files, for a program that pulls images which nobody
+    /// knows before; of two for one registry the later counts. A secret.
+    pub(in crate::world) async fn lend_all(&self, namespace: &Namespace) -> Vec<Vec<u8>> {
+        let mut all = Vec::new();
+        for file in self.shared.config.auth_files.iter().rev() {
+            all.extend(logins::bytes(file).await.ok().flatten());
+        }
+        let (own, namespace) = (self.clone(), namespace.clone());
+        let own = tokio::task::spawn_blocking(move || own.own_secrets(&namespace)).await;
+        for (_, secret) in own.unwrap_or_default() {
+            all.extend(file_of(&secret));
+        }
+        all
+    }
+
     /// The same registries with the logins of one folder in place of their own Secrets.
     pub(in crate::world) fn with_secrets(
         &self,
@@ -57,6 +72,13 @@ impl Registries {
         let folder = self.shared.secrets.as_ref();
         folder.map(|folder| folder.contents(namespace)).unwrap_or_default()
     }
+}
+
+/// The file of logins that a Secret holds; none where it holds none.
+pub(in crate::world) fn file_of(secret: &Contents) -> Option<Vec<u8>> {
+    let entries = secret.get(".dockercfg");
+    let entries = entries.map(|entries| [&b"{\"auths\":"[..], entries, b"}"].concat());
+    secret.get(".dockerconfigjson").map(<[u8]>::to_vec).or(entries)
 }
 
 impl Login {

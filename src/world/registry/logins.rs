@@ -161,6 +161,11 @@ impl Logins {
 
 /// Reads a file of logins; none where there is no such file.
 async fn read(file: &Path) -> Result<Option<File>, String> {
+    bytes(file).await?.map(|bytes| File::parse(&bytes)).transpose()
+}
+
+/// The same, as it is.
+pub(super) async fn bytes(file: &Path) -> Result<Option<Vec<u8>>, String> {
     let len = match tokio::fs::metadata(file).await {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.to_string()),
@@ -169,8 +174,7 @@ async fn read(file: &Path) -> Result<Option<File>, String> {
     if len > limits::REGISTRY_LOGINS_BYTES_MAX {
         return Err("the file is too large".into());
     }
-    let bytes = tokio::fs::read(file).await.map_err(|error| error.to_string())?;
-    File::parse(&bytes).map(Some)
+    tokio::fs::read(file).await.map(Some).map_err(|error| error.to_string())
 }
 
 /// What a file says of a registry.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::support::builder::{Workshop, used};
 use crate::support::daemon::{eventually, wait};
 use crate::support::git::program;
+use crate::support::registry::Options;
 
 /// A `spec` that is a Dockerfile in the manifest.
 fn inline(dockerfile: &str) -> String {
@@ -100,3 +101,26 @@ fn b029_an_image_that_files_are_of_and_that_cannot_be_pulled_is_told_as_that() {
     assert_eq!(why, (BuildEnd::Failed, "FetchImageContentFailed", wanted));
 }
 
+#[test]
+fn b043_what_buildah_alone_knows_that_it_needs_is_pulled_with_the_logins_of_the_namespace() {
+    let options = Options { basic: Some(("ada", "hunter2hunter2")), ..Options::default() };
+    let Some(shop) = Workshop::open_with(&options) else { return };
+    drop(shop.base("base/shell:1"));
+    let other = shop.base("base/other:1");
+    let kit = format!("{}/base/kit:1", shop.podman.registry.address());
+    let dir = shop.podman.beside("kit");
+    std::fs::create_dir(&dir).unwrap();
+    let address = shop.podman.registry.address();
+    let dockerfile =
+        format!("FROM {address}/base/shell:1\nONBUILD COPY --from={other} /www /from\n");
+    std::fs::write(dir.join("Dockerfile"), dockerfile).unwrap();
+    let build = ["build", "--quiet", "--format", "docker", "--tag", &kit, dir.to_str().unwrap()];
+    shop.podman.buildah_run(&build);
+    shop.podman.buildah_run(&["push", "--quiet", &kit]);
+    shop.podman.buildah_run(&["rmi", "--all", "--force"]);
+    let image = shop.makes(&inline(&format!("FROM {kit}\nRUN busybox ls /from\n")), |_| {});
+    assert!(image.log.contains("\nindex.html\n"), "{}", image.log);
+    // A step cannot read them.
+    let image = shop.makes(&inline(&format!("FROM {kit}\nRUN busybox cat; echo read\n")), |_| {});
+    assert!(image.log.contains("\nread\n") && !image.log.contains("auths"), "{}", image.log);
+}
