@@ -4,10 +4,15 @@
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 
+use tidegate::builds::log_path;
 use tidegate::control::{Question, Reply};
-use tidegate::fact::Fact;
-use tidegate::journal::ObjectStore;
-use tidegate::names::ContentHash;
+use tidegate::fact::{
+    BuildEnd, BuildFinished, BuildOptions, BuildStarted, Fact, Reason, Record, TagEvent,
+    TagImported, Via,
+};
+use tidegate::journal::{Journal, ObjectStore};
+use tidegate::names::{ContentHash, Generation, ObjectKey, Seq};
+use tidegate::time::Timestamp;
 
 use crate::support::daemon::{Host, eventually};
 use crate::support::git::Repo;
@@ -28,6 +33,16 @@ spec:
   - {type: Generic, generic: {secret: canary-generic}}
 ";
 
+/// One with another strategy.
+const SITE: &str = "apiVersion: build.openshift.io/v1
+kind: BuildConfig
+metadata: {name: site, namespace: shop}
+spec:
+  source: {git: {uri: 'https://git.example/site'}}
+  strategy: {sourceStrategy: {from: {kind: DockerImage, name: 'r.io/builder:1'}}}
+  output: {to: {kind: ImageStreamTag, name: 'web:site'}}
+";
+
 struct Shop {
     host: Host,
     _repo: Repo,
@@ -35,8 +50,12 @@ struct Shop {
 
 impl Shop {
     fn open() -> Self {
+        Self::of(MANIFESTS)
+    }
+
+    fn of(manifests: &str) -> Self {
         let repo = Repo::new();
-        repo.write("web.yaml", MANIFESTS).commit("the shop");
+        repo.write("web.yaml", manifests).commit("the shop");
         let mut host = Host::new(repo.path(), "[builds]\nenabled = true\n");
         host.start();
         host.wait_for("the commit", |fact| matches!(fact, Fact::CommitAdopted(_)));
@@ -63,6 +82,22 @@ impl Shop {
         let (code, out, err) = self.run(arguments);
         assert_eq!((code, out.as_str()), (Some(1), ""), "{arguments:?}: {err}");
         err
+    }
+
+    /// What a builder would have printed.
+    fn logged(&self, build: &str, text: &str) {
+        let log = log_path(&self.host.state(), &"shop".parse().unwrap(), build);
+        std::fs::create_dir_all(log.parent().unwrap()).unwrap();
+        std::fs::write(log, text).unwrap();
+    }
+
+    /// What a builder would have brought about; no daemon may run.
+    fn recorded(&self, facts: Vec<Fact>, at: Timestamp) {
+        let (mut journal, _) = Journal::open(&self.host.state()).unwrap();
+        let first = journal.head().seq.0 + 1;
+        let records = facts.into_iter().zip(first..);
+        let records = records.map(|(fact, seq)| Record { seq: Seq(seq), at, fact });
+        journal.append(&records.collect::<Vec<_>>()).unwrap();
     }
 
     fn uploads(&self) -> usize {
@@ -120,6 +155,112 @@ fn c015_c016_a_build_is_started_shown_and_cancelled() {
     assert!(again.contains("openshift.io/build.clone-of: web-2"), "{again}");
     let history = shop.text(&["history", "bc/web"]);
     assert!(history.contains("The build was cancelled by the user."), "{history}");
+}
+
+/// C15, B10, B11: what is asked beside the manifest is on record, and a build that repeats another is asked the same.
+#[test]
+fn c015_what_is_asked_beside_the_manifest_is_recorded() {
+    let shop = Shop::of(&format!("{MANIFESTS}---\n{SITE}"));
+    let docker = ["start-build", "web", "--no-cache", "--build-arg", "V=1", "--build-arg=W=x=y"];
+    shop.text(
+        &[&docker[..], &["-e", "MODE=fast", "--build-loglevel=5", "--commit", "abc"]].concat(),
+    );
+    shop.text(&["start-build", "site", "--incremental=false"]);
+    let again = shop.text(&["start-build", "--from-build=web-1", "-e", "MODE=slow"]);
+    assert_eq!(again, "build.build.openshift.io/web-2 started\n");
+    let again = shop.text(&["start-build", "--from-build", "build/site-1", "--incremental"]);
+    assert_eq!(again, "build.build.openshift.io/site-2 started\n");
+    let created = |name: &str| {
+        let records = shop.host.records().into_iter().map(|record| record.fact);
+        let mut created = records.filter_map(|fact| match fact {
+            Fact::BuildCreated(created) if created.name == name => Some(created.options),
+            _ => None,
+        });
+        created.next().unwrap()
+    };
+    let pairs = |all: &[(&str, &str)]| -> Vec<(String, String)> {
+        all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    let first = BuildOptions {
+        commit: Some("abc".into()),
+        env: pairs(&[("MODE", "fast"), ("BUILD_LOGLEVEL", "5")]),
+        build_args: pairs(&[("V", "1"), ("W", "x=y")]),
+        no_cache: Some(true),
+        ..BuildOptions::default()
+    };
+    let repeated = BuildOptions {
+        env: pairs(&[("MODE", "fast"), ("BUILD_LOGLEVEL", "5"), ("MODE", "slow")]),
+        clone_of: Some("web-1".into()),
+        ..first.clone()
+    };
+    assert_eq!((created("web-1"), created("web-2")), (first, repeated));
+    let incremental = ["site-1", "site-2"].map(|name| created(name).incremental);
+    assert_eq!(incremental, [Some(false), Some(true)]);
+    let shown = shop.text(&["get", "build", "web-2", "-o", "yaml"]);
+    assert!(shown.contains("noCache: true\n") && shown.contains("value: slow\n"), "{shown}");
+    assert!(!shown.contains("value: fast\n"), "{shown}");
+    let said = shop.refused(&["start-build", "site", "--no-cache"]);
+    assert!(said.starts_with("error: Cannot specify Docker build specific options on shop/site"));
+}
+
+/// S3.7: what was built is one of the images that are listed; `logs bc/web` is the log of its last build.
+#[test]
+fn s003_07_what_was_built_is_listed_and_its_log_is_that_of_its_build_config() {
+    let mut shop = Shop::open();
+    shop.text(&["start-build", "web"]);
+    let created = shop.host.wait_for("the build", |fact| matches!(fact, Fact::BuildCreated(_)));
+    shop.host.kill();
+    let object: ObjectKey = "BuildConfig/shop/web".parse().unwrap();
+    let (build, name) = (created.seq, "web-1".to_owned());
+    let image = format!("sha256:{}", "b".repeat(64));
+    let started = BuildStarted { build, object: object.clone(), name: name.clone(), push: None };
+    let event = TagEvent {
+        created: created.at,
+        reference: format!("r.io/team/web@{image}"),
+        image: image.parse().ok(),
+        generation: Generation(1),
+    };
+    let tag = TagImported {
+        tag: "shop/web:latest".parse().unwrap(),
+        event,
+        probed: None,
+        asked: 0,
+        metadata: None,
+        via: Via::Build { object: object.clone(), name: name.clone(), build },
+        reason: Reason::Nudged,
+    };
+    let finished = BuildFinished {
+        build,
+        object,
+        name,
+        end: BuildEnd::Complete,
+        reason: String::new(),
+        message: String::new(),
+        image: image.parse().ok(),
+        revision: None,
+        stages: Vec::new(),
+        log: String::new(),
+    };
+    let facts = [
+        Fact::BuildStarted(started),
+        Fact::TagImported(Box::new(tag)),
+        Fact::BuildFinished(Box::new(finished)),
+    ];
+    shop.recorded(facts.into(), created.at);
+    shop.logged("web-1", "one\ntwo\nthree\n");
+    let images = shop.text(&["get", "images", "--no-headers"]);
+    let words: Vec<&str> = images.split_whitespace().collect();
+    assert_eq!(words, [image.as_str(), &format!("r.io/team/web@{image}")]);
+    for words in [&["bc/web"][..], &["buildconfig/web", "--version=1"], &["build/web-1"]] {
+        assert_eq!(shop.text(&[&["logs"], words].concat()), "one\ntwo\nthree\n", "{words:?}");
+        let followed = [&["logs", "-f"], words].concat();
+        assert_eq!(shop.text(&followed), "one\ntwo\nthree\n", "{words:?}");
+    }
+    assert_eq!(shop.text(&["logs", "bc/web", "--tail=2"]), "two\nthree\n");
+    let said = shop.refused(&["logs", "bc/web", "--previous"]);
+    assert_eq!(said, "error: no previous build found for \"web\"\n");
+    let said = shop.refused(&["logs", "bc/web", "--version=7"]);
+    assert!(said.starts_with("error: no build #7 of \"web\" is kept: "), "{said}");
 }
 
 /// C15, B18: where webhooks are sent; nobody is told their secrets.

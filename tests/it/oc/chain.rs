@@ -1,9 +1,48 @@
 //! `build-chain` on what a daemon adopted (rules C13, C14).
 
+use tidegate::control::Question;
 use tidegate::fact::Fact;
 
-use crate::support::daemon::Host;
+use crate::support::daemon::{Host, eventually};
 use crate::support::git::Repo;
+
+/// Two builds more, one of them in another namespace, and a workload.
+const MORE: &str = "apiVersion: build.openshift.io/v1
+kind: BuildConfig
+metadata: {name: tools, namespace: shop}
+spec:
+  source: {git: {uri: 'https://git.example/tools'}}
+  strategy: {sourceStrategy: {from: {kind: ImageStreamTag, name: 'httpd:2.4'}}}
+  output: {to: {kind: ImageStreamTag, name: 'tools:1'}}
+---
+apiVersion: build.openshift.io/v1
+kind: BuildConfig
+metadata: {name: docs, namespace: press}
+spec:
+  source: {git: {uri: 'https://git.example/docs'}}
+  strategy: {sourceStrategy: {from: {kind: ImageStreamTag, namespace: shop, name: 'httpd:2.4'}}}
+  triggers: [{type: ImageChange, imageChange: {}}]
+  output: {to: {kind: ImageStreamTag, name: 'docs:latest'}}
+---
+apiVersion: apps.openshift.io/v1
+kind: DeploymentConfig
+metadata: {name: front, namespace: shop}
+spec:
+  replicas: 1
+  triggers:
+  - {type: ImageChange, imageChangeParams: {automatic: true, containerNames: [a], from: {kind: ImageStreamTag, name: 'web2:latest'}}}
+  template: {metadata: {labels: {app: front}}, spec: {containers: [{name: a, image: ' '}]}}
+";
+
+/// A build of what is made of it.
+const CIRCLE: &str = "apiVersion: build.openshift.io/v1
+kind: BuildConfig
+metadata: {name: base, namespace: shop}
+spec:
+  source: {git: {uri: 'https://git.example/base'}}
+  strategy: {sourceStrategy: {from: {kind: ImageStreamTag, name: 'web2:latest'}}}
+  output: {to: {kind: ImageStreamTag, name: 'httpd:2.4'}}
+";
 
 const MANIFESTS: &str = "apiVersion: image.openshift.io/v1
 kind: ImageStream
@@ -57,4 +96,34 @@ fn c013_c014_a_build_chain_is_asked_for_as_in_oc() {
         assert_eq!(code, Some(1), "{told}");
         assert!(told.starts_with(said), "{told}");
     }
+    // Its flags say which edges are followed.
+    repo.write("more.yaml", MORE).commit("more");
+    let adopted = |count: usize| {
+        host.ask(&Question::ReadSource);
+        let is_adopted = |fact: &Fact| matches!(fact, Fact::CommitAdopted(_));
+        eventually("the commit", || (host.count(is_adopted) == count).then_some(()));
+    };
+    adopted(2);
+    let web2 = "\tbc/web2\n\t\tistag/web2:latest\n";
+    for (flags, wanted) in [
+        (&["--trigger-only"][..], format!("istag/httpd:2.4\n{web2}")),
+        (&["--trigger-only=false"], format!("istag/httpd:2.4\n\tbc/tools\n\t\tistag/tools:1\n{web2}")),
+        (&["--deployments"], format!("istag/httpd:2.4\n{web2}\t\t\tdc/front\n")),
+        (
+            &["--all"],
+            "<shop istag/httpd:2.4>\n\t<press bc/docs>\n\t\t<press istag/docs:latest>\n\t<shop bc/web2>\n\t\t<shop \
+             istag/web2:latest>\n"
+                .to_owned(),
+        ),
+    ] {
+        assert_eq!(chain(&[&["build-chain", "httpd:2.4"], flags].concat()), (Some(0), wanted));
+    }
+    let (_, graph) = chain(&["build-chain", "httpd:2.4", "-o", "mermaid"]);
+    assert!(graph.starts_with("flowchart LR\n  n0[\"istag/httpd:2.4\"]\n"), "{graph}");
+    assert!(graph.ends_with("  n0 --> n1\n  n1 --> n2\n"), "{graph}");
+    repo.write("circle.yaml", CIRCLE).commit("a circle");
+    adopted(3);
+    let circle = "Cycle detected in build configurations: istag/httpd:2.4 -> bc/web2 -> istag/web2:latest -> bc/base -> \
+                  istag/httpd:2.4\n";
+    assert_eq!(chain(&["build-chain", "httpd:2.4"]), (Some(0), circle.to_owned()));
 }

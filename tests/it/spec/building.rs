@@ -186,6 +186,33 @@ fn c002_a_build_config_says_how_it_is_built_and_which_was_the_last() {
     assert_eq!(table, "NAME   TYPE     FROM       LATEST\nweb2   Source   Git@main   4\n");
 }
 
+/// C2: what a build is made of, in a word.
+#[test]
+fn c002_each_source_has_its_word() {
+    let git = json!({"uri": "https://h/x"});
+    let hash = "1234567890123456789012345678901234567890";
+    for (source, from) in [
+        (json!({"git": git}), "Git"),
+        (json!({"git": {"uri": "https://h/x", "ref": hash}}), "Git@1234567"),
+        (
+            json!({"git": {"uri": "https://h/x", "ref": "feature/of-twenty-signs"}}),
+            "Git@feature/of-twenty-signs",
+        ),
+        (json!({"dockerfile": "FROM x"}), "Dockerfile"),
+        (json!({"git": git, "dockerfile": "FROM x"}), "Dockerfile,Git"),
+        (json!({"binary": {}}), "Binary"),
+        (json!({"images": [{"from": {"kind": "DockerImage", "name": "x"}}]}), "Image"),
+    ] {
+        let object = json!({
+            "metadata": {"name": "web"},
+            "spec": {"source": source, "strategy": {"type": "Docker"}},
+        });
+        let table = build_configs(&[object]).to_text(Shape::default());
+        let words: Vec<&str> = table.lines().last().unwrap().split_whitespace().collect();
+        assert_eq!(words, ["web", "Docker", from, "0"]);
+    }
+}
+
 #[test]
 fn c003_builds_are_listed_in_the_order_in_which_they_were_created() {
     let world = four();
@@ -341,6 +368,68 @@ fn b032_c008_a_build_is_described_as_oc_describes_it() {
     let mut world = building();
     built(&mut world, "web2-1", "x");
     assert_snapshot!("describe-build", described(&world, true));
+}
+
+/// C8: why there is a build.
+#[test]
+fn c008_what_caused_a_build_is_told_with_what_is_known_of_it() {
+    let because = |world: &World| {
+        let text = described(world, true);
+        let (_, cause) = text.split_once("\nBuild trigger cause:").unwrap();
+        let lines = cause.lines().take_while(|line| !line.is_empty());
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+        lines.map(words).collect::<Vec<_>>()
+    };
+    let mut world = building();
+    assert_eq!(because(&world), ["Build configuration change"]);
+    built(&mut world, "web2-1", "x");
+    start(&mut world, BuildOptions::default());
+    assert_eq!(because(&world), ["Manually triggered"]);
+    built(&mut world, "web2-2", "x");
+    world.nudge("shop/httpd:2.4");
+    world.resolve("r.io/httpd:2.4", "b");
+    let image = format!("Image ID: r.io/httpd@{}", digest("b"));
+    let wanted = ["Image change", &image, "Image Name/Kind: httpd:2.4 / ImageStreamTag"];
+    assert_eq!(because(&world), wanted);
+    let revision = SourceRevision {
+        commit: "1234567890123456789012345678901234567890".into(),
+        author: "Ann <ann@example.com>".into(),
+        committer: "Ben <ben@example.com>".into(),
+        message: "icons".into(),
+        ..SourceRevision::default()
+    };
+    for (kind, revision, wanted) in [
+        (
+            WebhookKind::GitHub,
+            Some(revision),
+            &[
+                "GitHub WebHook",
+                "Commit: 1234567 (icons)",
+                "Author/Committer: Ann / Ben",
+                "Secret: <secret>",
+            ][..],
+        ),
+        (WebhookKind::Generic, None, &["Generic WebHook", "Secret: <secret>"]),
+    ] {
+        let options = BuildOptions::default();
+        let order =
+            BuildOrder { object: key(), webhook: Some((kind, revision)), options, again: None };
+        world.ask(Request::StartBuild(Box::new(order)));
+        assert_eq!(because(&world), wanted);
+    }
+    let described = Described {
+        object: &json!({"kind": "Build", "metadata": {"name": "web-1"}, "spec": {}, "status": {}}),
+        builds: &[],
+        events: &[],
+        held: &[],
+        push: None,
+        hooks: "",
+        delivery: None,
+        now: world.now.wall,
+    };
+    let text = described.build();
+    let cause = text.lines().find_map(|line| line.strip_prefix("Build trigger cause:"));
+    assert_eq!(cause.map(str::trim), Some("<unknown>"), "{text}");
 }
 
 #[test]
