@@ -17,6 +17,12 @@ const CERTAIN: &str = "password|passwd|pwd|secret|token|api[_-]?key|private[_-]?
 /// What stands where a secret stood in free text.
 const MASK: &str = "***";
 
+/// `user:password@` of a URL, whose password may hold an `@`.
+const LOGIN: &str = r"(://)[^\s/]+@";
+
+/// What stands in its place.
+const LOGIN_MASK: &str = "${1}***@";
+
 /// The patterns of free text, in the order in which they are applied. A pattern that did not compile would hide
 /// nothing; a test makes sure that all do.
 static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
@@ -29,8 +35,7 @@ static PATTERNS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
             MASK,
         ),
         (r"(?s)\A[^-]*-----END [A-Z ]*PRIVATE KEY-----".to_owned(), MASK),
-        // user:password@host
-        (r"(://)[^\s/@]+@".to_owned(), "${1}***@"),
+        (LOGIN.to_owned(), LOGIN_MASK),
         (r"(?i)(authorization:[ \t]*).+".to_owned(), "${1}***"),
         (r"(?i)\b(bearer[ \t]+)[\w.~+/=-]{16,}".to_owned(), "${1}***"),
         // "name": "value"
@@ -64,6 +69,17 @@ pub(crate) fn names_a_secret(name: &str) -> bool {
     CERTAIN_NAME.as_ref().is_some_and(|pattern| pattern.is_match(name))
 }
 
+/// The pattern of a login.
+static LOGINS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(LOGIN).ok());
+
+/// A text without the logins of its URLs: for what is no log, of which all other words are to stay.
+pub(crate) fn without_logins(text: &str) -> String {
+    match &*LOGINS {
+        Some(pattern) => pattern.replace_all(text, LOGIN_MASK).into_owned(),
+        None => MASK.to_owned(),
+    }
+}
+
 /// A text without the values that its own words give away as secrets.
 pub(crate) fn masked(text: &str) -> String {
     PATTERNS
@@ -79,7 +95,7 @@ mod tests {
     #[test]
     fn every_pattern_compiles() {
         assert_eq!(PATTERNS.len(), 9);
-        assert!(NAME.is_some() && CERTAIN_NAME.is_some());
+        assert!(NAME.is_some() && CERTAIN_NAME.is_some() && LOGINS.is_some());
     }
 
     #[test]
@@ -99,6 +115,7 @@ mod tests {
         fn no_shape_of_text_shows_a_secret(secret in "[A-Za-z0-9+/]{10,40}={0,2}") {
             for text in [
                 format!("dsn postgres://u:{}@db/x", secret.replace('/', "%2F")),
+                format!("clone https://u:p@{}@h/x", secret.replace('/', "%2F")),
                 format!("SESSION_COOKIE={secret} next"),
                 format!("run --password={secret} now"),
                 format!("run --password {secret} now"),

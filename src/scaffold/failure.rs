@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::Verb;
 use super::find::Match;
 use super::words::Word;
+use crate::secret::without_logins;
 
 /// How many of several matches are shown.
 const SHOWN_MAX: usize = 5;
@@ -86,10 +87,10 @@ impl Failure {
         }
     }
 
-    /// All that is to be said of it, but for the `error: ` before it.
+    /// All that is to be said of it, but for the `error: ` before it; a name may be a URL with a login (law 10).
     #[must_use]
     pub fn text(&self, told: &Told<'_>) -> String {
-        super::plain(&self.whole(told))
+        super::plain(&without_logins(&self.whole(told)))
     }
 
     fn whole(&self, told: &Told<'_>) -> String {

@@ -194,7 +194,8 @@ impl Work<'_> {
         }
         let mut repository = Repository::of(location, strategy);
         if words::is_url(location) {
-            repository.remote = Some(Remote::read(location));
+            let remote = Remote::read(location).without_login().map_err(Failure::Plain)?;
+            repository.remote = Some(remote);
         } else if !self.wanted.sources.iter().any(|own| own == location) {
             // A folder here: which repository is it of?
             let held = match self.known.sources.get(location) {

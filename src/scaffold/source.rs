@@ -28,6 +28,32 @@ impl Remote {
         Self { url: url.to_owned(), reference: reference.to_owned() }
     }
 
+    /// The same; what a build clones stands in git for all to read, so its URL holds no login (law 10).
+    ///
+    /// A login with a `/` or a `#` in it looks like a host with an odd port.
+    ///
+    /// # Errors
+    /// When it holds one.
+    pub fn without_login(self) -> Result<Self, String> {
+        let rest = self.url.split_once("://").map_or("", |(_, rest)| rest);
+        let authority = rest.split('/').next().unwrap_or_default();
+        let (login, host) = match authority.rsplit_once('@') {
+            Some((login, host)) => (Some(login), host),
+            None => (None, authority),
+        };
+        let host = host.rsplit(']').next().unwrap_or_default(); // `[::1]:8443`
+        let port = host.split_once(':').map_or("", |(_, port)| port);
+        let is_ssh = self.url.starts_with("ssh://");
+        if login.is_some_and(|login| !is_ssh || login.contains(':'))
+            || !port.bytes().all(|byte| byte.is_ascii_digit())
+        {
+            let text = "the URL of the source holds a login (or a port that is no number), which would be written into git: \
+                        leave it out, and name a Secret with --source-secret";
+            return Err(text.into());
+        }
+        Ok(self)
+    }
+
     /// The last part of its path, or its host (rule N8).
     #[must_use]
     pub fn name(&self) -> Option<String> {
@@ -97,5 +123,24 @@ mod tests {
         let beta = Remote::read("https://h/x#beta4");
         assert_eq!((beta.url.as_str(), beta.reference.as_str()), ("https://h/x", "beta4"));
         assert_eq!(beta.shown(), "https://h/x#beta4");
+    }
+
+    #[test]
+    fn a_login_is_seen_wherever_it_stands() {
+        for url in
+            ["https://h/x", "https://[::1]:8443/x", "ssh://git@h:22/x", "git@h:x", "file:///x"]
+        {
+            assert!(Remote::read(url).without_login().is_ok(), "{url}");
+        }
+        for url in [
+            "https://u:p@h/x",
+            "https://token@h/x",
+            "ssh://u:p@h/x",
+            "https://u:p@q@h/x",
+            "https://u:p/q@h/x",
+            "https://u:p#q@h/x",
+        ] {
+            assert!(Remote::read(url).without_login().is_err(), "{url}");
+        }
     }
 }

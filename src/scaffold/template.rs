@@ -6,10 +6,11 @@ use crate::api::Map;
 use crate::desired::processed::{Processed, process};
 use crate::edit::Sort;
 use crate::names::Namespace;
-use crate::secret::sounds_secret;
+use crate::secret::{sounds_secret, without_logins};
 
 use super::failure::Failure;
 use super::make::{Body, Object};
+use super::source::Remote;
 use super::{Known, Named, Wanted};
 
 /// What Templates come to.
@@ -62,6 +63,9 @@ fn read(object: &serde_json::Value, word: &str) -> Result<Object, Failure> {
             format!("error processing template \"{word}\": an object has no kind or no name");
         return Err(Failure::Plain(text));
     };
+    if let Some(uri) = of("/spec/source/git/uri").filter(|_| kind == "BuildConfig") {
+        Remote::read(uri).without_login().map_err(Failure::Plain)?;
+    }
     let version = of("/apiVersion").unwrap_or_default();
     let group = version.split_once('/').map_or("", |(group, _)| group);
     let labels = object.pointer("/metadata/labels").and_then(|labels| labels.as_object());
@@ -132,8 +136,10 @@ fn described(processed: &Processed, word: &str, namespace: &Namespace) -> String
     if !processed.parameters.is_empty() {
         text.push_str("     * With parameters:\n");
         for (name, value) in &processed.parameters {
-            let value =
-                if sounds_secret(name) && !value.is_empty() { "***" } else { value.as_str() };
+            let value = match sounds_secret(name) && !value.is_empty() {
+                true => "***".to_owned(),
+                false => without_logins(value),
+            };
             let _ = writeln!(text, "        * {name}={value}");
         }
         text.push('\n');

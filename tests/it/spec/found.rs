@@ -356,6 +356,36 @@ fn n005_what_is_not_clear_is_offered_with_its_flags() {
     assert!(app().refusal().starts_with("You must specify one or more images"));
 }
 
+/// N12, law 10: a URL with a login would stand in git; wherever it is named, it is refused, and its login is not shown.
+#[test]
+fn n012_a_source_with_a_login_is_refused_wherever_it_is_named() {
+    let shop = python().marked("latest", "tags", "builder");
+    for (words, url) in [
+        ("python~", "https://u:canary@h/shop.git"),
+        ("python ", "https://canary@h/shop.git"),
+        ("", "https://u:canary@h/shop.git#main"),
+        ("python~", "ssh://git:canary@h/shop.git"),
+        ("--binary python~", "https://u:canary@h/shop.git"),
+    ] {
+        let shop = shop.clone().source(url, &["setup.py"], "");
+        let said = shop.says(&format!("{words}{url}")).refusal();
+        assert!(said.starts_with("the URL of the source holds a login"), "{words}{url}: {said}");
+        assert!(said.ends_with("name a Secret with --source-secret") && !said.contains("canary"));
+    }
+    let user = shop.says("python~ssh://git@h/shop.git").text("BuildConfig");
+    assert!(user.contains("uri: ssh://git@h/shop.git\n"), "{user}");
+}
+
+/// N5, law 10: a URL that no repository answers at is a name like any other; its login is not shown.
+#[test]
+fn n005_a_name_that_means_nothing_is_shown_without_its_login() {
+    let mut shop = app();
+    shop.component("https://u:can@ary@h/x", Named::Argument);
+    let said = shop.refusal();
+    assert!(said.contains("with name \"https://***@h/x\""), "{said}");
+    assert!(said.contains("Argument 'https://***@h/x' was classified as"), "{said}");
+}
+
 /// N6: languages by their files, in their order.
 #[test]
 fn n006_a_language_is_known_by_its_files() {

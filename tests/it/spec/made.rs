@@ -561,6 +561,23 @@ fn n001_n012_a_template_file_is_written_out() {
     assert!(said.contains("no template \"shop\" is stored"), "{said}");
 }
 
+/// N12, law 10: neither does a parameter of a Template bring a login into git, or onto the terminal.
+#[test]
+fn n012_a_login_in_a_template_is_refused() {
+    let shop = Checkout::of("streams.yaml", BUILDER);
+    let template = "kind: Template\napiVersion: template.openshift.io/v1\nmetadata: {name: shop}\nobjects:\n\
+                    - kind: BuildConfig\n  apiVersion: build.openshift.io/v1\n  metadata: {name: web}\n  \
+                    spec: {source: {git: {uri: \"${URL}\"}}, strategy: {dockerStrategy: {}}}\n\
+                    parameters:\n- {name: URL, value: 'https://h/x'}\n- {name: OTHER, value: 'https://u:canary@h/x'}\n";
+    let file = shop.host.path("shop.yaml");
+    std::fs::write(&file, template).unwrap();
+    let file = file.to_str().unwrap();
+    let said = shop.refuses(&["new-app", file, "-p", "URL=https://u:canary@h/x"]);
+    assert!(said.contains("the URL of the source holds a login") && !said.contains("canary"));
+    let said = shop.says(&["new-app", file]);
+    assert!(said.contains("* OTHER=https://***@h/x\n"), "{said}");
+}
+
 /// N13: secrets that are written are random, and not shown.
 #[test]
 fn n013_secrets_that_are_written_are_random_and_not_shown() {
@@ -703,9 +720,16 @@ fn n012_a_tag_of_a_stream_that_is_there_goes_into_its_manifest() {
     shop.says(&["new-app", "python", "--copy-tag", "--name=blog-1"]);
     let text = shop.file("test/imagestream-blog-1.yaml");
     assert!(text.starts_with("# mine\n") && text.contains("name: python:latest"), "{text}");
-    let said = shop.refuses(&["new-app", "--code", "https://u:p@h.invalid/x", "--name=web"]);
-    assert!(said.contains("the URL of the source holds a login"), "{said}");
-    assert!(!said.contains("u:p"), "{said}");
+    for words in [
+        &["new-app", "--code", "https://u:canary@h.invalid/x", "--name=web"][..],
+        &["new-app", "python~https://u:canary@h.invalid/shop"],
+    ] {
+        let said = shop.refuses(words);
+        assert!(said.contains("the URL of the source holds a login"), "{said}");
+        assert!(!said.contains("canary"), "{said}");
+    }
+    let said = shop.refuses(&["new-app", "https://u:canary@h.invalid/x"]);
+    assert!(said.contains("with name \"https://***@h.invalid/x\"") && !said.contains("canary"));
 }
 
 /// N1, N6: a folder here is a source: what it holds is looked at, and what is built is its remote.

@@ -94,7 +94,7 @@ impl Lookup {
     pub(super) fn source(&self, place: &str, wanted: &Wanted) -> Result<Source, String> {
         let folder = &wanted.context_dir;
         if words::is_url(place) {
-            let remote = without_login(&Remote::read(place))?;
+            let remote = Remote::read(place).without_login()?;
             let peek = Peek::new(&self.config.source.source());
             let peeked = peek.read(&remote.url, &remote.reference, folder)?;
             return Ok(Source {
@@ -116,23 +116,9 @@ impl Lookup {
         let peeked = peek_folder(&inner)?;
         let remote =
             origin_of(path).map(|origin| Remote { url: origin.url, reference: origin.branch });
-        let remote = remote.as_ref().map(without_login).transpose()?;
+        let remote = remote.map(Remote::without_login).transpose()?;
         Ok(Source { files: peeked.names, dockerfile: peeked.dockerfile, remote })
     }
-}
-
-/// A URL with a login would stand in git for all to read.
-fn without_login(remote: &Remote) -> Result<Remote, String> {
-    let authority = remote.url.split_once("://").map_or("", |(_, rest)| rest);
-    let authority = authority.split('/').next().unwrap_or_default();
-    let login = authority.rsplit_once('@').map(|(login, _)| login);
-    let is_ssh = remote.url.starts_with("ssh://");
-    if login.is_some_and(|login| !is_ssh || login.contains(':')) {
-        let text = "the URL of the source holds a login, which would be written into git: leave it out, and name a Secret \
-                    with --source-secret";
-        return Err(text.into());
-    }
-    Ok(remote.clone())
 }
 
 /// An image as it was read, an index as the first of its images.
