@@ -1,5 +1,6 @@
 //! One build as the daemon records it, and its log as the builder writes it.
 
+use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
@@ -109,10 +110,11 @@ impl<'a> Following<'a> {
             context.out.write_all(&text)?;
             context.out.flush()?;
             match stand {
-                Stand::Ended(_) | Stand::Forgotten => return Ok(()),
+                // More is read than one piece: what is printed slowly has a long rest.
+                Stand::Ended(_) | Stand::Forgotten if text.is_empty() => return Ok(()),
                 Stand::New | Stand::Running if is_unread() => return Ok(()),
                 Stand::New | Stand::Running if text.is_empty() => self.wait(),
-                Stand::New | Stand::Running => {}
+                Stand::New | Stand::Running | Stand::Ended(_) | Stand::Forgotten => {}
             }
         }
     }
@@ -121,8 +123,8 @@ impl<'a> Following<'a> {
 /// The log of a build, read as it grows.
 pub(super) struct LogFile {
     path: PathBuf,
-    /// The file that was read last.
-    inode: Option<u64>,
+    /// The file that was read last. It stays open, or else a later one could be taken for it by its number.
+    file: Option<File>,
     offset: u64,
     /// What was read last.
     tail: Vec<u8>,
@@ -135,29 +137,15 @@ impl LogFile {
     }
 
     fn at(path: PathBuf) -> Self {
-        Self { path, inode: None, offset: 0, tail: Vec::new() }
+        Self { path, file: None, offset: 0, tail: Vec::new() }
     }
 
-    /// What came to it since the last time; nothing where it is not there yet.
+    /// What came to it since the last time, or the first piece of it; nothing where it is not there yet.
     pub(super) fn read(&mut self) -> anyhow::Result<Vec<u8>> {
-        let shown = self.path.display().to_string();
-        let reading = || format!("cannot read the log `{shown}`");
-        let mut file = match std::fs::File::open(&self.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error).with_context(reading),
-        };
-        let look = file.metadata().with_context(reading)?;
-        if self.inode.is_some_and(|inode| inode != look.ino()) {
-            // It was too long and is replaced by a shorter one: what was printed last stands in it, or is left out of it.
-            let mut all = Vec::new();
-            file.read_to_end(&mut all).with_context(reading)?;
-            self.offset = self.place_in(&all) as u64;
-        }
-        self.inode = Some(look.ino());
-        file.seek(SeekFrom::Start(self.offset)).with_context(reading)?;
-        let mut piece = Vec::new();
-        file.take(PIECE_BYTES).read_to_end(&mut piece).with_context(reading)?;
+        let piece = self.more().with_context(|| {
+            let shown = self.path.display();
+            format!("cannot read the log `{shown}`")
+        })?;
         self.offset += piece.len() as u64;
         self.tail.extend(&piece);
         let over = self.tail.len().saturating_sub(TAIL_BYTES);
@@ -165,8 +153,38 @@ impl LogFile {
         Ok(piece)
     }
 
+    fn more(&mut self) -> std::io::Result<Vec<u8>> {
+        // The file that was read last to its end, before the one that took its place.
+        if let Some(file) = &mut self.file {
+            let piece = piece(file, self.offset)?;
+            if !piece.is_empty() {
+                return Ok(piece);
+            }
+        }
+        let mut file = match File::open(&self.path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        if let Some(before) = &self.file {
+            if before.metadata()?.ino() == file.metadata()?.ino() {
+                return Ok(Vec::new());
+            }
+            // It was too long and is replaced by a shorter one: what was printed last stands in it, or is left out of it.
+            let mut all = Vec::new();
+            file.read_to_end(&mut all)?;
+            self.offset = self.place_in(&all) as u64;
+        }
+        let file = self.file.insert(file);
+        piece(file, self.offset)
+    }
+
     /// Where a file that took the place of the one before goes on.
     fn place_in(&self, all: &[u8]) -> usize {
+        let read = usize::try_from(self.offset).ok().and_then(|offset| all.get(..offset));
+        if let Some(read) = read.filter(|read| read.ends_with(&self.tail)) {
+            return read.len(); // its beginning stays as it was
+        }
         if let Some(at) = memchr::memmem::rfind(all, &self.tail).filter(|_| !self.tail.is_empty()) {
             return at + self.tail.len();
         }
@@ -174,6 +192,13 @@ impl LogFile {
         let offset = usize::try_from(self.offset).unwrap_or(usize::MAX);
         note.unwrap_or(0).min(offset).min(all.len())
     }
+}
+
+fn piece(file: &mut File, from: u64) -> std::io::Result<Vec<u8>> {
+    file.seek(SeekFrom::Start(from))?;
+    let mut piece = Vec::new();
+    file.take(PIECE_BYTES).read_to_end(&mut piece)?;
+    Ok(piece)
 }
 
 #[cfg(test)]
@@ -217,5 +242,39 @@ mod tests {
         assert_eq!(log.read().unwrap(), lines(0, 2000).as_bytes());
         put(&path, &format!("{}... 9 bytes are left out ...\n{}", lines(0, 9), lines(900, 2100)));
         assert_eq!(String::from_utf8(log.read().unwrap()).unwrap(), lines(2000, 2100));
+    }
+
+    #[test]
+    fn what_was_not_read_of_a_log_that_was_replaced_is_read_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web-1.log");
+        let mut log = LogFile::at(path.clone());
+        let lines = |from: usize, to: usize| -> String {
+            (from..to).map(|line| format!("line {line:>12}\n")).collect()
+        };
+        put(&path, &lines(0, 20_000));
+        let mut read = log.read().unwrap();
+        assert!(read.len() < 20_000 * 18, "there is more than one piece");
+        let left_out = "... 9 bytes are left out ...\n";
+        put(&path, &format!("{}{left_out}{}", lines(0, 100), lines(19_000, 21_000)));
+        loop {
+            let piece = log.read().unwrap();
+            if piece.is_empty() {
+                break;
+            }
+            read.extend(piece);
+        }
+        assert!(String::from_utf8(read).unwrap() == lines(0, 21_000), "each line once");
+    }
+
+    #[test]
+    fn a_log_that_is_replaced_goes_on_behind_its_beginning_whatever_is_repeated_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("web-1.log");
+        let mut log = LogFile::at(path.clone());
+        put(&path, "ok\n");
+        assert_eq!(log.read().unwrap(), b"ok\n");
+        put(&path, "ok\nbad\nok\n");
+        assert_eq!(log.read().unwrap(), b"bad\nok\n");
     }
 }

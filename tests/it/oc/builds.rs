@@ -1,8 +1,9 @@
 //! Builds by the command line, with a daemon that builds (rules B3, B28, C3, C8, C15, C16). Here every build waits for a
 //! place to push to, so that none begins; how they are carried out is told elsewhere.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::process::Stdio;
 
 use tidegate::builds::log_path;
 use tidegate::control::{Question, Reply};
@@ -155,6 +156,25 @@ fn c015_c016_a_build_is_started_shown_and_cancelled() {
     assert!(again.contains("openshift.io/build.clone-of: web-2"), "{again}");
     let history = shop.text(&["history", "bc/web"]);
     assert!(history.contains("The build was cancelled by the user."), "{history}");
+}
+
+/// C15: who follows a build reads all of its log, also what is still to be read when the build ends.
+#[test]
+fn c015_a_log_is_followed_to_its_last_line() {
+    let shop = Shop::open();
+    let text: String = (0..60_000).map(|line| format!("line {line:>10}\n")).collect();
+    shop.logged("web-1", &text);
+    let mut command = shop.host.tidegate(&["start-build", "web", "-F", "-n", "shop"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut first = String::new();
+    out.read_line(&mut first).unwrap();
+    assert_eq!(first, "build.build.openshift.io/web-1 started\n");
+    shop.text(&["cancel-build", "web-1"]); // nobody has read on meanwhile
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    assert!(rest == text, "{} of {} bytes", rest.len(), text.len());
+    assert!(child.wait().unwrap().success());
 }
 
 /// C15, B10, B11: what is asked beside the manifest is on record, and a build that repeats another is asked the same.
