@@ -19,6 +19,9 @@ pub(super) fn check_flags(wanted: &Wanted) -> Result<(), Stop> {
             "specifying binary builds and the pipeline strategy at the same time is not allowed.",
         );
     }
+    if wanted.strategy == Some(Strategy::Pipeline) {
+        return Err(refused_pipeline()); // whatever there is to build, and with whatever image
+    }
     let is_docker = matches!(wanted.strategy, None | Some(Strategy::Docker));
     if !wanted.build_arguments.is_empty() && !is_docker {
         return fail("Cannot use '--build-arg' without a Docker build");
@@ -45,9 +48,6 @@ pub(super) fn check_held(held: &Source, strategy: Option<Strategy>) -> Result<()
     match strategy {
         Some(Strategy::Docker) if held.dockerfile.is_none() => fail(
             "No Dockerfile was found in the repository and the requested build strategy is 'docker'",
-        ),
-        Some(Strategy::Pipeline) if !is_pipeline => fail(
-            "No Jenkinsfile was found in the repository and the requested build strategy is 'pipeline'",
         ),
         Some(Strategy::Pipeline) => Err(refused_pipeline()),
         Some(Strategy::Docker) => Ok(()),

@@ -450,6 +450,23 @@ fn n006_the_strategy_follows_from_what_a_source_holds() {
     assert!(no_docker.starts_with("No Dockerfile was found in the repository"), "{no_docker}");
 }
 
+/// N6, B3: Jenkins builds nothing here, whatever there is to build; what to do in its place is said.
+#[test]
+fn n006_the_pipeline_strategy_is_refused_with_what_to_do() {
+    let url = "https://h/shop";
+    let shop = python().marked("latest", "tags", "builder").source(url, &["setup.py"], "");
+    for words in [format!("python~{url}"), format!("python {url}"), url.to_owned()] {
+        let mut shop = shop.clone().says(&words);
+        shop.wanted.strategy = Some(Strategy::Pipeline);
+        assert_eq!(
+            shop.refusal(),
+            "JenkinsPipeline strategy is not supported; run the pipeline elsewhere and use a generic webhook, or name another \
+             one (--strategy=docker, --strategy=source)",
+            "{words}"
+        );
+    }
+}
+
 /// N6, X41: a Dockerfile whose last stage goes on with another one keeps it: no image takes its place.
 #[test]
 fn n006_a_stage_of_a_dockerfile_is_no_base_image() {
