@@ -1,5 +1,6 @@
 //! `tidegate cancel-build`: builds are ended (rule C16).
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::bail;
@@ -70,9 +71,7 @@ pub(super) fn run(command: &Command, context: &mut Context<'_>) -> anyhow::Resul
     if command.dump_logs {
         cancelling.dump_logs(&builds, context)?;
     }
-    for build in &builds {
-        cancelling.cancel(build, context)?;
-    }
+    cancelling.cancel(&builds, context)?;
     if command.restart {
         for build in &builds {
             cancelling.restart(build, context)?;
@@ -151,10 +150,28 @@ impl Cancelling<'_> {
         Ok(())
     }
 
-    fn cancel(&mut self, build: &Build, context: &mut Context<'_>) -> anyhow::Result<()> {
+    /// Orders the end of all before any end is waited for: when one ends, the next of its BuildConfig may begin.
+    fn cancel(&mut self, builds: &[Build], context: &mut Context<'_>) -> anyhow::Result<()> {
+        // What waits goes first, and the newest of it, so that nothing is left that could begin.
+        let mut all: Vec<&Build> = builds.iter().collect();
+        all.sort_by_key(|build| (build.started.is_some(), std::cmp::Reverse(build.seq)));
+        let mut ending = BTreeSet::new();
+        for build in all {
+            if self.order_end(build, context)? {
+                ending.insert(build.seq);
+            }
+        }
+        let began = jiff::Timestamp::now();
+        for build in builds.iter().filter(|build| ending.contains(&build.seq)) {
+            self.wait_for_end(build, began, context)?;
+        }
+        Ok(())
+    }
+
+    /// Whether it ends now.
+    fn order_end(&mut self, build: &Build, context: &mut Context<'_>) -> anyhow::Result<bool> {
         let (object, name) = (build.created.object.clone(), &build.created.name);
-        let ending =
-            CancelBuildOrder { object: object.clone(), number: Some(build.created.number) };
+        let ending = CancelBuildOrder { object, number: Some(build.created.number) };
         let why = match order(self.shown, &Question::CancelBuild(ending))? {
             Reply::Cancelled(_) => None,
             Reply::Nothing(why) | Reply::Refused(why) => Some(why),
@@ -168,14 +185,26 @@ impl Cancelling<'_> {
             | Reply::Hooks(_) => bail!(ask::SOMETHING_ELSE),
         };
         if let Some(why) = why {
-            return Ok(self.say(context, &format!("{}/{name}: {why}", self.namespace))?);
+            self.say(context, &format!("{}/{name}: {why}", self.namespace))?;
+            return Ok(false);
         }
         let singular = Resource::Builds.singular();
         writeln!(
             context.out,
             "{singular}/{name} marked for cancellation, waiting to be cancelled"
         )?;
-        let began = jiff::Timestamp::now();
+        context.out.flush()?;
+        Ok(true)
+    }
+
+    fn wait_for_end(
+        &mut self,
+        build: &Build,
+        began: jiff::Timestamp,
+        context: &mut Context<'_>,
+    ) -> anyhow::Result<()> {
+        let (object, name) = (build.created.object.clone(), &build.created.name);
+        let singular = Resource::Builds.singular();
         let mut following = Following::of(self.shown, object, build.seq);
         let why = loop {
             let waited = jiff::Timestamp::now().duration_since(began).unsigned_abs();

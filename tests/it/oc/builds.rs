@@ -158,6 +158,24 @@ fn c015_c016_a_build_is_started_shown_and_cancelled() {
     assert!(history.contains("The build was cancelled by the user."), "{history}");
 }
 
+/// C16: what waits is ended before the one that it waits for, or it would begin in between; then all are waited for.
+#[test]
+fn c016_the_builds_of_a_build_config_are_ended_together() {
+    let shop = Shop::open();
+    for _ in 0..3 {
+        shop.text(&["start-build", "web"]);
+    }
+    let lines = |numbers: [u8; 3], end: &str| -> String {
+        numbers.iter().map(|n| format!("build.build.openshift.io/web-{n} {end}\n")).collect()
+    };
+    assert_eq!(
+        shop.text(&["cancel-build", "bc/web"]),
+        lines([3, 2, 1], "marked for cancellation, waiting to be cancelled")
+            + &lines([1, 2, 3], "cancelled")
+    );
+    assert_eq!(shop.text(&["cancel-build", "bc/web"]), "", "none goes on");
+}
+
 /// C15: who follows a build reads all of its log, also what is still to be read when the build ends.
 #[test]
 fn c015_a_log_is_followed_to_its_last_line() {

@@ -216,6 +216,24 @@ fn b012_b027_an_end_is_the_end() {
     assert_eq!(world.records(), "");
 }
 
+/// C16: builds that are ended together leave none that begins when the one before it ends.
+#[test]
+fn c016_a_build_that_waits_is_ended_before_the_one_that_it_waits_for() {
+    for orders in [&[None][..], &[Some(3), Some(2)]] {
+        let mut world = built();
+        assert_eq!(start(&mut world), "started app-2");
+        assert_eq!(start(&mut world), "started app-3");
+        assert!(world.pending().contains("make build app-2"), "{}", world.pending());
+        world.records();
+        let said: Vec<_> = orders.iter().map(|number| cancel(&mut world, *number)).collect();
+        assert!(said.concat().contains("app-2") && said.concat().contains("app-3"), "{said:?}");
+        world.built("app-2", ended(BuildEnd::Cancelled, "CancelledBuild"));
+        let records = world.records();
+        assert!(!records.contains("BuildStarted"), "{records}");
+        assert_eq!(records.matches("Cancelled CancelledBuild").count(), 3, "{records}");
+    }
+}
+
 /// B13, X31: the configuration starts the first build, and no other.
 #[test]
 fn b013_x031_a_changed_build_config_is_not_built() {
