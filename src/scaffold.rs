@@ -21,7 +21,7 @@ pub mod source;
 pub mod template;
 pub mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::action::ImportMode;
 use crate::api::{Image, ImageStream};
@@ -230,6 +230,9 @@ impl Wanted {
 pub struct Known {
     /// The streams of all namespaces, in order.
     pub streams: Vec<ImageStream>,
+    /// Those of them that no manifest asks for, by namespace and name: tags of them were pushed once, and what is built
+    /// for one goes nowhere (rule B53).
+    pub unwritten: BTreeSet<(String, String)>,
     /// Images of streams, by digest.
     pub images: BTreeMap<String, Image>,
     /// What registries answered, by the word that was asked.
@@ -238,6 +241,17 @@ pub struct Known {
     pub sources: BTreeMap<String, Result<Source, String>>,
     /// Texts of template files, by the word that names them.
     pub templates: BTreeMap<String, String>,
+}
+
+impl Known {
+    /// A stream that a manifest asks for.
+    fn written(&self, namespace: &str, name: &str) -> Option<&ImageStream> {
+        let key = (namespace.to_owned(), name.to_owned());
+        let is_it = |stream: &&ImageStream| {
+            stream.metadata.namespace == namespace && stream.metadata.name == name
+        };
+        self.streams.iter().find(is_it).filter(|_| !self.unwritten.contains(&key))
+    }
 }
 
 /// What a registry says of an image.

@@ -272,9 +272,7 @@ impl Maker<'_> {
     }
 
     fn has_stream(&self, name: &str) -> bool {
-        let namespace = self.wanted.namespace.as_str();
-        let mut all = self.known.streams.iter().map(|stream| &stream.metadata);
-        all.any(|metadata| metadata.namespace == namespace && metadata.name == name)
+        self.known.written(self.wanted.namespace.as_str(), name).is_some()
     }
 
     /// The streams and tags of what a pipeline is made of and what it makes.

@@ -216,11 +216,9 @@ fn image_of(found: &Match, own: Option<&str>, known: &Known, wanted: &Wanted) ->
             let stream = own.map_or_else(|| valid(&reference.name), str::to_owned);
             let tag = reference.tag.as_ref().map_or_else(|| LATEST.into(), ToString::to_string);
             let namespace = wanted.namespace.to_string();
-            let is_there = known.streams.iter().any(|one| {
-                one.metadata.namespace == namespace
-                    && one.metadata.name == stream
-                    && (one.spec_tag(&tag).is_some() || one.status_tag(&tag).is_some())
-            });
+            let is_there = known
+                .written(&namespace, &stream)
+                .is_some_and(|one| one.spec_tag(&tag).is_some() || one.status_tag(&tag).is_some());
             Some(match is_there {
                 true => Of::Tag { namespace, stream, tag },
                 false => Of::Tracked { stream, tag, reference: reference.clone() },

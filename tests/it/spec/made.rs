@@ -732,6 +732,23 @@ fn n012_a_tag_of_a_stream_that_is_there_goes_into_its_manifest() {
     assert!(said.contains("with name \"https://***@h.invalid/x\"") && !said.contains("canary"));
 }
 
+/// B53, N12: what is built for a stream that only the journal knows goes nowhere: its manifest is made again.
+#[test]
+fn n012_a_stream_without_a_manifest_gets_one() {
+    let shop = Checkout::of("streams.yaml", BUILDER);
+    let digest = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    shop.imported(&[("test/python:latest", digest)]);
+    let words = ["new-app", "python~https://h.invalid/team/web2.git"];
+    shop.says(&words);
+    shop.says(&["delete", "all", "-l", "app=web2"]);
+    shop.imported(&[("test/web2:latest", digest)]); // what was built
+    let said = shop.says(&words);
+    assert!(said.contains("    imagestream.image.openshift.io \"web2\" created\n"), "{said}");
+    assert!(shop.file("test/imagestream-web2.yaml").contains("name: web2\n"));
+    let said = shop.says(&["new-app", "-S", "web2"]);
+    assert!(said.contains("web2\n  Project: test\n"), "{said}");
+}
+
 /// N1, N6: a folder here is a source: what it holds is looked at, and what is built is its remote.
 #[test]
 fn n001_a_folder_is_a_source() {

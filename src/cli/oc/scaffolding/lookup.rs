@@ -1,7 +1,7 @@
 //! What the words of `new-app` are held against: streams, registries, sources, files.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -29,6 +29,7 @@ use crate::world::git::{Peek, SourceConfig, origin_of, peek_folder};
 pub(in crate::cli::oc) struct Lookup {
     config: Config,
     streams: Vec<ImageStream>,
+    unwritten: BTreeSet<(String, String)>,
     images: BTreeMap<String, Image>,
 }
 
@@ -45,7 +46,10 @@ impl Lookup {
         observed: &ObservedState,
         config: &Config,
     ) -> Self {
-        let names = effective::stream_names(desired, observed);
+        let names: Vec<_> = effective::stream_names(desired, observed).collect();
+        let unwritten = names.iter().filter(|name| !desired.streams.contains_key(**name));
+        let unwritten = unwritten.map(|name| (name.namespace.to_string(), name.name.to_string()));
+        let unwritten = unwritten.collect();
         let stream = |name| effective::stream(desired, observed, &config.policy, name);
         let streams: Vec<ImageStream> = names.into_iter().filter_map(stream).collect();
         let seen = effective::images(observed);
@@ -57,11 +61,16 @@ impl Lookup {
             Some((digest.to_string(), image(&digest, first, &store)))
         };
         let images = digests.filter_map(image).collect();
-        Self { config: config.clone(), streams, images }
+        Self { config: config.clone(), streams, unwritten, images }
     }
 
     pub(super) fn known(&self) -> Known {
-        Known { streams: self.streams.clone(), images: self.images.clone(), ..Known::default() }
+        Known {
+            streams: self.streams.clone(),
+            unwritten: self.unwritten.clone(),
+            images: self.images.clone(),
+            ..Known::default()
+        }
     }
 
     /// Asks the registry of an image.
