@@ -387,8 +387,9 @@ fn write_options(spec: &mut Value, options: &BuildOptions) {
     }
 }
 
-/// The commit that a build is to be of, before anybody checked it out.
-fn asked_revision(build: &Build) -> Option<SourceRevision> {
+/// The commit that a build is to be of, before anybody checked it out: what a webhook told, or a name that was asked for.
+#[must_use]
+pub fn asked_revision(build: &Build) -> Option<SourceRevision> {
     let told = build.created.causes.iter().find_map(|cause| match cause {
         BuildCause::Webhook { revision, .. } => revision.clone(),
         BuildCause::Config | BuildCause::Image { .. } | BuildCause::Manual { .. } => None,

@@ -517,15 +517,18 @@ pub fn webhook_url(base: &str, namespace: &str, name: &str, kind: &str) -> Strin
     )
 }
 
-/// The commit of a build in one line: `abc1234: message (author)`; nothing where it is not known (rule C11).
+/// The commit of a build in one line: `abc1234: message (author)`, as far as it is known (rule C11).
 #[must_use]
 pub fn revision_line(commit: &str, message: &str, author: &str) -> String {
     if commit.is_empty() {
         return String::new();
     }
-    let short: String = commit.chars().take(7).collect();
+    // Before it is checked out, it may be the name of a branch.
+    let is_hash = commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let short = commit.get(..7).filter(|_| is_hash).unwrap_or(commit);
+    let message = if message.is_empty() { String::new() } else { format!(": {}", masked(message)) };
     let author = if author.is_empty() { String::new() } else { format!(" ({author})") };
-    format!("{short}: {}{author}", masked(message))
+    format!("{short}{message}{author}")
 }
 
 #[cfg(test)]
@@ -542,6 +545,15 @@ mod tests {
     fn c003_a_duration_is_written_as_go_writes_it() {
         let all = [0, 59, 60, 92, 3600, 3605, 90_061].map(go);
         assert_eq!(all, ["0s", "59s", "1m0s", "1m32s", "1h0m0s", "1h0m5s", "25h1m1s"]);
+    }
+
+    #[test]
+    fn c011_a_commit_is_told_as_far_as_it_is_known() {
+        let hash = "1234567890abcdef1234567890abcdef12345678";
+        assert_eq!(revision_line(hash, "icons", "Ann"), "1234567: icons (Ann)");
+        assert_eq!(revision_line(hash, "", ""), "1234567");
+        assert_eq!(revision_line("feature/icons", "", ""), "feature/icons");
+        assert_eq!(revision_line("", "icons", "Ann"), "");
     }
 
     #[test]

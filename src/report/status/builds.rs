@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::desired::{BuildConfig, BuildFrom, BuildStrategy};
+use crate::effective::building::asked_revision;
 use crate::effective::{self, Known};
 use crate::fact::{BuildEnd, SourceRevision};
 use crate::names::{BuildNumber, Namespace, ObjectKey, StreamTag};
@@ -36,7 +37,7 @@ struct BuildReport {
     phase: &'static str,
     /// When it came to be that.
     since: Timestamp,
-    /// The commit that it is of.
+    /// The commit that it is of, or is to be of.
     #[serde(skip_serializing_if = "String::is_empty")]
     revision: String,
     /// Whether nobody can tell where its image goes.
@@ -84,9 +85,10 @@ fn told(state: &BuildsState) -> Vec<&Build> {
 fn line(build: &Build, cannot_push: bool) -> BuildReport {
     let ended = build.ended.as_ref();
     let started = build.started.as_ref().map(|(at, _)| *at);
-    let revision = ended.and_then(|ended| ended.revision.as_ref());
+    let revision = ended.and_then(|ended| ended.revision.clone());
+    let revision = revision.or_else(|| asked_revision(build));
     let revision = revision.map(|SourceRevision { commit, message, author, .. }| {
-        one_line(&revision_line(commit, message, author))
+        one_line(&revision_line(&commit, &message, &author))
     });
     BuildReport {
         name: build.created.name.clone(),

@@ -3,7 +3,7 @@
 use insta::assert_snapshot;
 use tidegate::action::{BuildOrder, Request};
 use tidegate::engine::Engine;
-use tidegate::fact::{BuildEnd, BuildOptions};
+use tidegate::fact::{BuildEnd, BuildOptions, SourceRevision, WebhookKind};
 use tidegate::policy::Policy;
 use tidegate::report::dry_run::{DryRun, Mode, Subject, simulate};
 use tidegate::report::status::{Input, Status};
@@ -121,6 +121,33 @@ fn b054_an_output_that_is_imported_from_elsewhere_is_warned_of() {
     ] {
         assert_eq!(warned(&of(tag, push)), "", "{tag}");
     }
+}
+
+/// C11: a build that runs is of a commit that is known where a webhook told it, or somebody asked for it.
+#[test]
+fn c011_a_build_that_runs_shows_its_commit() {
+    let mut world = shop();
+    let revision = SourceRevision {
+        commit: "abc1234567890123456789012345678901234567".into(),
+        author: "Ann".into(),
+        message: "icons\n\nand more".into(),
+        ..SourceRevision::default()
+    };
+    let object = "BuildConfig/shop/app".parse().unwrap();
+    let webhook = Some((WebhookKind::GitHub, Some(revision)));
+    let order = BuildOrder { object, webhook, options: BuildOptions::default(), again: None };
+    world.ask(Request::StartBuild(Box::new(order)));
+    let object = "BuildConfig/shop/docs".parse().unwrap();
+    let options = BuildOptions { commit: Some("feature/icons".into()), ..BuildOptions::default() };
+    let order = BuildOrder { object, webhook: None, options, again: None };
+    world.ask(Request::StartBuild(Box::new(order)));
+    world.advance(20);
+    let page = part(&status(&world).to_text(), "Builds");
+    let lines: Vec<&str> = page.lines().filter(|line| line.contains("build #2")).collect();
+    assert_eq!(lines.len(), 2, "{page}");
+    assert!(lines[0].starts_with("    build #2 running for 20 seconds - abc1234: icons"), "{page}");
+    assert!(lines[0].ends_with(" (Ann)"), "{page}");
+    assert_eq!(lines[1], "    build #2 running for 20 seconds - feature/icons");
 }
 
 fn dry(world: &World, objects: &str) -> DryRun {
