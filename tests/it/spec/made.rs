@@ -680,9 +680,10 @@ fn n012_what_is_made_is_one_commit() {
     assert_eq!(shop.repo.head(), before, "printing writes nothing");
     let ran = shop.run(&words);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    assert!(ran.err.contains(
-        "note: webhooks of web2 are asked with the Secret `web2-webhook`, key `WebHookSecretKey`"
-    ));
+    let note = "note: webhooks of web2 are asked with the Secret `web2-webhook`, key `WebHookSecretKey`: until it is there they \
+                answer nobody. It is looked for in the configuration, as in `[listener.secrets]` `\"test/web2-webhook\" = \
+                \"file:PATH\"`, and then in git, as the manifest of a Secret (--inline-secrets writes it into the BuildConfig)\n";
+    assert!(ran.err.contains(note), "{}", ran.err);
     let files = shop.repo.git(&["show", "--format=%s", "--name-only", "HEAD"]);
     assert_eq!(
         files,

@@ -104,8 +104,10 @@ pub(super) fn notes(wanted: &Wanted, made: &Made, policy: &Policy) -> Vec<String
     for name in &made.hooked {
         let secret = secret_name(name);
         notes.push(format!(
-            "note: webhooks of {name} are asked with the Secret `{secret}`, key `{SECRET_KEY}`, which is kept outside of git; \
-             until it is there they answer nobody (--inline-secrets writes secrets into git)"
+            "note: webhooks of {name} are asked with the Secret `{secret}`, key `{SECRET_KEY}`: until it is there they answer \
+             nobody. It is looked for in the configuration, as in `[listener.secrets]` `\"{}/{secret}\" = \"file:PATH\"`, \
+             and then in git, as the manifest of a Secret (--inline-secrets writes it into the BuildConfig)",
+            wanted.namespace
         ));
     }
     let variables = wanted.environment.keys().chain(wanted.build_environment.keys());
