@@ -103,6 +103,8 @@ fn image_of(of: &Of) -> Option<String> {
     }
 }
 
+/// The colon of a port is none of a tag.
 fn with_tag(name: &str) -> String {
-    if name.contains(':') { name.to_owned() } else { format!("{name}:{LATEST}") }
+    let last = name.rsplit('/').next().unwrap_or_default();
+    if last.contains(':') { name.to_owned() } else { format!("{name}:{LATEST}") }
 }

@@ -1,5 +1,6 @@
 //! The objects of an application (section 6.2, rules N10 to N13, N19).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::api::{self, Map};
@@ -16,8 +17,8 @@ use super::{Known, Verb, Wanted, circle};
 /// An object that is made.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Object {
-    /// Its kind and group.
-    pub sort: Sort<'static>,
+    /// Its kind and its group.
+    pub(super) sort: (Cow<'static, str>, Cow<'static, str>),
     /// Its name; of a tag `stream:tag`.
     pub name: String,
     /// `metadata.labels`.
@@ -61,13 +62,22 @@ const TRIGGERS: &str = "image.openshift.io/triggers";
 impl Object {
     fn new(sort: Sort<'static>, name: &str, spec: Vec<Entry>) -> Self {
         let (labels, annotations) = (Map::new(), Map::new());
+        let sort = (sort.kind.into(), sort.group.into());
         Self { sort, name: name.to_owned(), labels, annotations, body: Body::Spec(spec) }
+    }
+
+    /// Its kind and its group.
+    #[must_use]
+    pub fn sort(&self) -> Sort<'_> {
+        let (kind, group) = &self.sort;
+        Sort { kind, group }
     }
 
     /// `deployment.apps`.
     #[must_use]
     pub fn kind(&self) -> String {
-        let (kind, group) = (self.sort.kind.to_ascii_lowercase(), self.sort.group);
+        let Sort { kind, group } = self.sort();
+        let kind = kind.to_ascii_lowercase();
         if group.is_empty() { kind } else { format!("{kind}.{group}") }
     }
 
@@ -139,7 +149,7 @@ impl Object {
             Body::Given(_) => None,
             Body::Spec(spec) => {
                 let metadata = self.metadata(&self.name, namespace, &self.annotations);
-                whole(self.sort, metadata, spec.clone())
+                whole(self.sort(), metadata, spec.clone())
             }
             Body::Tag(_) => {
                 let (stream, _) = self.stream_tag()?;
@@ -171,8 +181,8 @@ impl Object {
         let Some(tag) = self.tag_entry() else { return self.manifest(namespace) };
         let metadata = self.metadata(&self.name, namespace, &self.annotations);
         let fields = vec![
-            entry("apiVersion", api_version(self.sort)),
-            entry("kind", self.sort.kind),
+            entry("apiVersion", api_version(self.sort())),
+            entry("kind", self.sort().kind),
             ("metadata".to_owned(), metadata),
             entry("tag", tag),
         ];
@@ -265,7 +275,8 @@ struct Maker<'a> {
 impl Maker<'_> {
     /// Takes an object unless it is there already.
     fn push(&mut self, object: Object) {
-        let is_known = |own: &Object| own.sort.kind == object.sort.kind && own.name == object.name;
+        let kind = object.sort().kind;
+        let is_known = |own: &Object| own.sort().kind == kind && own.name == object.name;
         if !self.objects.iter().any(is_known) {
             self.objects.push(object);
         }
@@ -313,7 +324,7 @@ impl Maker<'_> {
         }
         fields.extend((!policy.is_empty()).then(|| entry("importPolicy", Value::Map(policy))));
         let imported: Map = [(IMPORTED_FROM.to_owned(), reference.exact())].into();
-        let is_made = self.objects.iter().any(|own| own.sort == STREAM && own.name == *stream);
+        let is_made = self.objects.iter().any(|own| own.sort() == STREAM && own.name == *stream);
         if !self.has_stream(stream) && !is_made {
             let mut whole = vec![entry("name", tag.as_str()), entry("annotations", map(&imported))];
             whole.extend(fields);
@@ -332,7 +343,7 @@ impl Maker<'_> {
 
     /// Whether a stream that is made has a tag.
     fn made_tag(&self, stream: &str, tag: &str) -> bool {
-        let own = self.objects.iter().find(|own| own.sort == STREAM && own.name == stream);
+        let own = self.objects.iter().find(|own| own.sort() == STREAM && own.name == stream);
         let Some(Body::Spec(spec)) = own.map(|own| &own.body) else { return false };
         let lists = spec.iter().filter_map(|(key, value)| match value {
             Value::List(tags) if key == "tags" => Some(tags),

@@ -249,7 +249,7 @@ pub fn finished(reader: Reader<'_>, verb: Verb, made: &Made) -> Vec<String> {
     let program = reader.program;
     let mut lines = Vec::new();
     let of =
-        |kind: &'static str| made.objects.iter().filter(move |object| object.sort.kind == kind);
+        |kind: &'static str| made.objects.iter().filter(move |object| object.sort().kind == kind);
     for build in of("BuildConfig") {
         let name = &build.name;
         match (verb, starts_by_itself(build)) {

@@ -72,8 +72,13 @@ fn read(object: &serde_json::Value, word: &str) -> Result<Object, Failure> {
     let label = |(key, text): (&String, &serde_json::Value)| {
         (key.clone(), text.as_str().unwrap_or_default().to_owned())
     };
+    // One that is not known keeps what it calls itself.
+    let sort = match known_sort(kind, group) {
+        Some(Sort { kind, group }) => (kind.into(), group.into()),
+        None => (kind.to_owned().into(), group.to_owned().into()),
+    };
     Ok(Object {
-        sort: known_sort(kind, group),
+        sort,
         name: name.to_owned(),
         labels: labels.map(|labels| labels.iter().map(label).collect()).unwrap_or_default(),
         annotations: Map::new(),
@@ -81,8 +86,8 @@ fn read(object: &serde_json::Value, word: &str) -> Result<Object, Failure> {
     })
 }
 
-/// The kinds that Templates hold; one that is not among them keeps its name and nobody asks for its group.
-fn known_sort(kind: &str, group: &str) -> Sort<'static> {
+/// The kinds that Templates hold, which may be written with an old group.
+fn known_sort(kind: &str, group: &str) -> Option<Sort<'static>> {
     const SORTS: [Sort<'static>; 22] = [
         Sort::STREAM,
         Sort { kind: "BuildConfig", group: "build.openshift.io" },
@@ -110,7 +115,7 @@ fn known_sort(kind: &str, group: &str) -> Sort<'static> {
     let old = |sort: &&Sort<'static>| {
         sort.kind == kind && (group.is_empty() || sort.group == group || group == "extensions")
     };
-    SORTS.iter().find(old).copied().unwrap_or(Sort { kind: "Object", group: "" })
+    SORTS.iter().find(old).copied()
 }
 
 fn described(processed: &Processed, word: &str, namespace: &Namespace) -> String {

@@ -196,7 +196,7 @@ impl Shop {
     /// The text of an object.
     pub(super) fn text(&self, kind: &str) -> String {
         let (_, made) = self.made().unwrap();
-        let object = made.objects.iter().find(|object| object.sort.kind == kind);
+        let object = made.objects.iter().find(|object| object.sort().kind == kind);
         object.unwrap_or_else(|| panic!("no {kind}")).text(&self.wanted.namespace)
     }
 }
@@ -246,7 +246,7 @@ fn n001_what_is_joined_by_a_plus_is_one_pod() {
         let shop = shop.clone().says(&format!("{flags}python+cache --name=web"));
         let (plan, made) = shop.made().unwrap();
         assert_eq!((plan.deployed.len(), made.objects.len()), (1, 1));
-        let kind = made.objects[0].sort.kind;
+        let kind = made.objects[0].sort().kind;
         let text = shop.text(kind);
         assert!(text.contains("- name: python\n") && text.contains("- name: cache\n"), "{text}");
     }
@@ -581,6 +581,17 @@ fn n009_a_build_does_not_feed_itself() {
             .warnings
             .is_empty()
     );
+    // What an image comes from is compared with its tag; a port is none.
+    let mut pushed = app()
+        .stream("demo", "base", &[("latest", "aa")])
+        .follows("latest", "DockerImage", "reg:5000/team/base")
+        .image("aa", "0", builder())
+        .source(url, &["setup.py"], "")
+        .says(&format!("base~{url} --to=reg:5000/team/base:latest"));
+    (pushed.wanted.verb, pushed.wanted.to_docker) = (Verb::Build, true);
+    let warning =
+        "--> WARNING: output image of \"reg:5000/team/base:latest\" should be different than input";
+    assert_eq!(pushed.made().unwrap().1.warnings, [warning]);
     let ring = shop(Verb::Build).follows("latest", "ImageStreamTag", "1").says(&words).refusal();
     assert!(ring.ends_with("is a circular loop of image stream tags"), "{ring}");
     let known: BTreeMap<_, _> = shop(Verb::App).known.images;

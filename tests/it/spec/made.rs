@@ -87,10 +87,10 @@ fn n010_n021_what_is_made_loads_without_a_word() {
     for shop in &shops {
         assert_eq!(faults(shop), Vec::<String>::new(), "{:?}", shop.wanted.components);
     }
-    let mut kinds: Vec<&str> = shops
+    let mut kinds: Vec<String> = shops
         .iter()
         .flat_map(|shop| shop.made().unwrap().1.objects)
-        .map(|object| object.sort.kind)
+        .map(|object| object.sort().kind.to_owned())
         .collect();
     kinds.sort_unstable();
     kinds.dedup();
@@ -559,6 +559,29 @@ fn n001_n012_a_template_file_is_written_out() {
     assert!(shop.file("test/imagestream-web.yaml").contains("namespace: test\n"));
     let said = shop.refuses(&["new-app", "--template=shop"]);
     assert!(said.contains("no template \"shop\" is stored"), "{said}");
+}
+
+/// N12: kinds that nobody has heard of are called what they call themselves, and found wherever they stand.
+#[test]
+fn n012_an_object_of_another_kind_keeps_it() {
+    let shop = Checkout::of("streams.yaml", BUILDER);
+    let template = "kind: Template\napiVersion: template.openshift.io/v1\nmetadata: {name: shop}\nobjects:\n\
+                    - kind: Monitor\n  apiVersion: monitoring.example.com/v1\n  metadata: {name: web}\n\
+                    - kind: Alert\n  apiVersion: monitoring.example.com/v1\n  metadata: {name: web}\n";
+    let file = shop.host.path("shop.yaml");
+    std::fs::write(&file, template).unwrap();
+    let words = ["new-app", "-f", file.to_str().unwrap()];
+    let said = shop.says(&words);
+    for kind in ["monitor", "alert"] {
+        assert!(said.contains(&format!("    {kind}.monitoring.example.com \"web\" created\n")));
+        assert!(shop.file(&format!("test/{kind}-web.yaml")).contains("name: web\n"));
+    }
+    shop.repo.git(&["mv", "test/alert-web.yaml", "test/other.yaml"]);
+    shop.repo.git(&["rm", "test/monitor-web.yaml"]);
+    shop.repo.commit("elsewhere");
+    let again = shop.run(&words);
+    let wanted = "error: alert.monitoring.example.com \"web\" already exists\n";
+    assert_eq!((again.code, again.err.as_str()), (1, wanted));
 }
 
 /// N12, law 10: neither does a parameter of a Template bring a login into git, or onto the terminal.

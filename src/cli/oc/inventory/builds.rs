@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Inventory;
 use crate::cli::ask;
 use crate::cli::offline::Shown;
-use crate::config::Config;
+use crate::config::{Config, ListenAddress};
 use crate::control::{Question, Reply};
 use crate::effective::building::Building;
 use crate::effective::{self, Known};
@@ -69,8 +69,10 @@ impl Inventory {
 
 /// Where webhooks are sent, up to their path.
 pub(in crate::cli::oc) fn base(config: &Config) -> String {
-    match &config.listener {
-        Some(listener) => format!("http://{}", listener.address),
+    match config.listener.as_ref().map(|listener| &listener.address) {
+        Some(address @ ListenAddress::Tcp(_)) => format!("http://{address}"),
+        // Nobody outside has an address of it but a proxy.
+        Some(address @ ListenAddress::Unix(_)) => format!("http://<proxy to {address}>"),
         None => "http://<listener.address>".to_owned(),
     }
 }

@@ -37,10 +37,9 @@ pub(super) fn write(
     let mut known = Vec::new();
     for object in &made.objects {
         if is_there(object, desk)? {
-            let plural = KINDS.iter().find(|kind| kind.sort == object.sort);
-            let plural =
-                plural.map_or_else(|| format!("{}s", object.kind()), ManifestKind::resource);
-            known.push(format!("{plural} \"{}\" already exists", object.name));
+            let known_kind = KINDS.iter().find(|kind| kind.sort == object.sort());
+            let what = known_kind.map_or_else(|| object.kind(), ManifestKind::resource);
+            known.push(format!("{what} \"{}\" already exists", object.name));
         }
     }
     if !known.is_empty() {
@@ -62,7 +61,7 @@ pub(super) fn write(
             }
         }
     }
-    let name = |object: &Object| format!("{} {}", object.sort.kind, object.name);
+    let name = |object: &Object| format!("{} {}", object.sort().kind, object.name);
     let names: Vec<String> = made.objects.iter().map(name).collect();
     outcome.message = format!("{}: create {}", wanted.verb.name(), names.join(", "));
     Ok(())
@@ -71,7 +70,7 @@ pub(super) fn write(
 fn path_of(object: &Object, desk: &Desk<'_>) -> String {
     let (kind, name) = match object.stream_tag() {
         Some((stream, _)) => ("imagestream".to_owned(), stream),
-        None => (object.sort.kind.to_ascii_lowercase(), object.name.as_str()),
+        None => (object.sort().kind.to_ascii_lowercase(), object.name.as_str()),
     };
     new_path(&desk.config.edit.folder, &desk.namespace, &kind, name)
 }
@@ -84,7 +83,7 @@ fn is_there(object: &Object, desk: &Desk<'_>) -> anyhow::Result<bool> {
         let document = place.and_then(|place| desk.manifests.at(&place));
         return Ok(document.is_some_and(|document| document.has_tag(name)));
     }
-    let found = desk.manifests.find(object.sort, &desk.namespace, &object.name)?;
+    let found = desk.manifests.find(object.sort(), &desk.namespace, &object.name)?;
     let path = path_of(object, desk);
     let mut all = desk.manifests.documents();
     Ok(found.is_some() || all.any(|document| *document.position.path == *path))
