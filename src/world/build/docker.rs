@@ -8,7 +8,7 @@ use super::image::{Bud, Layers, Pull};
 use super::inputs;
 use super::program::{Ended, Trouble};
 use super::run::Run;
-use super::words;
+use super::{Isolation, words};
 use crate::builds::{DockerSpec, Edits, Reason, Variable, dockerfile_path, edit, images_read};
 use crate::fact::BuildUse;
 
@@ -137,6 +137,11 @@ impl Run<'_> {
         let kills = oom_kills();
         let limits = &self.spec.resources.limits;
         let limits = (limits.memory_bytes(), limits.cpu_thousandths());
+        if self.tools.config.isolation == Isolation::Chroot && limits != (None, None) {
+            self.tools.log.say(
+                "warning: limits of memory and processor are not enforced with `builds.isolation = \"chroot\"`; with \"oci\" they are",
+            );
+        }
         // What could be pulled before is here. What buildah pulls itself it finds by its own: in `ONBUILD` of a base image,
         // by variables that it alone knows.
         let logins = self.all_logins().await;

@@ -76,7 +76,7 @@ fn b043_without_output_nothing_is_pushed_and_layers_and_arguments_are_as_asked_f
     let Some(shop) = Workshop::open() else { return };
     let base = shop.base("base/shell:1");
     let dockerfile = format!("FROM {base}\nARG WHO=nobody\nRUN echo made for $WHO; {STAYS}\n");
-    let spec = inline(&dockerfile, "");
+    let spec = inline(&dockerfile, "resources: {limits: {memory: 64Mi}}\n");
     let spec = spec.replace("{}", "{buildArgs: [{name: WHO, value: ada}]}");
     let run = |change: &dyn Fn(&mut tidegate::action::BuildRequest)| {
         let mut request = shop.request(&spec);
@@ -90,6 +90,7 @@ fn b043_without_output_nothing_is_pushed_and_layers_and_arguments_are_as_asked_f
     assert!(!run(&|_| {}).contains("\nmade for ada"), "the layer is there");
     let log = run(&|request| request.options.no_cache = Some(true));
     assert!(log.contains("\nmade for ada"), "{log}");
+    assert!(log.contains("warning: limits of memory and processor are not enforced"), "{log}");
     let args = vec![("WHO".to_owned(), "bob".to_owned())];
     assert!(run(&|request| request.options.build_args = args.clone()).contains("made for bob"));
 }
@@ -120,7 +121,7 @@ fn b042_the_hook_runs_in_the_image_before_it_is_pushed_and_leaves_nothing() {
     assert_eq!((ended.end, ended.reason.as_str()), (BuildEnd::Failed, "PostCommitHookFailed"));
     assert_eq!(ended.message, "Build failed because of post commit hook.");
     // Not in the last lines: what a shell says of itself beside its output may come after it.
-    assert!(ended.image.is_none() && shop.log("web-4").contains("\nno good\n"), "{}", ended.log);
+    assert!(ended.image.is_none() && shop.log("web-4").contains("no good\n"), "{}", ended.log);
     assert_eq!(shop.podman.buildah_run(&["containers", "--quiet"]), "");
 }
 

@@ -317,7 +317,10 @@ fn c015_webhooks_are_listed_without_their_secrets() {
     shop.host.configure(|text| format!("{text}[listener]\naddress = \"unix:hooks.sock\"\n"));
     let proxied = shop.text(&["start-build", "web", "--list-webhooks=github"]);
     assert!(proxied.starts_with("http://<proxy to unix:/"), "{proxied}");
-    assert!(proxied.contains("/hooks.sock>/apis/build.openshift.io/v1/namespaces/shop/"), "{proxied}");
+    assert!(
+        proxied.contains("/hooks.sock>/apis/build.openshift.io/v1/namespaces/shop/"),
+        "{proxied}"
+    );
 }
 
 /// C15: wrong usage is told as in `oc`.

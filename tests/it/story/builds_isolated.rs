@@ -71,6 +71,7 @@ fn b029_in_a_container_a_build_has_the_memory_of_its_manifest_and_no_more() {
     yard.host.run(&["cancel-build", "web-3", "-n", "shop"]);
     assert_eq!(yard.built("web-3").end, BuildEnd::Cancelled);
     eventually("the end of what it ran", || (processes("4720") == 0).then_some(()));
+    assert_eq!(yard.podman.buildah_run(&["containers", "--quiet"]), "");
 }
 
 /// A user of this host, who has a range of users of their own; as far as this mount namespace goes.
