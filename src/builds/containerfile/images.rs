@@ -6,6 +6,18 @@ use super::expand::expand;
 use super::parse::{parse, quoted_words};
 use super::{EditError, Stages, image_in, image_of};
 
+/// Variables that an `ARG` without a default has of the platform that buildah builds for, which only it knows.
+const PLATFORM: [&str; 8] = [
+    "BUILDARCH",
+    "BUILDOS",
+    "BUILDPLATFORM",
+    "BUILDVARIANT",
+    "TARGETARCH",
+    "TARGETOS",
+    "TARGETPLATFORM",
+    "TARGETVARIANT",
+];
+
 /// An image that a Dockerfile reads.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct ImageRead {
@@ -90,6 +102,7 @@ impl Scope<'_> {
         let value = match (self.args.get(name), default) {
             (Some(value), _) => Some(value.clone()),
             (None, Some(default)) => expand(default, &|name| self.get(name)),
+            (None, None) if PLATFORM.contains(&name) => None,
             (None, None) => self.get(name),
         };
         self.stage.as_mut().unwrap_or(&mut self.heading).insert(name.to_owned(), value);

@@ -202,6 +202,13 @@ fn b009_the_images_that_a_dockerfile_reads_are_known() {
     let given = found(&[("TAG", "3"), ("NONE", "n")]);
     assert_eq!(given[1..4], ["${BASE}=httpd:3", "$BASE-$TAG=httpd:3-3", "${T}:$TAG=tools:3"]);
     assert_eq!(given[6], "$NONE=n");
+    // What buildah knows of its platform, where it is asked for.
+    let of_platform =
+        |args: &[(&str, &str)], text: &str| images_read(text, &map(args)).unwrap().remove(0).image;
+    let text = "ARG TARGETARCH\nFROM a:$TARGETARCH\n";
+    assert_eq!(of_platform(&[], text), None);
+    assert_eq!(of_platform(&[("TARGETARCH", "x")], text).as_deref(), Some("a:x"));
+    assert_eq!(of_platform(&[], "FROM a:1$TARGETARCH\n").as_deref(), Some("a:1"));
     // Values that double each other are given up.
     let doubled: String = (0..60).map(|n| format!("ARG A{}=$A{n}${{A{n}}}xx\n", n + 1)).collect();
     let read = images_read(&format!("{doubled}FROM $A60\nFROM $A2"), &map(&[])).unwrap();

@@ -120,6 +120,8 @@ fn b043_what_buildah_alone_knows_that_it_needs_is_pulled_with_the_logins_of_the_
     shop.podman.buildah_run(&["rmi", "--all", "--force"]);
     let image = shop.makes(&inline(&format!("FROM {kit}\nRUN busybox ls /from\n")), |_| {});
     assert!(image.log.contains("\nindex.html\n"), "{}", image.log);
+    let by_platform = format!("ARG TARGETARCH\nFROM {address}/base/other:${{TARGETARCH:+1}}\n");
+    drop(shop.makes(&inline(&by_platform), |_| {}));
     // A step cannot read them.
     let image = shop.makes(&inline(&format!("FROM {kit}\nRUN busybox cat; echo read\n")), |_| {});
     assert!(image.log.contains("\nread\n") && !image.log.contains("auths"), "{}", image.log);
