@@ -57,6 +57,20 @@ pub struct View<'a> {
     pub index: &'a Index,
 }
 
+impl View<'_> {
+    /// Why a tag has no image, where more is known than that it is to be imported.
+    fn why_no_image(&self, tag: &StreamTag) -> Option<String> {
+        let condition = self.observed.tag(tag).and_then(|tag| tag.condition.as_ref());
+        match condition {
+            Some(condition) => Some(condition.message.clone()),
+            None if effective::spec_tag(self.desired, tag).is_none() => {
+                Some("git has no such tag".to_owned())
+            }
+            None => None,
+        }
+    }
+}
+
 /// What is planned as one.
 ///
 /// The order is the order of planning: what others depend on comes first.

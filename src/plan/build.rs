@@ -214,7 +214,7 @@ impl Planning<'_> {
         }
         if causes.is_empty() {
             let gated = gate.map(|(gate, until)| self.held(BuildHeld::Gated { gate }, until));
-            return held.and(gated.unwrap_or_default());
+            return held.and(gated.unwrap_or_default()).and(self.blind(build));
         }
         if build.paused || build.refuses {
             return held.and(self.held(BuildHeld::Paused, None));
@@ -236,6 +236,23 @@ impl Planning<'_> {
             }
             Err(why) => held.and(self.held(BuildHeld::Input { why }, None)),
         }
+    }
+
+    /// Triggers that see no image, and why: nothing else would say why nothing is built (rules B8, T17).
+    fn blind(&self, build: &BuildConfig) -> Plan {
+        let View { observed, policy, .. } = *self.view;
+        let active = build.triggers.iter().filter(|trigger| !trigger.paused);
+        let reasons = active.filter_map(|trigger| {
+            let tag = trigger.from.clone();
+            if !policy.cross_namespace.allows(&self.object.namespace, &tag.stream) {
+                return Some(HeldReason::CrossNamespace { tag });
+            }
+            let sees = observed.tag(&tag).is_some_and(|state| state.current().is_some());
+            let why = self.view.why_no_image(&tag);
+            (!sees).then_some(HeldReason::WaitingForImage { tag, why })
+        });
+        let held = |reason| Held { object: self.object.clone(), reason, until: None };
+        reasons.fold(Plan::default(), |plan, reason| plan.and(Plan::held(held(reason))))
     }
 
     /// An image of a tag that was not known for long enough (rule T34).

@@ -443,14 +443,7 @@ impl Planning<'_> {
     fn why(&self, waiting: Waiting) -> HeldReason {
         match waiting {
             Waiting::Image { tag } => {
-                let condition = self.view.observed.tag(&tag).and_then(|tag| tag.condition.as_ref());
-                let why = match condition {
-                    Some(condition) => Some(condition.message.clone()),
-                    None if effective::spec_tag(self.view.desired, &tag).is_none() => {
-                        Some("git has no such tag".to_owned())
-                    }
-                    None => None,
-                };
+                let why = self.view.why_no_image(&tag);
                 HeldReason::WaitingForImage { tag, why }
             }
             Waiting::Reference { tag } => HeldReason::NoDigest { tag },

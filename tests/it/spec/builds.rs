@@ -573,6 +573,34 @@ fn b027_a_build_that_the_builder_cannot_end_is_given_up() {
     assert!(world.records().contains("BuildStarted app-2"), "{}", world.held());
 }
 
+/// B8, T17: a trigger that sees no image says why, where nothing else would say why nothing is built.
+#[test]
+fn b008_t017_a_trigger_that_sees_no_image_says_why() {
+    let mut world = World::with(policy());
+    world.commit("is base 1=r.io/base:1\nbc app from=r.io/x:1 watches=base:1;gone:1 to=r.io/app:1");
+    assert!(!world.records().contains("Build"));
+    let held = world.held();
+    for said in ["tag base:1 has no image yet", "tag gone:1 has no image (git has no such tag)"] {
+        assert!(held.contains(said), "no {said:?} in {held}");
+    }
+    world.resolve("r.io/base:1", "a");
+    assert!(world.records().contains("BuildCreated app-1"));
+
+    let mut files =
+        crate::support::manifest::files("bc app from=r.io/x:1 watches=base:1 to=r.io/app:1");
+    for text in files.values_mut() {
+        *text = text.replace("name: 'base:1'}", "name: 'base:1', namespace: other}");
+    }
+    files.extend(crate::support::manifest::files("is base 1=r.io/base:1 ns=other"));
+    let cross_namespace = tidegate::policy::CrossNamespace::From([].into());
+    let mut world = World::with(Policy { cross_namespace, ..policy() });
+    world.commit_files(files);
+    world.resolve("r.io/base:1", "a");
+    assert!(!world.records().contains("Build"));
+    let said = "app: its trigger follows other/base:1 in another namespace; add `other` to `triggers.cross_namespace`";
+    assert!(world.held().contains(said), "{}", world.held());
+}
+
 /// B3: other strategies are shown and never built.
 #[test]
 fn b003_strategies_that_are_not_built_here_say_what_to_do() {
