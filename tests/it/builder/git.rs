@@ -5,6 +5,7 @@ use tidegate::fact::BuildEnd;
 use crate::support::builder::{Image, Workshop};
 use crate::support::git::Repo;
 use crate::support::git_server::{HttpServer, SshServer};
+use crate::support::registry::{Fault, FaultProxy};
 
 /// A repository with a Dockerfile that needs no image.
 fn repo() -> Repo {
@@ -209,4 +210,20 @@ fn b035_a_server_that_does_not_answer_is_tried_four_times() {
     let log = shop.log("web-1");
     assert_eq!(log.matches("is tried again").count(), 3, "{log}");
     assert!(log.contains(&format!("error: cannot reach http://{gone}/app.git: ")), "{log}");
+}
+
+#[test]
+fn b035_a_repository_is_reached_by_the_proxy_of_the_manifest() {
+    let Some(shop) = Workshop::open() else { return };
+    let proxy = FaultProxy::start("127.0.0.1:9");
+    proxy.break_with(|_| Some(Fault::Answer(404, Vec::new(), String::new())));
+    let address = proxy.address();
+    let text = spec("http://git.example.com/app.git", &format!(", httpProxy: 'http://{address}'"));
+    let ended = shop.build(&text);
+    assert_eq!(ended.reason, "FetchSourceFailed");
+    let asked = proxy.requests();
+    assert!(
+        asked.iter().any(|line| line.starts_with("GET http://git.example.com/app.git/")),
+        "{asked:?}"
+    );
 }

@@ -11,6 +11,7 @@ use tidegate::policy::{IntegratedRegistry, Policy, RegistryMode};
 use tidegate::time::Span;
 
 use super::objects::shown;
+use crate::support::builds;
 use crate::support::engine::World;
 use crate::support::manifest;
 use crate::support::start::{APP, moves};
@@ -406,4 +407,23 @@ fn i164_an_image_that_comes_back_is_not_deleted() {
     assert!(world.pending().starts_with("resolve r.io/web:1"));
     world.resolve("r.io/web:1", "a");
     assert!(world.tag("shop/web:latest").starts_with("#a "));
+}
+
+/// I180, B9, B53: a build is made of the image of a tag by the reference of its policy, and what it pushes is rolled out
+/// from where it was pushed to.
+#[test]
+fn i180_b009_a_build_is_made_of_the_reference_of_the_policy() {
+    let base = "is base 1=r.io/base:1\nis app\nbc app from=tag:base:1 to=app:latest watch\ndc app main<app:latest";
+    let policy = Policy { builds_enabled: true, ..policy(RegistryMode::Managed) };
+    let mut world = world(policy, base);
+    world.resolve("r.io/base:1", "a");
+    let request = |action: &Action| match action {
+        Action::Build(request) => Some(request.clone()),
+        _ => None,
+    };
+    let request = world.actions.values().find_map(request).expect("a build");
+    assert_eq!(request.images[0].reference, pinned("in.io:5000/shop/base", "a"));
+    assert_eq!(request.push.unwrap().image.to_string(), "in.io:5000/shop/app:latest");
+    world.built("app-1", builds::pushed("x"));
+    assert_eq!(told(&world), pinned("in.io:5000/shop/app", "x"));
 }
