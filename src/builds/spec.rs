@@ -2,6 +2,8 @@
 //!
 //! When it is built, and of which images, was decided before; this is how. The manifest was validated when it was adopted.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -22,6 +24,9 @@ pub struct BuildSpec {
     /// `mountTrustedCA`.
     #[serde(rename = "mountTrustedCA")]
     pub mount_trusted_ca: bool,
+    /// The labels of the `BuildConfig`, which its builds have, too (rule B4).
+    #[serde(skip)]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// Where the files of a build come from.
@@ -406,9 +411,10 @@ fn quantity(value: &Value) -> Option<u64> {
 pub struct SpecError(#[from] serde_json::Error);
 
 /// The parts of a manifest that matter.
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct Manifest {
-    #[serde(default)]
+    metadata: Value,
     spec: BuildSpec,
 }
 
@@ -420,7 +426,11 @@ impl BuildSpec {
     pub fn read(manifest: &[u8]) -> Result<Self, SpecError> {
         let mut manifest: Value = serde_json::from_slice(manifest)?;
         without_nulls(&mut manifest);
-        Ok(serde_json::from_value::<Manifest>(manifest)?.spec)
+        let Manifest { metadata, spec } = serde_json::from_value(manifest)?;
+        let labels = metadata.get("labels").and_then(Value::as_object).into_iter().flatten();
+        let text =
+            |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
+        Ok(Self { labels: labels.filter_map(text).collect(), ..spec })
     }
 
     /// The `Secret`s with logins for the images that it pulls.

@@ -298,6 +298,7 @@ impl Run<'_> {
         let label = |map: &str| {
             path.strip_prefix(map)?.strip_prefix("['")?.strip_suffix("']").map(str::to_owned)
         };
+        let of_config = label("metadata.labels").and_then(|label| self.spec.labels.get(&label));
         let label = label("metadata.labels").or_else(|| label("metadata.annotations"));
         match (path, label.as_deref()) {
             ("metadata.name", _) => Some(name.clone()),
@@ -306,7 +307,7 @@ impl Run<'_> {
                 Some(object.name.to_string())
             }
             (_, Some("openshift.io/build.number")) => Some(number.to_string()),
-            (_, _) => None,
+            (_, _) => of_config.cloned(),
         }
     }
 

@@ -27,7 +27,8 @@ fn b036_b039_b040_b041_b043_a_dockerfile_becomes_an_image_in_the_registry() {
     let head = repo.head();
     let spec = format!(
         "source:\n  contextDir: web\n  git: {{uri: '{}', ref: main}}\n  dockerfile: {}\n\
-         strategy:\n  dockerStrategy:\n    dockerfilePath: build/Containerfile\n    from: {{kind: DockerImage, name: x}}\n    env: [{{name: GREETING, value: hello}}]\n\
+         strategy:\n  dockerStrategy:\n    dockerfilePath: build/Containerfile\n    from: {{kind: DockerImage, name: x}}\n    env: [{{name: GREETING, value: hello}}, \
+         {{name: TIER, valueFrom: {{fieldRef: {{fieldPath: \"metadata.labels['tier']\"}}}}}}]\n\
          output: {{imageLabels: [{{name: tier, value: front}}, {{name: io.openshift.build.name, value: mine}}]}}",
         repo.address(),
         serde_json::to_string(&dockerfile).unwrap()
@@ -35,8 +36,12 @@ fn b036_b039_b040_b041_b043_a_dockerfile_becomes_an_image_in_the_registry() {
     let image = shop.makes(&spec, |request| request.images = from(&base));
     assert_eq!(shop.prints(&image, "busybox cat /app /made /said"), "the app\nfirst\nhello");
     let env = image.env();
-    for wanted in ["GREETING=hello", "OPENSHIFT_BUILD_NAME=web-1", "OPENSHIFT_BUILD_NAMESPACE=shop"]
-    {
+    for wanted in [
+        "GREETING=hello",
+        "TIER=front",
+        "OPENSHIFT_BUILD_NAME=web-1",
+        "OPENSHIFT_BUILD_NAMESPACE=shop",
+    ] {
         assert!(env.contains(&wanted), "{env:?}");
     }
     assert!(env.contains(&format!("OPENSHIFT_BUILD_COMMIT={head}").as_str()), "{env:?}");

@@ -180,7 +180,7 @@ impl Workshop {
     /// The next build of `BuildConfig/shop/web` with this `spec`, in YAML, pushed to `shop/web:latest`.
     pub(crate) fn request(&self, spec: &str) -> BuildRequest {
         let spec: Value = serde_yaml::from_str(spec).unwrap();
-        let manifest = json!({"kind": "BuildConfig", "metadata": {"name": "web"}, "spec": spec});
+        let manifest = json!({"kind": "BuildConfig", "metadata": {"name": "web", "labels": {"tier": "front"}}, "spec": spec});
         let manifest = self.keep(manifest.to_string().as_bytes());
         let mut builds = self.builds.lock().unwrap();
         *builds += 1;
