@@ -95,7 +95,7 @@ fn b034_a_daemon_that_is_killed_while_the_sources_are_cloned_clones_them_again()
     let folder = yard.podman.beside("first");
     gate.stands_behind(
         "git",
-        &format!(" clone --quiet --recursive --depth=1 -- {}", yard.source.address()),
+        &format!(" clone --quiet --depth=1 -- {}", yard.source.address()),
         &folder,
     );
     yard.host.looks_first_in(folder);
