@@ -2,7 +2,7 @@
 //! from one seed.
 //!
 //! ```text
-//! cargo nextest run --all-features every_seed_keeps_the_laws                 500 seeds
+//! cargo nextest run --all-features every_seed_keeps_the_laws                 200 seeds
 //! SIM_SEEDS=20000 cargo nextest run --all-features every_seed_keeps_the_laws  as many as that
 //! SIM_SEED=17 cargo nextest run --all-features --no-capture every_seed        one, told whole, and shrunk if it fails
 //! SIM_BUGS=100 cargo nextest run --all-features --no-capture every_bug        the mutation table with another cap
@@ -310,7 +310,7 @@ fn number(name: &str) -> Option<u64> {
     std::env::vars().find(|(key, _)| key == name)?.1.parse().ok()
 }
 
-/// Plays 500 seeds; `SIM_SEEDS=N` plays N, `SIM_SEED=X` plays one and prints its story.
+/// Plays 200 seeds; `SIM_SEEDS=N` plays N, `SIM_SEED=X` plays one and prints its story.
 #[test]
 fn every_seed_keeps_the_laws() {
     if let Some(seed) = number("SIM_SEED") {
@@ -320,7 +320,7 @@ fn every_seed_keeps_the_laws() {
         assert_eq!(told, None, "{}", told.clone().unwrap_or_default());
         return;
     }
-    let seeds = number("SIM_SEEDS").unwrap_or(500);
+    let seeds = number("SIM_SEEDS").unwrap_or(200);
     let half = |first: u64| move || (first..seeds).step_by(2).map(outcome).find_map(Result::err);
     let failed = std::thread::scope(|scope| {
         let threads = [scope.spawn(half(0)), scope.spawn(half(1))];
