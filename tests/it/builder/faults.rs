@@ -9,7 +9,7 @@ use tidegate::names::Seq;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::builder::{STAYS, Workshop};
-use crate::support::daemon::{eventually, wait};
+use crate::support::daemon::{eventually, processes, wait};
 use crate::support::git::{Repo, program};
 use crate::support::registry::{DockerRegistry, Options};
 
@@ -17,13 +17,6 @@ use crate::support::registry::{DockerRegistry, Options};
 fn inline(dockerfile: &str) -> String {
     let dockerfile = serde_json::to_string(dockerfile).unwrap();
     format!("source: {{dockerfile: {dockerfile}}}\nstrategy: {{dockerStrategy: {{}}}}\n")
-}
-
-/// How many processes have this word in their command line.
-fn processes(word: &str) -> usize {
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    lines.filter(|line| line.windows(word.len()).any(|part| part == word.as_bytes())).count()
 }
 
 #[test]

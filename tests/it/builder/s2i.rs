@@ -6,6 +6,7 @@ use tidegate::pods::SourceKind;
 
 use crate::support::builder::{Image, Workshop, from, used};
 use crate::support::git::Repo;
+use crate::support::registry::{Fault, FaultProxy};
 
 const ASSEMBLE: &str = "#!/bin/sh\necho \"assembling as $(id -u)\"\ncp -r /tmp/src/. /opt/app-root/src/\n\
     if [ -d /tmp/artifacts ]; then cp /tmp/artifacts/cache /opt/app-root/cache; echo restored; fi\n\
@@ -99,6 +100,25 @@ fn b046_a_script_in_the_sources_comes_before_that_of_the_image() {
     assert_eq!(shop.shop.prints(&image, "/usr/libexec/s2i/run"), "running one hello");
     let image = shop.makes(&shop.spec(", scripts: 'image:///usr/libexec/s2i'", ""), |_| {});
     assert!(!image.log.contains("our own"), "{}", image.log);
+}
+
+#[test]
+fn b046_scripts_are_downloaded_from_where_the_manifest_says() {
+    let Some(shop) = Shop::open() else { return };
+    let server = FaultProxy::start("127.0.0.1:9");
+    server.break_with(|seen| {
+        let found = seen.path == "/s2i/assemble";
+        let script = "#!/bin/sh\necho downloaded; exec /usr/libexec/s2i/assemble\n";
+        Some(match found {
+            true => Fault::Answer(200, Vec::new(), script.to_owned()),
+            false => Fault::Answer(404, Vec::new(), String::new()),
+        })
+    });
+    let scripts = format!(", scripts: 'http://{}/s2i'", server.address());
+    let image = shop.makes(&shop.spec(&scripts, ""), |_| {});
+    assert!(image.log.contains("downloaded\nassembling as 1001"), "{}", image.log);
+    // What is not there comes from the image.
+    assert_eq!(shop.shop.prints(&image, "/usr/libexec/s2i/run"), "running one hello");
 }
 
 #[test]

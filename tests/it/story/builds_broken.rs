@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 
 use tidegate::fact::{Fact, Via};
 
-use crate::support::daemon::eventually;
+use crate::support::daemon::{eventually, processes};
 use crate::support::git::program;
 use crate::support::podman::{Podman, alone};
 use crate::support::shop::served;
@@ -50,19 +50,22 @@ impl Gate {
     }
 }
 
-/// How many processes have this word in their command line.
-fn processes(word: &str) -> usize {
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    lines.filter(|line| line.windows(word.len()).any(|part| part == word.as_bytes())).count()
-}
-
 /// The daemon is killed at what this waits for, and started again.
 fn is_killed(yard: &mut Yard, at: impl FnOnce()) {
     yard.host.start();
     at();
     yard.host.kill();
     yard.host.start();
+}
+
+/// The same where somebody comes to a gate; whoever waits there waits until what this gives goes.
+fn is_killed_at(yard: &mut Yard, gate: Gate) -> TcpStream {
+    let mut waits = None;
+    is_killed(yard, || {
+        waits = Some(gate.reached());
+        drop(gate);
+    });
+    waits.unwrap()
 }
 
 /// One build, one tag event, one rollout.
@@ -100,12 +103,9 @@ fn b034_a_daemon_that_is_killed_while_the_sources_are_cloned_clones_them_again()
     );
     yard.host.looks_first_in(folder);
     let port = gate.port().to_string();
-    let mut waits = None;
-    is_killed(&mut yard, || {
-        waits = Some(gate.reached());
-        drop(gate);
-    });
+    let waits = is_killed_at(&mut yard, gate);
     happened_once(&yard, &port);
+    drop(waits);
 }
 
 #[test]
@@ -116,12 +116,9 @@ fn b034_a_daemon_that_is_killed_while_a_step_runs_runs_it_again() {
         .write("Dockerfile", format!("{DOCKERFILE}RUN {}\n", gate.command()))
         .commit("a step");
     let port = gate.port().to_string();
-    let mut waits = None;
-    is_killed(&mut yard, || {
-        waits = Some(gate.reached());
-        drop(gate);
-    });
+    let waits = is_killed_at(&mut yard, gate);
     happened_once(&yard, &format!("127.0.0.1 {port} "));
+    drop(waits);
 }
 
 /// A registry whose clients wait where they send these words for the first time.
@@ -188,12 +185,9 @@ fn b034_a_daemon_that_is_killed_between_the_push_and_the_tag_event_records_what_
     gate.stands_behind("buildah", &to, &folder);
     yard.host.looks_first_in(folder);
     let port = gate.port().to_string();
-    let mut waits = None;
-    is_killed(&mut yard, || {
-        waits = Some(gate.reached());
-        drop(gate);
-    });
+    let waits = is_killed_at(&mut yard, gate);
     happened_once(&yard, &port);
+    drop(waits);
     let log = log(&yard);
     assert_eq!(log.matches("STEP 1/").count(), 1, "it was built again: {log}");
 }

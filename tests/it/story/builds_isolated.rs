@@ -7,7 +7,7 @@ use std::process::Command;
 use tidegate::fact::{BuildEnd, Fact};
 
 use crate::support::builder::STAYS;
-use crate::support::daemon::{Host, eventually};
+use crate::support::daemon::{Host, eventually, processes};
 use crate::support::git::Repo;
 use crate::support::podman::{Podman, Program, alone};
 use crate::support::shop::stream;
@@ -17,13 +17,6 @@ use crate::support::yard::{Yard, application};
 fn without_workload(text: &str) -> String {
     let objects = text.split("---\n").filter(|object| !object.contains("DeploymentConfig"));
     objects.collect::<Vec<_>>().join("---\n")
-}
-
-/// How many processes have this word in their command line.
-fn processes(word: &str) -> usize {
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
-    lines.filter(|line| line.windows(word.len()).any(|part| part == word.as_bytes())).count()
 }
 
 fn log(host: &Host, build: &str) -> String {

@@ -70,14 +70,7 @@ fn s003_4_an_application_out_of_a_builder_image_and_a_repository_is_built_and_ru
     let repo = Repo::new();
     let address = podman.registry.address();
     repo.write("openshift/httpd.yaml", httpd(&address)).commit("the builder image");
-    let toml = format!(
-        "[registries.\"{address}\"]\ninsecure = true\n[integrated_registry]\naddress = \"{address}\"\n\
-         [builds]\nenabled = true\nbuildah = {:?}\n[targets.here]\nkind = \"podman\"\nprogram = {:?}\n[routes]\ndefault = \"here\"\n",
-        podman.buildah().display(),
-        podman.program().display()
-    );
-    let host = Host::new(repo.path(), &toml);
-    let mut yard = Yard { podman, source, repo, host };
+    let mut yard = Yard::of(podman, source, repo, &integrated(&address));
     yard.host.start();
     yard.host.wait_for("the builder image", |fact| matches!(fact, Fact::TagImported(_)));
 
@@ -116,6 +109,11 @@ fn s003_4_an_application_out_of_a_builder_image_and_a_repository_is_built_and_ru
     yard.completes_in("test", "web2-2");
     yard.rolls_out(2);
     assert_eq!(serves(&yard), "hola on builder 2");
+}
+
+/// The registry is also where builds push to.
+fn integrated(address: &str) -> String {
+    format!("[integrated_registry]\naddress = \"{address}\"\n")
 }
 
 /// A builder image that is a real one: the Python of this host with its library, and scripts that use it.
@@ -251,14 +249,7 @@ fn s002_4_example_app_waits_for_its_builder_image_and_is_built_again_when_that_m
     repo.write("example-app.yaml", example_app(&server.url("", "nodejs-ex.git")))
         .commit("the build");
     let address = podman.registry.address();
-    let toml = format!(
-        "[registries.\"{address}\"]\ninsecure = true\n[integrated_registry]\naddress = \"{address}\"\n\
-         [builds]\nenabled = true\nbuildah = {:?}\n[targets.here]\nkind = \"podman\"\nprogram = {:?}\n[routes]\ndefault = \"here\"\n",
-        podman.buildah().display(),
-        podman.program().display()
-    );
-    let host = Host::new(repo.path(), &toml);
-    let mut yard = Yard { podman, source, repo, host };
+    let mut yard = Yard::of(podman, source, repo, &integrated(&address));
     yard.host.start();
     yard.host.wait_for("the adopted commit", |fact| matches!(fact, Fact::CommitAdopted(_)));
     let created = |fact: &Fact| matches!(fact, Fact::BuildCreated(_));

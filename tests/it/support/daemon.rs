@@ -34,6 +34,13 @@ pub(crate) fn wait<T>(future: impl Future<Output = T>) -> T {
     runtime.block_on(future)
 }
 
+/// How many processes have this word in their command line.
+pub(crate) fn processes(word: &str) -> usize {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines.filter(|line| line.windows(word.len()).any(|part| part == word.as_bytes())).count()
+}
+
 /// The program that is tested: the one that `TIDEGATE_TEST_PROGRAM` names, else what was built with the tests.
 pub(crate) fn program() -> PathBuf {
     let named = std::env::var_os("TIDEGATE_TEST_PROGRAM").filter(|path| !path.is_empty());

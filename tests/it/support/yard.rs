@@ -40,6 +40,12 @@ impl Yard {
         let repo = Repo::new();
         let address = podman.registry.address();
         repo.write("shop.yaml", manifests(&address, &source.address())).commit("the shop");
+        Self::of(podman, source, repo, more)
+    }
+
+    /// The host of these repositories.
+    pub(crate) fn of(podman: Podman, source: Repo, repo: Repo, more: &str) -> Self {
+        let address = podman.registry.address();
         let toml = format!(
             "[registries.\"{address}\"]\ninsecure = true\n[builds]\nenabled = true\nbuildah = {:?}\n\
              [targets.here]\nkind = \"podman\"\nprogram = {:?}\n[routes]\ndefault = \"here\"\n{more}",
